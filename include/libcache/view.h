@@ -1,0 +1,110 @@
+/* libcache/view.h - caching of whole pages, for any HTTP server.
+ *
+ * An adapter turns the server's request into a cache_request, calls cache_view_serve, and sends the cache_page that comes
+ * back; examples/blog/http.c is one for libmicrohttpd. The library never sees the server. What is stored is right by
+ * RFC 9111 and RFC 9110 as far as an application's own cache is concerned. */
+#ifndef LIBCACHE_VIEW_H
+#define LIBCACHE_VIEW_H
+
+#include <libcache/cache.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the request --------------------------------------------------------------------------------------------- */
+
+/* The value of the request's header (or cookie) `name`, compared without case for headers; NULL: none. */
+typedef const char *cache_lookup_fn(void *ctx, const char *name);
+
+typedef struct cache_request {
+    const char *method;            /* "GET" */
+    const char *path;              /* "/products", percent-decoded or not, as long as it is always the same */
+    const char *query;             /* "a=1&b=2" as it came, without '?'; NULL or "": none */
+    const char *user;              /* who is logged in, any text that names one user; NULL: nobody */
+    cache_lookup_fn *header;       /* NULL: no headers */
+    cache_lookup_fn *cookie;       /* NULL: cookies are taken from the Cookie header */
+    void *lookup_ctx;
+    const void *body;              /* of a POST that is a query */
+    size_t body_size;
+} cache_request;
+
+/* ---- the response, as the handler makes it -------------------------------------------------------------------- */
+
+typedef struct cache_response cache_response;
+
+/* Status 200 and no headers until said otherwise. Names and values with control characters are CACHE_ERR_INVALID. */
+void cache_response_set_status(cache_response *response, int status);
+cache_status cache_response_set_header(cache_response *response, const char *name, const char *value);   /* replaces */
+cache_status cache_response_add_header(cache_response *response, const char *name, const char *value);
+int cache_response_status(const cache_response *response);
+const char *cache_response_header(const cache_response *response, const char *name);    /* NULL: not set */
+cache_writer *cache_response_body(cache_response *response);
+
+/* Keep this page `ttl` seconds, whatever the view says; or hand it out and do not keep it. */
+cache_status cache_response_set_ttl(cache_response *response, double ttl);
+void cache_response_no_store(cache_response *response);
+
+/* Make the page. Anything but CACHE_OK is handed back by cache_view_serve, and nothing is stored. */
+typedef cache_status cache_handler_fn(void *ctx, const cache_request *request, cache_response *response);
+
+/* ---- the view: what is stored, for how long, under which key --------------------------------------------------- */
+
+typedef struct cache_view {
+    size_t size;                        /* sizeof(cache_view) */
+    const char *name;                   /* NULL, or its name in the statistics */
+    double ttl;
+    double stale;                       /* seconds past ttl in which a page is served while one request recomputes */
+    double stale_if_error;              /* the same when the handler fails or answers 5xx */
+    double negative_ttl;                /* seconds to keep a 404 or 410; 0: not at all */
+    double jitter;                      /* as in cache_fetch_options */
+    bool lock;                          /* as in cache_fetch_options */
+    bool query_string;                  /* the query counts, its parameters in any order */
+    const char *const *query_only;      /* NULL, or the only parameters that count; NULL-terminated */
+    const char *const *query_ignore;    /* NULL, or those that do not: "utm_*"; NULL-terminated */
+    const char *const *vary_headers;    /* NULL, or request headers that count; NULL-terminated */
+    const char *const *vary_cookies;
+    bool vary_user;                     /* each user has pages of their own. Without it, requests with credentials bypass the cache */
+    bool post_by_body;                  /* POST is a query: its method and the hash of its body count */
+    const char *const *tags;            /* NULL, or NULL-terminated: cache_invalidate_tag */
+    cache_status (*make_key)(void *ctx, const cache_request *request, cache_writer *key);    /* replaces all of the above */
+    bool (*unless)(void *ctx, const cache_request *request);                /* true: do not use the cache */
+    bool (*forced_update)(void *ctx, const cache_request *request);         /* true: make the page anew */
+    bool (*response_filter)(void *ctx, const cache_response *response);     /* false: do not store this one */
+    void *ctx;                          /* for the four */
+} cache_view;
+
+#define CACHE_VIEW_INIT { .size = sizeof(cache_view), .ttl = CACHE_TTL_DEFAULT }
+
+/* ---- serving --------------------------------------------------------------------------------------------------- */
+
+typedef struct cache_header {
+    const char *name, *value;
+} cache_header;
+
+/* What to send. Everything it points to is pinned until cache_page_release. */
+typedef struct cache_page {
+    int status;                         /* 304 has no body */
+    const cache_header *headers;        /* with Content-Type, ETag, Age, Cache-Control, Vary and X-Cache */
+    size_t n_headers;
+    const void *body;
+    size_t body_size;
+    void *owner;
+} cache_page;
+
+/* Answer `request` from the cache, or through `handler`, by the rules of `view`. HEAD is answered from the stored GET: send
+ * the headers, with the body's size as Content-Length, and no body. CACHE_OK: `*page` is to be released. */
+cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cache_request *request,
+                              cache_handler_fn *handler, void *ctx, cache_page *page);
+
+void cache_page_release(cache_page *page);
+
+/* Forget the page of this request (path, query, vary parts), or every variant of a path. */
+cache_status cache_view_forget(cache_t *cache, const cache_view *view, const cache_request *request);
+cache_status cache_view_forget_path(cache_t *cache, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,17 @@
+/* api.h - the public headers, with what they declare exported: everything else in the library stays hidden.
+ * The pragma stands here so that no compiler extension stands in a public header. */
+#ifndef API_H
+#define API_H
+
+#pragma GCC visibility push(default)
+#include <libcache/backend.h>
+#include <libcache/cache.h>
+#pragma GCC visibility pop
+
+/* Let the compiler check formats inside the library, where the extension is at home. */
+cache_status cache_fail(cache_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+cache_status cache_writer_printf(cache_writer *writer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cache_env_log(const cache_env *env, cache_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

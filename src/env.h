@@ -1,0 +1,41 @@
+/* env.h - the hooks of a handle: clock, memory, log, events, spawn. */
+#ifndef ENV_H
+#define ENV_H
+
+#include "api.h"
+
+struct cache_env {
+    cache_clock clock;                 /* now_ms NULL: the system's clocks */
+    const cache_allocator *allocator;
+    cache_log_fn *log;
+    void *log_ctx;
+    cache_event_fn *event;
+    void *event_ctx;
+    cache_spawn_fn *spawn;
+    void *spawn_ctx;
+    size_t prefix_size;                /* of the first handle: events show keys without it */
+};
+
+/* malloc, realloc and free. */
+extern const cache_allocator cache_allocator_default;
+
+void cache_env_init(cache_env *env, const cache_config *config);
+
+void *cache_env_resize(const cache_env *env, void *block, size_t size);
+
+/* A copy of `text`, or NULL for lack of memory; to be freed with cache_env_free. */
+char *cache_env_strdup(const cache_env *env, const char *text);
+
+/* Nanoseconds of the system's monotonic clock, for latencies: never the tests' clock. */
+uint64_t cache_now_ns(void);
+
+static inline void cache_env_emit(const cache_env *env, cache_event_type type, cache_status status, const char *key,
+                                  uint64_t nanoseconds)
+{
+    if (env->event != NULL) {
+        const cache_event event = { type, status, key, nanoseconds };
+        env->event(env->event_ctx, &event);
+    }
+}
+
+#endif

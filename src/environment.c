@@ -1,0 +1,2 @@
+/* environment.c - the handle that the environment describes. */
+#include "handle.h"

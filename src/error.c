@@ -1,0 +1,52 @@
+/* error.c - the statuses in words, and each thread's last failure. */
+#include "api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static _Thread_local char last_error[512];
+
+const char *cache_strerror(cache_status status)
+{
+    switch (status) {
+    case CACHE_OK: return "ok";
+    case CACHE_MISS: return "miss";
+    case CACHE_NOT_STORED: return "not stored";
+    case CACHE_ERR_INVALID: return "invalid argument";
+    case CACHE_ERR_NOMEM: return "out of memory";
+    case CACHE_ERR_CONFIG: return "wrong configuration";
+    case CACHE_ERR_IO: return "input/output error";
+    case CACHE_ERR_CONNECT: return "cannot connect";
+    case CACHE_ERR_TIMEOUT: return "timed out";
+    case CACHE_ERR_PROTOCOL: return "protocol error";
+    case CACHE_ERR_AUTH: return "authentication failed";
+    case CACHE_ERR_TYPE: return "wrong type of value";
+    case CACHE_ERR_RANGE: return "number out of range";
+    case CACHE_ERR_TOO_LARGE: return "too large";
+    case CACHE_ERR_UNSUPPORTED: return "not supported by this store";
+    case CACHE_ERR_COMPUTE: return "computation failed";
+    }
+    return "unknown status";
+}
+
+const char *cache_last_error(void)
+{
+    return last_error;
+}
+
+cache_status cache_fail(cache_status status, const char *format, ...)
+{
+    /* Formatted aside first: an argument may be the last error itself. */
+    char text[sizeof last_error];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    (void)snprintf(last_error, sizeof last_error, "%s", text);
+    return status;
+}
+
+const char *cache_version(void)
+{
+    return CACHE_VERSION;
+}

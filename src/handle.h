@@ -1,0 +1,76 @@
+/* handle.h - what a cache_t is, and the operations that the layers above the store are made of. */
+#ifndef HANDLE_H
+#define HANDLE_H
+
+#include "env.h"
+#include "stats.h"
+#include "time_to_live.h"
+#include "writer.h"
+
+#include <stdatomic.h>
+
+struct cache_flights;                  /* fetch.h */
+
+/* A store and what all handles on it share. */
+struct cache_store {
+    cache_env env;
+    cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
+    void *self;
+    struct cache_tally *tally;
+    struct cache_flights *flights;
+    atomic_uint handles;
+};
+
+struct cache {
+    struct cache_store *store;
+    int64_t default_ttl_ms;
+    bool miss_on_error;
+    size_t prefix_size;
+    char prefix[CACHE_MAX_PREFIX + 1];
+};
+
+/* Prefix and key, as the store sees it. It lives on the stack: a get allocates nothing. */
+struct cache_full_key {
+    cache_bytes bytes;                 /* points into `text` */
+    char text[CACHE_MAX_PREFIX + CACHE_MAX_INNER_KEY + 1];
+};
+
+/* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
+cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
+
+/* The same for a key of the core's own, "lease/" + `key`: `kind` has at most 32 bytes. */
+void cache_key_make_inner(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
+
+/* The store's operations with their fallbacks, failures counted and events sent; values as they are stored, envelopes
+ * and all. Arguments are right already, and on_error is left to the caller. Defined in cache.c. */
+cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value *out);
+cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[], size_t n, cache_value out[]);
+cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
+cache_status cache_store_remove(const cache_t *cache, cache_bytes key);
+cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes keys[], size_t n, size_t *removed);
+
+cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                  int64_t ttl_ms);
+
+/* Store a user's value: as it is, or wrapped if it begins like an envelope. */
+cache_status cache_set_checked(cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
+
+/* Count a hit or a miss. */
+void cache_count_read(const cache_t *cache, cache_status status);
+
+/* on_error=miss: `instead`, what an empty store would have answered, in place of a store's failure. */
+cache_status cache_look_over(const cache_t *cache, cache_status status, cache_status instead);
+
+/* Several operations, one status: the first failure stays. */
+void cache_keep_first(cache_status *first, cache_status status);
+
+/* True for what happens to a store, rather than to what it was asked: on_error and cache_fetch look over it. */
+bool cache_is_store_failure(cache_status status);
+
+/* The key as the user said it: without the prefix. */
+static inline const char *cache_user_key(const cache_t *cache, cache_bytes key)
+{
+    return key.data + cache->prefix_size;
+}
+
+#endif

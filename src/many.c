@@ -1,0 +1,118 @@
+/* many.c - many keys in one call: one round trip a server, where the store has it. */
+#include "envelope.h"
+#include "fetch.h"
+#include "handle.h"
+
+#include <string.h>
+
+/* Prefixed keys, one behind the other in one block that begins with their array. */
+static cache_status make_keys(const cache_t *cache, const char *const keys[], const cache_item items[], size_t n,
+                              cache_bytes **out)
+{
+    *out = NULL;
+    if (cache == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "cache is NULL");
+    if (n > 0 && keys == NULL && items == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "the array of keys is NULL");
+    size_t total = 0;
+    struct cache_full_key full;
+    for (size_t i = 0; i < n; i++) {
+        const cache_status status = cache_key_make(cache, keys != NULL ? keys[i] : items[i].key, &full);
+        if (status != CACHE_OK)
+            return status;
+        total += full.bytes.size + 1;
+    }
+    cache_bytes *made = cache_env_alloc(&cache->store->env, n * sizeof *made + total + 1);
+    if (made == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu keys", n);
+    char *text = (char *)&made[n];
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_key_make(cache, keys != NULL ? keys[i] : items[i].key, &full);
+        memcpy(text, full.text, full.bytes.size + 1);
+        made[i] = (cache_bytes){ text, full.bytes.size };
+        text += full.bytes.size + 1;
+    }
+    *out = made;
+    return CACHE_OK;
+}
+
+cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, cache_value out[])
+{
+    if (out == NULL && n > 0)
+        return cache_fail(CACHE_ERR_INVALID, "get_many: out is NULL");
+    if (n > 0)
+        memset(out, 0, n * sizeof *out);
+    cache_bytes *full = NULL;
+    cache_status status = make_keys(cache, keys, NULL, n, &full);
+    if (status != CACHE_OK)
+        return status;
+    status = cache_store_get_many(cache, full, n, out);
+    for (size_t i = 0; i < n; i++) {
+        if (out[i].data != NULL && cache_envelope_is(out[i].data, out[i].size))
+            (void)cache_envelope_unwrap(cache, full[i], &out[i]);
+        cache_count_read(cache, out[i].data != NULL ? CACHE_OK : CACHE_MISS);
+    }
+    cache_env_free(&cache->store->env, full);
+    return cache_look_over(cache, status, CACHE_OK);
+}
+
+static cache_status set_each(cache_t *cache, const cache_item items[], const cache_bytes keys[], cache_bytes values[],
+                             size_t n, int64_t ttl_ms)
+{
+    bool plain = true;
+    for (size_t i = 0; i < n; i++) {
+        values[i] = (cache_bytes){ items[i].size > 0 ? items[i].data : "", items[i].size };
+        plain = plain && !cache_envelope_is(values[i].data, values[i].size);
+    }
+    if (plain)
+        return cache_store_set_many(cache, keys, values, n, ttl_ms);
+    cache_status first = CACHE_OK;
+    for (size_t i = 0; i < n; i++)
+        cache_keep_first(&first, cache_set_checked(cache, keys[i], values[i], ttl_ms, 0));
+    return first;
+}
+
+cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl)
+{
+    cache_bytes *keys = NULL;
+    cache_status status = make_keys(cache, NULL, items, n, &keys);
+    if (status != CACHE_OK)
+        return status;
+    const cache_env *env = &cache->store->env;
+    cache_bytes *values = NULL;
+    int64_t ttl_ms = 0;
+    for (size_t i = 0; status == CACHE_OK && i < n; i++)
+        if (items[i].data == NULL && items[i].size > 0)
+            status = cache_fail(CACHE_ERR_INVALID, "set_many: item %zu: data is NULL and size is %zu", i, items[i].size);
+    if (status == CACHE_OK)
+        status = cache_ttl_ms(ttl, cache->default_ttl_ms, &ttl_ms);
+    if (status == CACHE_OK && (values = cache_env_alloc(env, n * sizeof *values + 1)) == NULL)
+        status = cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu items", n);
+    if (status == CACHE_OK) {
+        status = set_each(cache, items, keys, values, n, ttl_ms);
+        for (size_t i = 0; i < n; i++)
+            cache_flights_invalidate(cache->store->flights, keys[i]);
+        status = cache_look_over(cache, status, CACHE_OK);
+    }
+    cache_env_free(env, values);
+    cache_env_free(env, keys);
+    return status;
+}
+
+cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t n, size_t *deleted)
+{
+    size_t removed = 0;
+    if (deleted != NULL)
+        *deleted = 0;
+    cache_bytes *full = NULL;
+    cache_status status = make_keys(cache, keys, NULL, n, &full);
+    if (status != CACHE_OK)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        cache_flights_invalidate(cache->store->flights, full[i]);
+    status = cache_store_remove_many(cache, full, n, &removed);
+    if (deleted != NULL)
+        *deleted = removed;
+    cache_env_free(&cache->store->env, full);
+    return cache_look_over(cache, status, CACHE_OK);
+}

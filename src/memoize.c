@@ -1,0 +1,2 @@
+/* memoize.c - the keys of memoized functions. */
+#include "handle.h"

@@ -1,0 +1,162 @@
+/* open.c - from a URL to a handle, and back to nothing. */
+#include "fetch.h"
+#include "handle.h"
+#include "options.h"
+#include "registry.h"
+
+#include <string.h>
+
+/* ---- stores ---------------------------------------------------------------------------------------------------- */
+
+static void store_free(struct cache_store *store)
+{
+    const cache_env env = store->env;
+    if (store->self != NULL)
+        store->ops.close(store->self);
+    cache_flights_free(store->flights);
+    cache_tally_free(&env, store->tally);
+    cache_env_free(&env, store);
+}
+
+static cache_status store_new(const cache_env *env, const cache_backend_ops *ops, struct cache_store **out)
+{
+    struct cache_store *store = cache_env_alloc(env, sizeof *store);
+    if (store == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
+    memset(store, 0, sizeof *store);
+    store->env = *env;
+    /* An older, shorter table leaves the operations that it does not know as NULL. */
+    memcpy(&store->ops, ops, ops->size < sizeof store->ops ? ops->size : sizeof store->ops);
+    atomic_init(&store->handles, 1);
+    store->tally = cache_tally_new(env);
+    store->flights = cache_flights_new(&store->env);
+    if (store->tally == NULL || store->flights == NULL) {
+        store_free(store);
+        return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
+    }
+    *out = store;
+    return CACHE_OK;
+}
+
+/* ---- handles --------------------------------------------------------------------------------------------------- */
+
+static cache_status handle_new(struct cache_store *store, const char *prefix, cache_t **out)
+{
+    cache_t *cache = cache_env_alloc(&store->env, sizeof *cache);
+    if (cache == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
+    *cache = (cache_t){ .store = store, .prefix_size = strlen(prefix) };
+    memcpy(cache->prefix, prefix, cache->prefix_size + 1);
+    *out = cache;
+    return CACHE_OK;
+}
+
+static cache_status open_store(struct cache_store *store, const struct cache_url *url,
+                               const struct cache_options *options, cache_t *cache)
+{
+    cache->default_ttl_ms = cache_options_find(options, "default_ttl")->number;
+    cache->miss_on_error = cache_options_find(options, "on_error")->number == ON_ERROR_MISS;
+    store->env.prefix_size = cache->prefix_size;
+    const cache_backend_config config = {
+        .scheme = url->scheme, .user = url->user, .password = url->password,
+        .hosts = url->hosts, .n_hosts = url->n_hosts, .path = url->path, .prefix = cache->prefix,
+        .env = &store->env, .options = options,
+    };
+    return store->ops.open(&config, &store->self);
+}
+
+static cache_status open_url(const struct cache_url *url, const cache_env *env, cache_t **out)
+{
+    const cache_backend_ops *ops = NULL;
+    cache_status status = cache_registry_find(url->scheme, &ops);
+    if (status != CACHE_OK)
+        return status;
+    struct cache_options options;
+    status = cache_options_parse(url, ops->options, &options);
+    if (status != CACHE_OK)
+        return status;
+    struct cache_store *store = NULL;
+    cache_t *cache = NULL;
+    status = store_new(env, ops, &store);
+    if (status == CACHE_OK)
+        status = handle_new(store, cache_options_find(&options, "prefix")->text, &cache);
+    if (status == CACHE_OK)
+        status = open_store(store, url, &options, cache);
+    cache_options_release(&options);
+    if (status == CACHE_OK)
+        *out = cache;
+    else {
+        cache_env_free(env, cache);
+        if (store != NULL)
+            store_free(store);
+    }
+    return status;
+}
+
+cache_status cache_open_config(const cache_config *config, cache_t **out)
+{
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "open: out is NULL");
+    *out = NULL;
+    if (config == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "open: config is NULL");
+    if (config->size < offsetof(cache_config, url) + sizeof config->url)
+        return cache_fail(CACHE_ERR_INVALID, "open: config->size is too small: begin with CACHE_CONFIG_INIT");
+    /* A program built against an older, shorter struct leaves the rest at its defaults. */
+    cache_config known = CACHE_CONFIG_INIT;
+    memcpy(&known, config, config->size < sizeof known ? config->size : sizeof known);
+    if (known.url == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "open: the url is NULL");
+    const cache_allocator *allocator = known.allocator;
+    if (allocator != NULL && (allocator->alloc == NULL || allocator->resize == NULL || allocator->free == NULL))
+        return cache_fail(CACHE_ERR_INVALID, "open: config->allocator needs alloc, resize and free");
+
+    cache_env env;
+    cache_env_init(&env, &known);
+    struct cache_url url;
+    cache_status status = cache_url_parse(&env, known.url, &url);
+    if (status != CACHE_OK)
+        return status;
+    status = open_url(&url, &env, out);
+    cache_url_release(&url);
+    return status;
+}
+
+cache_status cache_open(const char *url, cache_t **out)
+{
+    cache_config config = CACHE_CONFIG_INIT;
+    config.url = url;
+    return cache_open_config(&config, out);
+}
+
+cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out)
+{
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: out is NULL");
+    *out = NULL;
+    if (cache == NULL || prefix == NULL || prefix[0] == '\0')
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: %s", cache == NULL ? "cache is NULL" : "the prefix is empty");
+    const size_t size = strnlen(prefix, CACHE_MAX_PREFIX + 1);
+    if (cache->prefix_size + size > CACHE_MAX_PREFIX)
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: both prefixes together pass %d bytes", CACHE_MAX_PREFIX);
+    char both[CACHE_MAX_PREFIX + 1];
+    memcpy(both, cache->prefix, cache->prefix_size);
+    memcpy(both + cache->prefix_size, prefix, size + 1);
+    const cache_status status = handle_new(cache->store, both, out);
+    if (status == CACHE_OK) {
+        (*out)->default_ttl_ms = cache->default_ttl_ms;
+        (*out)->miss_on_error = cache->miss_on_error;
+        atomic_fetch_add(&cache->store->handles, 1);
+    }
+    return status;
+}
+
+void cache_close(cache_t *cache)
+{
+    if (cache == NULL)
+        return;
+    struct cache_store *store = cache->store;
+    cache_env_free(&store->env, cache);
+    if (atomic_fetch_sub(&store->handles, 1) == 1)
+        store_free(store);
+}

@@ -1,0 +1,244 @@
+/* options.c - option tables: the URL's texts checked once, and read by name. */
+#include "options.h"
+
+#include "time_to_live.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What every store takes. */
+static const cache_option common_options[] = {
+    { "default_ttl", CACHE_OPTION_SECONDS, .def = "300", .min = 0, .max = 1e10,
+      .help = "time to live of CACHE_TTL_DEFAULT; 0 is for ever" },
+    { "prefix", CACHE_OPTION_TEXT, .def = "libcache:", .min = 0, .max = CACHE_MAX_PREFIX,
+      .help = "what every key begins with; another prefix is another cache" },
+    { "timeout", CACHE_OPTION_SECONDS, .def = "1", .min = 0.001, .max = 3600,
+      .help = "longest wait for one operation" },
+    { "connect_timeout", CACHE_OPTION_SECONDS, .def = "1", .min = 0.001, .max = 3600,
+      .help = "longest wait for a connection" },
+    { "retry_after", CACHE_OPTION_SECONDS, .def = "1", .min = 0.001, .max = 3600,
+      .help = "how long a server that is away is left alone before one caller tries it again" },
+    { "on_error", CACHE_OPTION_CHOICE, .def = "fail", .choices = "fail|miss",
+      .help = "miss: a store that is down looks like one that holds nothing" },
+    { 0 },
+};
+
+static size_t table_size(const cache_option *table)
+{
+    size_t n = 0;
+    while (table != NULL && table[n].name != NULL)
+        n++;
+    return n;
+}
+
+/* ---- one option ---------------------------------------------------------------------------------------------- */
+
+static bool read_integer(const char *text, int base, int64_t *out, const char **rest)
+{
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    char *end = NULL;
+    errno = 0;
+    *out = strtoll(text, &end, base);
+    *rest = end;
+    return errno == 0;
+}
+
+static bool read_bytes(const char *text, int64_t *out)
+{
+    static const struct { const char *name; int shift; } units[] = {
+        { "", 0 }, { "b", 0 }, { "k", 10 }, { "kb", 10 }, { "m", 20 }, { "mb", 20 }, { "g", 30 }, { "gb", 30 },
+    };
+    const char *unit = NULL;
+    if (!read_integer(text, 10, out, &unit))
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        size_t at = 0;
+        while (unit[at] != '\0' && (unit[at] | 0x20) == units[i].name[at])
+            at++;
+        if (unit[at] == '\0' && units[i].name[at] == '\0') {
+            if (*out > (INT64_MAX >> units[i].shift))
+                return false;
+            *out <<= units[i].shift;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_seconds(const char *text, double *out)
+{
+    /* strtod takes "inf", "nan" and hexadecimal too; and a locale's decimal comma is no matter of a URL. */
+    if (strspn(text, "0123456789.") != strlen(text) || text[0] == '\0')
+        return false;
+    const char *point = strchr(text, '.');
+    double value = 0, unit = 1;
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '.') {
+            if (c != point)
+                return false;
+        } else if (point == NULL || c < point)
+            value = value * 10 + (*c - '0');
+        else
+            value += (*c - '0') * (unit /= 10);
+    }
+    *out = value;
+    return true;
+}
+
+static bool read_bool(const char *text, int64_t *out)
+{
+    *out = strcmp(text, "on") == 0 || strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    return *out || strcmp(text, "off") == 0 || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+}
+
+static bool read_choice(const char *choices, const char *text, int64_t *out)
+{
+    const size_t size = strlen(text);
+    for (*out = 0; choices != NULL; (*out)++) {
+        const size_t word = strcspn(choices, "|");
+        if (word == size && memcmp(choices, text, size) == 0)
+            return true;
+        choices = choices[word] == '|' ? choices + word + 1 : NULL;
+    }
+    return false;
+}
+
+static cache_status refuse(const char *scheme, const cache_option *option, const char *must_be, const char *text)
+{
+    return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' must be %s, not '%.60s'", scheme, option->name, must_be, text);
+}
+
+static cache_status check_range(const char *scheme, const cache_option *option, double value, const char *unit,
+                                const char *text)
+{
+    if (value >= option->min && value <= option->max)
+        return CACHE_OK;
+    return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' must be %.15g..%.15g%s, not '%.60s'", scheme, option->name,
+                      option->min, option->max, unit, text);
+}
+
+static cache_status read_value(const char *scheme, const cache_option *option, const char *text,
+                               struct option_value *value)
+{
+    const char *rest = "";
+    double seconds = 0;
+    value->text = text;
+    switch (option->type) {
+    case CACHE_OPTION_INT:
+        if (!read_integer(text, 10, &value->number, &rest) || *rest != '\0')
+            return refuse(scheme, option, "a whole number", text);
+        return check_range(scheme, option, (double)value->number, "", text);
+    case CACHE_OPTION_OCTAL:
+        if (!read_integer(text, 8, &value->number, &rest) || *rest != '\0')
+            return refuse(scheme, option, "an octal number such as 0600", text);
+        return check_range(scheme, option, (double)value->number, " (shown in decimal)", text);
+    case CACHE_OPTION_BYTES:
+        if (!read_bytes(text, &value->number))
+            return refuse(scheme, option, "a number of bytes such as 4096 or 64mb", text);
+        return check_range(scheme, option, (double)value->number, " bytes", text);
+    case CACHE_OPTION_SECONDS:
+        if (!read_seconds(text, &seconds))
+            return refuse(scheme, option, "seconds such as 60 or 0.5", text);
+        if (check_range(scheme, option, seconds, " seconds", text) != CACHE_OK)
+            return CACHE_ERR_CONFIG;
+        return cache_ttl_ms(seconds, 0, &value->number);
+    case CACHE_OPTION_BOOL:
+        return read_bool(text, &value->number) ? CACHE_OK : refuse(scheme, option, "on or off", text);
+    case CACHE_OPTION_CHOICE:
+        return read_choice(option->choices, text, &value->number) ? CACHE_OK
+                                                                  : refuse(scheme, option, option->choices, text);
+    case CACHE_OPTION_TEXT:
+        if ((double)strlen(text) < option->min || (double)strlen(text) > option->max)
+            return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' must have %.0f..%.0f bytes", scheme, option->name,
+                              option->min, option->max);
+        return CACHE_OK;
+    }
+    return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' has an unknown type in the store's table", scheme, option->name);
+}
+
+/* ---- all of them --------------------------------------------------------------------------------------------- */
+
+static struct option_value *find(const struct cache_options *options, const char *name)
+{
+    for (size_t i = 0; i < options->n; i++)
+        if (strcmp(options->values[i].option->name, name) == 0)
+            return &options->values[i];
+    return NULL;
+}
+
+const struct option_value *cache_options_find(const struct cache_options *options, const char *name)
+{
+    return find(options, name);
+}
+
+static cache_status read_defaults(const char *scheme, const cache_option *table, struct cache_options *out)
+{
+    const size_t n = table_size(table);
+    for (size_t i = 0; i < n; i++) {
+        struct option_value *value = &out->values[out->n++];
+        *value = (struct option_value){ .option = &table[i] };
+        if (table[i].def != NULL) {
+            const cache_status status = read_value(scheme, &table[i], table[i].def, value);
+            if (status != CACHE_OK)
+                return status;
+        }
+    }
+    return CACHE_OK;
+}
+
+cache_status cache_options_parse(const struct cache_url *url, const cache_option *own, struct cache_options *out)
+{
+    *out = (struct cache_options){ .env = url->env };
+    out->values = cache_env_alloc(url->env, (table_size(common_options) + table_size(own)) * sizeof *out->values);
+    if (out->values == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", url->scheme);
+    cache_status status = read_defaults(url->scheme, common_options, out);
+    if (status == CACHE_OK)
+        status = read_defaults(url->scheme, own, out);
+    for (size_t i = 0; status == CACHE_OK && i < url->n_options; i++) {
+        struct option_value *value = find(out, url->options[i].name);
+        if (value == NULL)
+            status = cache_fail(CACHE_ERR_CONFIG, "%s: unknown option '%.60s'", url->scheme, url->options[i].name);
+        else {
+            value->set = true;
+            status = read_value(url->scheme, value->option, url->options[i].value, value);
+        }
+    }
+    if (status != CACHE_OK)
+        cache_options_release(out);
+    return status;
+}
+
+void cache_options_release(struct cache_options *options)
+{
+    cache_env_free(options->env, options->values);
+    *options = (struct cache_options){ .env = options->env };
+}
+
+/* ---- what stores read ---------------------------------------------------------------------------------------- */
+
+int64_t cache_option_int(const cache_backend_config *config, const char *name)
+{
+    const struct option_value *value = find(config->options, name);
+    return value != NULL ? value->number : 0;
+}
+
+int64_t cache_option_ms(const cache_backend_config *config, const char *name)
+{
+    return cache_option_int(config, name);    /* read_value made milliseconds of the seconds */
+}
+
+const char *cache_option_text(const cache_backend_config *config, const char *name)
+{
+    const struct option_value *value = find(config->options, name);
+    return value != NULL ? value->text : NULL;
+}
+
+bool cache_option_is_set(const cache_backend_config *config, const char *name)
+{
+    const struct option_value *value = find(config->options, name);
+    return value != NULL && value->set;
+}

@@ -1,0 +1,10 @@
+/* registry.h - from a URL's scheme to the store behind it. */
+#ifndef REGISTRY_H
+#define REGISTRY_H
+
+#include "api.h"
+
+/* The store for `scheme`. CACHE_ERR_CONFIG: there is none, or this build has it switched off. */
+cache_status cache_registry_find(const char *scheme, const cache_backend_ops **out);
+
+#endif

@@ -1,0 +1,25 @@
+/* time_to_live.c - seconds as users say them, milliseconds as stores want them. */
+#include "time_to_live.h"
+
+#include <math.h>
+
+cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out)
+{
+    if (ttl == CACHE_TTL_DEFAULT) {
+        *out = default_ms;
+        return CACHE_OK;
+    }
+    if (isnan(ttl) || isinf(ttl) || ttl < 0)
+        return cache_fail(CACHE_ERR_INVALID, "ttl must be CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER or seconds above 0, not %g",
+                          ttl);
+    if (ttl * 1000 >= (double)CACHE_TTL_MAX_MS)
+        *out = 0;
+    else {
+        const int64_t whole = (int64_t)(ttl * 1000);
+        /* 0.01 s is 10.000000000000000208 ms: what floating point adds is not rounded up to 11. */
+        *out = ttl * 1000 - (double)whole > 1e-6 ? whole + 1 : whole;
+        if (*out == 0 && ttl > 0)
+            *out = 1;
+    }
+    return CACHE_OK;
+}

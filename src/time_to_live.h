@@ -1,0 +1,13 @@
+/* time_to_live.h - seconds as users say them, milliseconds as stores want them. */
+#ifndef TIME_TO_LIVE_H
+#define TIME_TO_LIVE_H
+
+#include "api.h"
+
+/* Longer is for ever: 100 years, so that a deadline in milliseconds, on any clock, stays far inside int64. */
+#define CACHE_TTL_MAX_MS (INT64_C(100) * 366 * 24 * 3600 * 1000)
+
+/* Check `ttl` and turn it to milliseconds, rounded up; 0 is for ever. CACHE_TTL_DEFAULT becomes `default_ms`. */
+cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out);
+
+#endif

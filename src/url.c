@@ -1,0 +1,202 @@
+/* url.c - the parts of a cache's URL. */
+#include "url.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Decode %41 to A, in place. `what` names the part in the message, which never shows the text: it may be a password. */
+static cache_status percent_decode(char *text, const char *what)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        if (*from != '%') {
+            *to++ = *from;
+            continue;
+        }
+        const int high = hex_digit(from[1]);
+        const int low = high < 0 ? -1 : hex_digit(from[2]);
+        if (low < 0)
+            return cache_fail(CACHE_ERR_CONFIG, "url: %s: '%%' must be followed by two hexadecimal digits", what);
+        if (high == 0 && low == 0)
+            return cache_fail(CACHE_ERR_CONFIG, "url: %s: %%00 cannot be part of it", what);
+        *to++ = (char)(high * 16 + low);
+        from += 2;
+    }
+    *to = '\0';
+    return CACHE_OK;
+}
+
+/* Cut `text` at the first `c`; what follows it, or NULL. */
+static char *cut(char *text, char c)
+{
+    char *at = strchr(text, c);
+    if (at == NULL)
+        return NULL;
+    *at = '\0';
+    return at + 1;
+}
+
+static size_t count(const char *text, char c)
+{
+    size_t n = 0;
+    for (; *text != '\0'; text++)
+        n += *text == c;
+    return n;
+}
+
+static cache_status parse_scheme(struct cache_url *url, char *text, char **rest)
+{
+    char *end = strstr(text, "://");
+    if (end == NULL)
+        return cache_fail(CACHE_ERR_CONFIG, "url: no scheme: it must begin with memory://, file://, redis://, …");
+    *end = '\0';
+    for (char *c = text; *c != '\0'; c++) {
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+        if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '+'))
+            return cache_fail(CACHE_ERR_CONFIG, "url: a scheme has letters, digits and '+' alone");
+    }
+    url->scheme = text;
+    *rest = end + 3;
+    return CACHE_OK;
+}
+
+static cache_status parse_host(char *text, cache_host *host)
+{
+    char *port = NULL;
+    if (text[0] == '[') {
+        char *after = cut(++text, ']');
+        if (after == NULL || (after[0] != '\0' && after[0] != ':'))
+            return cache_fail(CACHE_ERR_CONFIG, "url: host '[%s': an IPv6 address stands in brackets, then :port", text);
+        port = after[0] == ':' ? after + 1 : NULL;
+    } else
+        port = cut(text, ':');
+    if (text[0] == '\0')
+        return cache_fail(CACHE_ERR_CONFIG, "url: a host is empty");
+    *host = (cache_host){ .name = text, .port = 0 };
+    if (port != NULL) {
+        const size_t size = strlen(port);
+        const long number = size >= 1 && size <= 5 && strspn(port, "0123456789") == size ? strtol(port, NULL, 10) : 0;
+        if (number < 1 || number > 65535)
+            return cache_fail(CACHE_ERR_CONFIG, "url: host %s: the port must be 1..65535, not '%s'", text, port);
+        host->port = (int)number;
+    }
+    return percent_decode(text, "host");
+}
+
+static cache_status parse_hosts(struct cache_url *url, char *text)
+{
+    if (text[0] == '\0')
+        return CACHE_OK;
+    url->hosts = cache_env_alloc(url->env, (count(text, ',') + 1) * sizeof *url->hosts);
+    if (url->hosts == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "url: out of memory");
+    for (char *next; text != NULL; text = next) {
+        next = cut(text, ',');
+        const cache_status status = parse_host(text, &url->hosts[url->n_hosts]);
+        if (status != CACHE_OK)
+            return status;
+        url->n_hosts++;
+    }
+    return CACHE_OK;
+}
+
+static cache_status parse_authority(struct cache_url *url, char *text)
+{
+    /* The last '@': a password that was not encoded may hold one, and must not become part of a host's name. */
+    char *at = strrchr(text, '@');
+    if (at != NULL) {
+        *at = '\0';
+        char *password = cut(text, ':');
+        url->user = text[0] != '\0' ? text : NULL;
+        url->password = password;
+        cache_status status = url->user != NULL ? percent_decode(url->user, "user") : CACHE_OK;
+        if (status == CACHE_OK && password != NULL)
+            status = percent_decode(password, "password");
+        if (status != CACHE_OK)
+            return status;
+        text = at + 1;
+    }
+    return parse_hosts(url, text);
+}
+
+static cache_status parse_options(struct cache_url *url, char *text)
+{
+    url->options = cache_env_alloc(url->env, (count(text, '&') + 1) * sizeof *url->options);
+    if (url->options == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "url: out of memory");
+    for (char *next; text != NULL; text = next) {
+        next = cut(text, '&');
+        if (text[0] == '\0')
+            continue;
+        char *value = cut(text, '=');
+        cache_status status = percent_decode(text, "an option's name");
+        if (status == CACHE_OK && value == NULL)
+            status = cache_fail(CACHE_ERR_CONFIG, "url: option '%s' has no value: write %s=…", text, text);
+        if (status == CACHE_OK)
+            status = percent_decode(value, text);
+        if (status != CACHE_OK)
+            return status;
+        for (size_t i = 0; i < url->n_options; i++)
+            if (strcmp(url->options[i].name, text) == 0)
+                return cache_fail(CACHE_ERR_CONFIG, "url: option '%s' stands there twice", text);
+        url->options[url->n_options++] = (struct cache_url_option){ text, value };
+    }
+    return CACHE_OK;
+}
+
+static cache_status parse(struct cache_url *url, char *text, char *path_room)
+{
+    char *rest = NULL;
+    cache_status status = parse_scheme(url, text, &rest);
+    if (status != CACHE_OK)
+        return status;
+    char *options = cut(rest, '?');
+    char *slash = strchr(rest, '/');
+    if (slash != NULL) {
+        /* The path keeps its '/', where the authority needs its NUL: so it stands elsewhere. */
+        url->path = strcpy(path_room, slash);
+        *slash = '\0';
+    }
+    status = parse_authority(url, rest);
+    if (status == CACHE_OK)
+        status = percent_decode(url->path, "path");
+    if (status == CACHE_OK && options != NULL)
+        status = parse_options(url, options);
+    return status;
+}
+
+cache_status cache_url_parse(const cache_env *env, const char *text, struct cache_url *url)
+{
+    const size_t size = strlen(text) + 1;
+    *url = (struct cache_url){ .env = env };
+    url->memory = cache_env_alloc(env, 2 * size);
+    if (url->memory == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "url: out of memory");
+    memcpy(url->memory, text, size);
+    url->path = url->memory + size;
+    url->path[0] = '\0';
+    const cache_status status = parse(url, url->memory, url->path);
+    if (status != CACHE_OK)
+        cache_url_release(url);
+    return status;
+}
+
+void cache_url_release(struct cache_url *url)
+{
+    cache_env_free(url->env, url->options);
+    cache_env_free(url->env, url->hosts);
+    cache_env_free(url->env, url->memory);    /* holds the password: freed as soon as the store is open */
+    *url = (struct cache_url){ .env = url->env };
+}

@@ -1,0 +1,28 @@
+/* url.h - the parts of a cache's URL. */
+#ifndef URL_H
+#define URL_H
+
+#include "env.h"
+
+struct cache_url_option {
+    char *name, *value;
+};
+
+/* scheme://[user[:password]@][host[:port][,host…]][/path][?name=value&…], percent-decoded. The texts point into `memory`. */
+struct cache_url {
+    char *scheme;
+    char *user, *password;              /* NULL: none */
+    cache_host *hosts;
+    size_t n_hosts;
+    char *path;                         /* with its leading '/'; "" if there is none */
+    struct cache_url_option *options;
+    size_t n_options;
+    char *memory;
+    const cache_env *env;
+};
+
+/* CACHE_ERR_CONFIG: the message says what is wrong and never holds the user or password. CACHE_ERR_NOMEM. */
+cache_status cache_url_parse(const cache_env *env, const char *text, struct cache_url *url);
+void cache_url_release(struct cache_url *url);
+
+#endif

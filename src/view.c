@@ -1,0 +1,2 @@
+/* view.c - whole pages. */
+#include "handle.h"

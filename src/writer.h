@@ -1,0 +1,38 @@
+/* writer.h - the inside of cache_writer, for the core and its layers. */
+#ifndef WRITER_H
+#define WRITER_H
+
+#include "api.h"
+
+enum writer_memory {
+    WRITER_BUFFER,     /* the caller's buffer, or none yet: what does not fit moves to a block */
+    WRITER_BLOCK,      /* a counted block of our own, which becomes the value without a copy */
+    WRITER_PINNED      /* somebody else's bytes: read-only */
+};
+
+struct cache_writer {
+    const cache_allocator *allocator;
+    char *data;
+    size_t size, capacity;
+    cache_owner *owner;            /* of the block or the pinned bytes; NULL for a buffer */
+    enum writer_memory memory;
+    cache_status status;           /* the first failure */
+    int64_t ttl_ms;                /* what the computation asked for, if has_ttl */
+    bool has_ttl, no_store;
+};
+
+/* A writer without memory yet, or one that fills `buffer` first. */
+void cache_writer_init(cache_writer *writer, const cache_allocator *allocator);
+void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *allocator, void *buffer, size_t capacity);
+
+/* Let go of the memory and begin anew; the settings of the computation are forgotten too. */
+void cache_writer_release(cache_writer *writer);
+
+/* Move what was written into `*out`, which owns it then; the writer is empty again. CACHE_ERR_NOMEM if it stood in a
+ * buffer and cannot be moved out of it, else the writer's own status: then `*out` is zeroed. */
+cache_status cache_writer_take(cache_writer *writer, cache_value *out);
+
+/* Another reference to the same bytes. */
+cache_value cache_value_retain(const cache_value *value);
+
+#endif

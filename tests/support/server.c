@@ -1,0 +1,165 @@
+/* server.c - real servers for tests. _GNU_SOURCE for prctl's and nftw's sake. */
+#define _GNU_SOURCE
+#include "test.h"
+
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { START_SECONDS = 20, MAX_ARGS = 32 };
+
+/* ---- ports and directories --------------------------------------------------------------------------------------- */
+
+static struct sockaddr_in loopback(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+int test_free_port(void)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = loopback(0);
+    socklen_t size = sizeof address;
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0
+        || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        fail_msg("no free port: %s", strerror(errno));
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+void test_directory_make(char *path, size_t size)
+{
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(path, size, "%s/libcache-XXXXXX", base != NULL && strlen(base) < 24 ? base : "/tmp");
+    if (mkdtemp(path) == NULL)
+        fail_msg("mkdtemp %s: %s", path, strerror(errno));
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info, (void)type, (void)where;
+    return remove(path);
+}
+
+void test_directory_remove(const char *path)
+{
+    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- processes ----------------------------------------------------------------------------------------------------- */
+
+static bool accepts(int port)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in address = loopback(port);
+    const bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+static void run(const char *const argv[], pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(127);
+    const int null = open("/dev/null", O_RDWR);
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+    }
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+void test_server_start(struct test_server *server, int port, const char *const argv[])
+{
+    server->port = port;
+    const pid_t parent = getpid();
+    server->pid = fork();
+    if (server->pid == 0)
+        run(argv, parent);
+    if (server->pid < 0)
+        fail_msg("fork: %s", strerror(errno));
+    const struct timespec pause = { 0, 5 * 1000 * 1000 };
+    for (int i = 0; i < START_SECONDS * 200; i++) {
+        int status = 0;
+        if (waitpid(server->pid, &status, WNOHANG) == server->pid)
+            fail_msg("%s ended while it started (status %d): is it installed?", argv[0], status);
+        if (accepts(port))
+            return;
+        nanosleep(&pause, NULL);
+    }
+    test_server_kill(server);
+    fail_msg("%s does not answer on port %d", argv[0], port);
+}
+
+void test_server_kill(struct test_server *server)
+{
+    if (server->pid > 0) {
+        kill(server->pid, SIGKILL);
+        waitpid(server->pid, NULL, 0);
+    }
+    server->pid = 0;
+}
+
+void test_server_stop(struct test_server *server)
+{
+    if (server->pid > 0) {
+        kill(server->pid, SIGCONT);
+        kill(server->pid, SIGTERM);
+        waitpid(server->pid, NULL, 0);
+    }
+    server->pid = 0;
+    if (server->directory[0] != '\0')
+        test_directory_remove(server->directory);
+    server->directory[0] = '\0';
+}
+
+/* ---- the two servers ----------------------------------------------------------------------------------------------- */
+
+static void start_with(struct test_server *server, const char *argv[], size_t n, const char *const extra[])
+{
+    for (size_t i = 0; extra != NULL && extra[i] != NULL && n < MAX_ARGS - 1; i++)
+        argv[n++] = extra[i];
+    argv[n] = NULL;
+    test_server_start(server, server->port, argv);
+}
+
+void test_server_start_redis(struct test_server *server, const char *const extra[])
+{
+    char port[8];
+    if (server->directory[0] == '\0') {    /* else it was killed, and starts again where it was */
+        *server = (struct test_server){ .port = test_free_port() };
+        test_directory_make(server->directory, sizeof server->directory);
+        (void)snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->directory);
+    }
+    (void)snprintf(port, sizeof port, "%d", server->port);
+    const char *argv[MAX_ARGS] = { "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", server->socket,
+                                   "--dir", server->directory, "--save", "", "--appendonly", "no" };
+    start_with(server, argv, 13, extra);
+}
+
+void test_server_start_memcached(struct test_server *server, const char *const extra[])
+{
+    char port[8];
+    if (server->port == 0)
+        *server = (struct test_server){ .port = test_free_port() };
+    (void)snprintf(port, sizeof port, "%d", server->port);
+    const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "nobody" };
+    start_with(server, argv, 9, extra);
+}
