@@ -1,0 +1,204 @@
+/* conformance - every promise of the vtable and the public API, against the store that a URL names.
+ *
+ *     conformance memory://                        any URL, a server of your own included
+ *     conformance redis | redis+unix | memcached | memcached*3 | file | list
+ *                                                  a store that the suite makes, with a server it starts and stops
+ *
+ * Leaves nothing behind but what a store keeps of an empty prefix. */
+#include "conformance.h"
+
+#include "server.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern const cache_backend_ops list_store_ops;    /* examples/custom_backend.c */
+
+struct target target;
+
+/* ---- reaching the target --------------------------------------------------------------------------------------- */
+
+void target_url(char *out, size_t size, const char *options)
+{
+    (void)snprintf(out, size, "%s%c%s", target.url, strchr(target.url, '?') != NULL ? '&' : '?', options);
+}
+
+cache_t *target_open(const char *options)
+{
+    char url[512];
+    target_url(url, sizeof url, options);
+    return test_open(url);
+}
+
+int open_empty(void **state)
+{
+    char options[64];
+    (void)snprintf(options, sizeof options, "prefix=conf%ld:", (long)getpid());
+    *state = target_open(options);
+    assert_status(CACHE_OK, cache_clear(*state));
+    return 0;
+}
+
+int close_and_clear(void **state)
+{
+    assert_status(CACHE_OK, cache_clear(*state));
+    cache_close(*state);
+    return 0;
+}
+
+void in_processes(int n, bool (*body)(cache_t *cache, int process), const char *options)
+{
+    char url[512];
+    pid_t pids[16];
+    target_url(url, sizeof url, options);
+    for (int i = 0; i < n; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            cache_t *cache = NULL;
+            bool good = cache_open(url, &cache) == CACHE_OK && body(cache, i);
+            cache_close(cache);
+            _exit(good ? 0 : 1);
+        }
+        assert_true(pids[i] > 0);
+    }
+    bool good = true;
+    for (int i = 0; i < n; i++) {
+        int status = 1;
+        good = waitpid(pids[i], &status, 0) == pids[i] && status == 0 && good;
+    }
+    assert_true(good);
+}
+
+struct thread {
+    pthread_t id;
+    void (*body)(cache_t *cache, int thread);
+    cache_t *cache;
+    int number;
+};
+
+static void *run_thread(void *arg)
+{
+    const struct thread *thread = arg;
+    thread->body(thread->cache, thread->number);
+    return NULL;
+}
+
+void in_threads(int n, void (*body)(cache_t *cache, int thread), cache_t *cache)
+{
+    struct thread threads[32];
+    for (int i = 0; i < n; i++) {
+        threads[i] = (struct thread){ .body = body, .cache = cache, .number = i };
+        assert_int_equal(pthread_create(&threads[i].id, NULL, run_thread, &threads[i]), 0);
+    }
+    for (int i = 0; i < n; i++)
+        pthread_join(threads[i].id, NULL);
+}
+
+double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double wait_until(bool (*done)(cache_t *cache, const char *key), cache_t *cache, const char *key, double seconds)
+{
+    const struct timespec pause = { 0, 5 * 1000 * 1000 };
+    const double begun = now_seconds();
+    while (!done(cache, key)) {
+        if (now_seconds() - begun > seconds)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    return now_seconds() - begun;
+}
+
+bool is_missing(cache_t *cache, const char *key)
+{
+    return cache_has(cache, key) == CACHE_MISS;
+}
+
+/* ---- making the target ------------------------------------------------------------------------------------------- */
+
+static struct test_server servers[3];
+static char directory[64], made_url[256];
+
+static void make_redis(bool unix_socket)
+{
+    test_server_start_redis(&servers[0], NULL);
+    target.redis_port = servers[0].port;
+    if (unix_socket)
+        (void)snprintf(made_url, sizeof made_url, "redis+unix://%s?db=1", servers[0].socket);
+    else
+        (void)snprintf(made_url, sizeof made_url, "redis://127.0.0.1:%d/0", servers[0].port);
+}
+
+static void make_memcached(int n)
+{
+    size_t at = (size_t)snprintf(made_url, sizeof made_url, "memcached://");
+    for (int i = 0; i < n; i++) {
+        test_server_start_memcached(&servers[i], NULL);
+        at += (size_t)snprintf(made_url + at, sizeof made_url - at, "%s127.0.0.1:%d", i > 0 ? "," : "", servers[i].port);
+    }
+    if (n == 1)
+        target.memcached_port = servers[0].port;
+}
+
+static void make(const char *what)
+{
+    target.url = made_url;
+    if (strcmp(what, "redis") == 0)
+        make_redis(false);
+    else if (strcmp(what, "redis+unix") == 0)
+        make_redis(true);
+    else if (strcmp(what, "memcached") == 0)
+        make_memcached(1);
+    else if (strcmp(what, "memcached*3") == 0)
+        make_memcached(3);
+    else if (strcmp(what, "file") == 0) {
+        test_directory_make(directory, sizeof directory);
+        (void)snprintf(made_url, sizeof made_url, "file://%s", directory);
+    } else if (strcmp(what, "list") == 0)
+        target.url = "list://";
+    else
+        target.url = what;
+}
+
+static void unmake(void)
+{
+    for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++)
+        if (servers[i].pid > 0)
+            test_server_stop(&servers[i]);
+    if (directory[0] != '\0')
+        test_directory_remove(directory);
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: conformance URL|redis|redis+unix|memcached|memcached*3|file|list\n");
+        return 2;
+    }
+    if (cache_register_backend(&list_store_ops) != CACHE_OK) {
+        fprintf(stderr, "%s\n", cache_last_error());
+        return 1;
+    }
+    make(argv[1]);
+    target.shared = begins(target.url, "file:") || begins(target.url, "redis") || begins(target.url, "memcached:");
+    target.whole_seconds = target.one_megabyte = begins(target.url, "memcached:");
+    target.forks = !begins(target.url, "list:");
+    int (*const parts[])(void) = { run_values, run_keys, run_expiry, run_counters, run_many, run_clear, run_concurrency,
+                                   run_interchange };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        failed += parts[i]();
+    unmake();
+    return failed == 0 ? 0 : 1;
+}
