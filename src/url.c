@@ -89,7 +89,7 @@ static cache_status parse_host(char *text, cache_host *host)
         const size_t size = strlen(port);
         const long number = size >= 1 && size <= 5 && strspn(port, "0123456789") == size ? strtol(port, NULL, 10) : 0;
         if (number < 1 || number > 65535)
-            return cache_fail(CACHE_ERR_CONFIG, "url: host %s: the port must be 1..65535, not '%s'", text, port);
+            return cache_fail(CACHE_ERR_CONFIG, "url: a host's port must be a number of 1..65535");
         host->port = (int)number;
     }
     return percent_decode(text, "host");
@@ -156,6 +156,13 @@ static cache_status parse_options(struct cache_url *url, char *text)
     return CACHE_OK;
 }
 
+/* user:pa?ss@host, cut at the '?', looks like a host with a port: refused here, before a message shows what follows. */
+static bool cut_a_password(const char *authority, const char *rest)
+{
+    return rest != NULL && strchr(authority, ':') != NULL && strchr(authority, '@') == NULL
+        && rest[strcspn(rest, "@=")] == '@';
+}
+
 static cache_status parse(struct cache_url *url, char *text, char *path_room)
 {
     char *rest = NULL;
@@ -169,6 +176,8 @@ static cache_status parse(struct cache_url *url, char *text, char *path_room)
         url->path = strcpy(path_room, slash);
         *slash = '\0';
     }
+    if (cut_a_password(rest, options) || cut_a_password(rest, url->path))
+        return cache_fail(CACHE_ERR_CONFIG, "url: '/' and '?' in a user or password must be percent-encoded");
     status = parse_authority(url, rest);
     if (status == CACHE_OK)
         status = percent_decode(url->path, "path");
