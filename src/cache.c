@@ -3,6 +3,7 @@
 #include "envelope.h"
 #include "fetch.h"
 #include "handle.h"
+#include "lease.h"
 
 #include <string.h>
 
@@ -192,7 +193,8 @@ void cache_keep_first(cache_status *first, cache_status status)
 cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[], size_t n, cache_value out[])
 {
     const struct cache_store *store = cache->store;
-    memset(out, 0, n * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (cache_value){ NULL, 0, NULL };
     cache_status first = CACHE_OK;
     if (store->ops.get_many == NULL) {
         for (size_t i = 0; i < n; i++)    /* a store without a round trip to save needs no get_many */
@@ -368,9 +370,9 @@ static cache_status set(cache_t *cache, const char *key, const void *data, size_
     if (status != CACHE_OK)
         return status;
     const cache_bytes value = { size > 0 ? data : "", size };
-    status = cache_set_checked(cache, full.bytes, value, ttl_ms, flags);
-    if (status == CACHE_OK)
+    if (!(flags & CACHE_SET_IF_ABSENT))    /* before the store, for the same reason as in cache_delete */
         cache_flights_invalidate(cache->store->flights, full.bytes);
+    status = cache_set_checked(cache, full.bytes, value, ttl_ms, flags);
     return cache_look_over(cache, status, CACHE_OK);
 }
 
@@ -421,6 +423,8 @@ cache_status cache_delete(cache_t *cache, const char *key)
     /* Before the store: a computation that ends in between is not stored. After it: nor one that was storing meanwhile. */
     cache_flights_invalidate(cache->store->flights, full.bytes);
     status = cache_store_remove(cache, full.bytes);
+    if (status >= 0 && !(cache->store->ops.flags & CACHE_BACKEND_LOCAL))
+        cache_lease_revoke(cache, full.bytes);    /* nor is one in another process, that computes under a lease */
     return cache_look_over(cache, status, CACHE_MISS);
 }
 

@@ -1,7 +1,19 @@
-/* envelope.c - what the core writes before a value that it computed. */
+/* envelope.c - what the core writes before a value that it computed.
+ *
+ * Little-endian, without padding:
+ *
+ *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 zero (2)   16 tags size (4)
+ *     20 created, ms (8)   28 expires, ms (8)   36 cost, us (8)   44 key, type, tags, payload
+ *
+ * A tag is its size (2), its version (32) and its name. The payload comes last, so that it can be handed out in place,
+ * with the NUL that stands behind the stored bytes. The magic's first byte begins no text in ASCII or UTF-8. */
 #include "envelope.h"
 
+#include "tag.h"
+
 #include <string.h>
+
+enum { VERSION = 1, HEADER_SIZE = 44, TAG_HEADER_SIZE = 2 + TAG_VERSION_SIZE };
 
 const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE] = { 0x93, 'l', 'c', 'a', 'c', 'h', 'e', 0x01 };
 
@@ -10,16 +22,164 @@ bool cache_envelope_is(const void *data, size_t size)
     return size >= ENVELOPE_MAGIC_SIZE && memcmp(data, cache_envelope_magic, ENVELOPE_MAGIC_SIZE) == 0;
 }
 
+/* ---- numbers --------------------------------------------------------------------------------------------------- */
+
+static unsigned char *put(unsigned char *to, uint64_t number, size_t size)
+{
+    for (size_t i = 0; i < size; i++, number >>= 8)
+        to[i] = (unsigned char)(number & 0xff);
+    return to + size;
+}
+
+static uint64_t take(const char **from, size_t size)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < size; i++)
+        number |= (uint64_t)(unsigned char)(*from)[i] << (8 * i);
+    *from += size;
+    return number;
+}
+
+/* ---- writing and reading --------------------------------------------------------------------------------------- */
+
+static cache_status append(cache_writer *out, cache_bytes bytes)
+{
+    return bytes.size > 0 ? cache_writer_append(out, bytes.data, bytes.size) : CACHE_OK;
+}
+
+cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_bytes key, cache_writer *out)
+{
+    if (key.size > UINT16_MAX || envelope->type.size > UINT16_MAX || envelope->tags.size > UINT32_MAX)
+        return cache_fail(CACHE_ERR_TOO_LARGE, "envelope: the key, type or tags are too long");
+    /* All of the room at once: parts would make the buffer grow, and copy, several times. */
+    const size_t size = HEADER_SIZE + key.size + envelope->type.size + envelope->tags.size + envelope->payload.size;
+    if (cache_writer_reserve(out, size) == NULL)
+        return cache_writer_status(out);
+    cache_writer_undo(out, size);
+
+    unsigned char header[HEADER_SIZE];
+    memcpy(header, cache_envelope_magic, ENVELOPE_MAGIC_SIZE);
+    unsigned char *at = put(header + ENVELOPE_MAGIC_SIZE, VERSION, 1);
+    at = put(at, envelope->flags, 1);
+    at = put(at, key.size, 2);
+    at = put(at, envelope->type.size, 2);
+    at = put(at, 0, 2);
+    at = put(at, envelope->tags.size, 4);
+    at = put(at, (uint64_t)envelope->created_ms, 8);
+    at = put(at, (uint64_t)envelope->expires_ms, 8);
+    (void)put(at, envelope->cost_us, 8);
+    (void)cache_writer_append(out, header, sizeof header);
+    (void)append(out, key);
+    (void)append(out, envelope->type);
+    (void)append(out, envelope->tags);
+    (void)append(out, envelope->payload);
+    return cache_writer_status(out);
+}
+
+static bool tags_are_whole(cache_bytes tags)
+{
+    cache_bytes name;
+    const char *version = NULL;
+    while (cache_envelope_next_tag(&tags, &name, &version))
+        continue;
+    return tags.size == 0;
+}
+
+bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out)
+{
+    if (bytes.size < HEADER_SIZE || !cache_envelope_is(bytes.data, bytes.size))
+        return false;
+    const char *at = bytes.data + ENVELOPE_MAGIC_SIZE;
+    const uint64_t version = take(&at, 1);
+    out->flags = (unsigned)take(&at, 1);
+    const size_t key_size = (size_t)take(&at, 2);
+    out->type.size = (size_t)take(&at, 2);
+    const uint64_t zero = take(&at, 2);
+    out->tags.size = (size_t)take(&at, 4);
+    out->created_ms = (int64_t)take(&at, 8);
+    out->expires_ms = (int64_t)take(&at, 8);
+    out->cost_us = take(&at, 8);
+    size_t left = bytes.size - HEADER_SIZE;
+    if (version != VERSION || zero != 0 || key_size != key.size || key_size > left || memcmp(at, key.data, key_size) != 0)
+        return false;
+    left -= key_size;
+    if (out->type.size > left || out->tags.size > left - out->type.size)
+        return false;
+    out->type.data = at + key_size;
+    out->tags.data = out->type.data + out->type.size;
+    out->payload = (cache_bytes){ out->tags.data + out->tags.size, left - out->type.size - out->tags.size };
+    /* Times that no clock can give would overflow in what is reckoned with them. */
+    return out->created_ms >= 0 && out->created_ms <= INT64_MAX / 4 && out->expires_ms >= 0 &&
+           out->expires_ms <= INT64_MAX / 4 && tags_are_whole(out->tags);
+}
+
+/* ---- tags ------------------------------------------------------------------------------------------------------ */
+
+cache_status cache_envelope_put_tag(cache_writer *out, cache_bytes name, const char version[TAG_VERSION_SIZE])
+{
+    unsigned char size[2];
+    (void)put(size, name.size, sizeof size);
+    (void)cache_writer_append(out, size, sizeof size);
+    (void)cache_writer_append(out, version, TAG_VERSION_SIZE);
+    return append(out, name);
+}
+
+bool cache_envelope_next_tag(cache_bytes *tags, cache_bytes *name, const char **version)
+{
+    if (tags->size < TAG_HEADER_SIZE)
+        return false;
+    const char *at = tags->data;
+    const size_t size = (size_t)take(&at, 2);
+    if (size == 0 || size > CACHE_MAX_KEY || size > tags->size - TAG_HEADER_SIZE)
+        return false;
+    *version = at;
+    *name = (cache_bytes){ at + TAG_VERSION_SIZE, size };
+    *tags = (cache_bytes){ name->data + size, tags->size - TAG_HEADER_SIZE - size };
+    return true;
+}
+
+/* ---- expiry ---------------------------------------------------------------------------------------------------- */
+
+static bool is_local(const cache_t *cache)
+{
+    return (cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
+}
+
+int64_t cache_envelope_now_ms(const cache_t *cache)
+{
+    const cache_env *env = &cache->store->env;
+    return is_local(cache) ? cache_env_monotonic_ms(env) : cache_env_wall_ms(env);
+}
+
+bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope)
+{
+    if (envelope->expires_ms == 0)
+        return false;
+    const cache_env *env = &cache->store->env;
+    return is_local(cache) ? cache_env_monotonic_reached(env, envelope->expires_ms)
+                           : cache_env_wall_ms(env) >= envelope->expires_ms;
+}
+
+/* ---- for the plain operations ---------------------------------------------------------------------------------- */
+
 cache_status cache_envelope_unwrap(const cache_t *cache, cache_bytes key, cache_value *value)
 {
-    (void)cache, (void)key;
+    struct cache_envelope envelope;
+    if (cache_envelope_decode((cache_bytes){ value->data, value->size }, key, &envelope) &&
+        !(envelope.flags & ENVELOPE_NEGATIVE) && !cache_envelope_is_stale(cache, &envelope) &&
+        cache_tags_hold(cache, envelope.tags)) {
+        value->data = envelope.payload.data;
+        value->size = envelope.payload.size;
+        return CACHE_OK;
+    }
     cache_value_release(value);
     return CACHE_MISS;
 }
 
 cache_status cache_envelope_wrap_plain(const cache_t *cache, cache_bytes key, cache_bytes value, cache_writer *out)
 {
-    (void)cache, (void)key;
-    (void)cache_writer_append(out, cache_envelope_magic, ENVELOPE_MAGIC_SIZE);
-    return cache_writer_append(out, value.data, value.size);
+    const struct cache_envelope envelope = {
+        .flags = ENVELOPE_PLAIN, .created_ms = cache_envelope_now_ms(cache), .payload = value,
+    };
+    return cache_envelope_encode(&envelope, key, out);
 }

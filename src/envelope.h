@@ -7,8 +7,43 @@
 #define ENVELOPE_MAGIC_SIZE 8
 extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];
 
+#define ENVELOPE_NEGATIVE 1u           /* compute said that there is nothing */
+#define ENVELOPE_PLAIN    2u           /* a value of cache_set that begins with the magic */
+
+/* What stands in an envelope. `tags` is a run of tags as cache_envelope_put_tag writes them. */
+struct cache_envelope {
+    unsigned flags;
+    int64_t created_ms;                /* of cache_envelope_now_ms */
+    int64_t expires_ms;                /* when it becomes stale; 0: never */
+    uint64_t cost_us;                  /* how long the computation took */
+    cache_bytes type;                  /* empty: none */
+    cache_bytes tags;
+    cache_bytes payload;
+};
+
 /* True for a value that is, or looks like, an enveloped one. */
 bool cache_envelope_is(const void *data, size_t size);
+
+/* Append the envelope with its payload. `key` is the whole key, with the prefix. The writer's failures, or
+ * CACHE_ERR_TOO_LARGE: a part does not fit its field. */
+cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_bytes key, cache_writer *out);
+
+/* Read what has the magic; whatever the bytes, nothing outside them is touched. False: it is damaged, of a later version, or
+ * of another key. The parts of `*out` point into the bytes. */
+bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out);
+
+/* One tag and the version it had when the computation began. */
+#define TAG_VERSION_SIZE 32
+cache_status cache_envelope_put_tag(cache_writer *out, cache_bytes name, const char version[TAG_VERSION_SIZE]);
+
+/* Take the next tag off `*tags`; false at its end, or where it is damaged (then `*tags` is not empty). */
+bool cache_envelope_next_tag(cache_bytes *tags, cache_bytes *name, const char **version);
+
+/* The clock of expiry: the wall clock where others share the store, the monotonic one where nobody does. */
+int64_t cache_envelope_now_ms(const cache_t *cache);
+
+/* True past the TTL. */
+bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope);
 
 /* What cache_get shows of a value with the magic: the payload alone, in place of the stored bytes, which stay owned by
  * `*value`. CACHE_MISS: past its TTL, of another key, its tag invalidated, or a remembered nothing; `*value` is released. */

@@ -8,11 +8,12 @@
 struct cache_flights *cache_flights_new(const cache_env *env);
 void cache_flights_free(struct cache_flights *flights);
 
-/* `key` was set or deleted: a computation of it that began before is not to be stored. Costs one load when nothing is
- * under way. */
+/* `key` is about to be set or deleted: a computation of it that began before is not to be stored, and whoever comes now
+ * begins another. To be called before the store is. Costs one load when nothing is under way. */
 void cache_flights_invalidate(struct cache_flights *flights, cache_bytes key);
 
-/* The same for every key that begins with `prefix`. */
+/* The same for every key that begins with `prefix`, and for all values under the tag that has this key. */
 void cache_flights_invalidate_prefix(struct cache_flights *flights, cache_bytes prefix);
+void cache_flights_invalidate_tag(struct cache_flights *flights, cache_bytes tag_key);
 
 #endif

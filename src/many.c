@@ -89,9 +89,9 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
     if (status == CACHE_OK && (values = cache_env_alloc(env, n * sizeof *values + 1)) == NULL)
         status = cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu items", n);
     if (status == CACHE_OK) {
-        status = set_each(cache, items, keys, values, n, ttl_ms);
         for (size_t i = 0; i < n; i++)
             cache_flights_invalidate(cache->store->flights, keys[i]);
+        status = set_each(cache, items, keys, values, n, ttl_ms);
         status = cache_look_over(cache, status, CACHE_OK);
     }
     cache_env_free(env, values);

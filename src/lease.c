@@ -1,0 +1,39 @@
+/* lease.c - who computes among all processes that share a store. */
+#include "lease.h"
+
+#include "inner.h"
+
+#include <string.h>
+
+static const char kind[] = "lease/";
+
+cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl_ms, struct cache_lease *lease)
+{
+    cache_key_make_inner(cache, kind, cache_user_key(cache, key), &lease->key);
+    lease->key.bytes.data = lease->key.text;
+    cache_unique_make(lease->token);
+    return cache_inner_set(cache, lease->key.bytes, (cache_bytes){ lease->token, sizeof lease->token }, ttl_ms,
+                           CACHE_SET_IF_ABSENT);
+}
+
+bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease)
+{
+    cache_value value;
+    (void)cache_inner_get(cache, lease->key.bytes, &value);
+    const bool ours = value.size == sizeof lease->token && memcmp(value.data, lease->token, sizeof lease->token) == 0;
+    cache_value_release(&value);
+    return ours;
+}
+
+void cache_lease_drop(const cache_t *cache, const struct cache_lease *lease)
+{
+    if (cache_lease_holds(cache, lease))
+        (void)cache_inner_remove(cache, lease->key.bytes);
+}
+
+void cache_lease_revoke(const cache_t *cache, cache_bytes key)
+{
+    struct cache_full_key full;
+    cache_key_make_inner(cache, kind, cache_user_key(cache, key), &full);
+    (void)cache_inner_remove(cache, full.bytes);
+}

@@ -1,0 +1,205 @@
+/* tag.c - tags: one version key a tag, and values that say which versions they were computed under.
+ *
+ * Invalidating writes a new version, so it costs one write however many values there are. A version is never used twice:
+ * when a version key is evicted, the values under it miss, and an old one never comes back. */
+#include "tag.h"
+
+#include "fetch.h"
+#include "inner.h"
+#include "unique.h"
+
+#include <string.h>
+
+_Static_assert(TAG_VERSION_SIZE == UNIQUE_SIZE, "a tag's version is a unique id");
+
+static const char kind[] = "tag/";
+enum { KIND_SIZE = sizeof kind - 1 };
+
+static cache_bytes name_of(const cache_t *cache, cache_bytes tag_key)
+{
+    const size_t skip = cache->prefix_size + KIND_SIZE;
+    return (cache_bytes){ tag_key.data + skip, tag_key.size - skip };
+}
+
+/* ---- a fetch's tags -------------------------------------------------------------------------------------------- */
+
+/* Room for n + 1 keys and values and `text` bytes, in one block that begins with the keys. */
+static cache_status make_room(const cache_t *cache, size_t n, size_t text, struct cache_tags *out, char **at)
+{
+    const size_t head = (n + 1) * (sizeof *out->keys + sizeof *out->values);
+    char *block = cache_env_alloc(&cache->store->env, head + text);
+    if (block == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "fetch: out of memory for %zu tags", n);
+    memset(block, 0, head);
+    out->n = n;
+    out->keys = (cache_bytes *)(void *)block;
+    out->values = (cache_value *)(void *)(block + (n + 1) * sizeof *out->keys);
+    *at = block + head;
+    return CACHE_OK;
+}
+
+static cache_bytes put_key(const cache_t *cache, cache_bytes name, char **at)
+{
+    const cache_bytes key = { *at, cache->prefix_size + KIND_SIZE + name.size };
+    memcpy(*at, cache->prefix, cache->prefix_size);
+    memcpy(*at + cache->prefix_size, kind, KIND_SIZE);
+    memcpy(*at + cache->prefix_size + KIND_SIZE, name.data, name.size);
+    (*at)[key.size] = '\0';
+    *at += key.size + 1;
+    return key;
+}
+
+static size_t key_room(const cache_t *cache, size_t name_size)
+{
+    return cache->prefix_size + KIND_SIZE + name_size + 1;
+}
+
+cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
+                             struct cache_tags *out)
+{
+    *out = (struct cache_tags){ 0, NULL, NULL };
+    if (n == 0)
+        return CACHE_OK;
+    if (names == NULL || n > CACHE_MAX_TAGS)
+        return cache_fail(CACHE_ERR_INVALID, "fetch: %s", names == NULL ? "tags is NULL" : "n_tags is above 256");
+    size_t text = key.size + 1;
+    for (size_t i = 0; i < n; i++) {
+        const size_t size = names[i] != NULL ? strnlen(names[i], CACHE_MAX_KEY + 1) : 0;
+        if (size == 0 || size > CACHE_MAX_KEY)
+            return cache_fail(CACHE_ERR_INVALID, "fetch: tag %zu is empty or too long", i);
+        text += key_room(cache, size);
+    }
+    char *at = NULL;
+    const cache_status status = make_room(cache, n, text, out, &at);
+    if (status != CACHE_OK)
+        return status;
+    memcpy(at, key.data, key.size + 1);
+    out->keys[0] = (cache_bytes){ at, key.size };
+    at += key.size + 1;
+    for (size_t i = 0; i < n; i++)
+        out->keys[i + 1] = put_key(cache, (cache_bytes){ names[i], strlen(names[i]) }, &at);
+    return CACHE_OK;
+}
+
+static void drop_values(struct cache_tags *tags)
+{
+    for (size_t i = 0; tags->values != NULL && i <= tags->n; i++)
+        cache_value_release(&tags->values[i]);
+}
+
+void cache_tags_release(const cache_t *cache, struct cache_tags *tags)
+{
+    drop_values(tags);
+    cache_env_free(&cache->store->env, tags->keys);
+    *tags = (struct cache_tags){ 0, NULL, NULL };
+}
+
+cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cache_value *value)
+{
+    drop_values(tags);
+    const cache_status status = cache_store_get_many(cache, tags->keys, tags->n + 1, tags->values);
+    *value = tags->values[0];
+    tags->values[0] = (cache_value){ NULL, 0, NULL };
+    if (value->data != NULL)
+        return CACHE_OK;
+    return status == CACHE_OK ? CACHE_MISS : status;
+}
+
+static bool is_version(const cache_value *value)
+{
+    return value->data != NULL && value->size == TAG_VERSION_SIZE;
+}
+
+/* Create the version; if another was faster, take that one. */
+static cache_status ensure_one(const cache_t *cache, cache_bytes key, cache_value *version)
+{
+    char made[UNIQUE_SIZE];
+    cache_unique_make(made);
+    const unsigned flags = version->data == NULL ? CACHE_SET_IF_ABSENT : 0;    /* what is no version is replaced */
+    cache_value_release(version);
+    const cache_status status = cache_inner_set(cache, key, (cache_bytes){ made, sizeof made }, 0, flags);
+    return status < 0 ? status : cache_inner_get(cache, key, version);
+}
+
+cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags)
+{
+    cache_status status = CACHE_OK;
+    for (size_t i = 1; status == CACHE_OK && i <= tags->n; i++) {
+        if (!is_version(&tags->values[i]))
+            status = ensure_one(cache, tags->keys[i], &tags->values[i]);
+        if (status == CACHE_OK && !is_version(&tags->values[i]))
+            status = CACHE_MISS;
+    }
+    return status;
+}
+
+cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tags, cache_writer *out)
+{
+    for (size_t i = 1; i <= tags->n; i++)
+        (void)cache_envelope_put_tag(out, name_of(cache, tags->keys[i]), tags->values[i].data);
+    return cache_writer_status(out);
+}
+
+/* ---- does a stored value still hold? --------------------------------------------------------------------------- */
+
+static const cache_value *version_of(const cache_t *cache, const struct cache_tags *tags, cache_bytes name)
+{
+    for (size_t i = 1; i <= tags->n; i++) {
+        const cache_bytes known = name_of(cache, tags->keys[i]);
+        if (known.size == name.size && memcmp(known.data, name.data, name.size) == 0)
+            return &tags->values[i];
+    }
+    return NULL;
+}
+
+bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache_bytes stored)
+{
+    cache_bytes rest = stored, name;
+    const char *version = NULL;
+    while (cache_envelope_next_tag(&rest, &name, &version)) {
+        const cache_value *now = version_of(cache, tags, name);
+        if (now == NULL)    /* stored under a tag that this caller does not know */
+            return cache_tags_hold(cache, stored);
+        if (!is_version(now) || memcmp(now->data, version, TAG_VERSION_SIZE) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool cache_tags_hold(const cache_t *cache, cache_bytes stored)
+{
+    size_t n = 0, text = 1;
+    cache_bytes rest = stored, name;
+    const char *version = NULL;
+    for (; cache_envelope_next_tag(&rest, &name, &version); n++)
+        text += key_room(cache, name.size);
+    if (n == 0)
+        return true;
+    struct cache_tags tags = { 0, NULL, NULL };
+    char *at = NULL;
+    if (make_room(cache, n, text, &tags, &at) != CACHE_OK)
+        return false;
+    rest = stored;
+    for (size_t i = 1; cache_envelope_next_tag(&rest, &name, &version); i++)
+        tags.keys[i] = put_key(cache, name, &at);
+    (void)cache_store_get_many(cache, tags.keys + 1, n, tags.values + 1);
+    const bool holds = cache_tags_match(cache, &tags, stored);
+    cache_tags_release(cache, &tags);
+    return holds;
+}
+
+/* ---- invalidation ---------------------------------------------------------------------------------------------- */
+
+cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
+{
+    struct cache_full_key key;
+    cache_status status = cache_key_make(cache, tag, &key);
+    if (status != CACHE_OK)
+        return status;
+    cache_key_make_inner(cache, kind, tag, &key);
+    cache_flights_invalidate_tag(cache->store->flights, key.bytes);
+    char version[UNIQUE_SIZE];
+    cache_unique_make(version);
+    status = cache_inner_set(cache, key.bytes, (cache_bytes){ version, sizeof version }, 0, 0);
+    return cache_look_over(cache, status, CACHE_OK);
+}

@@ -1,0 +1,34 @@
+/* tag.h - tags: one version key a tag, and values that say which versions they were computed under. */
+#ifndef TAG_H
+#define TAG_H
+
+#include "envelope.h"
+
+#define CACHE_MAX_TAGS 256
+
+/* A fetch's key and its tags', with what was last read under each. Index 0 is the value's own key. */
+struct cache_tags {
+    size_t n;                          /* of the tags, without the value's key */
+    cache_bytes *keys;                 /* n + 1, whole; NULL if there are no tags */
+    cache_value *values;
+};
+
+/* Make the keys. CACHE_ERR_INVALID: a name that cannot be a key. CACHE_ERR_NOMEM. */
+cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
+                             struct cache_tags *out);
+void cache_tags_release(const cache_t *cache, struct cache_tags *tags);
+
+/* Read the value and all versions in one round trip. CACHE_OK and CACHE_MISS are about the value. */
+cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cache_value *value);
+
+/* Make a version for each tag that has none. Any failure: versions are missing, nothing can be stored under them. */
+cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags);
+
+/* Append the tags and the versions that were read, as an envelope holds them. */
+cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tags, cache_writer *out);
+
+/* True if every tag of an envelope still has the version that stands there: by what was read, or by asking the store. */
+bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache_bytes stored);
+bool cache_tags_hold(const cache_t *cache, cache_bytes stored);
+
+#endif
