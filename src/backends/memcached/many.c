@@ -17,7 +17,7 @@ struct wanted {
 /* One host's share of the call, and how far it is. */
 struct share {
     struct mc_server *server;
-    const struct wanted *wanted;
+    struct wanted *wanted;
     size_t n, sent;                    /* sent: the end of the batch that is under way */
     struct mc_handle *handle;          /* NULL: nothing is under way */
     cache_status status;
@@ -114,7 +114,7 @@ static void send_batch(const struct many *many, struct share *share, size_t from
 
 /* The key that came, among those of the batch: replies keep the order of the request, so that it is the next or soon behind
  * it. A proxy that mixes them costs a longer look. */
-static const struct wanted *find(const struct share *share, const struct mc_handle *handle, size_t from, size_t *next)
+static struct wanted *find(const struct share *share, const struct mc_handle *handle, size_t from, size_t *next)
 {
     const size_t size = memcached_result_key_length(&handle->result), n = share->sent - from;
     for (size_t i = 0; i < n; i++) {
@@ -128,19 +128,23 @@ static const struct wanted *find(const struct share *share, const struct mc_hand
     return NULL;
 }
 
-static memcached_return_t receive_batch(struct many *many, struct share *share, size_t from, cache_results *out)
+static memcached_return_t receive_batch(struct many *many, struct share *share, size_t from, cache_results *out,
+                                        bool *received)
 {
     struct mc_handle *handle = share->handle;
     memcached_return_t rc = MEMCACHED_SUCCESS;
     size_t next = from;
+    *received = false;
     while (memcached_fetch_result(handle->memc, &handle->result, &rc) != NULL) {
-        const struct wanted *wanted = find(share, handle, from, &next);
+        struct wanted *wanted = find(share, handle, from, &next);
         if (wanted == NULL)
             return MEMCACHED_PROTOCOL_ERROR;
         char number[MC_NUMBER_SIZE];
         cache_bytes value = { "", 0 };
         if (cache_mc_decode(&handle->result, &wanted->place.wire, many->keys[wanted->index], number, &value) == CACHE_OK)
             keep_first(&many->first, cache_results_put(out, wanted->index, value.data, value.size));
+        wanted->place.wire.size = 0;    /* no index is filled twice */
+        *received = true;
     }
     return memcached_last_error(handle->memc);
 }
@@ -148,17 +152,17 @@ static memcached_return_t receive_batch(struct many *many, struct share *share, 
 static void receive(struct many *many, struct share *share, cache_results *out)
 {
     size_t from = 0;
-    bool repeatable = true;
+    bool repeatable = true, received = false;
     while (share->handle != NULL) {
         const bool was_idle = share->handle->connected;
-        const memcached_return_t rc = receive_batch(many, share, from, out);
+        const memcached_return_t rc = receive_batch(many, share, from, out, &received);
         share->status = cache_mc_release(share->server, share->handle, rc);
         share->handle = NULL;
         if (share->status == CACHE_OK) {
             from = share->sent;
             if (from < share->n)
                 send_batch(many, share, from);
-        } else if (share->status == CACHE_ERR_CONNECT && was_idle && repeatable) {
+        } else if (share->status == CACHE_ERR_CONNECT && was_idle && repeatable && !received) {
             repeatable = false;
             send_batch(many, share, from);
         }
