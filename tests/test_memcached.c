@@ -71,7 +71,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     assert_true(seconds() - begun < 0.1);
     kill(servers[0].pid, SIGCONT);
     while (cache_get(cache, "k", &value) != CACHE_OK && seconds() - begun < 5)
-        usleep(20000);
+        nanosleep(&(const struct timespec){ 0, 20 * 1000 * 1000 }, NULL);
     cache_value_release(&value);
     assert_text(cache, "k", "value");
     cache_close(cache);

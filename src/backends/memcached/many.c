@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_REQUEST_BYTES = 64 * 1024 };
+enum {
+    MAX_REQUEST_BYTES = 64 * 1024,
+    ITEM_OVERHEAD = 128,
+    SMALLEST_LIMIT = 1024              /* of an item: no server has a lower -I */
+};
 
 struct wanted {
     struct mc_place place;
@@ -191,6 +195,8 @@ struct burst {
     const struct share *share;
     const cache_bytes *values;
     time_t expiration;
+    size_t limit;                      /* an item that may be larger needs a reply */
+    size_t too_large;                  /* bytes of one that was; 0: none */
 };
 
 static memcached_return_t send_one(struct mc_handle *handle, const struct burst *burst, const struct wanted *wanted)
@@ -209,43 +215,56 @@ static memcached_return_t send_one(struct mc_handle *handle, const struct burst 
     return rc;
 }
 
-/* All but the last without a reply. A host that refuses one says so all the same, before its reply to the last: so STORED
- * as the first reply tells that all are stored, and anything else ends the connection. */
-static memcached_return_t send_burst(struct mc_handle *handle, void *ctx)
+/* With its key and memcached's header, or a little more. */
+static size_t item_size(const struct burst *burst, const struct wanted *wanted)
 {
-    const struct burst *burst = ctx;
-    const struct share *share = burst->share;
-    memcached_return_t rc = MEMCACHED_SUCCESS;
-    (void)memcached_behavior_set(handle->memc, MEMCACHED_BEHAVIOR_NOREPLY, 1);
-    for (size_t i = 0; i + 1 < share->n && rc == MEMCACHED_SUCCESS; i++)
-        rc = send_one(handle, burst, &share->wanted[i]);
-    (void)memcached_behavior_set(handle->memc, MEMCACHED_BEHAVIOR_NOREPLY, 0);
-    return rc == MEMCACHED_SUCCESS ? send_one(handle, burst, &share->wanted[share->n - 1]) : rc;
+    return burst->values[wanted->index].size + burst->many->keys[wanted->index].size + ITEM_OVERHEAD;
 }
 
-/* One by one, to tell which it was. */
-static cache_status set_each(const struct burst *burst, void *self, int64_t ttl_ms)
+/* All but the last without a reply: STORED for the last one tells that the host took them all. Without a reply memcached
+ * says nothing of an item that is too large either, so that one which may be is asked about. */
+static memcached_return_t send_burst(struct mc_handle *handle, void *ctx)
 {
-    cache_status first = CACHE_OK;
-    for (size_t i = 0; i < burst->share->n; i++) {
-        const size_t index = burst->share->wanted[i].index;
-        keep_first(&first, cache_memcached_ops.set(self, burst->many->keys[index], burst->values[index], ttl_ms, 0));
+    struct burst *burst = ctx;
+    const struct share *share = burst->share;
+    memcached_return_t rc = MEMCACHED_SUCCESS;
+    burst->too_large = 0;
+    for (size_t i = 0; i < share->n && rc == MEMCACHED_SUCCESS; i++) {
+        const struct wanted *wanted = &share->wanted[i];
+        const bool reply = i + 1 == share->n || item_size(burst, wanted) > burst->limit;
+        (void)memcached_behavior_set(handle->memc, MEMCACHED_BEHAVIOR_NOREPLY, !reply);
+        rc = send_one(handle, burst, wanted);
+        (void)memcached_behavior_set(handle->memc, MEMCACHED_BEHAVIOR_NOREPLY, 0);
+        if (rc == MEMCACHED_E2BIG) {
+            burst->too_large = burst->values[wanted->index].size;
+            rc = MEMCACHED_SUCCESS;
+        }
     }
-    return first;
+    return rc;
+}
+
+static cache_status set_share(struct burst *burst)
+{
+    const struct share *share = burst->share;
+    burst->limit = SMALLEST_LIMIT;
+    for (size_t i = 0; i < share->n; i++)
+        if (item_size(burst, &share->wanted[i]) > SMALLEST_LIMIT) {
+            burst->limit = cache_mc_item_size_max(share->server);
+            break;
+        }
+    const cache_status status = cache_mc_call(share->server, send_burst, burst, true);
+    return status == CACHE_OK && burst->too_large > 0 ? cache_mc_too_large(share->server, burst->too_large) : status;
 }
 
 cache_status cache_mc_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n, int64_t ttl_ms)
 {
     struct many many;
-    cache_status status = many_init(&many, self, keys, n);
+    const cache_status status = many_init(&many, self, keys, n);
     if (status != CACHE_OK)
         return status;
     for (size_t i = 0; i < many.n_shares; i++) {
-        struct burst burst = { &many, &many.shares[i], values, cache_mc_expiration(ttl_ms) };
-        status = cache_mc_call(burst.share->server, send_burst, &burst, true);
-        if (status < 0 && status != CACHE_ERR_CONNECT && status != CACHE_ERR_TIMEOUT)
-            status = set_each(&burst, self, ttl_ms);
-        keep_first(&many.first, status);
+        struct burst burst = { &many, &many.shares[i], values, cache_mc_expiration(ttl_ms), 0, 0 };
+        keep_first(&many.first, set_share(&burst));
     }
     many_release(&many);
     return many.first;

@@ -131,7 +131,7 @@ static memcached_return_t add_value(struct mc_handle *handle, void *ctx)
                          write->expiration, write->flags);
 }
 
-static cache_status too_large(struct mc_server *server, size_t size)
+cache_status cache_mc_too_large(struct mc_server *server, size_t size)
 {
     const size_t limit = cache_mc_item_size_max(server);
     if (limit == 0)
@@ -156,7 +156,7 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
     status = cache_mc_call(place.server, if_absent ? add_value : set_value, &write, !if_absent);
     cache_env_free(store->env, block);
-    return status == CACHE_ERR_TOO_LARGE ? too_large(place.server, value.size) : status;
+    return status == CACHE_ERR_TOO_LARGE ? cache_mc_too_large(place.server, value.size) : status;
 }
 
 static memcached_return_t remove_value(struct mc_handle *handle, void *ctx)

@@ -141,6 +141,9 @@ cache_status cache_mc_clear(struct mc_store *store);
 /* Bytes that the host takes for one item; 0: it does not say. */
 size_t cache_mc_item_size_max(struct mc_server *server);
 
+/* The failure for a value of `size` bytes, with the limit in its message. */
+cache_status cache_mc_too_large(struct mc_server *server, size_t size);
+
 /* After a fork, in the child: let go of the parent's connections without a byte on them (fork.c). */
 void cache_mc_check_fork(struct mc_store *store);
 
