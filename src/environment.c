@@ -1,2 +1,313 @@
-/* environment.c - the handle that the environment describes. */
-#include "handle.h"
+/* environment.c - the handle that the environment describes: CACHE_URL, or a URL made of Flask-Caching's names. */
+#include "env.h"
+#include "writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* A variable that is set to nothing counts as unset: that is how compose files and shells leave one out. */
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* ---- the URL, piece by piece ----------------------------------------------------------------------------------- */
+
+struct draft {
+    cache_writer url;
+    cache_writer used;             /* the variables that went into it, for the message when it is refused */
+    char separator;                /* before the next option */
+};
+
+static void use(struct draft *draft, const char *name)
+{
+    (void)cache_writer_printf(&draft->used, "%s%s", draft->used.size > 0 ? ", " : "", name);
+}
+
+/* Percent-encode what has a meaning of its own in a URL, but for the bytes of `keep`. */
+static void put_encoded(struct draft *draft, const char *text, const char *keep)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL || strchr(keep, *text) != NULL)
+            (void)cache_writer_append(&draft->url, text, 1);
+        else
+            (void)cache_writer_printf(&draft->url, "%%%02X", (unsigned)(unsigned char)*text);
+    }
+}
+
+static void put_option(struct draft *draft, const char *option, const char *value)
+{
+    (void)cache_writer_printf(&draft->url, "%c%s=", draft->separator, option);
+    put_encoded(draft, value, "/:");
+    draft->separator = '&';
+}
+
+/* ---- checks, whose messages name the variable -------------------------------------------------------------------- */
+
+static cache_status check_number(const char *name, const char *value, long max)
+{
+    char *end = NULL;
+    errno = 0;
+    const long number = value[0] >= '0' && value[0] <= '9' ? strtol(value, &end, 10) : -1;
+    if (number < 0 || number > max || errno != 0 || *end != '\0')
+        return cache_fail(CACHE_ERR_CONFIG, "%s must be a whole number of 0..%ld, not '%.60s'", name, max, value);
+    return CACHE_OK;
+}
+
+/* The words that Python programs and shells use. */
+static cache_status check_bool(const char *name, const char *value, bool *out)
+{
+    static const char *const words[] = { "0", "1", "false", "true", "no", "yes", "off", "on" };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasecmp(value, words[i]) == 0) {
+            *out = i % 2 == 1;
+            return CACHE_OK;
+        }
+    return cache_fail(CACHE_ERR_CONFIG, "%s must be true or false, not '%.60s'", name, value);
+}
+
+static cache_status check_seconds(const char *name, const char *value)
+{
+    const char *point = strchr(value, '.');
+    if (strspn(value, "0123456789.") != strlen(value) || strcmp(value, ".") == 0
+        || (point != NULL && strchr(point + 1, '.') != NULL))
+        return cache_fail(CACHE_ERR_CONFIG, "%s must be seconds such as 300 (0 is for ever), not '%.60s'", name, value);
+    return CACHE_OK;
+}
+
+/* ---- what all stores take ---------------------------------------------------------------------------------------- */
+
+static cache_status put_timeout(struct draft *draft)
+{
+    const char *value = variable("CACHE_DEFAULT_TIMEOUT");
+    if (value == NULL)
+        return CACHE_OK;
+    const cache_status status = check_seconds("CACHE_DEFAULT_TIMEOUT", value);
+    if (status == CACHE_OK) {
+        use(draft, "CACHE_DEFAULT_TIMEOUT");
+        put_option(draft, "default_ttl", value);
+    }
+    return status;
+}
+
+static cache_status put_prefix(struct draft *draft)
+{
+    const char *value = variable("CACHE_KEY_PREFIX");
+    if (value == NULL)
+        return CACHE_OK;
+    if (strlen(value) > CACHE_MAX_PREFIX)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_KEY_PREFIX has more than %d bytes", CACHE_MAX_PREFIX);
+    use(draft, "CACHE_KEY_PREFIX");
+    put_option(draft, "prefix", value);
+    return CACHE_OK;
+}
+
+static cache_status put_ignore_errors(struct draft *draft)
+{
+    const char *value = variable("CACHE_IGNORE_ERRORS");
+    bool ignore = false;
+    if (value == NULL)
+        return CACHE_OK;
+    const cache_status status = check_bool("CACHE_IGNORE_ERRORS", value, &ignore);
+    if (status == CACHE_OK) {
+        use(draft, "CACHE_IGNORE_ERRORS");
+        put_option(draft, "on_error", ignore ? "miss" : "fail");
+    }
+    return status;
+}
+
+static cache_status put_threshold(struct draft *draft)
+{
+    const char *value = variable("CACHE_THRESHOLD");
+    if (value == NULL)
+        return CACHE_OK;
+    const cache_status status = check_number("CACHE_THRESHOLD", value, 2000000000);
+    if (status == CACHE_OK) {
+        use(draft, "CACHE_THRESHOLD");
+        put_option(draft, "max_items", value);
+    }
+    return status;
+}
+
+/* ---- the stores -------------------------------------------------------------------------------------------------- */
+
+static cache_status put_null(struct draft *draft)
+{
+    return cache_writer_puts(&draft->url, "null://");
+}
+
+static cache_status put_memory(struct draft *draft)
+{
+    (void)cache_writer_puts(&draft->url, "memory://");
+    return put_threshold(draft);
+}
+
+static cache_status put_file(struct draft *draft)
+{
+    const char *directory = variable("CACHE_DIR");
+    char here[4096];
+    if (directory == NULL)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR is not set: CACHE_TYPE=FileSystemCache needs the directory");
+    use(draft, "CACHE_DIR");
+    (void)cache_writer_puts(&draft->url, "file://");
+    if (directory[0] != '/') {
+        if (getcwd(here, sizeof here) == NULL)
+            return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR '%.200s': the working directory: %s", directory, strerror(errno));
+        put_encoded(draft, here, "/");
+        (void)cache_writer_puts(&draft->url, "/");
+    }
+    put_encoded(draft, directory, "/");
+    return put_threshold(draft);
+}
+
+/* A URL for redis-py: the same but for the scheme of unix sockets. */
+static cache_status put_redis_url(struct draft *draft, const char *url)
+{
+    use(draft, "CACHE_REDIS_URL");
+    if (strncmp(url, "unix://", 7) == 0)
+        (void)cache_writer_puts(&draft->url, "redis+");
+    else if (strncmp(url, "redis", 5) != 0)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_REDIS_URL must begin with redis://, rediss:// or unix://");
+    draft->separator = strchr(url, '?') != NULL ? '&' : '?';
+    return cache_writer_puts(&draft->url, url);
+}
+
+static cache_status put_redis_number(struct draft *draft, const char *name, const char *before, long max)
+{
+    const char *value = variable(name);
+    if (value == NULL)
+        return CACHE_OK;
+    use(draft, name);
+    (void)cache_writer_printf(&draft->url, "%s%s", before, value);
+    return check_number(name, value, max);
+}
+
+static cache_status put_redis(struct draft *draft)
+{
+    const char *url = variable("CACHE_REDIS_URL");
+    const char *host = variable("CACHE_REDIS_HOST");
+    const char *password = variable("CACHE_REDIS_PASSWORD");
+    if (url != NULL)
+        return put_redis_url(draft, url);
+    (void)cache_writer_puts(&draft->url, "redis://");
+    if (password != NULL) {
+        use(draft, "CACHE_REDIS_PASSWORD");
+        (void)cache_writer_puts(&draft->url, ":");
+        put_encoded(draft, password, "");
+        (void)cache_writer_puts(&draft->url, "@");
+    }
+    if (host != NULL) {
+        use(draft, "CACHE_REDIS_HOST");
+        const bool bare_ipv6 = host[0] != '[' && strchr(host, ':') != NULL;
+        (void)cache_writer_puts(&draft->url, bare_ipv6 ? "[" : "");
+        put_encoded(draft, host, "[]:");
+        (void)cache_writer_puts(&draft->url, bare_ipv6 ? "]" : "");
+    } else
+        (void)cache_writer_puts(&draft->url, "localhost");
+    const cache_status status = put_redis_number(draft, "CACHE_REDIS_PORT", ":", 65535);
+    return status == CACHE_OK ? put_redis_number(draft, "CACHE_REDIS_DB", "/", 2000000000) : status;
+}
+
+/* A list in Python, so a list here: with commas or spaces between the servers. */
+static cache_status put_memcached(struct draft *draft)
+{
+    const char *servers = variable("CACHE_MEMCACHED_SERVERS");
+    (void)cache_writer_puts(&draft->url, "memcached://");
+    if (servers == NULL)
+        return cache_writer_puts(&draft->url, "127.0.0.1");
+    use(draft, "CACHE_MEMCACHED_SERVERS");
+    size_t n = 0;
+    for (const char *at = servers; *(at += strspn(at, ", ")) != '\0'; n++) {
+        const size_t size = strcspn(at, ", ");
+        char host[300];
+        if (size >= sizeof host)
+            return cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS: '%.60s…' is no server", at);
+        memcpy(host, at, size);
+        host[size] = '\0';
+        (void)cache_writer_puts(&draft->url, n > 0 ? "," : "");
+        put_encoded(draft, host, "[]:");
+        at += size;
+    }
+    return n > 0 ? CACHE_OK : cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS names no server");
+}
+
+static const struct type { const char *name, *old_name; cache_status (*put)(struct draft *draft); } types[] = {
+    { "SimpleCache", "simple", put_memory },
+    { "FileSystemCache", "filesystem", put_file },
+    { "RedisCache", "redis", put_redis },
+    { "MemcachedCache", "memcached", put_memcached },
+    { "NullCache", "null", put_null },
+};
+
+/* What is there but under another URL, and what there is none of: never taken for something else in silence. */
+static cache_status refuse_type(const char *type)
+{
+    if (strcasecmp(type, "RedisSentinelCache") == 0)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisSentinelCache set CACHE_URL=redis+sentinel://…");
+    return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE must be SimpleCache, FileSystemCache, RedisCache, MemcachedCache or "
+                      "NullCache, not '%.60s'", type);
+}
+
+static cache_status put_store(struct draft *draft)
+{
+    const char *type = variable("CACHE_TYPE");
+    if (type == NULL)
+        return put_memory(draft);
+    use(draft, "CACHE_TYPE");
+    /* Flask-Caching takes the class with its module too: flask_caching.backends.SimpleCache. */
+    const char *dot = strrchr(type, '.');
+    const char *name = dot != NULL ? dot + 1 : type;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcasecmp(name, types[i].name) == 0 || strcasecmp(name, types[i].old_name) == 0)
+            return types[i].put(draft);
+    return refuse_type(name);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------ */
+
+static cache_status write_url(struct draft *draft)
+{
+    cache_status status = put_store(draft);
+    if (status == CACHE_OK)
+        status = put_timeout(draft);
+    if (status == CACHE_OK)
+        status = put_prefix(draft);
+    if (status == CACHE_OK)
+        status = put_ignore_errors(draft);
+    if (status == CACHE_OK && cache_writer_status(&draft->used) != CACHE_OK)
+        status = cache_writer_status(&draft->used);
+    return status == CACHE_OK ? cache_writer_status(&draft->url) : status;
+}
+
+/* Open, and put the variables that a failure stems from before its message. */
+static cache_status open_from(const char *url, const char *variables, cache_t **out)
+{
+    const cache_status status = cache_open(url, out);
+    if (status < 0 && variables[0] != '\0')
+        return cache_fail(status, "%s: %s", variables, cache_last_error());
+    return status;
+}
+
+cache_status cache_open_env(cache_t **out)
+{
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "open_env: out is NULL");
+    *out = NULL;
+    const char *url = variable("CACHE_URL");
+    if (url != NULL)
+        return open_from(url, "CACHE_URL", out);
+    struct draft draft = { .separator = '?' };
+    cache_writer_init(&draft.url, &cache_allocator_default);
+    cache_writer_init(&draft.used, &cache_allocator_default);
+    cache_status status = write_url(&draft);
+    if (status == CACHE_OK)
+        status = open_from(cache_writer_data(&draft.url, NULL), cache_writer_data(&draft.used, NULL), out);
+    cache_writer_release(&draft.used);
+    cache_writer_release(&draft.url);
+    return status;
+}

@@ -19,6 +19,7 @@ struct cache_writer {
     cache_status status;           /* the first failure */
     int64_t ttl_ms;                /* what the computation asked for, if has_ttl */
     bool has_ttl, no_store;
+    bool fragment_failed;          /* the body that runs says so */
 };
 
 /* A writer without memory yet, or one that fills `buffer` first. */

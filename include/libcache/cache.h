@@ -283,7 +283,7 @@ typedef struct cache_fetch_options {
     void *validate_ctx;
     const char *const *tags;       /* NULL, or the n_tags tags the value is stored under: cache_invalidate_tag */
     size_t n_tags;
-    const char *name;              /* NULL, or the function's or view's name in the statistics */
+    const char *name;              /* NULL, or the function's or view's name, for who reads events and logs */
     cache_fetch_info *info;        /* NULL, or filled with what was read */
     void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no memory. */
     void (*ctx_free)(void *ctx);   /* Without the pair, cache_config.spawn is used only where ctx is NULL */
@@ -332,7 +332,7 @@ typedef struct cache_counters {
 
 cache_status cache_stats(cache_t *cache, cache_counters *out);
 
-/* The same as JSON, with "hit_rate" ("93.1%" or "N/A") and each name's counters under "names", appended to `out`. */
+/* The same as JSON, with "hit_rate" ("93.1%" or "N/A"), appended to `out`. */
 cache_status cache_stats_json(cache_t *cache, cache_writer *out);
 
 /* The same in Prometheus' text format, version 0.0.4. */

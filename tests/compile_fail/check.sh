@@ -1,0 +1,27 @@
+#!/bin/sh
+# Programs that must not compile, and must say why in a sentence: the one behind "expect:" in their first line. A program
+# without one must compile, without a warning.  check.sh INCLUDE_DIR
+set -eu
+cd "$(dirname "$0")"
+failed=0
+for cc in gcc clang; do
+    for program in *.c; do
+        expected=$(sed -n '1s|/\* expect: \(.*\) \*/|\1|p' "$program")
+        if output=$($cc -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$1" -fsyntax-only "$program" 2>&1); then
+            compiled=yes
+        else
+            compiled=no
+        fi
+        if [ -z "$expected" ] && [ $compiled = no ]; then
+            echo "$cc: $program does not compile: $output"
+            failed=1
+        elif [ -n "$expected" ] && [ $compiled = yes ]; then
+            echo "$cc: $program compiles"
+            failed=1
+        elif [ -n "$expected" ] && ! printf '%s' "$output" | grep -qF "$expected"; then
+            echo "$cc: $program does not say '$expected': $output"
+            failed=1
+        fi
+    done
+done
+exit $failed

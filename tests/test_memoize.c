@@ -1,0 +1,312 @@
+/* Memoized functions and fragments: computed once per set of arguments, forgotten when told, and never mixed up. */
+#include "test.h"
+
+#include <math.h>
+
+struct product {
+    int id;
+    double price;
+    char name[32];
+};
+
+static int computed;
+
+static cache_status load_product(int id, struct product *out)
+{
+    computed++;
+    if (id < 0)
+        return CACHE_ERR_COMPUTE;
+    if (id == 0)
+        return CACHE_MISS;
+    *out = (struct product){ .id = id, .price = id * 1.5 };
+    (void)snprintf(out->name, sizeof out->name, "product %d", id);
+    return CACHE_OK;
+}
+
+static cache_status load_answer(int *out)
+{
+    computed++;
+    *out = 42;
+    return CACHE_OK;
+}
+
+static cache_status load_mixed(bool all, const char *city, double x, unsigned long long n, struct product *context, int *out)
+{
+    computed++;
+    *out = (all ? 1 : 0) + (city != NULL ? (int)strlen(city) : 100) + (int)x + (int)n + context->id;
+    return CACHE_OK;
+}
+
+static cache_status load_greeting(const char *name, char **out)
+{
+    computed++;
+    if (strcmp(name, "nobody") == 0)
+        return CACHE_OK;    /* with no text: there is none */
+    *out = malloc(64);
+    (void)snprintf(*out, 64, "hello, %s", name);
+    return CACHE_OK;
+}
+
+struct list {
+    size_t n;
+    int *numbers;
+};
+
+static cache_status load_list(int n, struct list *out)
+{
+    computed++;
+    out->n = (size_t)n;
+    out->numbers = malloc((size_t)n * sizeof *out->numbers);
+    for (int i = 0; i < n; i++)
+        out->numbers[i] = i * i;
+    return CACHE_OK;
+}
+
+static cache_status encode_list(const struct list *list, cache_writer *out)
+{
+    return cache_writer_append(out, list->numbers, list->n * sizeof *list->numbers);
+}
+
+static cache_status decode_list(const void *data, size_t size, struct list *out)
+{
+    out->n = size / sizeof *out->numbers;
+    out->numbers = malloc(size);
+    memcpy(out->numbers, data, size);
+    return CACHE_OK;
+}
+
+static const cache_fetch_options remember_nothing = { .size = sizeof(cache_fetch_options), .ttl = 60, .negative_ttl = 10 };
+
+CACHE_MEMOIZE(get_product, load_product, 60, struct product, (int, id))
+CACHE_MEMOIZE(get_answer, load_answer, CACHE_TTL_FOREVER, int)
+CACHE_MEMOIZE(get_mixed, load_mixed, 60, int, (bool, all), (const char *, city), (double, x), (unsigned long long, n),
+              CACHE_IGNORE(struct product *, context))
+CACHE_MEMOIZE_STRING(get_greeting, load_greeting, 60, (const char *, name))
+CACHE_MEMOIZE_CODEC(get_list, load_list, 60, struct list, encode_list, decode_list, (int, n))
+CACHE_MEMOIZE_WITH(get_product_or_nothing, load_product, &remember_nothing, struct product, (int, id))
+
+static int open_cache(void **state)
+{
+    computed = 0;
+    *state = test_open("memory://");
+    return 0;
+}
+
+static int close_cache(void **state)
+{
+    cache_close(*state);
+    return 0;
+}
+
+static void a_function_is_computed_once_per_argument(void **state)
+{
+    struct product product;
+    for (int i = 0; i < 3; i++)
+        for (int id = 1; id <= 2; id++) {
+            assert_status(CACHE_OK, get_product(*state, id, &product));
+            assert_int_equal(product.id, id);
+            assert_string_equal(product.name, id == 1 ? "product 1" : "product 2");
+        }
+    assert_int_equal(computed, 2);
+}
+
+static void a_function_without_arguments_is_computed_once(void **state)
+{
+    int answer = 0;
+    assert_status(CACHE_OK, get_answer(*state, &answer));
+    assert_status(CACHE_OK, get_answer(*state, &answer));
+    assert_int_equal(answer, 42);
+    assert_int_equal(computed, 1);
+    assert_status(CACHE_OK, get_answer_forget(*state));
+    assert_status(CACHE_OK, get_answer(*state, &answer));
+    assert_int_equal(computed, 2);
+}
+
+static void forget_forgets_one_and_forget_all_all(void **state)
+{
+    struct product product;
+    int answer = 0;
+    for (int id = 1; id <= 3; id++)
+        assert_status(CACHE_OK, get_product(*state, id, &product));
+    assert_status(CACHE_OK, get_answer(*state, &answer));
+    assert_status(CACHE_OK, get_product_forget(*state, 2));
+    assert_status(CACHE_MISS, get_product_forget(*state, 2));
+    for (int id = 1; id <= 3; id++)
+        assert_status(CACHE_OK, get_product(*state, id, &product));
+    assert_int_equal(computed, 5);
+    assert_status(CACHE_OK, get_product_forget_all(*state));
+    for (int id = 1; id <= 3; id++)
+        assert_status(CACHE_OK, get_product(*state, id, &product));
+    assert_status(CACHE_OK, get_answer(*state, &answer));
+    assert_int_equal(computed, 8);
+}
+
+static void refresh_computes_and_stores_anew(void **state)
+{
+    struct product product;
+    assert_status(CACHE_OK, get_product(*state, 1, &product));
+    assert_status(CACHE_OK, get_product_refresh(*state, 1, &product));
+    assert_status(CACHE_OK, get_product(*state, 1, &product));
+    assert_int_equal(computed, 2);
+}
+
+static void a_failure_and_a_nothing_are_handed_back_and_not_stored(void **state)
+{
+    struct product product;
+    for (int i = 0; i < 2; i++) {
+        assert_status(CACHE_ERR_COMPUTE, get_product(*state, -1, &product));
+        assert_status(CACHE_MISS, get_product(*state, 0, &product));
+    }
+    assert_int_equal(computed, 4);
+    assert_status(CACHE_MISS, get_product_or_nothing(*state, 0, &product));
+    assert_status(CACHE_MISS, get_product_or_nothing(*state, 0, &product));
+    assert_int_equal(computed, 5);    /* with negative_ttl the nothing is remembered */
+}
+
+static void every_keyed_argument_counts_and_an_ignored_one_does_not(void **state)
+{
+    struct product one = { .id = 1 }, two = { .id = 2 };
+    char first[256], second[256];
+    int result = 0;
+    assert_status(CACHE_OK, get_mixed(*state, true, "Rome", 1.5, 7, &one, &result));
+    assert_status(CACHE_OK, get_mixed(*state, true, "Rome", 1.5, 7, &two, &result));
+    assert_int_equal(computed, 1);
+    assert_status(CACHE_OK, get_mixed(*state, false, "Rome", 1.5, 7, &one, &result));
+    assert_status(CACHE_OK, get_mixed(*state, true, "", 1.5, 7, &one, &result));
+    assert_status(CACHE_OK, get_mixed(*state, true, NULL, 1.5, 7, &one, &result));
+    assert_status(CACHE_OK, get_mixed(*state, true, "Rome", 1.25, 7, &one, &result));
+    assert_status(CACHE_OK, get_mixed(*state, true, "Rome", 1.5, UINT64_MAX, &one, &result));
+    assert_int_equal(computed, 6);
+    assert_status(CACHE_OK, get_mixed_key(first, sizeof first, true, "a", 0.0, 0, NULL));
+    assert_status(CACHE_OK, get_mixed_key(second, sizeof second, true, "a", -0.0, 0, NULL));
+    assert_string_equal(first, second);
+    assert_status(CACHE_OK, get_mixed_key(first, sizeof first, true, "a", (double)NAN, 0, NULL));
+    assert_status(CACHE_OK, get_mixed_key(second, sizeof second, true, "a", -(double)NAN, 0, NULL));
+    assert_string_equal(first, second);
+    assert_status(CACHE_ERR_TOO_LARGE, get_mixed_key(first, 5, true, "a", 0.0, 0, NULL));
+}
+
+static void arguments_too_long_for_a_key_are_computed_each_time(void **state)
+{
+    char *name = calloc(1, 5001), *greeting = NULL;
+    memset(name, 'x', 5000);
+    for (int i = 0; i < 2; i++) {
+        assert_status(CACHE_OK, get_greeting(*state, name, &greeting));
+        free(greeting);
+    }
+    assert_int_equal(computed, 2);
+    assert_status(CACHE_MISS, get_greeting_forget(*state, name));
+    free(name);
+}
+
+static void a_text_is_the_callers_own(void **state)
+{
+    char *greeting = NULL;
+    for (int i = 0; i < 2; i++) {
+        assert_status(CACHE_OK, get_greeting(*state, "world", &greeting));
+        assert_string_equal(greeting, "hello, world");
+        greeting[0] = 'X';
+        free(greeting);
+    }
+    assert_int_equal(computed, 1);
+    assert_status(CACHE_MISS, get_greeting(*state, "nobody", &greeting));
+    assert_null(greeting);
+}
+
+static void a_result_with_pointers_goes_through_its_codec(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        struct list list = { 0, NULL };
+        assert_status(CACHE_OK, get_list(*state, 5, &list));
+        assert_int_equal(list.n, 5);
+        assert_int_equal(list.numbers[4], 16);
+        free(list.numbers);
+    }
+    assert_int_equal(computed, 1);
+}
+
+static void without_a_cache_the_function_is_computed(void **state)
+{
+    struct product product;
+    (void)state;
+    assert_status(CACHE_OK, get_product(NULL, 3, &product));
+    assert_int_equal(product.id, 3);
+}
+
+/* ---- fragments --------------------------------------------------------------------------------------------------- */
+
+static void render(cache_t *cache, cache_writer *out, const char *user, bool fail)
+{
+    cache_writer_puts(out, "<");
+    CACHE_FRAGMENT(cache, out, 60, "outer", user) {
+        computed++;
+        cache_writer_puts(out, "o");
+        CACHE_FRAGMENT(cache, out, 60, "inner", user, "part") {
+            computed++;
+            cache_writer_puts(out, user);
+            if (fail)
+                cache_fragment_fail(out);
+        }
+    }
+    cache_writer_puts(out, ">");
+}
+
+static void assert_rendered(cache_t *cache, const char *user, bool fail, const char *expected)
+{
+    cache_writer *out = cache_writer_new();
+    render(cache, out, user, fail);
+    assert_string_equal(cache_writer_data(out, NULL), expected);
+    cache_writer_free(out);
+}
+
+static void a_fragment_is_rendered_once_per_vary_part(void **state)
+{
+    assert_rendered(*state, "ann", false, "<oann>");
+    assert_rendered(*state, "ann", false, "<oann>");
+    assert_int_equal(computed, 2);
+    assert_rendered(*state, "bob", false, "<obob>");
+    assert_int_equal(computed, 4);
+    assert_status(CACHE_OK, cache_fragment_forget(*state, (const char *const[]){ "outer", "ann", NULL }));
+    assert_rendered(*state, "ann", false, "<oann>");
+    assert_int_equal(computed, 5);    /* the inner one is still there */
+}
+
+static void a_failing_body_leaves_nothing_behind(void **state)
+{
+    assert_rendered(*state, "ann", true, "<o>");
+    assert_rendered(*state, "ann", false, "<oann>");    /* neither it nor what is around it was stored */
+    assert_int_equal(computed, 4);
+}
+
+static void fragment_keys_differ_by_their_parts(void **state)
+{
+    char first[64], second[64];
+    (void)state;
+    assert_status(CACHE_OK, cache_fragment_key(first, sizeof first, (const char *const[]){ "f", "a", "b", NULL }));
+    assert_status(CACHE_OK, cache_fragment_key(second, sizeof second, (const char *const[]){ "f", "a/1:b", NULL }));
+    assert_string_not_equal(first, second);
+    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key(first, 8, (const char *const[]){ "f", NULL }));
+    assert_status(CACHE_ERR_INVALID, cache_fragment_key(first, 8, (const char *const[]){ "", NULL }));
+}
+
+#define memoize_test(name) cmocka_unit_test_setup_teardown(name, open_cache, close_cache)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        memoize_test(a_function_is_computed_once_per_argument),
+        memoize_test(a_function_without_arguments_is_computed_once),
+        memoize_test(forget_forgets_one_and_forget_all_all),
+        memoize_test(refresh_computes_and_stores_anew),
+        memoize_test(a_failure_and_a_nothing_are_handed_back_and_not_stored),
+        memoize_test(every_keyed_argument_counts_and_an_ignored_one_does_not),
+        memoize_test(arguments_too_long_for_a_key_are_computed_each_time),
+        memoize_test(a_text_is_the_callers_own),
+        memoize_test(a_result_with_pointers_goes_through_its_codec),
+        memoize_test(without_a_cache_the_function_is_computed),
+        memoize_test(a_fragment_is_rendered_once_per_vary_part),
+        memoize_test(a_failing_body_leaves_nothing_behind),
+        memoize_test(fragment_keys_differ_by_their_parts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
