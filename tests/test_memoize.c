@@ -75,12 +75,21 @@ static cache_status decode_list(const void *data, size_t size, struct list *out)
     return CACHE_OK;
 }
 
+/* Arguments may have any name, those that the macros use for themselves too. */
+static cache_status load_named(const char *key, int cache, int out, int buf, int cap, int status, int value, int *result)
+{
+    *result = (int)strlen(key) + cache + out + buf + cap + status + value;
+    return CACHE_OK;
+}
+
 static const cache_fetch_options remember_nothing = { .size = sizeof(cache_fetch_options), .ttl = 60, .negative_ttl = 10 };
 
 CACHE_MEMOIZE(get_product, load_product, 60, struct product, (int, id))
 CACHE_MEMOIZE(get_answer, load_answer, CACHE_TTL_FOREVER, int)
 CACHE_MEMOIZE(get_mixed, load_mixed, 60, int, (bool, all), (const char *, city), (double, x), (unsigned long long, n),
               CACHE_IGNORE(struct product *, context))
+CACHE_MEMOIZE(get_named, load_named, 60, int, (const char *, key), (int, cache), (int, out), (int, buf), (int, cap),
+              (int, status), (int, value))
 CACHE_MEMOIZE_STRING(get_greeting, load_greeting, 60, (const char *, name))
 CACHE_MEMOIZE_CODEC(get_list, load_list, 60, struct list, encode_list, decode_list, (int, n))
 CACHE_MEMOIZE_WITH(get_product_or_nothing, load_product, &remember_nothing, struct product, (int, id))
@@ -225,6 +234,13 @@ static void a_result_with_pointers_goes_through_its_codec(void **state)
     assert_int_equal(computed, 1);
 }
 
+static void arguments_may_have_any_name(void **state)
+{
+    int result = 0;
+    assert_status(CACHE_OK, get_named(*state, "four", 1, 2, 3, 4, 5, 6, &result));
+    assert_int_equal(result, 25);
+}
+
 static void without_a_cache_the_function_is_computed(void **state)
 {
     struct product product;
@@ -266,7 +282,7 @@ static void a_fragment_is_rendered_once_per_vary_part(void **state)
     assert_int_equal(computed, 2);
     assert_rendered(*state, "bob", false, "<obob>");
     assert_int_equal(computed, 4);
-    assert_status(CACHE_OK, cache_fragment_forget(*state, (const char *const[]){ "outer", "ann", NULL }));
+    assert_status(CACHE_OK, cache_fragment_forget(*state, (const char *const[]){ "outer", "ann" }, 2));
     assert_rendered(*state, "ann", false, "<oann>");
     assert_int_equal(computed, 5);    /* the inner one is still there */
 }
@@ -278,15 +294,44 @@ static void a_failing_body_leaves_nothing_behind(void **state)
     assert_int_equal(computed, 4);
 }
 
+static void render_for(cache_t *cache, cache_writer *out, const char *user, bool leave)
+{
+    CACHE_FRAGMENT(cache, out, 60, "p", NULL, user) {
+        cache_writer_printf(out, "[%s]", user);
+        if (leave) {
+            cache_fragment_fail(out);
+            break;
+        }
+    }
+}
+
+static void a_vary_part_that_is_null_does_not_hide_those_behind_it(void **state)
+{
+    cache_writer *out = cache_writer_new();
+    render_for(*state, out, "admin", false);
+    render_for(*state, out, "guest", false);
+    assert_string_equal(cache_writer_data(out, NULL), "[admin][guest]");
+    cache_writer_free(out);
+}
+
+static void a_body_that_failed_and_was_left_does_not_spoil_the_next(void **state)
+{
+    cache_writer *out = cache_writer_new();
+    render_for(*state, out, "left", true);
+    render_for(*state, out, "whole", false);
+    assert_non_null(strstr(cache_writer_data(out, NULL), "[whole]"));
+    cache_writer_free(out);
+}
+
 static void fragment_keys_differ_by_their_parts(void **state)
 {
     char first[64], second[64];
     (void)state;
-    assert_status(CACHE_OK, cache_fragment_key(first, sizeof first, (const char *const[]){ "f", "a", "b", NULL }));
-    assert_status(CACHE_OK, cache_fragment_key(second, sizeof second, (const char *const[]){ "f", "a/1:b", NULL }));
+    assert_status(CACHE_OK, cache_fragment_key(first, sizeof first, (const char *const[]){ "f", "a", "b" }, 3));
+    assert_status(CACHE_OK, cache_fragment_key(second, sizeof second, (const char *const[]){ "f", "a/1:b" }, 2));
     assert_string_not_equal(first, second);
-    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key(first, 8, (const char *const[]){ "f", NULL }));
-    assert_status(CACHE_ERR_INVALID, cache_fragment_key(first, 8, (const char *const[]){ "", NULL }));
+    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key(first, 8, (const char *const[]){ "f" }, 1));
+    assert_status(CACHE_ERR_INVALID, cache_fragment_key(first, 8, (const char *const[]){ "" }, 1));
 }
 
 #define memoize_test(name) cmocka_unit_test_setup_teardown(name, open_cache, close_cache)
@@ -303,9 +348,12 @@ int main(void)
         memoize_test(arguments_too_long_for_a_key_are_computed_each_time),
         memoize_test(a_text_is_the_callers_own),
         memoize_test(a_result_with_pointers_goes_through_its_codec),
+        memoize_test(arguments_may_have_any_name),
         memoize_test(without_a_cache_the_function_is_computed),
         memoize_test(a_fragment_is_rendered_once_per_vary_part),
         memoize_test(a_failing_body_leaves_nothing_behind),
+        memoize_test(a_vary_part_that_is_null_does_not_hide_those_behind_it),
+        memoize_test(a_body_that_failed_and_was_left_does_not_spoil_the_next),
         memoize_test(fragment_keys_differ_by_their_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

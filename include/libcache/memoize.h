@@ -58,16 +58,16 @@ typedef struct cache_fragment {
     cache_writer *out;
     double ttl;
     size_t begin;                      /* how much had been written before the body */
-    bool running, storable;
+    bool running, storable, outer_failed;
     char key[CACHE_MAX_KEY + 1];
 } cache_fragment;
 
-/* Write the key of a fragment, name and vary parts, NULL-terminated, so that code can cache_delete it: 0 bytes to
- * CACHE_MAX_KEY and a NUL. CACHE_ERR_TOO_LARGE: it has more than `cap` bytes with its NUL. */
-cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[]);
-cache_status cache_fragment_forget(cache_t *cache, const char *const parts[]);
+/* Write the key of a fragment, so that code can cache_delete it. `parts` are its name and its vary parts, of which any may be
+ * NULL. CACHE_ERR_TOO_LARGE: it has more than `cap` bytes with its NUL. CACHE_ERR_INVALID: no name. */
+cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[], size_t n);
+cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n);
 
-cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, double ttl, const char *const parts[]);
+cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, double ttl, const char *const parts[], size_t n);
 void cache_fragment_end(cache_fragment *fragment);
 
 /* For a body that failed: what it wrote is taken back, and neither it nor a fragment around it is stored. */
@@ -84,7 +84,8 @@ void cache_fragment_fail(cache_writer *out);
  * writer failed; leaving the body by break, return or goto stores nothing and keeps what was written. */
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     for (cache_fragment CACHE_PP_CAT(cache_fragment_, __LINE__) =                                                      \
-             cache_fragment_begin(cache, out, ttl, (const char *const[]){ __VA_ARGS__, NULL });                        \
+             cache_fragment_begin(cache, out, ttl, (const char *const[]){ __VA_ARGS__ },                               \
+                                  sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *));                \
          CACHE_PP_CAT(cache_fragment_, __LINE__).running;                                                              \
          cache_fragment_end(&CACHE_PP_CAT(cache_fragment_, __LINE__)))
 
@@ -159,9 +160,9 @@ void cache_fragment_fail(cache_writer *out);
 #define CACHE_MEMO_TYPE_(type, ...)           type,
 #define CACHE_MEMO_FIELD_(type, ...)          type CACHE_PP_FIRST(__VA_ARGS__, ~);
 #define CACHE_MEMO_NAME_(type, ...)           , CACHE_PP_FIRST(__VA_ARGS__, ~)
-#define CACHE_MEMO_PASS_(type, ...)           call->CACHE_PP_FIRST(__VA_ARGS__, ~),
-#define CACHE_MEMO_STORE_(type, ...)          call.CACHE_PP_FIRST(__VA_ARGS__, ~) = CACHE_PP_FIRST(__VA_ARGS__, ~);
-#define CACHE_MEMO_ADD_(type, ...) \
+#define CACHE_MEMO_PASS_(type, ...)           memo_call_->CACHE_PP_FIRST(__VA_ARGS__, ~),
+#define CACHE_MEMO_STORE_(type, ...)          memo_call_.CACHE_PP_FIRST(__VA_ARGS__, ~) = CACHE_PP_FIRST(__VA_ARGS__, ~);
+#define CACHE_MEMO_ADD_(type, ...)                                                                                     \
     CACHE_PP_SECOND(__VA_ARGS__, CACHE_MEMO_KEYED_, ~)(CACHE_PP_FIRST(__VA_ARGS__, ~))
 #define CACHE_MEMO_IGNORED_(arg)              (void)(arg);
 #define CACHE_MEMO_KEYED_(arg)                                                                                         \
@@ -169,145 +170,145 @@ void cache_fragment_fail(cache_writer *out);
                    "libcache: an argument of a memoized function must be a number, a bool or a string: "               \
                    "write CACHE_IGNORE(type, " #arg ") for one that is no part of the key");                           \
     _Generic((arg), CACHE_MEMO_KINDS_(cache_memo_bool, cache_memo_int, cache_memo_uint, cache_memo_double,             \
-                                      cache_memo_text))(key, arg);
+                                      cache_memo_text))(memo_key_, arg);
 #define CACHE_MEMO_KINDS_(a_bool, an_int, a_uint, a_double, a_text)                                                    \
     bool: a_bool, char: an_int, signed char: an_int, short: an_int, int: an_int, long: an_int, long long: an_int,      \
     unsigned char: a_uint, unsigned short: a_uint, unsigned int: a_uint, unsigned long: a_uint,                        \
     unsigned long long: a_uint, float: a_double, double: a_double, char *: a_text, const char *: a_text
 
 #define CACHE_MEMO_TTL_(function, seconds)                                                                             \
-    static inline void function##_options_(cache_fetch_options *options)                                               \
+    static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
     {                                                                                                                  \
         const cache_fetch_options init = CACHE_FETCH_OPTIONS_INIT;                                                     \
-        *options = init;                                                                                               \
-        options->ttl = (seconds);                                                                                      \
-        options->name = #function;                                                                                     \
+        *memo_options_ = init;                                                                                         \
+        memo_options_->ttl = (seconds);                                                                                \
+        memo_options_->name = #function;                                                                               \
     }
 #define CACHE_MEMO_OPTIONS_(function, given)                                                                           \
-    static inline void function##_options_(cache_fetch_options *options)                                               \
+    static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
     {                                                                                                                  \
-        *options = *(given);                                                                                           \
-        if (options->name == NULL)                                                                                     \
-            options->name = #function;                                                                                 \
+        *memo_options_ = *(given);                                                                                     \
+        if (memo_options_->name == NULL)                                                                               \
+            memo_options_->name = #function;                                                                           \
     }
 
 /* The arguments kept for the computation, the key, and what needs no result. `...` is something, then the arguments. */
 #define CACHE_MEMO_COMMON_(name, compute, result, type_size, ...)                                                      \
     struct name##_call_ {                                                                                              \
         CACHE_PP_TAIL(CACHE_MEMO_FIELD_, __VA_ARGS__)                                                                  \
-        bool computed;                                                                                                 \
-        result *result_;                                                                                               \
+        bool memo_computed_;                                                                                           \
+        result *memo_result_;                                                                                          \
     };                                                                                                                 \
-    static inline void name##_make_key_(cache_memo_key *key CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))         \
+    static inline void name##_make_key_(cache_memo_key *memo_key_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))   \
     {                                                                                                                  \
         _Static_assert(_Generic(&(compute), cache_status (*)(CACHE_PP_TAIL(CACHE_MEMO_TYPE_, __VA_ARGS__) result *): 1, \
                                 default: 0),                                                                           \
-                       "libcache: " #compute " must be: cache_status " #compute "(arguments..., " #result " *out)");     \
-        cache_memo_begin(key, #name, #result, type_size);                                                              \
+                       "libcache: " #compute " must be: cache_status " #compute "(arguments..., " #result " *out)");   \
+        cache_memo_begin(memo_key_, #name, #result, type_size);                                                        \
         CACHE_PP_TAIL(CACHE_MEMO_ADD_, __VA_ARGS__)                                                                    \
-        cache_memo_end(key);                                                                                           \
+        cache_memo_end(memo_key_);                                                                                     \
     }                                                                                                                  \
-    static inline cache_status name##_forget(cache_t *cache CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))         \
+    static inline cache_status name##_forget(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))   \
     {                                                                                                                  \
-        cache_memo_key key;                                                                                            \
-        name##_make_key_(&key CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));                                           \
-        return cache_memo_forget(cache, &key);                                                                         \
+        cache_memo_key memo_key_;                                                                                      \
+        name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));                                     \
+        return cache_memo_forget(memo_cache_, &memo_key_);                                                             \
     }                                                                                                                  \
-    static inline cache_status name##_forget_all(cache_t *cache)                                                       \
+    static inline cache_status name##_forget_all(cache_t *memo_cache_)                                                 \
     {                                                                                                                  \
-        cache_memo_key key;                                                                                            \
-        cache_memo_begin(&key, #name, #result, type_size);                                                             \
-        return cache_memo_forget_all(cache, &key);                                                                     \
+        cache_memo_key memo_key_;                                                                                      \
+        cache_memo_begin(&memo_key_, #name, #result, type_size);                                                       \
+        return cache_memo_forget_all(memo_cache_, &memo_key_);                                                         \
     }                                                                                                                  \
-    static inline cache_status name##_key(char *buf, size_t cap CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))     \
+    static inline cache_status name##_key(char *memo_buf_, size_t memo_cap_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__)) \
     {                                                                                                                  \
-        cache_memo_key key;                                                                                            \
-        name##_make_key_(&key CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));                                           \
-        return cache_memo_copy_key(&key, buf, cap);                                                                    \
+        cache_memo_key memo_key_;                                                                                      \
+        name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));                                     \
+        return cache_memo_copy_key(&memo_key_, memo_buf_, memo_cap_);                                                  \
     }
 
 /* name and name_refresh, which differ by `force` alone: `get` makes one of them. */
 #define CACHE_MEMO_CALLS_(name, result, ...)                                                                           \
-    static inline cache_status name(cache_t *cache CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__), result *out)     \
+    static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__), result *memo_out_) \
     {                                                                                                                  \
-        return name##_get_(cache CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__), out, false);                            \
+        return name##_get_(memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__), memo_out_, false);                \
     }                                                                                                                  \
-    static inline cache_status name##_refresh(cache_t *cache CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),        \
-                                              result *out)                                                             \
+    static inline cache_status name##_refresh(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),  \
+                                              result *memo_out_)                                                       \
     {                                                                                                                  \
-        return name##_get_(cache CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__), out, true);                             \
+        return name##_get_(memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__), memo_out_, true);                 \
     }
 
 /* It names all that the user may leave unused: compilers then see a use of each. */
 #define CACHE_MEMO_BEGIN_GET_(name, result, ...)                                                                       \
-    static inline cache_status name(cache_t *cache CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__), result *out);    \
-    static inline cache_status name##_refresh(cache_t *cache CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),        \
-                                              result *out);                                                            \
-    static inline cache_status name##_get_(cache_t *cache CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),           \
-                                           result *out, bool force)                                                    \
+    static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__), result *memo_out_); \
+    static inline cache_status name##_refresh(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),  \
+                                              result *memo_out_);                                                      \
+    static inline cache_status name##_get_(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),     \
+                                           result *memo_out_, bool memo_force_)                                        \
     {                                                                                                                  \
-        struct name##_call_ call;                                                                                      \
-        cache_fetch_options options;                                                                                   \
-        cache_memo_key key;                                                                                            \
+        struct name##_call_ memo_call_;                                                                                \
+        cache_fetch_options memo_options_;                                                                             \
+        cache_memo_key memo_key_;                                                                                      \
         CACHE_PP_TAIL(CACHE_MEMO_STORE_, __VA_ARGS__)                                                                  \
         (void)name, (void)name##_refresh, (void)name##_forget, (void)name##_forget_all, (void)name##_key;              \
-        call.computed = false;                                                                                         \
-        call.result_ = out;                                                                                            \
-        name##_options_(&options);                                                                                     \
-        options.force = options.force || force;                                                                        \
-        name##_make_key_(&key CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));
+        memo_call_.memo_computed_ = false;                                                                             \
+        memo_call_.memo_result_ = memo_out_;                                                                           \
+        name##_options_(&memo_options_);                                                                               \
+        memo_options_.force = memo_options_.force || memo_force_;                                                      \
+        name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));
 
 #define CACHE_MEMO_PLAIN_(name, compute, result, ...)                                                                  \
     CACHE_MEMO_COMMON_(name, compute, result, sizeof(result), __VA_ARGS__)                                             \
-    static inline cache_status name##_compute_(void *ctx, cache_writer *out)                                           \
+    static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
-        const struct name##_call_ *call = (const struct name##_call_ *)ctx;                                            \
-        result made;                                                                                                   \
-        cache_memo_zero(&made, sizeof made);                                                                           \
-        (void)call;                                                                                                    \
-        const cache_status status = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &made);                       \
-        return status == CACHE_OK ? cache_writer_append(out, &made, sizeof made) : status;                             \
+        const struct name##_call_ *memo_call_ = (const struct name##_call_ *)memo_ctx_;                                \
+        result memo_made_;                                                                                             \
+        cache_memo_zero(&memo_made_, sizeof memo_made_);                                                               \
+        (void)memo_call_;                                                                                              \
+        const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &memo_made_);           \
+        return memo_status_ == CACHE_OK ? cache_writer_append(memo_out_, &memo_made_, sizeof memo_made_) : memo_status_; \
     }                                                                                                                  \
     CACHE_MEMO_BEGIN_GET_(name, result, __VA_ARGS__)                                                                   \
-        return cache_memo_fetch(cache, &key, #result, &options, name##_compute_, &call, out, sizeof(result));          \
+        return cache_memo_fetch(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_, memo_out_, sizeof(result)); \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, result, __VA_ARGS__)
 
 #define CACHE_MEMO_STRING_(name, compute, ...)                                                                         \
     CACHE_MEMO_COMMON_(name, compute, char *, 0, __VA_ARGS__)                                                          \
-    static inline cache_status name##_compute_(void *ctx, cache_writer *out)                                           \
+    static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
-        const struct name##_call_ *call = (const struct name##_call_ *)ctx;                                            \
-        char *made = NULL;                                                                                             \
-        (void)call;                                                                                                    \
-        const cache_status status = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &made);                       \
-        return status == CACHE_OK ? cache_memo_put_text(out, made) : status;                                           \
+        const struct name##_call_ *memo_call_ = (const struct name##_call_ *)memo_ctx_;                                \
+        char *memo_made_ = NULL;                                                                                       \
+        (void)memo_call_;                                                                                              \
+        const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &memo_made_);           \
+        return memo_status_ == CACHE_OK ? cache_memo_put_text(memo_out_, memo_made_) : memo_status_;                   \
     }                                                                                                                  \
     CACHE_MEMO_BEGIN_GET_(name, char *, __VA_ARGS__)                                                                   \
-        return cache_memo_fetch_text(cache, &key, &options, name##_compute_, &call, out);                              \
+        return cache_memo_fetch_text(memo_cache_, &memo_key_, &memo_options_, name##_compute_, &memo_call_, memo_out_); \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, char *, __VA_ARGS__)
 
 /* A result that this very call computed is handed out as it is: it was encoded for the others. */
 #define CACHE_MEMO_CODEC_(name, compute, result, encode, decode, ...)                                                  \
     CACHE_MEMO_COMMON_(name, compute, result, sizeof(result), __VA_ARGS__)                                             \
-    static inline cache_status name##_compute_(void *ctx, cache_writer *out)                                           \
+    static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
-        struct name##_call_ *call = (struct name##_call_ *)ctx;                                                        \
-        const cache_status status = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) call->result_);               \
-        call->computed = status == CACHE_OK;                                                                           \
-        return status == CACHE_OK ? encode(call->result_, out) : status;                                               \
+        struct name##_call_ *memo_call_ = (struct name##_call_ *)memo_ctx_;                                            \
+        const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) memo_call_->memo_result_); \
+        memo_call_->memo_computed_ = memo_status_ == CACHE_OK;                                                         \
+        return memo_status_ == CACHE_OK ? encode(memo_call_->memo_result_, memo_out_) : memo_status_;                  \
     }                                                                                                                  \
     CACHE_MEMO_BEGIN_GET_(name, result, __VA_ARGS__)                                                                   \
-        cache_value value;                                                                                             \
-        cache_status status =                                                                                          \
-            cache_memo_fetch_value(cache, &key, #result, &options, name##_compute_, &call, &value);                    \
-        if (call.computed)                                                                                             \
-            status = CACHE_OK;                                                                                         \
-        else if (status == CACHE_OK)                                                                                   \
-            status = decode(value.data, value.size, out);                                                              \
-        cache_value_release(&value);                                                                                   \
-        return status;                                                                                                 \
+        cache_value memo_value_;                                                                                       \
+        cache_status memo_status_ =                                                                                    \
+            cache_memo_fetch_value(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_, &memo_value_); \
+        if (memo_call_.memo_computed_)                                                                                 \
+            memo_status_ = CACHE_OK;                                                                                   \
+        else if (memo_status_ == CACHE_OK)                                                                             \
+            memo_status_ = decode(memo_value_.data, memo_value_.size, memo_out_);                                      \
+        cache_value_release(&memo_value_);                                                                             \
+        return memo_status_;                                                                                           \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, result, __VA_ARGS__)
 
