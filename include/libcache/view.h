@@ -21,7 +21,8 @@ typedef struct cache_request {
     const char *method;            /* "GET" */
     const char *path;              /* "/products", percent-decoded or not, as long as it is always the same */
     const char *query;             /* "a=1&b=2" as it came, without '?'; NULL or "": none */
-    const char *user;              /* who is logged in, any text that names one user; NULL: nobody */
+    const char *user;              /* who is logged in, any text that names one user; NULL: nobody. A session cookie alone
+                                    * does not make a request one with credentials: say here whose it is */
     cache_lookup_fn *header;       /* NULL: no headers */
     cache_lookup_fn *cookie;       /* NULL: cookies are taken from the Cookie header */
     void *lookup_ctx;
@@ -33,7 +34,9 @@ typedef struct cache_request {
 
 typedef struct cache_response cache_response;
 
-/* Status 200 and no headers until said otherwise. Names and values with control characters are CACHE_ERR_INVALID. */
+/* Status 200 and no headers until said otherwise; a body without Content-Type is text/html in UTF-8. Names and values with
+ * control characters are CACHE_ERR_INVALID. The first failure of these stays: such a response is not sent. Headers of
+ * the connection, Content-Length, Age and X-Cache are not the handler's to say, and are dropped. */
 void cache_response_set_status(cache_response *response, int status);
 cache_status cache_response_set_header(cache_response *response, const char *name, const char *value);   /* replaces */
 cache_status cache_response_add_header(cache_response *response, const char *name, const char *value);
@@ -41,11 +44,13 @@ int cache_response_status(const cache_response *response);
 const char *cache_response_header(const cache_response *response, const char *name);    /* NULL: not set */
 cache_writer *cache_response_body(cache_response *response);
 
-/* Keep this page `ttl` seconds, whatever the view says; or hand it out and do not keep it. */
+/* Keep this page `ttl` seconds, whatever the view and max-age say; or hand it out and do not keep it. The response's own
+ * Cache-Control is heeded too: no-store, private (unless vary_user) and no-cache keep it out of the store, s-maxage or
+ * max-age shorten the view's ttl, must-revalidate forbids to serve it stale. */
 cache_status cache_response_set_ttl(cache_response *response, double ttl);
 void cache_response_no_store(cache_response *response);
 
-/* Make the page. Anything but CACHE_OK is handed back by cache_view_serve, and nothing is stored. */
+/* Make the page; for HEAD `request` says GET. Anything but CACHE_OK is handed back by cache_view_serve, and nothing is stored. */
 typedef cache_status cache_handler_fn(void *ctx, const cache_request *request, cache_response *response);
 
 /* ---- the view: what is stored, for how long, under which key --------------------------------------------------- */
@@ -67,7 +72,8 @@ typedef struct cache_view {
     bool vary_user;                     /* each user has pages of their own. Without it, requests with credentials bypass the cache */
     bool post_by_body;                  /* POST is a query: its method and the hash of its body count */
     const char *const *tags;            /* NULL, or NULL-terminated: cache_invalidate_tag */
-    cache_status (*make_key)(void *ctx, const cache_request *request, cache_writer *key);    /* replaces all of the above */
+    /* NULL, or writes the whole key in place of all of the above; vary_user says then that it holds the user. */
+    cache_status (*make_key)(void *ctx, const cache_request *request, cache_writer *key);
     bool (*unless)(void *ctx, const cache_request *request);                /* true: do not use the cache */
     bool (*forced_update)(void *ctx, const cache_request *request);         /* true: make the page anew */
     bool (*response_filter)(void *ctx, const cache_response *response);     /* false: do not store this one */
@@ -85,21 +91,27 @@ typedef struct cache_header {
 /* What to send. Everything it points to is pinned until cache_page_release. */
 typedef struct cache_page {
     int status;                         /* 304 has no body */
-    const cache_header *headers;        /* with Content-Type, ETag, Age, Cache-Control, Vary and X-Cache */
+    const cache_header *headers;        /* with ETag, Cache-Control, Vary, X-Cache, and Age if it was stored */
     size_t n_headers;
     const void *body;
     size_t body_size;
     void *owner;
 } cache_page;
 
-/* Answer `request` from the cache, or through `handler`, by the rules of `view`. HEAD is answered from the stored GET: send
- * the headers, with the body's size as Content-Length, and no body. CACHE_OK: `*page` is to be released. */
+/* Answer `request` from the cache, or through `handler`, by the rules of `view`; NULL: not from the cache. CACHE_OK: `*page`
+ * is to be released. HEAD is answered from the stored GET: send the headers with body_size as Content-Length, and
+ * not the body. X-Cache says HIT, MISS, STALE, or BYPASS where the cache was not asked: other methods than GET and HEAD, a
+ * request with an Authorization header, or of a user without vary_user. One handler runs a key at a time, and all
+ * who wait get its page; but a response that may not be stored (by the rules above, with Set-Cookie, 5xx, an own
+ * Vary that the view does not cover, an Expires without max-age) goes to the one request it was made for. An unsafe
+ * method that succeeds forgets its path. Errors: the handler's, cache_fetch's. */
 cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cache_request *request,
                               cache_handler_fn *handler, void *ctx, cache_page *page);
 
 void cache_page_release(cache_page *page);
 
-/* Forget the page of this request (path, query, vary parts), or every variant of a path. */
+/* Forget the page of this request (path, query, vary parts), or every variant of a path, on all that share the store.
+ * A page that is being made is not stored then. CACHE_MISS: cache_view_forget found none. */
 cache_status cache_view_forget(cache_t *cache, const cache_view *view, const cache_request *request);
 cache_status cache_view_forget_path(cache_t *cache, const char *path);
 

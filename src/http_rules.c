@@ -1,0 +1,176 @@
+/* http_rules.c - the rules of RFC 9110 and RFC 9111 that page caching needs. */
+#include "http_rules.h"
+
+#include <string.h>
+
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
+
+bool cache_http_is_token(const char *text)
+{
+    static const char allowed[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    return text[0] != '\0' && text[strspn(text, allowed)] == '\0';
+}
+
+bool cache_http_is_field_value(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* strcasecmp follows the locale: in a Turkish one it takes other letters for the same. */
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_name(cache_bytes text, const char *name)
+{
+    size_t i = 0;
+    while (i < text.size && name[i] != '\0' && lower(text.data[i]) == lower(name[i]))
+        i++;
+    return i == text.size && name[i] == '\0';
+}
+
+bool cache_http_same_name(const char *a, const char *b)
+{
+    return is_name((cache_bytes){ a, strlen(a) }, b);
+}
+
+static bool is_one_of(const char *name, const char *const names[])
+{
+    for (; *names != NULL; names++)
+        if (cache_http_same_name(name, *names))
+            return true;
+    return false;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+bool cache_http_next_element(const char **list, cache_bytes *element)
+{
+    const char *at = *list;
+    while (is_space(*at) || *at == ',')
+        at++;
+    const char *begin = at;
+    bool quoted = false;
+    for (; *at != '\0' && (quoted || *at != ','); at++) {
+        if (*at == '"')
+            quoted = !quoted;
+        else if (quoted && *at == '\\' && at[1] != '\0')
+            at++;
+    }
+    *list = at;
+    while (at > begin && is_space(at[-1]))
+        at--;
+    *element = (cache_bytes){ begin, (size_t)(at - begin) };
+    return element->size > 0;
+}
+
+bool cache_http_list_has(const char *list, const char *name)
+{
+    cache_bytes element;
+    while (list != NULL && cache_http_next_element(&list, &element))
+        if (is_name(element, name))
+            return true;
+    return false;
+}
+
+/* ---- Cache-Control ----------------------------------------------------------------------------------------------- */
+
+/* The directive's argument in seconds, which some write in quotes. RFC 9111 section 4.2.1: what is no number is stale. */
+static double read_seconds(cache_bytes argument)
+{
+    double seconds = 0;
+    size_t i = 0;
+    if (argument.size >= 2 && argument.data[0] == '"')
+        argument = (cache_bytes){ argument.data + 1, argument.size - 2 };
+    for (; i < argument.size && argument.data[i] >= '0' && argument.data[i] <= '9' && seconds < 1e9; i++)
+        seconds = seconds * 10 + (argument.data[i] - '0');
+    return i > 0 && (i == argument.size || seconds >= 1e9) ? seconds : 0;
+}
+
+void cache_http_read_control(const char *value, struct cache_http_control *control)
+{
+    double shared = -1, any = control->max_age;
+    cache_bytes element;
+    while (cache_http_next_element(&value, &element)) {
+        const char *equals = memchr(element.data, '=', element.size);
+        const size_t size = equals != NULL ? (size_t)(equals - element.data) : element.size;
+        const cache_bytes name = { element.data, size };
+        const cache_bytes argument = { equals != NULL ? equals + 1 : "", equals != NULL ? element.size - size - 1 : 0 };
+        if (is_name(name, "no-store"))
+            control->no_store = true;
+        else if (is_name(name, "no-cache"))    /* also with fields: storing without them gains little */
+            control->no_cache = true;
+        else if (is_name(name, "private"))
+            control->is_private = true;
+        else if (is_name(name, "must-revalidate") || is_name(name, "proxy-revalidate"))
+            control->must_revalidate = true;
+        else if (is_name(name, "s-maxage")) {
+            shared = read_seconds(argument);
+            control->must_revalidate = true;    /* section 5.2.2.10: it says proxy-revalidate too */
+        } else if (is_name(name, "max-age"))
+            any = read_seconds(argument);
+    }
+    control->max_age = shared >= 0 ? shared : any;
+}
+
+/* ---- statuses and headers ---------------------------------------------------------------------------------------- */
+
+bool cache_http_is_cacheable(int status)
+{
+    return status == 200 || status == 203 || status == 204 || status == 300 || status == 301 || status == 308 ||
+           status == 404 || status == 410;
+}
+
+bool cache_http_may_be_cacheable(int status)
+{
+    /* A part (206) and an answer to the client's own condition (304, 412, 416) are not the page. */
+    return status >= 200 && status < 500 && status != 206 && status != 304 && status != 412 && status != 416;
+}
+
+bool cache_http_is_dropped(const char *name)
+{
+    static const char *const dropped[] = { "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate",
+        "Proxy-Authentication-Info", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+        "Content-Length", "Age", "X-Cache", NULL };
+    return is_one_of(name, dropped);
+}
+
+bool cache_http_is_of_content(const char *name)
+{
+    static const char *const of_content[] = { "Content-Type", "Content-Encoding", "Content-Language", "Content-Range",
+        "Content-Disposition", "Last-Modified", NULL };
+    return is_one_of(name, of_content);
+}
+
+/* ---- conditional requests ---------------------------------------------------------------------------------------- */
+
+static cache_bytes without_weakness(cache_bytes etag)
+{
+    if (etag.size >= 2 && etag.data[0] == 'W' && etag.data[1] == '/')
+        return (cache_bytes){ etag.data + 2, etag.size - 2 };
+    return etag;
+}
+
+bool cache_http_none_match(const char *if_none_match, const char *etag)
+{
+    const cache_bytes ours = without_weakness((cache_bytes){ etag, strlen(etag) });
+    cache_bytes element;
+    while (cache_http_next_element(&if_none_match, &element)) {
+        const cache_bytes theirs = without_weakness(element);
+        if ((element.size == 1 && element.data[0] == '*') ||
+            (theirs.size == ours.size && memcmp(theirs.data, ours.data, ours.size) == 0))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,44 @@
+/* http_rules.h - the rules of RFC 9110 (HTTP semantics) and RFC 9111 (HTTP caching) that page caching needs, as questions
+ * about texts. Nothing here allocates. */
+#ifndef HTTP_RULES_H
+#define HTTP_RULES_H
+
+#include "api.h"
+
+/* RFC 9110 section 5.6.2, and 5.5 without obs-text's line folding: what may stand in a header's name and value. */
+bool cache_http_is_token(const char *text);
+bool cache_http_is_field_value(const char *text);
+
+/* Names of headers and directives, without case. */
+bool cache_http_same_name(const char *a, const char *b);
+
+/* Take the next element off a comma-separated list, without the spaces around it; commas in quotes do not count.
+ * False: there is none. */
+bool cache_http_next_element(const char **list, cache_bytes *element);
+
+/* True if an element of the list is `name`, without case. `list` may be NULL. */
+bool cache_http_list_has(const char *list, const char *name);
+
+/* What a response's Cache-Control says. */
+struct cache_http_control {
+    bool no_store, no_cache, is_private, must_revalidate;
+    double max_age;                    /* seconds, s-maxage before max-age; below 0: not said */
+};
+
+/* Add what one Cache-Control header says; `*control` begins with max_age -1 and all else false. */
+void cache_http_read_control(const char *value, struct cache_http_control *control);
+
+/* May a response with this status be stored without an explicit lifetime (RFC 9110 section 15.1), or with one? */
+bool cache_http_is_cacheable(int status);
+bool cache_http_may_be_cacheable(int status);
+
+/* RFC 9111 section 3.1, and what this library or the server says itself: headers that are no part of a stored page. */
+bool cache_http_is_dropped(const char *name);
+
+/* RFC 9110 section 15.4.5: headers that describe a content that a 304 does not have. */
+bool cache_http_is_of_content(const char *name);
+
+/* RFC 9110 section 13.1.2: true if If-None-Match names this ETag, compared weakly. */
+bool cache_http_none_match(const char *if_none_match, const char *etag);
+
+#endif

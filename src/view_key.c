@@ -1,0 +1,286 @@
+/* view_key.c - from a request to the key of its page. */
+#include "view_key.h"
+
+#include "writer.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEAD = 200 };                   /* bytes of a hashed key that stay readable */
+
+/* Parts stand behind a tab: no path has one in a key, so a variant's key is never another path's plain key. */
+#define PART "\t"
+
+struct parameter {
+    cache_bytes text, name;            /* "a=1", "a" */
+};
+
+bool cache_view_has_variants(const cache_view *view)
+{
+    return view->make_key != NULL || view->query_string || view->query_only != NULL || view->query_ignore != NULL ||
+           view->vary_headers != NULL || view->vary_cookies != NULL || view->vary_user || view->post_by_body;
+}
+
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (is_control(*text))
+            return true;
+    return false;
+}
+
+/* Append with control characters as %09; '%' too, unless the text is percent-encoded as it came. */
+static void put_escaped(cache_writer *key, cache_bytes text, bool is_encoded)
+{
+    size_t plain = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (!is_control(text.data[i]) && (is_encoded || text.data[i] != '%'))
+            continue;
+        (void)cache_writer_append(key, text.data + plain, i - plain);
+        (void)cache_writer_printf(key, "%%%02X", (unsigned)(unsigned char)text.data[i]);
+        plain = i + 1;
+    }
+    if (text.size > plain)
+        (void)cache_writer_append(key, text.data + plain, text.size - plain);
+}
+
+static void put_lower(cache_writer *key, const char *name)
+{
+    for (; *name != '\0'; name++) {
+        const char c = *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name;
+        (void)cache_writer_append(key, &c, 1);
+    }
+}
+
+static void put_hash(cache_writer *key, const void *data, size_t size)
+{
+    const XXH128_hash_t hash = XXH3_128bits(data, size);    /* unseeded: every process must find it */
+    (void)cache_writer_printf(key, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+}
+
+/* What is longer than a key may be: its head, and the hash of all of it. */
+static cache_status shorten(cache_writer *key)
+{
+    if (cache_writer_status(key) != CACHE_OK || key->size <= CACHE_MAX_KEY)
+        return cache_writer_status(key);
+    const XXH128_hash_t hash = XXH3_128bits(key->data, key->size);
+    cache_writer_undo(key, key->size - HEAD);
+    return cache_writer_printf(key, PART "#%016llx%016llx", (unsigned long long)hash.high64,
+                               (unsigned long long)hash.low64);
+}
+
+/* ---- the query --------------------------------------------------------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The next character of a name, decoded: the handler reads "p%61ge" as "page", and so must the lists. */
+static char next_decoded(const char **at, const char *end)
+{
+    const char c = *(*at)++;
+    if (c == '+')
+        return ' ';
+    if (c != '%' || end - *at < 2 || hex_digit((*at)[0]) < 0 || hex_digit((*at)[1]) < 0)
+        return c;
+    const char decoded = (char)(hex_digit((*at)[0]) * 16 + hex_digit((*at)[1]));
+    *at += 2;
+    return decoded;
+}
+
+static bool matches(cache_bytes name, const char *pattern)
+{
+    const char *at = name.data, *end = name.data + name.size;
+    for (; *pattern != '\0'; pattern++) {
+        if (pattern[0] == '*' && pattern[1] == '\0')
+            return true;
+        if (at == end || next_decoded(&at, end) != *pattern)
+            return false;
+    }
+    return at == end;
+}
+
+static bool is_in(cache_bytes name, const char *const patterns[])
+{
+    for (; *patterns != NULL; patterns++)
+        if (matches(name, *patterns))
+            return true;
+    return false;
+}
+
+static bool counts(const cache_view *view, cache_bytes name)
+{
+    return (view->query_only == NULL || is_in(name, view->query_only)) &&
+           (view->query_ignore == NULL || !is_in(name, view->query_ignore));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct parameter *x = a, *y = b;
+    const size_t shorter = x->name.size < y->name.size ? x->name.size : y->name.size;
+    const int order = memcmp(x->name.data, y->name.data, shorter);
+    if (order != 0 || x->name.size != y->name.size)
+        return order != 0 ? order : x->name.size < y->name.size ? -1 : 1;
+    return x->text.data < y->text.data ? -1 : 1;    /* one name: as they came */
+}
+
+/* Take the next parameter off the query; false at its end. */
+static bool next_parameter(const char **query, struct parameter *out)
+{
+    while (**query == '&')
+        ++*query;
+    const size_t size = strcspn(*query, "&"), name_size = strcspn(*query, "=&");
+    *out = (struct parameter){ { *query, size }, { *query, name_size } };
+    *query += size;
+    return size > 0;
+}
+
+static cache_status put_query(const cache_view *view, const char *query, cache_writer *key)
+{
+    size_t room = 2, n = 0;    /* one more is read than is kept */
+    for (const char *at = query; *at != '\0'; at++)
+        room += *at == '&';
+    const cache_allocator *allocator = key->allocator;
+    struct parameter few[16], *parameters = few;
+    if (room > sizeof few / sizeof few[0])
+        parameters = allocator->alloc(allocator->ctx, room * sizeof *parameters);
+    if (parameters == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "view: out of memory for a query of %zu parameters", room);
+    while (next_parameter(&query, &parameters[n]))
+        n += counts(view, parameters[n].name);
+    qsort(parameters, n, sizeof *parameters, by_name);
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_puts(key, i == 0 ? PART "?" : "&");
+        put_escaped(key, parameters[i].text, true);
+    }
+    if (parameters != few)
+        allocator->free(allocator->ctx, parameters);
+    return cache_writer_status(key);
+}
+
+/* ---- headers, cookies, user, body -------------------------------------------------------------------------------- */
+
+static const char *header_of(const cache_request *request, const char *name)
+{
+    return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
+}
+
+/* RFC 6265 section 4.2.1: "name=value; name=value". The first of a name counts, as everywhere. */
+static bool find_cookie(const char *cookies, const char *name, cache_bytes *value)
+{
+    const size_t size = strlen(name);
+    while (cookies != NULL && *cookies != '\0') {
+        cookies += strspn(cookies, " \t;");
+        const size_t length = strcspn(cookies, ";");
+        if (length > size && strncmp(cookies, name, size) == 0 && cookies[size] == '=') {
+            *value = (cache_bytes){ cookies + size + 1, length - size - 1 };
+            return true;
+        }
+        cookies += length;
+    }
+    return false;
+}
+
+/* "=value", or nothing if there is none: an empty value is another variant than none. */
+static void put_value(cache_writer *key, const char *value)
+{
+    if (value == NULL)
+        return;
+    (void)cache_writer_puts(key, "=");
+    put_escaped(key, (cache_bytes){ value, strlen(value) }, false);
+}
+
+static void put_cookie(const cache_request *request, const char *name, cache_writer *key)
+{
+    cache_bytes value;
+    (void)cache_writer_puts(key, PART "cookie ");
+    (void)cache_writer_puts(key, name);
+    if (request->cookie != NULL)
+        put_value(key, request->cookie(request->lookup_ctx, name));
+    else if (find_cookie(header_of(request, "Cookie"), name, &value)) {
+        (void)cache_writer_puts(key, "=");
+        put_escaped(key, value, false);
+    }
+}
+
+static void put_variants(const cache_view *view, const cache_request *request, cache_writer *key)
+{
+    for (const char *const *name = view->vary_headers; name != NULL && *name != NULL; name++) {
+        (void)cache_writer_puts(key, PART);
+        put_lower(key, *name);
+        put_value(key, header_of(request, *name));
+    }
+    for (const char *const *name = view->vary_cookies; name != NULL && *name != NULL; name++)
+        put_cookie(request, *name, key);
+    if (view->vary_user && request->user != NULL) {
+        (void)cache_writer_puts(key, PART "user ");
+        put_escaped(key, (cache_bytes){ request->user, strlen(request->user) }, false);
+    }
+    if (view->post_by_body && strcmp(request->method, "POST") == 0) {
+        (void)cache_writer_puts(key, PART "POST ");
+        put_hash(key, request->body != NULL ? request->body : "", request->body != NULL ? request->body_size : 0);
+    }
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+static cache_status make_own_key(const cache_view *view, const cache_request *request, cache_writer *key)
+{
+    const cache_status status = view->make_key(view->ctx, request, key);
+    if (status != CACHE_OK)
+        return status;
+    if (cache_writer_status(key) == CACHE_OK && (key->size == 0 || memchr(key->data, '\0', key->size) != NULL))
+        return cache_fail(CACHE_ERR_INVALID, "view: make_key wrote no key");
+    return shorten(key);
+}
+
+/* "view/" and the path, to the byte; but one with control characters must not look as if parts followed it. */
+static void put_path(const char *path, cache_writer *key)
+{
+    (void)cache_writer_puts(key, "view/");
+    if (!has_control(path)) {
+        (void)cache_writer_puts(key, path);
+        return;
+    }
+    put_escaped(key, (cache_bytes){ path, strlen(path) }, false);
+    (void)cache_writer_puts(key, PART "~");
+}
+
+cache_status cache_view_plain_key(const char *path, cache_writer *key)
+{
+    put_path(path, key);
+    return shorten(key);
+}
+
+cache_status cache_view_path_tag(const char *path, cache_writer *tag)
+{
+    (void)cache_writer_puts(tag, "path:");
+    (void)cache_writer_puts(tag, path);
+    return shorten(tag);
+}
+
+cache_status cache_view_key(const cache_view *view, const cache_request *request, cache_writer *key)
+{
+    if (view->make_key != NULL)
+        return make_own_key(view, request, key);
+    put_path(request->path, key);
+    const bool by_query = view->query_string || view->query_only != NULL || view->query_ignore != NULL;
+    if (by_query && request->query != NULL) {
+        const cache_status status = put_query(view, request->query, key);
+        if (status != CACHE_OK)
+            return status;
+    }
+    put_variants(view, request, key);
+    return shorten(key);
+}

@@ -1,0 +1,29 @@
+/* view_page.h - a page as it is stored, and as it is sent. */
+#ifndef VIEW_PAGE_H
+#define VIEW_PAGE_H
+
+#include "response.h"
+
+/* A stored page, read in place: everything points into the bytes. */
+struct stored_page {
+    int status;
+    size_t n_headers;
+    cache_bytes headers;               /* "name\0value\0", n_headers times */
+    cache_bytes body;
+    const char *etag;                  /* NULL: none */
+    bool fresh_only;                   /* must-revalidate, or a negative answer: not to be served past its TTL */
+};
+
+/* Append a response, without the headers that are no part of a stored page. The writer's failures, or
+ * CACHE_ERR_TOO_LARGE. */
+cache_status cache_page_encode(const cache_response *response, cache_writer *out);
+
+/* Whatever the bytes, nothing outside them is touched. False: they are no page. */
+bool cache_page_decode(cache_bytes bytes, struct stored_page *out);
+
+/* The page to send, of an encoded one, which becomes the page's on success. `age` below 0: it was not stored.
+ * `verdict` is X-Cache's value, static. CACHE_ERR_NOMEM; CACHE_ERR_PROTOCOL: the value is no page. */
+cache_status cache_page_make(const cache_env *env, cache_value *value, const cache_request *request,
+                             const char *verdict, double age, cache_page *out);
+
+#endif

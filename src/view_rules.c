@@ -1,0 +1,131 @@
+/* view_rules.c - what a view does with a request, and with the response to it. */
+#include "view_rules.h"
+
+#include "http_rules.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the request ------------------------------------------------------------------------------------------------- */
+
+static const char *header_of(const cache_request *request, const char *name)
+{
+    return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
+}
+
+bool cache_view_has_credentials(const cache_view *view, const cache_request *request)
+{
+    if (view != NULL && view->vary_user && request->user != NULL)
+        return false;
+    return request->user != NULL || header_of(request, "Authorization") != NULL;
+}
+
+bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
+{
+    const char *method = request->method;
+    const bool counts = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
+                        (view->post_by_body && strcmp(method, "POST") == 0);
+    return counts && !cache_view_has_credentials(view, request) &&
+           (view->unless == NULL || !view->unless(view->ctx, request));
+}
+
+/* ---- the response ------------------------------------------------------------------------------------------------ */
+
+static bool is_covered(const cache_view *view, cache_bytes field)
+{
+    char name[128];
+    if (field.size >= sizeof name)
+        return false;
+    memcpy(name, field.data, field.size);
+    name[field.size] = '\0';
+    for (const char *const *header = view->vary_headers; header != NULL && *header != NULL; header++)
+        if (cache_http_same_name(*header, name))
+            return true;
+    return (view->vary_cookies != NULL || view->vary_user) && cache_http_same_name(name, "Cookie");
+}
+
+/* RFC 9111 section 4.1: what a response varies by must be in its key. With make_key, that is the application's word. */
+static bool varies_beyond(const cache_view *view, const cache_response *response)
+{
+    size_t at = 0;
+    for (const char *list; (list = cache_response_next(response, "Vary", &at)) != NULL;) {
+        if (cache_http_list_has(list, "*"))
+            return true;
+        cache_bytes field;
+        while (view->make_key == NULL && cache_http_next_element(&list, &field))
+            if (!is_covered(view, field))
+                return true;
+    }
+    return false;
+}
+
+static double default_ttl(const cache_t *cache, const cache_view *view)
+{
+    return view->ttl != CACHE_TTL_DEFAULT ? view->ttl : (double)cache->default_ttl_ms / 1000;
+}
+
+bool cache_view_may_store(const cache_t *cache, const cache_view *view, const cache_response *response, double *ttl)
+{
+    struct cache_http_control control = { .max_age = -1 };
+    size_t at = 0;
+    for (const char *value; (value = cache_response_next(response, "Cache-Control", &at)) != NULL;)
+        cache_http_read_control(value, &control);
+    if (response->no_store || control.no_store || control.no_cache || (control.is_private && !view->vary_user) ||
+        cache_response_header(response, "Set-Cookie") != NULL || varies_beyond(view, response) ||
+        !cache_http_may_be_cacheable(response->status))
+        return false;
+    const bool is_negative = response->status == 404 || response->status == 410;
+    *ttl = is_negative ? view->negative_ttl : default_ttl(cache, view);
+    if (response->has_ttl)
+        *ttl = response->ttl;
+    else if ((is_negative && view->negative_ttl <= 0) ||
+             (!cache_http_is_cacheable(response->status) && control.max_age < 0) || control.max_age == 0 ||
+             (control.max_age < 0 && cache_response_header(response, "Expires") != NULL))
+        return false;
+    else if (control.max_age > 0 && (*ttl == CACHE_TTL_FOREVER || control.max_age < *ttl))
+        *ttl = control.max_age;
+    return view->response_filter == NULL || view->response_filter(view->ctx, response);
+}
+
+static bool has_vary(const cache_response *response, const char *name)
+{
+    size_t at = 0;
+    for (const char *list; (list = cache_response_next(response, "Vary", &at)) != NULL;)
+        if (cache_http_list_has(list, name))
+            return true;
+    return false;
+}
+
+static void add_vary(const cache_view *view, cache_response *response)
+{
+    for (const char *const *name = view->vary_headers; name != NULL && *name != NULL; name++)
+        if (!has_vary(response, *name))
+            (void)cache_response_add_header(response, "Vary", *name);
+    if ((view->vary_cookies != NULL || view->vary_user) && !has_vary(response, "Cookie"))
+        (void)cache_response_add_header(response, "Vary", "Cookie");
+}
+
+cache_status cache_view_complete(const cache_view *view, const cache_request *request, cache_response *response)
+{
+    const cache_writer *body = &response->body;
+    if (body->size > 0 && cache_response_header(response, "Content-Type") == NULL)
+        (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
+    if (response->status == 200 && cache_response_header(response, "ETag") == NULL) {
+        const XXH128_hash_t hash = XXH3_128bits(body->size > 0 ? body->data : "", body->size);
+        char etag[40];
+        (void)snprintf(etag, sizeof etag, "\"%016llx%016llx\"", (unsigned long long)hash.high64,
+                       (unsigned long long)hash.low64);
+        (void)cache_response_set_header(response, "ETag", etag);
+    }
+    /* The client may keep the page, but asks each time: else it would not see that the page was forgotten here. */
+    const bool is_personal = request->user != NULL || cache_view_has_credentials(view, request) ||
+                             cache_response_header(response, "Set-Cookie") != NULL;
+    if (cache_response_header(response, "Cache-Control") == NULL)
+        (void)cache_response_set_header(response, "Cache-Control", is_personal ? "private, no-cache" : "no-cache");
+    if (view != NULL)
+        add_vary(view, response);
+    return response->failure != CACHE_OK ? response->failure : cache_writer_status(body);
+}
