@@ -646,6 +646,45 @@ static void a_damaged_page_is_a_miss(void **state)
     }
 }
 
+/* ---- middleware -------------------------------------------------------------------------------------------------- */
+
+static const char *verdict_by(struct site *site, const cache_rule rules[], size_t n, const char *method, const char *path)
+{
+    static const char *const verdicts[] = { "HIT", "MISS", "STALE", "BYPASS" };
+    const cache_request request = { .method = method, .path = path };
+    cache_page page;
+    assert_status(CACHE_OK, cache_middleware(site->cache, rules, n, &request, page_handler, site, &page));
+    const char *verdict = NULL;
+    for (size_t i = 0; i < 4; i++)
+        if (strcmp(header_of(&page, "X-Cache"), verdicts[i]) == 0)
+            verdict = verdicts[i];
+    cache_page_release(&page);
+    return verdict;
+}
+
+static void the_first_rule_that_fits_decides(void **state)
+{
+    (void)state;
+    struct site site;
+    site_open(&site);
+    static const char *const get[] = { "GET", NULL };
+    const cache_rule rules[] = {
+        { "/api/private/**", NULL, NULL },
+        { "/api/**", get, &site.view },
+        { "/user/*/page", NULL, &site.view },
+    };
+    const struct { const char *method, *path; bool cached; } cases[] = {
+        { "GET", "/api/items/7", true }, { "GET", "/api/", true }, { "GET", "/api/private/x", false },
+        { "HEAD", "/api/items/7", false }, { "GET", "/apix", false }, { "GET", "/user/7/page", true },
+        { "GET", "/user/7/8/page", false }, { "GET", "/user/7/page/x", false }, { "GET", "/", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(verdict_by(&site, rules, 3, cases[i].method, cases[i].path), cases[i].cached ? "MISS" : "BYPASS");
+    assert_string_equal(verdict_by(&site, rules, 3, "GET", "/api/items/7"), "HIT");
+    assert_string_equal(verdict_by(&site, NULL, 0, "GET", "/api/items/7"), "BYPASS");
+    cache_close(site.cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -676,6 +715,7 @@ int main(void)
         cmocka_unit_test(unless_forced_update_and_response_filter_are_asked),
         cmocka_unit_test(a_header_with_a_line_break_fails_the_request),
         cmocka_unit_test(a_damaged_page_is_a_miss),
+        cmocka_unit_test(the_first_rule_that_fits_decides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

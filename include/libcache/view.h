@@ -115,6 +115,19 @@ void cache_page_release(cache_page *page);
 cache_status cache_view_forget(cache_t *cache, const cache_view *view, const cache_request *request);
 cache_status cache_view_forget_path(cache_t *cache, const char *path);
 
+/* ---- middleware ------------------------------------------------------------------------------------------------ */
+
+/* What a server does with the requests to some paths, so that handlers need not know of the cache. */
+typedef struct cache_rule {
+    const char *path;                   /* the whole path; a star stands for a run without a slash, two for any run */
+    const char *const *methods;         /* NULL: all; or those the rule is for, NULL-terminated */
+    const cache_view *view;             /* NULL: not from the cache */
+} cache_rule;
+
+/* Serve by the first of `n` rules that fits the request, as cache_view_serve does; not from the cache if none does. */
+cache_status cache_middleware(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
+                              cache_handler_fn *handler, void *ctx, cache_page *page);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,55 @@
+/* middleware.c - which view serves a request, by rule. */
+#include "api.h"
+
+#include <string.h>
+
+/* One star is a run without '/', two are any run. The last star that could stand for more is tried again, so the time is
+ * at most the product of the lengths; a single star never takes over from a double one before it. */
+static bool path_matches(const char *pattern, const char *path)
+{
+    const char *one = NULL, *one_at = NULL, *any = NULL, *any_at = NULL;
+    for (;;) {
+        if (pattern[0] == '*' && pattern[1] == '*') {
+            any = pattern += 2;
+            any_at = path;
+            one = NULL;
+        } else if (pattern[0] == '*') {
+            one = ++pattern;
+            one_at = path;
+        } else if (*pattern == *path) {
+            if (*path == '\0')
+                return true;
+            pattern++;
+            path++;
+        } else if (one != NULL && *one_at != '\0' && *one_at != '/') {
+            pattern = one;
+            path = ++one_at;
+        } else if (any != NULL && *any_at != '\0') {
+            pattern = any;
+            path = ++any_at;
+            one = NULL;
+        } else
+            return false;
+    }
+}
+
+static bool fits(const cache_rule *rule, const cache_request *request)
+{
+    bool is_for_method = rule->methods == NULL;
+    for (const char *const *method = rule->methods; !is_for_method && *method != NULL; method++)
+        is_for_method = strcmp(*method, request->method) == 0;
+    return is_for_method && rule->path != NULL && path_matches(rule->path, request->path);
+}
+
+cache_status cache_middleware(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
+                              cache_handler_fn *handler, void *ctx, cache_page *page)
+{
+    const cache_view *view = NULL;
+    const bool is_request = request != NULL && request->method != NULL && request->path != NULL;
+    for (size_t i = 0; is_request && i < n; i++)
+        if (fits(&rules[i], request)) {
+            view = rules[i].view;
+            break;
+        }
+    return cache_view_serve(cache, view, request, handler, ctx, page);
+}
