@@ -34,6 +34,8 @@ cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_
     if (size > CACHE_MAX_KEY)
         return cache_fail(CACHE_ERR_INVALID, "key '%.40s…' is longer than %d bytes", key, CACHE_MAX_KEY);
     put_prefix(cache, out);
+    if (key[0] == CACHE_INNER_MARK[0])
+        put_text(out, CACHE_INNER_MARK, 1);
     put_text(out, key, size);
     return CACHE_OK;
 }
@@ -370,8 +372,7 @@ static cache_status set(cache_t *cache, const char *key, const void *data, size_
     if (status != CACHE_OK)
         return status;
     const cache_bytes value = { size > 0 ? data : "", size };
-    if (!(flags & CACHE_SET_IF_ABSENT))    /* before the store, for the same reason as in cache_delete */
-        cache_flights_invalidate(cache->store->flights, full.bytes);
+    cache_flights_invalidate(cache->store->flights, full.bytes);    /* first, for the same reason as in cache_delete */
     status = cache_set_checked(cache, full.bytes, value, ttl_ms, flags);
     return cache_look_over(cache, status, CACHE_OK);
 }
@@ -420,11 +421,11 @@ cache_status cache_delete(cache_t *cache, const char *key)
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    /* Before the store: a computation that ends in between is not stored. After it: nor one that was storing meanwhile. */
+    /* First: whoever stores a computation asks once more behind its store, and takes back what it should not have stored.
+     * If it has asked already, its value is there to be removed. */
     cache_flights_invalidate(cache->store->flights, full.bytes);
-    status = cache_store_remove(cache, full.bytes);
-    if (status >= 0 && !(cache->store->ops.flags & CACHE_BACKEND_LOCAL))
-        cache_lease_revoke(cache, full.bytes);    /* nor is one in another process, that computes under a lease */
+    status = cache_lease_revoke(cache, full.bytes);
+    status = status < 0 ? end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0) : cache_store_remove(cache, full.bytes);
     return cache_look_over(cache, status, CACHE_MISS);
 }
 

@@ -85,6 +85,12 @@ static bool tags_are_whole(cache_bytes tags)
     return tags.size == 0;
 }
 
+/* Times that no clock can give would overflow in what is reckoned with them. */
+static bool is_time(int64_t ms)
+{
+    return ms >= -(INT64_MAX / 4) && ms <= INT64_MAX / 4;
+}
+
 bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out)
 {
     if (bytes.size < HEADER_SIZE || !cache_envelope_is(bytes.data, bytes.size))
@@ -108,9 +114,7 @@ bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_enve
     out->type.data = at + key_size;
     out->tags.data = out->type.data + out->type.size;
     out->payload = (cache_bytes){ out->tags.data + out->tags.size, left - out->type.size - out->tags.size };
-    /* Times that no clock can give would overflow in what is reckoned with them. */
-    return out->created_ms >= 0 && out->created_ms <= INT64_MAX / 4 && out->expires_ms >= 0 &&
-           out->expires_ms <= INT64_MAX / 4 && tags_are_whole(out->tags);
+    return is_time(out->created_ms) && is_time(out->expires_ms) && tags_are_whole(out->tags);
 }
 
 /* ---- tags ------------------------------------------------------------------------------------------------------ */

@@ -13,6 +13,14 @@
 
 #define DEFAULT_WAIT_MS (INT64_C(30) * 1000)
 
+enum found {
+    FOUND_NOTHING,
+    FOUND_FRESH,
+    FOUND_EARLY,                       /* fresh, but XFetch wants a successor by now */
+    FOUND_STALE,                       /* within `stale` */
+    FOUND_FALLBACK                     /* within `stale_if_error` */
+};
+
 /* One call. It stands on the caller's stack, or, for a computation in the background, on the heap. */
 struct fetch {
     cache_t *cache;
@@ -24,14 +32,9 @@ struct fetch {
     struct cache_tags tags;
     struct cache_flight *flight;       /* led by this call; NULL: compute and do not store */
     unsigned landed;                   /* how many flights had, before the value was read */
-};
-
-enum found {
-    FOUND_NOTHING,
-    FOUND_FRESH,
-    FOUND_EARLY,                       /* fresh, but XFetch wants a successor by now */
-    FOUND_STALE,                       /* within `stale` */
-    FOUND_FALLBACK                     /* within `stale_if_error` */
+    enum found old;                    /* what was found at first, and when that was computed */
+    int64_t old_created_ms;
+    uint64_t deadline_ns;              /* of waiting for another thread; 0: did not wait yet */
 };
 
 /* What was read: `value` is the payload. */
@@ -124,9 +127,10 @@ static void read_store(struct fetch *fetch, struct reading *reading)
                                                   : cache_store_get(fetch->cache, fetch->key.bytes, value);
     if (status != CACHE_OK)
         return;
-    if (!cache_envelope_is(value->data, value->size))    /* by cache_set: it is what the caller of that wants to be read */
+    if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: it is what the caller of that wants to be read */
         reading->found = fetch->options.type == NULL ? FOUND_FRESH : FOUND_NOTHING;
-    else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key.bytes, &envelope)) {
+        reading->created_ms = fetch->options.info != NULL ? cache_envelope_now_ms(fetch->cache) : 0;
+    } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key.bytes, &envelope)) {
         reading->found = judge(fetch, &envelope, &reading->negative);
         reading->created_ms = envelope.created_ms;
         reading->expires_ms = envelope.expires_ms;
@@ -140,6 +144,22 @@ static void read_store(struct fetch *fetch, struct reading *reading)
         cache_value_release(value);
 }
 
+/* What a second read found, when another computation has ended since the first: is it that one's result? XFetch must not
+ * ask for the successor of what has only just been stored. */
+static bool is_new(const struct fetch *fetch, const struct reading *reading)
+{
+    return reading->found == FOUND_FRESH ||
+           (reading->found == FOUND_EARLY && (fetch->old == FOUND_NOTHING || reading->created_ms != fetch->old_created_ms));
+}
+
+static struct cache_outcome outcome_of(const struct reading *reading)
+{
+    return (struct cache_outcome){
+        .status = reading->negative ? CACHE_MISS : CACHE_OK, .value = reading->value, .negative = reading->negative,
+        .created_ms = reading->created_ms, .expires_ms = reading->expires_ms,
+    };
+}
+
 /* ---- handing out ------------------------------------------------------------------------------------------------- */
 
 static void tell(const struct fetch *fetch, cache_source source, int64_t created_ms, int64_t expires_ms, bool negative)
@@ -150,7 +170,7 @@ static void tell(const struct fetch *fetch, cache_source source, int64_t created
     const int64_t now_ms = cache_envelope_now_ms(fetch->cache);
     *info = (cache_fetch_info){
         .source = source, .negative = negative,
-        .age = created_ms != 0 && now_ms > created_ms ? (double)(now_ms - created_ms) / 1000 : 0,
+        .age = now_ms > created_ms ? (double)(now_ms - created_ms) / 1000 : 0,
         .ttl_left = expires_ms != 0 ? (double)(expires_ms - now_ms) / 1000 : CACHE_TTL_FOREVER,
     };
 }
@@ -199,8 +219,8 @@ static int64_t with_jitter(const struct fetch *fetch, int64_t ttl_ms)
     return ttl_ms - off > 0 ? ttl_ms - off : 1;
 }
 
-/* Store what was computed, in its envelope. The outcome gets its times. */
-static void store(struct fetch *fetch, struct cache_outcome *outcome, int64_t ttl_ms, uint64_t cost_us)
+/* Store what was computed, in its envelope. */
+static void store(const struct fetch *fetch, const struct cache_outcome *outcome, int64_t ttl_ms, uint64_t cost_us)
 {
     cache_t *cache = fetch->cache;
     const struct cache_tags *tags = &fetch->tags;
@@ -211,7 +231,6 @@ static void store(struct fetch *fetch, struct cache_outcome *outcome, int64_t tt
     int64_t keep_ms = fetch->stale_ms > fetch->stale_if_error_ms ? fetch->stale_ms : fetch->stale_if_error_ms;
     if (outcome->negative)
         keep_ms = 0;
-    outcome->expires_ms = ttl_ms != 0 ? outcome->created_ms + ttl_ms : 0;
     if (cache_tags_write(cache, tags, &versions) == CACHE_OK) {
         const struct cache_envelope envelope = {
             .flags = outcome->negative ? ENVELOPE_NEGATIVE : 0,
@@ -241,20 +260,25 @@ static bool compute(struct fetch *fetch, struct cache_outcome *outcome, int64_t 
     cache_env_emit(&owner->env, CACHE_EVENT_COMPUTE, outcome->status,
                    cache_user_key(fetch->cache, fetch->key.bytes), took);
     const bool storable = !writer.no_store;
-    *ttl_ms = with_jitter(fetch, writer.has_ttl ? writer.ttl_ms : fetch->ttl_ms);
+    outcome->negative = storable && outcome->status == CACHE_MISS && fetch->negative_ms > 0;
+    *ttl_ms = with_jitter(fetch, writer.has_ttl ? writer.ttl_ms : outcome->negative ? fetch->negative_ms : fetch->ttl_ms);
     *cost_us = took / 1000;
     outcome->created_ms = cache_envelope_now_ms(fetch->cache);
+    outcome->expires_ms = *ttl_ms != 0 ? outcome->created_ms + *ttl_ms : 0;
     if (outcome->status == CACHE_OK)
         outcome->status = cache_writer_take(&writer, &outcome->value);
     cache_writer_release(&writer);
-    if (outcome->status == CACHE_MISS) {
-        outcome->negative = fetch->negative_ms > 0;
-        *ttl_ms = fetch->negative_ms;
-    }
     return storable && (outcome->status == CACHE_OK || outcome->negative);
 }
 
-/* Compute, and store unless the key was invalidated meanwhile. `lease` may be NULL. */
+/* There is nothing, and that is not remembered: then an old value must not be served stale either. */
+static bool is_gone(const struct fetch *fetch, const struct cache_outcome *outcome)
+{
+    return outcome->status == CACHE_MISS && !outcome->negative && fetch->flight != NULL &&
+           !cache_flight_is_invalidated(fetch->flight) && (fetch->old != FOUND_NOTHING || fetch->options.force);
+}
+
+/* Compute, and store unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
 static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
 {
     cache_t *cache = fetch->cache;
@@ -266,12 +290,13 @@ static void compute_and_store(struct fetch *fetch, const struct cache_lease *lea
     storable = storable && !cache_flight_is_invalidated(fetch->flight);
     if (storable && lease != NULL)
         storable = cache_lease_holds(cache, lease);
-    if (storable) {
+    if (storable)
         store(fetch, outcome, ttl_ms, cost_us);
-        /* An invalidation that came between the question and the store has found nothing to remove. */
-        if (cache_flight_is_invalidated(fetch->flight))
-            (void)cache_inner_remove(cache, fetch->key.bytes);
-    }
+    const bool ours = lease == NULL || cache_lease_drop(cache, lease);
+    /* An invalidation that came between the question and the store has found nothing to remove. */
+    const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
+    if (revoked || is_gone(fetch, outcome))
+        (void)cache_inner_remove(cache, fetch->key.bytes);
 }
 
 /* ---- one computation among all processes ------------------------------------------------------------------------- */
@@ -283,7 +308,8 @@ static void pause_ms(int64_t ms)
 }
 
 /* While another process computes: ask for its result, or for its lease. True: `*outcome` is its result, or that it did not
- * come in time; false: the lease is ours, or cannot be had since the store fails. */
+ * come in time, or that there is an old value to serve meanwhile; false: the lease is ours, or cannot be had since the
+ * store fails. */
 static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool *held, struct cache_outcome *outcome)
 {
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
@@ -292,15 +318,17 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
         *held = status == CACHE_OK;
         struct reading reading;
         read_store(fetch, &reading);    /* the one before us may have stored and let go since we read */
-        if (reading.found == FOUND_FRESH && !fetch->options.force) {
-            *outcome = (struct cache_outcome){ .status = reading.negative ? CACHE_MISS : CACHE_OK, .value = reading.value,
-                                               .created_ms = reading.created_ms, .expires_ms = reading.expires_ms,
-                                               .negative = reading.negative };
+        if (is_new(fetch, &reading) && !fetch->options.force) {
+            *outcome = outcome_of(&reading);
             return true;
         }
         cache_value_release(&reading.value);
         if (status != CACHE_NOT_STORED)
             return false;
+        if (fetch->old == FOUND_EARLY || fetch->old == FOUND_STALE) {
+            outcome->again = true;
+            return true;
+        }
         if (cache_now_ns() >= deadline_ns) {
             outcome->status = cache_fail(CACHE_ERR_TIMEOUT, "fetch: another process still computes after %lld ms",
                                          (long long)fetch->wait_ms);
@@ -319,12 +347,12 @@ static cache_source lead(struct fetch *fetch, struct cache_outcome *outcome)
     cache_source source = CACHE_SOURCE_COMPUTED;
     *outcome = (struct cache_outcome){ .status = CACHE_ERR_COMPUTE };
     const bool leased = fetch->options.lock && fetch->flight != NULL && !(cache->store->ops.flags & CACHE_BACKEND_LOCAL);
-    if (leased && wait_for_lease(fetch, &lease, &held, outcome))
+    if (leased && wait_for_lease(fetch, &lease, &held, outcome)) {
         source = CACHE_SOURCE_SHARED;
-    else
+        if (held)
+            (void)cache_lease_drop(cache, &lease);
+    } else
         compute_and_store(fetch, held ? &lease : NULL, outcome);
-    if (held)
-        cache_lease_drop(cache, &lease);
     if (fetch->flight != NULL)
         cache_flight_land(fetch->flight, outcome);
     fetch->flight = NULL;
@@ -365,6 +393,8 @@ static struct fetch *new_job(const struct fetch *fetch)
     job->cache = cache;
     job->key.bytes.data = job->key.text;
     job->options.info = NULL;
+    job->options.validate = NULL;    /* its context is the caller's, who does not wait */
+    job->options.name = NULL;
     job->options.type = fetch->options.type != NULL ? cache_env_strdup(env, fetch->options.type) : NULL;
     job->ctx = fetch->ctx != NULL ? fetch->options.ctx_copy(fetch->ctx) : NULL;
     const cache_status status = cache_tags_init(cache, job->key.bytes, fetch->options.tags, fetch->options.n_tags, &job->tags);
@@ -407,11 +437,31 @@ static cache_status lead_here(struct fetch *fetch, struct reading *reading, cach
 {
     struct cache_outcome outcome;
     const cache_source source = lead(fetch, &outcome);
-    if (falls_back(reading, outcome.status))
+    if (outcome.again || falls_back(reading, outcome.status))
         return give_reading(fetch, reading, out);
     cache_value_release(&reading->value);
     count(fetch, COUNT_MISS);
     return give_outcome(fetch, &outcome, source, out);
+}
+
+/* A flight that landed between our read and our taking the lead has stored what we missed. True: so it was, and our flight has
+ * landed with it. */
+static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *flight, struct reading *reading)
+{
+    const unsigned landed = fetch->landed;
+    struct reading second;
+    if (fetch->options.force || cache_flights_landed(fetch->cache->store->flights) == landed)
+        return false;
+    read_store(fetch, &second);
+    if (!is_new(fetch, &second)) {
+        cache_value_release(&second.value);
+        return false;
+    }
+    cache_value_release(&reading->value);
+    *reading = second;
+    const struct cache_outcome outcome = outcome_of(reading);
+    cache_flight_land(flight, &outcome);
+    return true;
 }
 
 /* There is a value to hand out, and it wants a successor: one caller sees to it. */
@@ -424,9 +474,10 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
         cache_flight_leave(leader->flight);
         leader->flight = NULL;
     }
-    if (role == FLIGHT_LEAD && job == NULL)
+    const bool leads = role == FLIGHT_LEAD && !was_stored_meanwhile(fetch, leader->flight, reading);
+    if (leads && job == NULL)
         return lead_here(fetch, reading, out);
-    if (role == FLIGHT_LEAD) {
+    if (leads) {
         const cache_env *env = &fetch->cache->store->env;
         cache_flight_hand_over(job->flight);
         if (!env->spawn(env->spawn_ctx, run_job, job))
@@ -436,18 +487,25 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
     return give_reading(fetch, reading, out);
 }
 
-static cache_status follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out)
+/* Wait for another thread's result. `*again`: it had none to share, but only served an old value. */
+static cache_status follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out,
+                           bool *again)
 {
     struct cache_outcome outcome = { .status = CACHE_ERR_TIMEOUT };
     bool cycle = false;
-    const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
-    if (!cache_flight_wait(flight, deadline_ns, &outcome, &cycle)) {
+    if (fetch->deadline_ns == 0)
+        fetch->deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
+    if (!cache_flight_wait(flight, fetch->deadline_ns, &outcome, &cycle)) {
         if (cycle)
             outcome.status = cache_fail(CACHE_ERR_INVALID, "fetch '%.100s': its computation waits for itself",
                                         cache_user_key(fetch->cache, fetch->key.bytes));
         else
             outcome.status = cache_fail(CACHE_ERR_TIMEOUT, "fetch '%.100s': another thread still computes after %lld ms",
                                         cache_user_key(fetch->cache, fetch->key.bytes), (long long)fetch->wait_ms);
+    } else if (outcome.again) {
+        *again = true;
+        cache_value_release(&reading->value);
+        return CACHE_MISS;
     } else if (outcome.status < 0)
         (void)cache_fail(outcome.status, "fetch '%.100s': the computation in another thread failed: %s",
                          cache_user_key(fetch->cache, fetch->key.bytes), cache_strerror(outcome.status));
@@ -467,30 +525,18 @@ static cache_status compute_alone(struct fetch *fetch, struct reading *reading, 
 }
 
 /* Nothing good was found: compute, or wait for who does. */
-static cache_status miss(struct fetch *fetch, struct reading *reading, cache_value *out)
+static cache_status miss(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
-    const unsigned landed = fetch->landed;
     const enum cache_flight_role role = join(fetch, &fetch->flight);
     switch (role) {
     case FLIGHT_LEAD:
-        /* A flight that landed between our read and now has stored what we missed. */
-        if (!fetch->options.force && cache_flights_landed(fetch->cache->store->flights) != landed) {
-            cache_value_release(&reading->value);
-            read_store(fetch, reading);
-            if (reading->found == FOUND_FRESH) {
-                const struct cache_outcome outcome = {
-                    .status = reading->negative ? CACHE_MISS : CACHE_OK, .value = reading->value,
-                    .created_ms = reading->created_ms, .expires_ms = reading->expires_ms, .negative = reading->negative,
-                };
-                cache_flight_land(fetch->flight, &outcome);
-                return give_reading(fetch, reading, out);
-            }
-        }
+        if (was_stored_meanwhile(fetch, fetch->flight, reading))
+            return give_reading(fetch, reading, out);
         return lead_here(fetch, reading, out);
     case FLIGHT_FOLLOW: {
         struct cache_flight *flight = fetch->flight;
         fetch->flight = NULL;
-        return follow(fetch, flight, reading, out);
+        return follow(fetch, flight, reading, out, again);
     }
     case FLIGHT_ALONE:
         return compute_alone(fetch, reading, out);
@@ -502,7 +548,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
                       cache_user_key(fetch->cache, fetch->key.bytes));
 }
 
-static cache_status run(struct fetch *fetch, cache_value *out)
+static cache_status run_once(struct fetch *fetch, cache_value *out, bool *again)
 {
     struct reading reading = { .found = FOUND_NOTHING };
     if (fetch->options.unless)
@@ -512,6 +558,8 @@ static cache_status run(struct fetch *fetch, cache_value *out)
         cache_value_release(&reading.value);
         reading.found = FOUND_NOTHING;
     }
+    fetch->old = reading.found;
+    fetch->old_created_ms = reading.created_ms;
     switch (reading.found) {
     case FOUND_FRESH:
         return give_reading(fetch, &reading, out);
@@ -519,8 +567,19 @@ static cache_status run(struct fetch *fetch, cache_value *out)
     case FOUND_STALE:
         return refresh(fetch, &reading, out);
     default:
-        return miss(fetch, &reading, out);
+        return miss(fetch, &reading, out, again);
     }
+}
+
+static cache_status run(struct fetch *fetch, cache_value *out)
+{
+    cache_status status = CACHE_OK;
+    bool again = false;
+    do {    /* bounded: the waits of all rounds share one deadline */
+        again = false;
+        status = run_once(fetch, out, &again);
+    } while (again);
+    return status;
 }
 
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
@@ -540,6 +599,8 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
     fetch.ctx = ctx;
     fetch.flight = NULL;
     fetch.landed = 0;
+    fetch.old = FOUND_NOTHING;
+    fetch.deadline_ns = 0;
     status = read_options(&fetch, options);
     if (status != CACHE_OK)
         return status;

@@ -38,7 +38,11 @@ struct cache_full_key {
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
 
-/* The same for a key of the core's own, "lease/" + `key`: `kind` has at most 32 bytes. */
+/* What every key of the core's own begins with, behind the prefix. A user's key that begins with it gets a second one, so
+ * that no user's key is ever one of the core's. */
+#define CACHE_INNER_MARK "\001"
+
+/* The same for a key of the core's own, CACHE_INNER_MARK "lease/" + `key`: `kind` has at most 32 bytes. */
 void cache_key_make_inner(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
 
 /* The store's operations with their fallbacks, failures counted and events sent; values as they are stored, envelopes
@@ -70,7 +74,8 @@ bool cache_is_store_failure(cache_status status);
 /* The key as the user said it: without the prefix. */
 static inline const char *cache_user_key(const cache_t *cache, cache_bytes key)
 {
-    return key.data + cache->prefix_size;
+    const char *user = key.data + cache->prefix_size;
+    return user[0] == CACHE_INNER_MARK[0] && user[1] == user[0] ? user + 1 : user;
 }
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const char kind[] = "lease/";
+static const char kind[] = CACHE_INNER_MARK "lease/";
 
 cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl_ms, struct cache_lease *lease)
 {
@@ -25,15 +25,19 @@ bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease)
     return ours;
 }
 
-void cache_lease_drop(const cache_t *cache, const struct cache_lease *lease)
+bool cache_lease_drop(const cache_t *cache, const struct cache_lease *lease)
 {
-    if (cache_lease_holds(cache, lease))
+    const bool ours = cache_lease_holds(cache, lease);
+    if (ours)
         (void)cache_inner_remove(cache, lease->key.bytes);
+    return ours;
 }
 
-void cache_lease_revoke(const cache_t *cache, cache_bytes key)
+cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key)
 {
     struct cache_full_key full;
+    if (cache->store->ops.flags & CACHE_BACKEND_LOCAL)
+        return CACHE_OK;
     cache_key_make_inner(cache, kind, cache_user_key(cache, key), &full);
-    (void)cache_inner_remove(cache, full.bytes);
+    return cache->store->ops.remove(cache->store->self, full.bytes);
 }

@@ -15,9 +15,12 @@ cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl
 
 /* False: it ran out, or was revoked by a delete of its key. Then what was computed under it is not to be stored. */
 bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease);
-void cache_lease_drop(const cache_t *cache, const struct cache_lease *lease);
 
-/* A key was deleted: a computation of it elsewhere is not to be stored. */
-void cache_lease_revoke(const cache_t *cache, cache_bytes key);
+/* Give it back. False: it was not ours any more, and what was stored under it is to be removed again. */
+bool cache_lease_drop(const cache_t *cache, const struct cache_lease *lease);
+
+/* A key is about to be deleted: a computation of it in another process is not to be stored. Asks the store, unless no other
+ * process sees it. A failure is the delete's: it is not counted here. */
+cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key);
 
 #endif

@@ -12,7 +12,7 @@
 
 _Static_assert(TAG_VERSION_SIZE == UNIQUE_SIZE, "a tag's version is a unique id");
 
-static const char kind[] = "tag/";
+static const char kind[] = CACHE_INNER_MARK "tag/";
 enum { KIND_SIZE = sizeof kind - 1 };
 
 static cache_bytes name_of(const cache_t *cache, cache_bytes tag_key)
