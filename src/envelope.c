@@ -106,7 +106,8 @@ bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_enve
     out->expires_ms = (int64_t)take(&at, 8);
     out->cost_us = take(&at, 8);
     size_t left = bytes.size - HEADER_SIZE;
-    if (version != VERSION || zero != 0 || key_size != key.size || key_size > left || memcmp(at, key.data, key_size) != 0)
+    if (version != VERSION || zero != 0 || key_size != key.size || key_size > left ||
+        memcmp(at, key.data, key_size) != 0)
         return false;
     left -= key_size;
     if (out->type.size > left || out->tags.size > left - out->type.size)

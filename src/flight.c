@@ -1,7 +1,7 @@
 /* flight.c - single flight: the computations that are under way in this process, and those who wait for them.
  *
- * One lock for all stores: it is held for some instructions at the beginning and end of a computation, never during one,
- * and a cycle of threads that wait for each other can be seen under it, whatever stores it passes through. */
+ * One lock for all stores: it is held for some instructions at the beginning and end of a computation, never during
+ * one, and a cycle of threads that wait for each other can be seen under it, whatever stores it passes through. */
 #include "flight.h"
 
 #include <pthread.h>

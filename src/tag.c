@@ -1,7 +1,7 @@
 /* tag.c - tags: one version key a tag, and values that say which versions they were computed under.
  *
- * Invalidating writes a new version, so it costs one write however many values there are. A version is never used twice:
- * when a version key is evicted, the values under it miss, and an old one never comes back. */
+ * Invalidating writes a new version, so it costs one write however many values there are. A version is never used
+ * twice: when a version key is evicted, the values under it miss, and an old one never comes back. */
 #include "tag.h"
 
 #include "fetch.h"

@@ -46,7 +46,8 @@ static cache_fetch_options with_ttl(double ttl)
 }
 
 /* Fetches "k", and expects this text; NULL: `status`. */
-static void expect(cache_t *cache, const cache_fetch_options *options, struct work *work, cache_status status, const char *text)
+static void expect(cache_t *cache, const cache_fetch_options *options, struct work *work, cache_status status,
+                   const char *text)
 {
     cache_value value;
     const cache_status got = cache_fetch(cache, "k", options, run, work, &value);

@@ -1,4 +1,4 @@
-/* One computation a key at a time: in the process, among processes under a lease, and when the key changes meanwhile. */
+/* One computation a key at a time: in the process, among processes under a lease, when the key changes meanwhile. */
 #include "fake_store.h"
 
 #include <pthread.h>
@@ -57,13 +57,15 @@ static void *call(void *arg)
 {
     struct caller *caller = arg;
     caller->options.info = &caller->info;
-    caller->status = cache_fetch(caller->cache, caller->key, &caller->options, caller->compute, caller->ctx, &caller->value);
+    caller->status = cache_fetch(caller->cache, caller->key, &caller->options, caller->compute, caller->ctx,
+                                 &caller->value);
     return NULL;
 }
 
 static void start(struct caller *caller, cache_t *cache, const char *key, cache_compute_fn *compute, void *ctx)
 {
-    *caller = (struct caller){ .cache = cache, .key = key, .options = CACHE_FETCH_OPTIONS_INIT, .compute = compute, .ctx = ctx };
+    *caller = (struct caller){ .cache = cache, .key = key, .compute = compute, .ctx = ctx,
+                               .options = CACHE_FETCH_OPTIONS_INIT };
     assert_int_equal(pthread_create(&caller->thread, NULL, call, caller), 0);
 }
 
@@ -201,7 +203,8 @@ static void two_threads_that_wait_for_each_other_are_told_and_do_not_hang(void *
     (void)state;
     cache_t *cache = open_fake();
     atomic_int begun = 0;
-    struct chain a = { .cache = cache, .next = "b", .begun = &begun }, b = { .cache = cache, .next = "a", .begun = &begun };
+    struct chain a = { .cache = cache, .next = "b", .begun = &begun };
+    struct chain b = { .cache = cache, .next = "a", .begun = &begun };
     struct caller callers[2];
     start(&callers[0], cache, "a", ask_next, &a);
     start(&callers[1], cache, "b", ask_next, &b);
@@ -304,7 +307,8 @@ static cache_fetch_options locked(double wait)
 
 static void start_locked_inside(struct caller *caller, cache_t *cache, struct gate *gate, double stale)
 {
-    *caller = (struct caller){ .cache = cache, .key = "k", .options = locked(10), .compute = through_gate, .ctx = gate };
+    *caller = (struct caller){ .cache = cache, .key = "k", .options = locked(10), .compute = through_gate,
+                               .ctx = gate };
     caller->options.stale = stale;
     caller->options.ttl = 10;
     assert_int_equal(pthread_create(&caller->thread, NULL, call, caller), 0);
@@ -319,7 +323,8 @@ static void under_a_lock_two_processes_compute_once(void **state)
     struct gate gate = { 0 };
     struct caller here, there;
     start_locked_inside(&here, first, &gate, 0);
-    there = (struct caller){ .cache = second, .key = "k", .options = locked(10), .compute = through_gate, .ctx = &gate };
+    there = (struct caller){ .cache = second, .key = "k", .options = locked(10), .compute = through_gate,
+                             .ctx = &gate };
     const int sets = fake_store_calls(FAKE_SET);
     assert_int_equal(pthread_create(&there.thread, NULL, call, &there), 0);
     while (fake_store_calls(FAKE_SET) == sets)    /* it has asked for the lease */

@@ -83,7 +83,8 @@ static void invalidating_costs_one_write_and_a_hit_one_round_trip(void **state)
     cache_t *cache = open_fake();
     const cache_fetch_options options = tagged(news, 2);
     expect(cache, "a", &options, "v1");
-    const int many = fake_store_calls(FAKE_GET_MANY), gets = fake_store_calls(FAKE_GET), sets = fake_store_calls(FAKE_SET);
+    const int many = fake_store_calls(FAKE_GET_MANY), gets = fake_store_calls(FAKE_GET);
+    const int sets = fake_store_calls(FAKE_SET);
     expect(cache, "a", &options, "v1");
     assert_int_equal(fake_store_calls(FAKE_GET_MANY) - many, 1);
     assert_int_equal(fake_store_calls(FAKE_GET) - gets, 0);

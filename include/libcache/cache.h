@@ -184,16 +184,16 @@ cache_status cache_set_string(cache_t *cache, const char *key, const char *text,
 /* Store only if the key is not there, atomically among all that share the store. CACHE_NOT_STORED: it is there. */
 cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
-/* CACHE_MISS: it was not there. A computation of this key that is under way in this process will not be stored, nor one in
- * another process under cache_fetch_options.lock. A store that others share is asked twice for this. */
+/* CACHE_MISS: it was not there. A computation of this key that is under way in this process will not be stored, nor
+ * one in another process under cache_fetch_options.lock. A store that others share is asked twice for this. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
 /* CACHE_OK: it is there. CACHE_MISS: it is not. Sees also what cache_get would not show: a value of cache_fetch that is
  * stale, a remembered nothing, or one whose tag was invalidated. */
 cache_status cache_has(cache_t *cache, const char *key);
 
-/* Give the value that is there a new time to live. CACHE_MISS: there is none. A value of cache_fetch becomes stale when it
- * would have all the same: this only moves when the store drops it. */
+/* Give the value that is there a new time to live. CACHE_MISS: there is none. A value of cache_fetch becomes stale
+ * when it would have all the same: this only moves when the store drops it. */
 cache_status cache_touch(cache_t *cache, const char *key, double ttl);
 
 /* Add `delta` to a counter, atomically among all that share the store; `*result` (may be NULL) is the new number.
@@ -212,8 +212,9 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
 /* Set `n` items, all with `ttl`. Not atomic as a whole. After a failure the rest is still tried. */
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl);
 
-/* Delete `n` keys; `*deleted` (may be NULL) tells how many were there. After a failure the rest is still tried. A computation
- * of one of them that is under way in this process will not be stored; one in another process may be, also under a lock. */
+/* Delete `n` keys; `*deleted` (may be NULL) tells how many were there. After a failure the rest is still tried.
+ * A computation of one of them that is under way in this process will not be stored; one in another process may be, also
+ * under a lock. */
 cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t n, size_t *deleted);
 
 /* Delete every key with this handle's prefix, and nobody else's. CACHE_ERR_UNSUPPORTED: the store cannot tell them. */
@@ -280,8 +281,8 @@ typedef struct cache_fetch_options {
     double wait;                   /* longest wait for another's computation, seconds; 0: 30 */
     double lock_ttl;               /* how long a lease of a process that died holds the others up; 0: as wait */
     bool lock;                     /* one computation at a time among all processes that share the store */
-    bool force;                    /* recompute although there is a value, and store the new one; does not join a computation
-                                    * that began before, since that may have read what has changed: it is not stored */
+    bool force;                    /* recompute although there is a value, and store the new one. A computation that began
+                                    * before is not joined, nor stored: it may have read what has changed since */
     bool unless;                   /* bypass the cache: compute, and neither read nor store */
     const char *type;              /* NULL, or the result's type: a stored value of another one is a miss */
     cache_validate_fn *validate;   /* NULL, or asked on each hit */

@@ -1,9 +1,10 @@
-/* fake_store.h - a store that tests look into: it counts its calls, fails when told, and stops where a test wants to act.
+/* fake_store.h - a store that tests look into: it counts calls, fails when told, and stops where a test wants to act.
  *
  *     fake_store_reset();
  *     cache_t *cache = test_open_with_clock("fake://", &now);      or "fakelocal://": one that has CACHE_BACKEND_LOCAL
  *
- * There is one store for the whole program: all handles, of both schemes, share what it holds, as processes share a server. */
+ * There is one store for the whole program: all handles, of both schemes, share what it holds, as processes share a
+ * server. */
 #ifndef FAKE_STORE_H
 #define FAKE_STORE_H
 
@@ -11,8 +12,8 @@
 
 enum fake_op { FAKE_GET, FAKE_SET, FAKE_REMOVE, FAKE_INC, FAKE_CLEAR, FAKE_GET_MANY, FAKE_OPS };
 
-/* Called before an operation does anything, outside the store's lock, from the thread that asked. `key` is whole. It may
- * call the cache; what it calls is not hooked again. */
+/* Called before an operation does anything, outside the store's lock, from the thread that asked. `key` is whole. It
+ * may call the cache; what it calls is not hooked again. */
 typedef void fake_hook_fn(void *ctx, enum fake_op op, cache_bytes key);
 
 /* Make the schemes known, empty the store, and forget counts, failures and the hook. */
@@ -25,7 +26,8 @@ void fake_store_fail(enum fake_op op, cache_status status);
 
 void fake_store_hook(fake_hook_fn *hook, void *ctx);
 
-/* What is stored under a whole key (prefix and all), past any TTL; copied to `buf`. -1: nothing. `*ttl_ms` may be NULL. */
+/* What is stored under a whole key (prefix and all), past any TTL; copied to `buf`. Its size, or -1: nothing. `ttl_ms` may
+ * be NULL. */
 long fake_store_peek(const char *key, void *buf, size_t cap, int64_t *ttl_ms);
 
 /* Put something there behind the library's back, for ever; NULL: take it away. */

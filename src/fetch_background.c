@@ -1,0 +1,65 @@
+/* fetch_background.c - computing a stale value's successor while nobody waits. */
+#include "fetching.h"
+
+void cache_fetch_job_free(struct fetch *job)
+{
+    const cache_env *env = &job->cache->store->env;
+    cache_tags_release(job->cache, &job->tags);
+    cache_env_free(env, (void *)(uintptr_t)job->options.type);
+    if (job->ctx != NULL && job->options.ctx_free != NULL)
+        job->options.ctx_free(job->ctx);
+    cache_t *cache = job->cache;
+    cache_env_free(env, job);
+    cache_close(cache);
+}
+
+struct fetch *cache_fetch_job_new(const struct fetch *fetch)
+{
+    const cache_env *env = &fetch->cache->store->env;
+    const bool can_copy = fetch->ctx == NULL || (fetch->options.ctx_copy != NULL && fetch->options.ctx_free != NULL);
+    if (env->spawn == NULL || !can_copy)
+        return NULL;
+    struct fetch *job = cache_env_alloc(env, sizeof *job);
+    cache_t *cache = cache_env_alloc(env, sizeof *cache);
+    if (job == NULL || cache == NULL) {
+        cache_env_free(env, cache);
+        cache_env_free(env, job);
+        return NULL;
+    }
+    *cache = *fetch->cache;
+    atomic_fetch_add(&cache->store->handles, 1);
+    *job = *fetch;
+    job->cache = cache;
+    job->key.bytes.data = job->key.text;
+    job->options.info = NULL;
+    job->options.validate = NULL;    /* its context is the caller's, who does not wait */
+    job->options.name = NULL;
+    job->options.type = fetch->options.type != NULL ? cache_env_strdup(env, fetch->options.type) : NULL;
+    job->ctx = fetch->ctx != NULL ? fetch->options.ctx_copy(fetch->ctx) : NULL;
+    const cache_status status = cache_tags_init(cache, job->key.bytes, fetch->options.tags, fetch->options.n_tags,
+                                                &job->tags);
+    if (status != CACHE_OK || (fetch->ctx != NULL && job->ctx == NULL) ||
+        (fetch->options.type != NULL && job->options.type == NULL)) {
+        cache_fetch_job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+static void run_job(void *arg)
+{
+    struct fetch *job = arg;
+    struct cache_outcome outcome;
+    cache_flight_take_over(job->flight);
+    (void)cache_fetch_lead(job, &outcome);
+    cache_value_release(&outcome.value);
+    cache_fetch_job_free(job);
+}
+
+void cache_fetch_job_start(struct fetch *job)
+{
+    const cache_env *env = &job->cache->store->env;
+    cache_flight_hand_over(job->flight);
+    if (!env->spawn(env->spawn_ctx, run_job, job))
+        run_job(job);    /* nobody else will: the next callers have the successor */
+}

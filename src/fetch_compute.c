@@ -1,0 +1,158 @@
+/* fetch_compute.c - the computation of a fetch: run, stored, and by one process at a time if asked. */
+#include "fetching.h"
+#include "inner.h"
+#include "lease.h"
+
+#include <string.h>
+#include <time.h>
+
+/* ---- computing --------------------------------------------------------------------------------------------------- */
+
+static int64_t with_jitter(const struct fetch *fetch, int64_t ttl_ms)
+{
+    if (ttl_ms == 0 || fetch->options.jitter == 0)
+        return ttl_ms;
+    const int64_t off = (int64_t)((double)ttl_ms * fetch->options.jitter * (1 - cache_unique_fraction()));
+    return ttl_ms - off > 0 ? ttl_ms - off : 1;
+}
+
+/* Store what was computed, in its envelope. */
+static void store(const struct fetch *fetch, const struct cache_outcome *outcome, int64_t ttl_ms, uint64_t cost_us)
+{
+    cache_t *cache = fetch->cache;
+    const struct cache_tags *tags = &fetch->tags;
+    cache_writer whole, versions;
+    cache_writer_init(&whole, cache->store->env.allocator);
+    cache_writer_init(&versions, cache->store->env.allocator);
+    const char *type = fetch->options.type != NULL ? fetch->options.type : "";
+    int64_t keep_ms = fetch->stale_ms > fetch->stale_if_error_ms ? fetch->stale_ms : fetch->stale_if_error_ms;
+    if (outcome->negative)
+        keep_ms = 0;
+    if (cache_tags_write(cache, tags, &versions) == CACHE_OK) {
+        const struct cache_envelope envelope = {
+            .flags = outcome->negative ? ENVELOPE_NEGATIVE : 0,
+            .created_ms = outcome->created_ms, .expires_ms = outcome->expires_ms, .cost_us = cost_us,
+            .type = { type, strlen(type) }, .tags = { versions.data, versions.size },
+            .payload = { outcome->value.data, outcome->value.size },
+        };
+        if (cache_envelope_encode(&envelope, fetch->key.bytes, &whole) == CACHE_OK)
+            (void)cache_store_set(cache, fetch->key.bytes, (cache_bytes){ whole.data, whole.size },
+                                  ttl_ms != 0 ? ttl_ms + keep_ms : 0, 0);
+    }
+    cache_writer_release(&versions);
+    cache_writer_release(&whole);
+}
+
+/* Run the caller's function; true if its result may be stored, for `*ttl_ms`. */
+static bool compute(struct fetch *fetch, struct cache_outcome *outcome, int64_t *ttl_ms, uint64_t *cost_us)
+{
+    struct cache_store *owner = fetch->cache->store;
+    cache_writer writer;
+    cache_writer_init(&writer, owner->env.allocator);
+    const uint64_t begun = cache_now_ns();
+    outcome->status = fetch->compute(fetch->ctx, &writer);
+    const uint64_t took = cache_now_ns() - begun;
+    cache_fetch_count(fetch, COUNT_COMPUTE);
+    cache_tally_time(owner->tally, TIMED_COMPUTE, took);
+    cache_env_emit(&owner->env, CACHE_EVENT_COMPUTE, outcome->status,
+                   cache_user_key(fetch->cache, fetch->key.bytes), took);
+    const bool storable = !writer.no_store;
+    outcome->negative = storable && outcome->status == CACHE_MISS && fetch->negative_ms > 0;
+    const int64_t asked_ms = outcome->negative ? fetch->negative_ms : fetch->ttl_ms;
+    *ttl_ms = with_jitter(fetch, writer.has_ttl ? writer.ttl_ms : asked_ms);
+    *cost_us = took / 1000;
+    outcome->created_ms = cache_envelope_now_ms(fetch->cache);
+    outcome->expires_ms = *ttl_ms != 0 ? outcome->created_ms + *ttl_ms : 0;
+    if (outcome->status == CACHE_OK)
+        outcome->status = cache_writer_take(&writer, &outcome->value);
+    cache_writer_release(&writer);
+    return storable && (outcome->status == CACHE_OK || outcome->negative);
+}
+
+/* There is nothing, and that is not remembered: then an old value must not be served stale either. */
+static bool is_gone(const struct fetch *fetch, const struct cache_outcome *outcome)
+{
+    return outcome->status == CACHE_MISS && !outcome->negative && fetch->flight != NULL &&
+           !cache_flight_is_invalidated(fetch->flight) && (fetch->old != FOUND_NOTHING || fetch->options.force);
+}
+
+/* Compute, and store unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
+static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
+{
+    cache_t *cache = fetch->cache;
+    int64_t ttl_ms = 0;
+    uint64_t cost_us = 0;
+    /* The tags' versions from before: an invalidation while computing makes the result a miss. */
+    const bool tagged = fetch->tags.n == 0 || cache_tags_ensure(cache, &fetch->tags) == CACHE_OK;
+    bool storable = compute(fetch, outcome, &ttl_ms, &cost_us) && tagged && fetch->flight != NULL;
+    storable = storable && !cache_flight_is_invalidated(fetch->flight);
+    if (storable && lease != NULL)
+        storable = cache_lease_holds(cache, lease);
+    if (storable)
+        store(fetch, outcome, ttl_ms, cost_us);
+    const bool ours = lease == NULL || cache_lease_drop(cache, lease);
+    /* An invalidation that came between the question and the store has found nothing to remove. */
+    const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
+    if (revoked || is_gone(fetch, outcome))
+        (void)cache_inner_remove(cache, fetch->key.bytes);
+}
+
+/* ---- one computation among all processes ------------------------------------------------------------------------- */
+
+static void pause_ms(int64_t ms)
+{
+    const struct timespec pause = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+    (void)nanosleep(&pause, NULL);
+}
+
+/* While another process computes: ask for its result, or for its lease. True: `*outcome` is its result, or that it did
+ * not come in time, or that there is an old value to serve meanwhile; false: the lease is ours, or cannot be had since
+ * the store fails. */
+static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool *held, struct cache_outcome *outcome)
+{
+    const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
+    for (int64_t ms = 2;; ms = ms < 50 ? ms * 2 : ms) {
+        const cache_status status = cache_lease_take(fetch->cache, fetch->key.bytes, fetch->lock_ms, lease);
+        *held = status == CACHE_OK;
+        struct reading reading;
+        cache_fetch_read(fetch, &reading);    /* the one before us may have stored and let go since we read */
+        if (cache_fetch_is_new(fetch, &reading) && !fetch->options.force) {
+            *outcome = cache_fetch_outcome(&reading);
+            return true;
+        }
+        cache_value_release(&reading.value);
+        if (status != CACHE_NOT_STORED)
+            return false;
+        if (fetch->old == FOUND_EARLY || fetch->old == FOUND_STALE) {
+            outcome->again = true;
+            return true;
+        }
+        if (cache_now_ns() >= deadline_ns) {
+            outcome->status = cache_fail(CACHE_ERR_TIMEOUT, "fetch: another process still computes after %lld ms",
+                                         (long long)fetch->wait_ms);
+            return true;
+        }
+        pause_ms(ms);
+    }
+}
+
+cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome)
+{
+    cache_t *cache = fetch->cache;
+    struct cache_lease lease;
+    bool held = false;
+    cache_source source = CACHE_SOURCE_COMPUTED;
+    *outcome = (struct cache_outcome){ .status = CACHE_ERR_COMPUTE };
+    const bool shared = !(cache->store->ops.flags & CACHE_BACKEND_LOCAL);
+    const bool leased = shared && fetch->options.lock && fetch->flight != NULL;
+    if (leased && wait_for_lease(fetch, &lease, &held, outcome)) {
+        source = CACHE_SOURCE_SHARED;
+        if (held)
+            (void)cache_lease_drop(cache, &lease);
+    } else
+        compute_and_store(fetch, held ? &lease : NULL, outcome);
+    if (fetch->flight != NULL)
+        cache_flight_land(fetch->flight, outcome);
+    fetch->flight = NULL;
+    return source;
+}

@@ -1,0 +1,79 @@
+/* fetch_read.c - what cache_fetch finds in the store, and whether it is good enough. */
+#include "fetching.h"
+#include "unique.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (VLDB 2015): the longer a
+ * computation takes and the nearer the expiry, the likelier a caller recomputes ahead of it. */
+static bool wants_early(const struct fetch *fetch, const struct cache_envelope *envelope, int64_t now_ms)
+{
+    if (fetch->options.beta <= 0 || envelope->expires_ms == 0)
+        return false;
+    const double ahead_ms = -(double)envelope->cost_us / 1000 * fetch->options.beta * log(cache_unique_fraction());
+    return (double)now_ms + ahead_ms >= (double)envelope->expires_ms;
+}
+
+static enum found judge(const struct fetch *fetch, const struct cache_envelope *envelope, bool *negative)
+{
+    const char *type = fetch->options.type != NULL ? fetch->options.type : "";
+    *negative = (envelope->flags & ENVELOPE_NEGATIVE) != 0;
+    if (envelope->type.size != strlen(type) || memcmp(envelope->type.data, type, envelope->type.size) != 0)
+        return FOUND_NOTHING;
+    if (!(fetch->tags.n > 0 ? cache_tags_match(fetch->cache, &fetch->tags, envelope->tags)
+                            : cache_tags_hold(fetch->cache, envelope->tags)))
+        return FOUND_NOTHING;
+    if (!cache_envelope_is_stale(fetch->cache, envelope)) {
+        const bool early = !*negative && wants_early(fetch, envelope, cache_envelope_now_ms(fetch->cache));
+        return early ? FOUND_EARLY : FOUND_FRESH;
+    }
+    const int64_t past_ms = cache_envelope_now_ms(fetch->cache) - envelope->expires_ms;
+    if (*negative)
+        return FOUND_NOTHING;
+    if (past_ms < fetch->stale_ms)
+        return FOUND_STALE;
+    return past_ms < fetch->stale_if_error_ms ? FOUND_FALLBACK : FOUND_NOTHING;
+}
+
+void cache_fetch_read(struct fetch *fetch, struct reading *reading)
+{
+    struct cache_envelope envelope = { .payload = { NULL, 0 } };
+    *reading = (struct reading){ FOUND_NOTHING, { NULL, 0, NULL }, 0, 0, false };
+    fetch->landed = cache_flights_landed(fetch->cache->store->flights);
+    cache_value *value = &reading->value;
+    const cache_status status = fetch->tags.n > 0 ? cache_tags_read(fetch->cache, &fetch->tags, value)
+                                                  : cache_store_get(fetch->cache, fetch->key.bytes, value);
+    if (status != CACHE_OK)
+        return;
+    if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */
+        reading->found = fetch->options.type == NULL ? FOUND_FRESH : FOUND_NOTHING;
+        reading->created_ms = fetch->options.info != NULL ? cache_envelope_now_ms(fetch->cache) : 0;
+    } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key.bytes, &envelope)) {
+        reading->found = judge(fetch, &envelope, &reading->negative);
+        reading->created_ms = envelope.created_ms;
+        reading->expires_ms = envelope.expires_ms;
+        value->data = envelope.payload.data;
+        value->size = envelope.payload.size;
+    }
+    if (reading->found != FOUND_NOTHING && !reading->negative && fetch->options.validate != NULL &&
+        !fetch->options.validate(fetch->options.validate_ctx, value))
+        reading->found = FOUND_NOTHING;
+    if (reading->found == FOUND_NOTHING)
+        cache_value_release(value);
+}
+
+/* XFetch must not ask for the successor of what has only just been stored. */
+bool cache_fetch_is_new(const struct fetch *fetch, const struct reading *reading)
+{
+    const bool another = fetch->old == FOUND_NOTHING || reading->created_ms != fetch->old_created_ms;
+    return reading->found == FOUND_FRESH || (reading->found == FOUND_EARLY && another);
+}
+
+struct cache_outcome cache_fetch_outcome(const struct reading *reading)
+{
+    return (struct cache_outcome){
+        .status = reading->negative ? CACHE_MISS : CACHE_OK, .value = reading->value, .negative = reading->negative,
+        .created_ms = reading->created_ms, .expires_ms = reading->expires_ms,
+    };
+}
