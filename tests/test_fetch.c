@@ -392,6 +392,25 @@ static void negative_ttl_remembers_that_there_is_nothing(void **state)
     cache_close(cache);
 }
 
+static void the_computation_may_say_how_long_nothing_is_remembered(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    cache_fetch_options options = with_ttl(10);
+    options.negative_ttl = 3;
+    struct work work = { .status = CACHE_MISS, .ttl = 7 };
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    now_ms += 6999;
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    assert_int_equal(work.runs, 1);
+    now_ms += 1;
+    work.no_store = true;
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    assert_int_equal(work.runs, 3);
+    cache_close(cache);
+}
+
 static void without_negative_ttl_nothing_is_asked_for_each_time(void **state)
 {
     (void)state;
@@ -671,6 +690,7 @@ int main(void)
         cmocka_unit_test(stale_if_error_serves_the_old_value_when_recomputing_fails),
         cmocka_unit_test(without_stale_if_error_a_failure_is_returned_and_not_stored),
         cmocka_unit_test(negative_ttl_remembers_that_there_is_nothing),
+        cmocka_unit_test(the_computation_may_say_how_long_nothing_is_remembered),
         cmocka_unit_test(without_negative_ttl_nothing_is_asked_for_each_time),
         cmocka_unit_test(what_is_gone_is_not_served_stale_any_more),
         cmocka_unit_test(jitter_takes_at_most_its_part_off_the_ttl),

@@ -431,6 +431,45 @@ static void a_stale_value_is_served_at_once_while_another_process_recomputes(voi
     cache_close(second);
 }
 
+/* The leader's first question for the lease starts a caller that has no use for a stale value, and joins the leader. */
+static void start_follower(void *ctx, enum fake_op op, cache_bytes key)
+{
+    struct caller *follower = ctx;
+    if (op != FAKE_SET || !fake_key_ends(key, "lease/k") || follower->key != NULL)
+        return;
+    const int gets = fake_store_calls(FAKE_GET);
+    follower->key = "k";
+    assert_int_equal(pthread_create(&follower->thread, NULL, call, follower), 0);
+    while (fake_store_calls(FAKE_GET) == gets)
+        nap();
+    for (int i = 0; i < 20; i++)    /* from its read to its wait; should it come late, it leads, and the answer is the same */
+        nap();
+}
+
+static void who_followed_a_caller_that_took_the_stale_value_gets_the_new_one(void **state)
+{
+    (void)state;
+    cache_t *first = open_fake(), *second = test_open_with_clock("fake://", &now_ms);
+    struct gate gate = { 0 };
+    struct caller here, follower = { .cache = second, .options = locked(10), .compute = quick };
+    cache_fetch_options options = locked(10);
+    options.ttl = 10;
+    options.stale = 5;
+    char text[16];
+    assert_status(CACHE_OK, fetch_text(first, &options, text));
+    now_ms += 10000;
+    start_locked_inside(&here, first, &gate, 5);
+    fake_store_hook(start_follower, &follower);
+    assert_status(CACHE_OK, fetch_text(second, &options, text));
+    assert_string_equal(text, "quick");
+    atomic_store(&gate.open, true);
+    finish(&here, CACHE_OK, "v1");
+    finish(&follower, CACHE_OK, "v1");
+    fake_store_hook(NULL, NULL);
+    cache_close(first);
+    cache_close(second);
+}
+
 static void a_users_key_named_like_a_lease_is_only_a_key(void **state)
 {
     (void)state;
@@ -486,6 +525,7 @@ int main(void)
         cmocka_unit_test(a_delete_in_another_process_keeps_a_locked_computation_from_being_stored),
         cmocka_unit_test(a_delete_in_another_process_in_the_instant_before_the_store_wins),
         cmocka_unit_test(a_stale_value_is_served_at_once_while_another_process_recomputes),
+        cmocka_unit_test(who_followed_a_caller_that_took_the_stale_value_gets_the_new_one),
         cmocka_unit_test(a_users_key_named_like_a_lease_is_only_a_key),
         cmocka_unit_test(a_child_does_not_wait_for_its_parents_computations),
     };
