@@ -58,7 +58,11 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     (void)state;
     cache_t *cache = open_hosts(1, "prefix=stop:&timeout=0.2&retry_after=0.5");
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
-    kill(servers[0].pid, SIGSTOP);
+    /* Until each of its threads stands still: one that runs on for a moment would still answer. */
+    int stopped = 0;
+    assert_int_equal(kill(servers[0].pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(servers[0].pid, &stopped, WUNTRACED), servers[0].pid);
+    assert_true(WIFSTOPPED(stopped));
     cache_value value;
     for (int i = 0; i < 2; i++) {
         const double begun = seconds();
