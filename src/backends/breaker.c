@@ -1,0 +1,77 @@
+/* breaker.c - the circuit breaker of one server. */
+#include "breaker.h"
+
+#include "../env.h"
+
+#include <stdio.h>
+
+enum { TIMEOUTS_TO_BE_AWAY = 2 };
+
+void cache_breaker_init(struct cache_breaker *breaker, const cache_env *env, const char *where, int64_t retry_after_ms)
+{
+    *breaker = (struct cache_breaker){ .env = env, .where = where, .retry_after_ms = retry_after_ms };
+    pthread_mutex_init(&breaker->lock, NULL);
+}
+
+void cache_breaker_release(struct cache_breaker *breaker)
+{
+    pthread_mutex_destroy(&breaker->lock);
+}
+
+static int64_t next_try(const struct cache_breaker *breaker)
+{
+    const int64_t at = cache_env_monotonic_ms(breaker->env) + breaker->retry_after_ms;
+    return at != 0 ? at : 1;    /* 0 says that it is in use */
+}
+
+static cache_status fail_at_once(struct cache_breaker *breaker)
+{
+    char reason[sizeof breaker->reason];
+    pthread_mutex_lock(&breaker->lock);
+    const cache_status status = breaker->status;
+    (void)snprintf(reason, sizeof reason, "%s", breaker->reason);
+    pthread_mutex_unlock(&breaker->lock);
+    return cache_fail(status != CACHE_OK ? status : CACHE_ERR_CONNECT, "%s; left alone for %lld ms", reason,
+                      (long long)breaker->retry_after_ms);
+}
+
+cache_status cache_breaker_check(struct cache_breaker *breaker)
+{
+    int64_t retry_at = atomic_load_explicit(&breaker->retry_at, memory_order_relaxed);
+    if (retry_at == 0)
+        return CACHE_OK;
+    if (cache_env_monotonic_reached(breaker->env, retry_at)
+        && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker)))
+        return CACHE_OK;    /* the one that tries; the others wait for the next time */
+    return fail_at_once(breaker);
+}
+
+void cache_breaker_trip(struct cache_breaker *breaker, cache_status status)
+{
+    pthread_mutex_lock(&breaker->lock);
+    breaker->status = status;
+    (void)snprintf(breaker->reason, sizeof breaker->reason, "%s", cache_last_error());
+    pthread_mutex_unlock(&breaker->lock);
+    if (atomic_exchange(&breaker->retry_at, next_try(breaker)) == 0)
+        cache_env_log(breaker->env, CACHE_LOG_WARN, "%s; left alone for %lld ms", cache_last_error(),
+                      (long long)breaker->retry_after_ms);
+}
+
+void cache_breaker_timed_out(struct cache_breaker *breaker)
+{
+    if (atomic_fetch_add(&breaker->timeouts_in_a_row, 1) + 1 >= TIMEOUTS_TO_BE_AWAY)
+        cache_breaker_trip(breaker, CACHE_ERR_TIMEOUT);
+}
+
+void cache_breaker_reset(struct cache_breaker *breaker)
+{
+    if (atomic_load_explicit(&breaker->timeouts_in_a_row, memory_order_relaxed) != 0)
+        atomic_store(&breaker->timeouts_in_a_row, 0);
+    if (atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0 && atomic_exchange(&breaker->retry_at, 0) != 0)
+        cache_env_log(breaker->env, CACHE_LOG_INFO, "%s: answers again", breaker->where);
+}
+
+void cache_breaker_forked(struct cache_breaker *breaker)
+{
+    pthread_mutex_init(&breaker->lock, NULL);    /* whoever held the old one is not in this process */
+}

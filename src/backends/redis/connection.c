@@ -1,0 +1,261 @@
+/* connection.c - one connection: made, logged in, and bytes moved under a deadline. */
+#include "store.h"
+
+#include "env.h"
+#include "writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+enum { READ_SIZE = 32 * 1024, NANOSECONDS_IN_MS = 1000000 };
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+static cache_status lost(const struct redis_store *store, int error)
+{
+    char text[128] = "";
+    const bool described = strerror_r(error, text, sizeof text) == 0;
+    return cache_fail(CACHE_ERR_CONNECT, "%s: %s", store->where, described ? text : "the connection was lost");
+}
+
+static cache_status wait_for(const struct redis_store *store, int fd, short events, uint64_t deadline, short *ready)
+{
+    struct pollfd item = { .fd = fd, .events = events };
+    for (;;) {
+        const uint64_t now = cache_now_ns();
+        const uint64_t left_ms = now < deadline ? (deadline - now + NANOSECONDS_IN_MS - 1) / NANOSECONDS_IN_MS : 0;
+        const int n = poll(&item, 1, (int)left_ms);    /* a timeout is at most an hour */
+        *ready = item.revents;
+        if (n > 0)
+            return CACHE_OK;
+        if (n < 0 && errno != EINTR)
+            return lost(store, errno);
+        if (left_ms == 0)
+            return cache_fail(CACHE_ERR_TIMEOUT, "%s: no answer within %lld ms", store->where,
+                              (long long)store->timeout_ms);
+    }
+}
+
+static cache_status read_some(const struct redis_store *store, redisContext *context)
+{
+    char bytes[READ_SIZE];
+    const ssize_t n = recv(context->fd, bytes, sizeof bytes, 0);
+    if (n == 0)
+        return cache_fail(CACHE_ERR_CONNECT, "%s: the server closed the connection", store->where);
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN ? CACHE_OK : lost(store, errno);
+    if (redisReaderFeed(context->reader, bytes, (size_t)n) != REDIS_OK)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
+    return CACHE_OK;
+}
+
+cache_status cache_redis_send(const struct redis_store *store, redisContext *context, const char *data, size_t size,
+                              uint64_t deadline)
+{
+    while (size > 0) {
+        const ssize_t n = send(context->fd, data, size, MSG_NOSIGNAL);
+        if (n >= 0) {
+            data += n;
+            size -= (size_t)n;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return lost(store, errno);
+        /* Replies are taken in meanwhile: a server that cannot get rid of them takes no more requests. */
+        short ready = 0;
+        cache_status status = wait_for(store, context->fd, POLLIN | POLLOUT, deadline, &ready);
+        if (status == CACHE_OK && (ready & POLLIN) != 0)
+            status = read_some(store, context);
+        if (status != CACHE_OK)
+            return status;
+    }
+    return CACHE_OK;
+}
+
+cache_status cache_redis_receive(const struct redis_store *store, redisContext *context, uint64_t deadline,
+                                 redisReply **out)
+{
+    for (;;) {
+        void *reply = NULL;
+        if (redisReaderGetReply(context->reader, &reply) != REDIS_OK)
+            return cache_fail(context->reader->err == REDIS_ERR_OOM ? CACHE_ERR_NOMEM : CACHE_ERR_PROTOCOL, "%s: %s",
+                              store->where, context->reader->errstr);
+        if (reply != NULL) {
+            *out = reply;
+            return CACHE_OK;
+        }
+        short ready = 0;
+        cache_status status = wait_for(store, context->fd, POLLIN, deadline, &ready);
+        if (status == CACHE_OK)
+            status = read_some(store, context);
+        if (status != CACHE_OK)
+            return status;
+    }
+}
+
+bool cache_redis_is_quiet(const redisContext *context)
+{
+    char byte;
+    return recv(context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* ---- dialing ----------------------------------------------------------------------------------------------------- */
+
+cache_status cache_redis_dial(const struct redis_store *store, const struct redis_address *to, uint64_t deadline,
+                              redisContext **out)
+{
+    const uint64_t now = cache_now_ns();
+    const uint64_t left_us = now + NANOSECONDS_IN_MS < deadline ? (deadline - now) / 1000 : 1000;
+    const struct timeval left = { (time_t)(left_us / 1000000), (suseconds_t)(left_us % 1000000) };
+    redisContext *context = to->port != 0 ? redisConnectWithTimeout(to->host, to->port, left)
+                                          : redisConnectUnixWithTimeout(to->host, left);
+    if (context == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
+    if (context->err != 0) {
+        cache_status status = CACHE_ERR_CONNECT;
+        if (context->err == REDIS_ERR_OOM)
+            status = CACHE_ERR_NOMEM;
+        else if (cache_now_ns() >= deadline)
+            status = CACHE_ERR_TIMEOUT;
+        if (store->kind == REDIS_SENTINEL)
+            (void)cache_fail(status, "%s: %s:%d: %s", store->where, to->host, to->port, context->errstr);
+        else
+            (void)cache_fail(status, "%s: %s", store->where, context->errstr);
+        redisFree(context);
+        return status;
+    }
+    (void)redisEnableKeepAlive(context);
+    (void)fcntl(context->fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(context->fd, F_SETFL, fcntl(context->fd, F_GETFL) | O_NONBLOCK);
+    *out = context;
+    return CACHE_OK;
+}
+
+/* ---- logging in -------------------------------------------------------------------------------------------------- */
+
+enum step { STEP_AUTH, STEP_SELECT, STEP_NAME, STEP_ROLE, N_STEPS };
+
+static cache_status append(cache_writer *out, int size, char *command)
+{
+    if (size < 0)
+        return cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
+    const cache_status status = cache_writer_append(out, command, (size_t)size);
+    redisFreeCommand(command);
+    return status;
+}
+
+/* The commands of the login, and in `steps` which they are. */
+static cache_status write_login(const struct redis_store *store, cache_writer *out, enum step steps[N_STEPS], size_t *n)
+{
+    char *command = NULL;
+    cache_status status = CACHE_OK;
+    *n = 0;
+    if (store->password != NULL) {
+        steps[(*n)++] = STEP_AUTH;
+        const int size = store->user != NULL ? redisFormatCommand(&command, "AUTH %s %s", store->user, store->password)
+                                             : redisFormatCommand(&command, "AUTH %s", store->password);
+        status = append(out, size, command);
+    }
+    if (status == CACHE_OK && store->db != 0) {
+        steps[(*n)++] = STEP_SELECT;
+        const int size = redisFormatCommand(&command, "SELECT %lld", (long long)store->db);
+        status = append(out, size, command);
+    }
+    if (status == CACHE_OK) {
+        steps[(*n)++] = STEP_NAME;
+        const int size = redisFormatCommand(&command, "CLIENT SETNAME libcache");
+        status = append(out, size, command);
+    }
+    if (status == CACHE_OK && store->kind == REDIS_SENTINEL) {
+        steps[(*n)++] = STEP_ROLE;
+        const int size = redisFormatCommand(&command, "ROLE");
+        status = append(out, size, command);
+    }
+    return status;
+}
+
+static cache_status check_role(const struct redis_store *store, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_STRING
+        && strcmp(reply->element[0]->str, "master") == 0)
+        return CACHE_OK;
+    return cache_fail(CACHE_ERR_CONNECT, "%s: the sentinels name a server that is not the master now", store->where);
+}
+
+static cache_status check_step(const struct redis_store *store, enum step step, const redisReply *reply)
+{
+    const bool error = reply->type == REDIS_REPLY_ERROR;
+    switch (step) {
+    case STEP_AUTH:
+        /* A server that does not know AUTH repeats its arguments in its answer. */
+        if (error && strstr(reply->str, store->password) != NULL)
+            return cache_fail(CACHE_ERR_AUTH, "%s: the server refused AUTH", store->where);
+        return error ? cache_fail(CACHE_ERR_AUTH, "%s: %s", store->where, reply->str) : CACHE_OK;
+    case STEP_SELECT:
+        return error ? cache_redis_error(store->where, reply->str) : CACHE_OK;
+    case STEP_NAME:
+        return CACHE_OK;    /* only for those who look at CLIENT LIST: a user who may not set it does without */
+    default:
+        return error ? cache_redis_error(store->where, reply->str) : check_role(store, reply);
+    }
+}
+
+static cache_status log_in(const struct redis_store *store, redisContext *context, uint64_t deadline)
+{
+    enum step steps[N_STEPS];
+    size_t n = 0;
+    cache_writer out;
+    cache_writer_init(&out, cache_env_allocator(store->env));
+    cache_status status = write_login(store, &out, steps, &n);
+    if (status == CACHE_OK)
+        status = cache_redis_send(store, context, out.data, out.size, deadline);
+    cache_writer_release(&out);
+    for (size_t i = 0; i < n && status == CACHE_OK; i++) {
+        redisReply *reply = NULL;
+        status = cache_redis_receive(store, context, deadline, &reply);
+        if (status == CACHE_OK)
+            status = check_step(store, steps[i], reply);
+        freeReplyObject(reply);
+    }
+    return status;
+}
+
+static cache_status find_address(struct redis_store *store, uint64_t deadline, struct redis_address *out)
+{
+    switch (store->kind) {
+    case REDIS_SENTINEL:
+        return cache_redis_find_master(store, deadline, out);
+    case REDIS_UNIX:
+        (void)snprintf(out->host, sizeof out->host, "%s", store->name);
+        out->port = 0;
+        return CACHE_OK;
+    default:
+        (void)snprintf(out->host, sizeof out->host, "%s", store->hosts[0].name);
+        out->port = store->hosts[0].port;
+        return CACHE_OK;
+    }
+}
+
+cache_status cache_redis_connect(struct redis_store *store, uint64_t deadline, redisContext **out)
+{
+    const uint64_t latest = cache_now_ns() + (uint64_t)store->connect_timeout_ms * NANOSECONDS_IN_MS;
+    struct redis_address address;
+    if (deadline > latest)
+        deadline = latest;
+    cache_status status = find_address(store, deadline, &address);
+    if (status == CACHE_OK)
+        status = cache_redis_dial(store, &address, deadline, out);
+    if (status != CACHE_OK)
+        return status;
+    status = log_in(store, *out, deadline);
+    if (status != CACHE_OK)
+        redisFree(*out);
+    return status;
+}
