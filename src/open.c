@@ -65,10 +65,23 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
     return store->ops.open(&config, &store->self);
 }
 
+/* A store of this process alone is nowhere: an address would be ignored, and its user think that it counts. */
+static cache_status check_address(const struct cache_url *url, const cache_backend_ops *ops)
+{
+    const bool has_path = url->path[0] != '\0' && strcmp(url->path, "/") != 0;
+    const bool has_address = url->n_hosts > 0 || url->user != NULL || url->password != NULL || has_path;
+    if ((ops->flags & CACHE_BACKEND_LOCAL) && has_address)
+        return cache_fail(CACHE_ERR_CONFIG, "%s: takes no user, host or path: write %s://?option=…", url->scheme,
+                          url->scheme);
+    return CACHE_OK;
+}
+
 static cache_status open_url(const struct cache_url *url, const cache_env *env, cache_t **out)
 {
     const cache_backend_ops *ops = NULL;
     cache_status status = cache_registry_find(url->scheme, &ops);
+    if (status == CACHE_OK)
+        status = check_address(url, ops);
     if (status != CACHE_OK)
         return status;
     struct cache_options options;

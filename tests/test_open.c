@@ -106,6 +106,15 @@ static void hosts_and_ports_are_checked(void **state)
     assert_refused("null://h%4st", "host");
 }
 
+static void a_store_of_this_process_takes_no_address(void **state)
+{
+    (void)state;
+    assert_refused("memory://localhost", "host");
+    assert_refused("memory:///var/cache", "path");
+    assert_refused("memory://user:word@", "user");
+    assert_refused("null://x:1", "host");
+}
+
 static void no_message_shows_a_password(void **state)
 {
     static const char *const urls[] = {
@@ -218,6 +227,7 @@ int main(void)
         cmocka_unit_test(an_option_out_of_range_is_named_with_its_range),
         cmocka_unit_test(a_prefix_over_200_bytes_is_refused),
         cmocka_unit_test(hosts_and_ports_are_checked),
+        cmocka_unit_test(a_store_of_this_process_takes_no_address),
         cmocka_unit_test(no_message_shows_a_password),
         cmocka_unit_test(units_and_percent_encoding_are_read),
         cmocka_unit_test(arguments_that_are_null_are_refused_by_name),

@@ -183,7 +183,8 @@ typedef cache_status cache_has_fn(void *self, cache_bytes key);
  * with the rest. No network. Optional: nothing is added. */
 typedef cache_status cache_stats_fn(void *self, cache_counters *out);
 
-#define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing */
+#define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing. Its
+                                    * URL has options alone: the core refuses a user, host or path */
 
 typedef struct cache_backend_ops {
     size_t size;                   /* sizeof(cache_backend_ops): the table only ever grows at its end */
