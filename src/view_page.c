@@ -163,6 +163,7 @@ cache_status cache_page_make(const cache_env *env, cache_value *value, const cac
     list_headers(&stored, verdict, age, owner, out);
     out->body = out->status != 304 ? stored.body.data : "";
     out->body_size = out->status != 304 ? stored.body.size : 0;
+    out->content_size = stored.body.size;
     owner->value = *value;
     *value = (cache_value){ NULL, 0, NULL };
     return CACHE_OK;

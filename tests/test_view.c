@@ -143,6 +143,7 @@ static void the_etag_of_a_page_gets_304_without_a_body(void **state)
     request.lookup_ctx = &headers;
     page = serve(&site, &request);
     assert_int_equal(page.status, 304);
+    assert_int_equal(page.content_size, strlen("/p run 1"));    /* what a GET would have got */
     assert_int_equal(page.body_size, 0);
     assert_null(header_of(&page, "Content-Type"));
     assert_non_null(header_of(&page, "ETag"));

@@ -4,68 +4,92 @@
  * cache keeps it: the page is released when the last byte is out. */
 #include "http.h"
 
+#include "access_log.h"
+#include "clients.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_BODY = 64 * 1024, MAX_URI = 4096, MAX_CONNECTIONS = 1000, IDLE_SECONDS = 15, STOP_SECONDS = 5 };
+enum {
+    MAX_URI = 4096,
+    MAX_HEADERS = 32 * 1024,           /* the URI among them: the memory of one connection */
+    MAX_BODY = 64 * 1024,
+    MAX_REFUSED_BODY = 1024 * 1024,    /* of a body that is too large so much is read, so that the client hears of it */
+    MAX_CONNECTIONS = 1000,
+    IDLE_SECONDS = 15,
+    STOP_SECONDS = 5
+};
 
 struct http_server {
     struct MHD_Daemon *daemon;
+    struct clients *clients;
+    struct access_log *log;            /* NULL: none */
+    atomic_bool stopping;
     http_serve_fn *serve;
     void *ctx;
 };
 
-/* One request while it arrives. */
-struct arriving {
-    char *uri;                         /* as it came, with the query */
-    bool begun, too_large;
-    size_t size;
-    char body[MAX_BODY + 1];
+/* One request and its answer, from the request line to the last byte. */
+struct exchange {
+    struct client *client;
+    bool begun;                        /* the headers are here */
+    char *body;                        /* NULL: none yet */
+    size_t size, capacity;
+    cache_page page;
+    unsigned status;                   /* what was answered; 0: nothing yet */
+    size_t sent;
+    struct timespec start;             /* if there is a log */
+    char method[16];                   /* the same */
+    char uri[];                        /* as it came, with the query */
 };
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
-static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status, const char *text)
+/* Send the response, and let go of it. */
+static enum MHD_Result queue(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection,
+                             unsigned status, struct MHD_Response *response)
+{
+    if (response == NULL)
+        return MHD_NO;
+    if (atomic_load_explicit(&server->stopping, memory_order_relaxed))
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    const enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    exchange->status = result == MHD_YES ? status : 0;
+    return result;
+}
+
+static enum MHD_Result send_text(struct http_server *server, struct exchange *exchange,
+                                 struct MHD_Connection *connection, unsigned status, const char *text)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
-    if (response == NULL)
-        return MHD_NO;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
-    const enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    return result;
+    if (response != NULL)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
+    exchange->sent = strlen(text);
+    return queue(server, exchange, connection, status, response);
 }
 
-static void release_page(void *arg)
+/* exchange->page, which is released when the exchange ends. */
+static enum MHD_Result send_page(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection)
 {
-    cache_page_release(arg);
-    free(arg);
-}
-
-static enum MHD_Result send_page(struct MHD_Connection *connection, const cache_page *page)
-{
-    cache_page *sent = malloc(sizeof *sent);
-    if (sent == NULL)
-        return MHD_NO;
-    *sent = *page;
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-        page->body_size, (void *)(uintptr_t)page->body, release_page, sent);
-    if (response == NULL) {
-        free(sent);
-        return MHD_NO;
-    }
-    for (size_t i = 0; i < page->n_headers; i++)
-        MHD_add_response_header(response, page->headers[i].name, page->headers[i].value);
-    const enum MHD_Result result = MHD_queue_response(connection, (unsigned)page->status, response);
-    MHD_destroy_response(response);
-    return result;
+    const cache_page *page = &exchange->page;
+    /* Of a 304 and to HEAD the size alone is sent. */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(page->content_size, (void *)(uintptr_t)page->body, MHD_RESPMEM_PERSISTENT);
+    for (size_t i = 0; response != NULL && i < page->n_headers; i++)
+        (void)MHD_add_response_header(response, page->headers[i].name, page->headers[i].value);
+    exchange->sent = page->body_size;    /* HEAD aside */
+    return queue(server, exchange, connection, (unsigned)page->status, response);
 }
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
@@ -75,113 +99,228 @@ static const char *find_header(void *ctx, const char *name)
     return MHD_lookup_connection_value(ctx, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_Result answer(struct http_server *server, struct MHD_Connection *connection, const char *path,
-                              const char *method, const struct arriving *arriving)
+/* Proxies are asked for http://host/path, and some ask on like that. */
+static const char *without_authority(const char *url)
 {
-    if (arriving->too_large)
-        return send_text(connection, MHD_HTTP_CONTENT_TOO_LARGE, "The request is too large.\n");
-    if (strlen(arriving->uri) > MAX_URI)
-        return send_text(connection, MHD_HTTP_URI_TOO_LONG, "The address is too long.\n");
-    const char *query = strchr(arriving->uri, '?');
+    if (strncasecmp(url, "http://", 7) != 0)
+        return url;
+    const char *path = strchr(url + 7, '/');
+    return path != NULL ? path : "/";
+}
+
+static enum MHD_Result answer(struct http_server *server, struct MHD_Connection *connection, const char *url,
+                              const char *method, struct exchange *exchange)
+{
+    const char *query = strchr(exchange->uri, '?');
     const cache_request request = {
-        .method = method, .path = path, .query = query != NULL ? query + 1 : NULL,
-        .header = find_header, .lookup_ctx = connection, .body = arriving->body, .body_size = arriving->size,
+        .method = method, .path = without_authority(url), .query = query != NULL ? query + 1 : NULL,
+        .header = find_header, .lookup_ctx = connection,
+        .body = exchange->body != NULL ? exchange->body : "", .body_size = exchange->size,
     };
-    cache_page page;
-    const cache_status status = server->serve(server->ctx, &request, &page);
+    client_begins(exchange->client, true);
+    const cache_status status = server->serve(server->ctx, &request, &exchange->page);
     if (status != CACHE_OK) {
-        fprintf(stderr, "blog: %s %s: %s: %s\n", method, path, cache_strerror(status), cache_last_error());
-        return send_text(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "Something went wrong. Try again in a moment.\n");
+        fprintf(stderr, "blog: %s %s: %s: %s\n", method, url, cache_strerror(status), cache_last_error());
+        return send_text(server, exchange, connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
+                         "Something went wrong. Try again in a moment.\n");
     }
-    const enum MHD_Result result = send_page(connection, &page);
+    const enum MHD_Result result = send_page(server, exchange, connection);
     if (result != MHD_YES)
-        fprintf(stderr, "blog: %s %s: the page could not be sent\n", method, path);
+        fprintf(stderr, "blog: %s %s: the page could not be sent\n", method, url);
     return result;
 }
 
-/* libmicrohttpd calls this once for the headers, for each piece of the body, and once at the end. */
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path, const char *method,
+/* When the headers are here: the answer to what need not be read further, or NULL. The connection is closed behind it. */
+static const char *refuse(const struct exchange *exchange, struct MHD_Connection *connection, unsigned *status)
+{
+    const char *length = find_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *uri_end = exchange->uri + strcspn(exchange->uri, "?");
+    const char *nul = strstr(exchange->uri, "%00");
+    *status = MHD_HTTP_BAD_REQUEST;
+    if (nul != NULL && nul < uri_end)    /* the path would end there */
+        return "The address has a NUL byte in it.\n";
+    if (length != NULL && find_header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL)
+        return "A request has one length.\n";    /* two servers may read it as two different requests */
+    if (strlen(exchange->uri) > MAX_URI) {
+        *status = MHD_HTTP_URI_TOO_LONG;
+        return "The address is too long.\n";
+    }
+    if (length != NULL && strtoull(length, NULL, 10) > MAX_BODY) {
+        *status = MHD_HTTP_CONTENT_TOO_LARGE;
+        return "The request is too large.\n";
+    }
+    return NULL;
+}
+
+/* False: there is no memory for more. Of a body that is too large the size alone is kept. */
+static bool take_piece(struct exchange *exchange, const char *data, size_t size)
+{
+    const size_t whole = exchange->size + size;
+    if (whole <= MAX_BODY && whole > exchange->capacity) {
+        const size_t capacity = whole > exchange->capacity * 2 ? whole : exchange->capacity * 2;
+        char *body = realloc(exchange->body, capacity);
+        if (body == NULL)
+            return false;
+        exchange->body = body;
+        exchange->capacity = capacity;
+    }
+    if (whole <= MAX_BODY)
+        memcpy(exchange->body + exchange->size, data, size);
+    exchange->size = whole;
+    return whole <= MAX_REFUSED_BODY;
+}
+
+/* libmicrohttpd calls this once for the headers, for each piece of the body, and once at the end. MHD_NO: hang up. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
                                   const char *version, const char *data, size_t *size, void **request)
 {
-    struct arriving *arriving = *request;
+    struct http_server *server = ctx;
+    struct exchange *exchange = *request;
     (void)version;
-    if (arriving == NULL || arriving->uri == NULL)
+    if (exchange == NULL)
         return MHD_NO;
-    if (!arriving->begun) {
-        arriving->begun = true;
-        return MHD_YES;
+    if (!exchange->begun) {
+        unsigned status = 0;
+        exchange->begun = true;
+        if (server->log != NULL)
+            (void)snprintf(exchange->method, sizeof exchange->method, "%s", method);
+        const char *refusal = refuse(exchange, connection, &status);
+        return refusal != NULL ? send_text(server, exchange, connection, status, refusal) : MHD_YES;
     }
-    if (*size == 0)
-        return answer(ctx, connection, path, method, arriving);
-    if (*size > MAX_BODY - arriving->size)
-        arriving->too_large = true;
-    else {
-        memcpy(arriving->body + arriving->size, data, *size);
-        arriving->size += *size;
+    if (*size > 0) {
+        const bool taken = take_piece(exchange, data, *size);
+        *size = 0;
+        return taken ? MHD_YES : MHD_NO;
     }
-    *size = 0;
-    return MHD_YES;
+    if (exchange->size > MAX_BODY)
+        return send_text(server, exchange, connection, MHD_HTTP_CONTENT_TOO_LARGE, "The request is too large.\n");
+    return answer(server, connection, url, method, exchange);
 }
+
+/* ---- an exchange begins and ends ----------------------------------------------------------------------------------- */
 
 static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *connection)
 {
-    (void)ctx, (void)connection;
-    struct arriving *arriving = malloc(sizeof *arriving);
-    if (arriving != NULL) {
-        arriving->begun = arriving->too_large = false;
-        arriving->size = 0;
-        arriving->uri = strdup(uri);
-    }
-    return arriving;
+    struct http_server *server = ctx;
+    const size_t size = strlen(uri) + 1;
+    struct exchange *exchange = malloc(sizeof *exchange + size);
+    if (exchange == NULL)
+        return NULL;
+    *exchange = (struct exchange){ 0 };
+    memcpy(exchange->uri, uri, size);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    exchange->client = info != NULL ? info->socket_context : NULL;
+    client_begins(exchange->client, true);
+    if (server->log != NULL)
+        clock_gettime(CLOCK_MONOTONIC, &exchange->start);
+    return exchange;
+}
+
+static void log_exchange(struct access_log *log, const struct exchange *exchange, struct MHD_Connection *connection)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct access access = {
+        .address = info != NULL ? info->client_addr : NULL, .method = exchange->method[0] != '\0' ? exchange->method : "-",
+        .path = exchange->uri, .status = exchange->status,
+        .bytes = strcmp(exchange->method, "HEAD") != 0 ? exchange->sent : 0,
+        .nanoseconds = (int64_t)(now.tv_sec - exchange->start.tv_sec) * 1000000000 + now.tv_nsec - exchange->start.tv_nsec,
+    };
+    for (size_t i = 0; i < exchange->page.n_headers; i++)
+        if (strcmp(exchange->page.headers[i].name, "X-Cache") == 0)
+            access.verdict = exchange->page.headers[i].value;
+    access_log_add(log, &access);
 }
 
 static void on_end(void *ctx, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode why)
 {
-    struct arriving *arriving = *request;
-    (void)ctx, (void)connection, (void)why;
-    if (arriving != NULL)
-        free(arriving->uri);
-    free(arriving);
+    struct http_server *server = ctx;
+    struct exchange *exchange = *request;
+    (void)why;
     *request = NULL;
+    if (exchange == NULL)
+        return;
+    if (server->log != NULL)
+        log_exchange(server->log, exchange, connection);
+    client_begins(exchange->client, false);
+    cache_page_release(&exchange->page);
+    free(exchange->body);
+    free(exchange);
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **client,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = ctx;
+    const union MHD_ConnectionInfo *info = NULL;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED)
+        clients_remove(server->clients, *client);
+    else if ((info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)) != NULL)
+        *client = clients_add(server->clients, info->connect_fd);
 }
 
 /* ---- starting and stopping ------------------------------------------------------------------------------------- */
 
+static struct MHD_Daemon *listen_on(struct http_server *server, const struct http_options *options)
+{
+    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)options->port) };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)options->port) };
+    const bool is_v4 = inet_pton(AF_INET, options->bind, &v4.sin_addr) == 1;
+    errno = EINVAL;
+    if (!is_v4 && inet_pton(AF_INET6, options->bind, &v6.sin6_addr) != 1)
+        return NULL;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | (is_v4 ? 0u : (unsigned)MHD_USE_DUAL_STACK),
+        (uint16_t)options->port, NULL, NULL, on_request, server,
+        MHD_OPTION_SOCK_ADDR, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
+        MHD_OPTION_THREAD_POOL_SIZE, options->threads, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MAX_HEADERS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_NOTIFY_COMPLETED, on_end, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
+}
+
+static void release(struct http_server *server)
+{
+    clients_stop(server->clients);
+    access_log_close(server->log);
+    free(server);
+}
+
 struct http_server *http_start(const struct http_options *options, http_serve_fn *serve, void *ctx)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)options->port) };
     struct http_server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return NULL;
     server->serve = serve;
     server->ctx = ctx;
-    if (inet_pton(AF_INET, options->bind, &address.sin_addr) == 1)
-        server->daemon = MHD_start_daemon(
-            MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)options->port, NULL, NULL, on_request, server,
-            MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_THREAD_POOL_SIZE, options->threads,
-            MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-            MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-            MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
-    if (server->daemon == NULL) {
-        fprintf(stderr, "blog: cannot listen on %s port %d\n", options->bind, options->port);
-        free(server);
-        return NULL;
+    server->clients = clients_start(options->time_limit);
+    if (options->access_log != NULL)
+        server->log = access_log_open(options->access_log);
+    if (server->clients != NULL && (options->access_log == NULL || server->log != NULL)) {
+        server->daemon = listen_on(server, options);
+        if (server->daemon != NULL)
+            return server;
+        fprintf(stderr, "blog: cannot listen on %s port %d: %s\n", options->bind, options->port, strerror(errno));
     }
-    return server;
+    release(server);
+    return NULL;
+}
+
+int http_port(const struct http_server *server)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
+    return info != NULL ? info->port : 0;
 }
 
 void http_stop(struct http_server *server)
 {
-    const struct timespec pause = { 0, 10 * 1000 * 1000 };
+    atomic_store(&server->stopping, true);
     const MHD_socket listening = MHD_quiesce_daemon(server->daemon);
     if (listening != MHD_INVALID_SOCKET)
         close(listening);
-    for (int i = 0; i < STOP_SECONDS * 100; i++) {
-        const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-        if (info == NULL || info->num_connections == 0)
-            break;
-        nanosleep(&pause, NULL);
-    }
+    clients_finish(server->clients, STOP_SECONDS);
     MHD_stop_daemon(server->daemon);
-    free(server);
+    release(server);
 }

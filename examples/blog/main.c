@@ -17,11 +17,13 @@ struct settings {
 
 static const char usage[] =
     "usage: blog [OPTION]…\n"
-    "  --port N       listen on this port (8080)\n"
-    "  --bind ADDR    listen on this IPv4 address (127.0.0.1)\n"
+    "  --port N       listen on this port (8080); 0: any that is free\n"
+    "  --bind ADDR    listen on this address, IPv4 or IPv6 (127.0.0.1)\n"
     "  --cache URL    where pages are cached (memory://?max_bytes=64mb)\n"
     "  --db FILE      the SQLite database (blog.db)\n"
     "  --threads N    threads that serve requests (2)\n"
+    "  --access-log F a line for each request to this file, - for stdout, or off (off)\n"
+    "  --time-limit S seconds that a client may take to send a request, or to take its answer (30)\n"
     "  --help         show this\n";
 
 static bool read_number(const char *text, long min, long max, long *out)
@@ -37,14 +39,15 @@ static int read_settings(int argc, char **argv, struct settings *settings)
     static const struct option options[] = {
         { "port", required_argument, NULL, 'p' },  { "bind", required_argument, NULL, 'b' },
         { "cache", required_argument, NULL, 'c' }, { "db", required_argument, NULL, 'd' },
-        { "threads", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+        { "threads", required_argument, NULL, 't' }, { "access-log", required_argument, NULL, 'a' },
+        { "time-limit", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
     };
     long number = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (option) {
         case 'p':
-            if (!read_number(optarg, 1, 65535, &number)) {
-                fprintf(stderr, "blog: --port must be 1..65535, not '%s'\n", optarg);
+            if (!read_number(optarg, 0, 65535, &number)) {
+                fprintf(stderr, "blog: --port must be 0..65535, not '%s'\n", optarg);
                 return 2;
             }
             settings->http.port = (int)number;
@@ -56,6 +59,14 @@ static int read_settings(int argc, char **argv, struct settings *settings)
             }
             settings->http.threads = (unsigned)number;
             break;
+        case 'l':
+            if (!read_number(optarg, 1, 3600, &number)) {
+                fprintf(stderr, "blog: --time-limit must be 1..3600, not '%s'\n", optarg);
+                return 2;
+            }
+            settings->http.time_limit = (double)number;
+            break;
+        case 'a': settings->http.access_log = strcmp(optarg, "off") != 0 ? optarg : NULL; break;
         case 'b': settings->http.bind = optarg; break;
         case 'c': settings->cache_url = optarg; break;
         case 'd': settings->db_file = optarg; break;
@@ -81,7 +92,9 @@ static int run(struct blog *blog, const struct settings *settings, const sigset_
     struct http_server *server = http_start(&settings->http, serve, blog);
     if (server == NULL)
         return EXIT_FAILURE;
-    printf("The blog is on http://%s:%d/\n", settings->http.bind, settings->http.port);
+    const bool is_v6 = strchr(settings->http.bind, ':') != NULL;
+    printf(is_v6 ? "The blog is on http://[%s]:%d/\n" : "The blog is on http://%s:%d/\n", settings->http.bind,
+           http_port(server));
     fflush(stdout);
     sigwait(signals, &signal);
     http_stop(server);
@@ -90,7 +103,7 @@ static int run(struct blog *blog, const struct settings *settings, const sigset_
 
 int main(int argc, char **argv)
 {
-    struct settings settings = { { "127.0.0.1", 8080, 2 }, "memory://?max_bytes=64mb", "blog.db" };
+    struct settings settings = { { "127.0.0.1", 8080, 2, NULL, 30 }, "memory://?max_bytes=64mb", "blog.db" };
     const int done = read_settings(argc, argv, &settings);
     if (done >= 0)
         return done;

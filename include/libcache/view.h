@@ -96,6 +96,7 @@ typedef struct cache_page {
     const void *body;
     size_t body_size;
     void *owner;
+    size_t content_size;                /* Content-Length: body_size, but of a 304 the size of the page that is left out */
 } cache_page;
 
 /* Answer `request` from the cache, or through `handler`, by the rules of `view`; NULL: not from the cache. CACHE_OK: `*page`

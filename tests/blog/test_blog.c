@@ -1,88 +1,34 @@
 /* The blog, from outside: the real program on a free port, asked over HTTP. */
 #include "test.h"
 
-#include "server.h"
+#include "site.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-struct site {
-    struct test_server server;
-    char answer[256 * 1024];
-};
 
 static struct site site;
-
-static void start(const char *cache_url)
-{
-    char port[8], db[128];
-    memset(&site, 0, sizeof site);
-    test_directory_make(site.server.directory, sizeof site.server.directory);
-    const int number = test_free_port();
-    (void)snprintf(port, sizeof port, "%d", number);
-    (void)snprintf(db, sizeof db, "%s/blog.db", site.server.directory);
-    const char *const argv[] = { BLOG_PROGRAM, "--port", port, "--db", db, "--cache", cache_url, NULL };
-    test_server_start(&site.server, number, argv);
-}
 
 static int start_in_memory(void **state)
 {
     (void)state;
-    start("memory://");
+    site_start(&site, "memory://", NULL);
     return 0;
 }
 
 static int stop(void **state)
 {
     (void)state;
-    test_server_stop(&site.server);
+    site_stop(&site);
     return 0;
-}
-
-/* Send bytes as they are, and read all that comes back until the server closes. */
-static const char *talk(const char *bytes)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)site.server.port) };
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    size_t size = 0;
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), (ssize_t)strlen(bytes));
-    for (ssize_t n; size < sizeof site.answer - 1 && (n = recv(fd, site.answer + size, sizeof site.answer - 1 - size, 0)) > 0;)
-        size += (size_t)n;
-    site.answer[size] = '\0';
-    close(fd);
-    return site.answer;
 }
 
 static const char *ask(const char *method, const char *path, const char *headers, const char *body)
 {
-    static char bytes[100 * 1024];
-    (void)snprintf(bytes, sizeof bytes, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
-                   method, path, strlen(body), headers, body);
-    return talk(bytes);
+    return site_ask(&site, method, path, headers, body);
 }
 
 static const char *get(const char *path)
 {
-    return ask("GET", path, "", "");
-}
-
-static void assert_has(const char *answer, const char *text)
-{
-    if (strstr(answer, text) == NULL)
-        fail_msg("'%s' is not in: %.600s", text, answer);
-}
-
-static long number_behind(const char *answer, const char *name)
-{
-    const char *at = strstr(answer, name);
-    assert_non_null(at);
-    return strtol(at + strlen(name), NULL, 10);
+    return site_get(&site, path);
 }
 
 static long queries(void)
@@ -197,9 +143,9 @@ static void what_is_no_request_is_refused_and_the_blog_goes_on(void **state)
 {
     static char large[90 * 1024];
     (void)state;
-    (void)talk("nonsense\r\n\r\n");
-    (void)talk("GET / HTTP/9.9\r\n\r\n");
-    (void)talk("GET /%00%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    (void)site_talk(&site, "nonsense\r\n\r\n");
+    (void)site_talk(&site, "GET / HTTP/9.9\r\n\r\n");
+    (void)site_talk(&site, "GET /%00%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_has(ask("DELETE", "/", "", ""), "405 Method Not Allowed");
     assert_has(site.answer, "Allow: GET, HEAD");
     memset(large, 'x', sizeof large - 1);
@@ -223,20 +169,15 @@ static void statistics_tell_the_hit_rate(void **state)
 
 static void sigterm_ends_it_with_status_0(void **state)
 {
-    int status = -1;
     (void)state;
     (void)get("/post/1");
-    assert_int_equal(kill(site.server.pid, SIGTERM), 0);
-    assert_int_equal(waitpid(site.server.pid, &status, 0), site.server.pid);
-    site.server.pid = 0;
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(site_signal_and_wait(&site, SIGTERM), 0);
 }
 
 static void without_a_cache_it_serves_all_the_same(void **state)
 {
     (void)state;
-    start("null://");
+    site_start(&site, "null://", NULL);
     assert_has(get("/"), "X-Cache: MISS");
     assert_has(get("/"), "X-Cache: MISS");
     assert_has(get("/post/1"), "Why cache at all?");
