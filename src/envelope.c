@@ -5,7 +5,7 @@
  *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 zero (2)   16 tags size (4)
  *     20 created, ms (8)   28 expires, ms (8)   36 cost, us (8)   44 key, type, tags, payload
  *
- * A tag is its size (2), its version (32) and its name. The payload comes last, so that it can be handed out in place,
+ * With ENVELOPE_STALE, stale (8) and stale_if_error (8) in milliseconds stand before the key. A tag is its size (2), its version (32) and its name. The payload comes last, so that it can be handed out in place,
  * with the NUL that stands behind the stored bytes. The magic's first byte begins no text in ASCII or UTF-8. */
 #include "envelope.h"
 
@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { VERSION = 1, HEADER_SIZE = 44, TAG_HEADER_SIZE = 2 + TAG_VERSION_SIZE };
+enum { VERSION = 1, HEADER_SIZE = 44, STALE_SIZE = 16, TAG_HEADER_SIZE = 2 + TAG_VERSION_SIZE };
 
 const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE] = { 0x93, 'l', 'c', 'a', 'c', 'h', 'e', 0x01 };
 
@@ -52,12 +52,13 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
     if (key.size > UINT16_MAX || envelope->type.size > UINT16_MAX || envelope->tags.size > UINT32_MAX)
         return cache_fail(CACHE_ERR_TOO_LARGE, "envelope: the key, type or tags are too long");
     /* All of the room at once: parts would make the buffer grow, and copy, several times. */
-    const size_t size = HEADER_SIZE + key.size + envelope->type.size + envelope->tags.size + envelope->payload.size;
+    const size_t header_size = HEADER_SIZE + (envelope->flags & ENVELOPE_STALE ? STALE_SIZE : 0);
+    const size_t size = header_size + key.size + envelope->type.size + envelope->tags.size + envelope->payload.size;
     if (cache_writer_reserve(out, size) == NULL)
         return cache_writer_status(out);
     cache_writer_undo(out, size);
 
-    unsigned char header[HEADER_SIZE];
+    unsigned char header[HEADER_SIZE + STALE_SIZE];
     memcpy(header, cache_envelope_magic, ENVELOPE_MAGIC_SIZE);
     unsigned char *at = put(header + ENVELOPE_MAGIC_SIZE, VERSION, 1);
     at = put(at, envelope->flags, 1);
@@ -67,8 +68,10 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
     at = put(at, envelope->tags.size, 4);
     at = put(at, (uint64_t)envelope->created_ms, 8);
     at = put(at, (uint64_t)envelope->expires_ms, 8);
-    (void)put(at, envelope->cost_us, 8);
-    (void)cache_writer_append(out, header, sizeof header);
+    at = put(at, envelope->cost_us, 8);
+    if (envelope->flags & ENVELOPE_STALE)
+        (void)put(put(at, (uint64_t)envelope->stale_ms, 8), (uint64_t)envelope->stale_if_error_ms, 8);
+    (void)cache_writer_append(out, header, header_size);
     (void)append(out, key);
     (void)append(out, envelope->type);
     (void)append(out, envelope->tags);
@@ -91,6 +94,23 @@ static bool is_time(int64_t ms)
     return ms >= -(INT64_MAX / 4) && ms <= INT64_MAX / 4;
 }
 
+static bool is_span(int64_t ms)
+{
+    return ms >= 0 && is_time(ms);
+}
+
+/* False: the bytes end before what the flags say is there. */
+static bool take_stale(const char **at, size_t *left, struct cache_envelope *out)
+{
+    const bool said = (out->flags & ENVELOPE_STALE) != 0;
+    if (said && *left < STALE_SIZE)
+        return false;
+    out->stale_ms = said ? (int64_t)take(at, 8) : 0;
+    out->stale_if_error_ms = said ? (int64_t)take(at, 8) : 0;
+    *left -= said ? STALE_SIZE : 0;
+    return true;
+}
+
 bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out)
 {
     if (bytes.size < HEADER_SIZE || !cache_envelope_is(bytes.data, bytes.size))
@@ -106,6 +126,8 @@ bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_enve
     out->expires_ms = (int64_t)take(&at, 8);
     out->cost_us = take(&at, 8);
     size_t left = bytes.size - HEADER_SIZE;
+    if (!take_stale(&at, &left, out))
+        return false;
     if (version != VERSION || zero != 0 || key_size != key.size || key_size > left ||
         memcmp(at, key.data, key_size) != 0)
         return false;
@@ -115,7 +137,8 @@ bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_enve
     out->type.data = at + key_size;
     out->tags.data = out->type.data + out->type.size;
     out->payload = (cache_bytes){ out->tags.data + out->tags.size, left - out->type.size - out->tags.size };
-    return is_time(out->created_ms) && is_time(out->expires_ms) && tags_are_whole(out->tags);
+    return is_time(out->created_ms) && is_time(out->expires_ms) && is_span(out->stale_ms) &&
+           is_span(out->stale_if_error_ms) && tags_are_whole(out->tags);
 }
 
 /* ---- tags ------------------------------------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@ extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];
 
 #define ENVELOPE_NEGATIVE 1u           /* compute said that there is nothing */
 #define ENVELOPE_PLAIN    2u           /* a value of cache_set that begins with the magic */
+#define ENVELOPE_STALE    4u           /* it says itself how long it may be served past its TTL */
 
 /* What stands in an envelope. `tags` is a run of tags as cache_envelope_put_tag writes them. */
 struct cache_envelope {
@@ -16,6 +17,7 @@ struct cache_envelope {
     int64_t created_ms;                /* of cache_envelope_now_ms */
     int64_t expires_ms;                /* when it becomes stale; 0: never */
     uint64_t cost_us;                  /* how long the computation took */
+    int64_t stale_ms, stale_if_error_ms;    /* with ENVELOPE_STALE; else 0 */
     cache_bytes type;                  /* empty: none */
     cache_bytes tags;
     cache_bytes payload;

@@ -4,20 +4,11 @@
  * stores and lands, and those who came meanwhile follow: they wait, or take the stale value if there is one. */
 #include "fetching.h"
 
-#include <math.h>
 #include <string.h>
 
 #define DEFAULT_WAIT_MS (INT64_C(30) * 1000)
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
-
-static cache_status read_seconds(double seconds, const char *name, int64_t *ms)
-{
-    if (isnan(seconds) || isinf(seconds) || seconds < 0)
-        return cache_fail(CACHE_ERR_INVALID, "fetch: %s must be 0 or more seconds, not %g", name, seconds);
-    *ms = seconds * 1000 >= (double)CACHE_TTL_MAX_MS ? CACHE_TTL_MAX_MS : (int64_t)ceil(seconds * 1000);
-    return CACHE_OK;
-}
 
 static cache_status read_options(struct fetch *fetch, const cache_fetch_options *options)
 {
@@ -41,7 +32,7 @@ static cache_status read_options(struct fetch *fetch, const cache_fetch_options 
     };
     cache_status status = cache_ttl_ms(known->ttl, fetch->cache->default_ttl_ms, &fetch->ttl_ms);
     for (size_t i = 0; status == CACHE_OK && i < sizeof spans / sizeof spans[0]; i++)
-        status = read_seconds(spans[i].seconds, spans[i].name, spans[i].ms);
+        status = cache_seconds_ms(spans[i].seconds, spans[i].name, spans[i].ms);
     if (fetch->wait_ms == 0)
         fetch->wait_ms = DEFAULT_WAIT_MS;
     if (fetch->lock_ms == 0)

@@ -16,8 +16,16 @@ static int64_t with_jitter(const struct fetch *fetch, int64_t ttl_ms)
     return ttl_ms - off > 0 ? ttl_ms - off : 1;
 }
 
+/* How long a result is kept, and what it cost. */
+struct lifetime {
+    int64_t ttl_ms;                    /* 0: for ever */
+    int64_t stale_ms, stale_if_error_ms;
+    bool is_own;                       /* the last two are the computation's word, not the options' */
+    uint64_t cost_us;
+};
+
 /* Store what was computed, in its envelope. */
-static void store(const struct fetch *fetch, const struct cache_outcome *outcome, int64_t ttl_ms, uint64_t cost_us)
+static void store(const struct fetch *fetch, const struct cache_outcome *outcome, const struct lifetime *lifetime)
 {
     cache_t *cache = fetch->cache;
     const struct cache_tags *tags = &fetch->tags;
@@ -25,26 +33,38 @@ static void store(const struct fetch *fetch, const struct cache_outcome *outcome
     cache_writer_init(&whole, cache->store->env.allocator);
     cache_writer_init(&versions, cache->store->env.allocator);
     const char *type = fetch->options.type != NULL ? fetch->options.type : "";
-    int64_t keep_ms = fetch->stale_ms > fetch->stale_if_error_ms ? fetch->stale_ms : fetch->stale_if_error_ms;
+    int64_t keep_ms = lifetime->stale_ms > lifetime->stale_if_error_ms ? lifetime->stale_ms : lifetime->stale_if_error_ms;
     if (outcome->negative)
         keep_ms = 0;
     if (cache_tags_write(cache, tags, &versions) == CACHE_OK) {
         const struct cache_envelope envelope = {
-            .flags = outcome->negative ? ENVELOPE_NEGATIVE : 0,
-            .created_ms = outcome->created_ms, .expires_ms = outcome->expires_ms, .cost_us = cost_us,
+            .flags = (outcome->negative ? ENVELOPE_NEGATIVE : 0) | (lifetime->is_own ? ENVELOPE_STALE : 0),
+            .created_ms = outcome->created_ms, .expires_ms = outcome->expires_ms, .cost_us = lifetime->cost_us,
+            .stale_ms = lifetime->stale_ms, .stale_if_error_ms = lifetime->stale_if_error_ms,
             .type = { type, strlen(type) }, .tags = { versions.data, versions.size },
             .payload = { outcome->value.data, outcome->value.size },
         };
         if (cache_envelope_encode(&envelope, fetch->key.bytes, &whole) == CACHE_OK)
             (void)cache_store_set(cache, fetch->key.bytes, (cache_bytes){ whole.data, whole.size },
-                                  ttl_ms != 0 ? ttl_ms + keep_ms : 0, 0);
+                                  lifetime->ttl_ms != 0 ? lifetime->ttl_ms + keep_ms : 0, 0);
     }
     cache_writer_release(&versions);
     cache_writer_release(&whole);
 }
 
-/* Run the caller's function; true if its result may be stored, for `*ttl_ms`. */
-static bool compute(struct fetch *fetch, struct cache_outcome *outcome, int64_t *ttl_ms, uint64_t *cost_us)
+static struct lifetime lifetime_of(const struct fetch *fetch, const cache_writer *writer, bool is_negative, uint64_t took_ns)
+{
+    const int64_t asked_ms = is_negative ? fetch->negative_ms : fetch->ttl_ms;
+    return (struct lifetime){
+        .ttl_ms = with_jitter(fetch, writer->has_ttl ? writer->ttl_ms : asked_ms),
+        .stale_ms = writer->has_stale ? writer->stale_ms : fetch->stale_ms,
+        .stale_if_error_ms = writer->has_stale ? writer->stale_if_error_ms : fetch->stale_if_error_ms,
+        .is_own = writer->has_stale, .cost_us = took_ns / 1000,
+    };
+}
+
+/* Run the caller's function; true if its result may be stored, for as long as `*lifetime` says. */
+static bool compute(struct fetch *fetch, struct cache_outcome *outcome, struct lifetime *lifetime)
 {
     struct cache_store *owner = fetch->cache->store;
     cache_writer writer;
@@ -58,11 +78,9 @@ static bool compute(struct fetch *fetch, struct cache_outcome *outcome, int64_t 
                    cache_user_key(fetch->cache, fetch->key.bytes), took);
     const bool storable = !writer.no_store;
     outcome->negative = storable && outcome->status == CACHE_MISS && fetch->negative_ms > 0;
-    const int64_t asked_ms = outcome->negative ? fetch->negative_ms : fetch->ttl_ms;
-    *ttl_ms = with_jitter(fetch, writer.has_ttl ? writer.ttl_ms : asked_ms);
-    *cost_us = took / 1000;
+    *lifetime = lifetime_of(fetch, &writer, outcome->negative, took);
     outcome->created_ms = cache_envelope_now_ms(fetch->cache);
-    outcome->expires_ms = *ttl_ms != 0 ? outcome->created_ms + *ttl_ms : 0;
+    outcome->expires_ms = lifetime->ttl_ms != 0 ? outcome->created_ms + lifetime->ttl_ms : 0;
     if (outcome->status == CACHE_OK)
         outcome->status = cache_writer_take(&writer, &outcome->value);
     cache_writer_release(&writer);
@@ -80,16 +98,15 @@ static bool is_gone(const struct fetch *fetch, const struct cache_outcome *outco
 static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
 {
     cache_t *cache = fetch->cache;
-    int64_t ttl_ms = 0;
-    uint64_t cost_us = 0;
+    struct lifetime lifetime;
     /* The tags' versions from before: an invalidation while computing makes the result a miss. */
     const bool tagged = fetch->tags.n == 0 || cache_tags_ensure(cache, &fetch->tags) == CACHE_OK;
-    bool storable = compute(fetch, outcome, &ttl_ms, &cost_us) && tagged && fetch->flight != NULL;
+    bool storable = compute(fetch, outcome, &lifetime) && tagged && fetch->flight != NULL;
     storable = storable && !cache_flight_is_invalidated(fetch->flight);
     if (storable && lease != NULL)
         storable = cache_lease_holds(cache, lease);
     if (storable)
-        store(fetch, outcome, ttl_ms, cost_us);
+        store(fetch, outcome, &lifetime);
     const bool ours = lease == NULL || cache_lease_drop(cache, lease);
     /* An invalidation that came between the question and the store has found nothing to remove. */
     const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));

@@ -31,9 +31,10 @@ static enum found judge(const struct fetch *fetch, const struct cache_envelope *
     const int64_t past_ms = cache_envelope_now_ms(fetch->cache) - envelope->expires_ms;
     if (*negative)
         return FOUND_NOTHING;
-    if (past_ms < fetch->stale_ms)
+    const bool own = (envelope->flags & ENVELOPE_STALE) != 0;    /* the value's own word goes before the caller's */
+    if (past_ms < (own ? envelope->stale_ms : fetch->stale_ms))
         return FOUND_STALE;
-    return past_ms < fetch->stale_if_error_ms ? FOUND_FALLBACK : FOUND_NOTHING;
+    return past_ms < (own ? envelope->stale_if_error_ms : fetch->stale_if_error_ms) ? FOUND_FALLBACK : FOUND_NOTHING;
 }
 
 void cache_fetch_read(struct fetch *fetch, struct reading *reading)

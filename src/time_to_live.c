@@ -23,3 +23,11 @@ cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out)
     }
     return CACHE_OK;
 }
+
+cache_status cache_seconds_ms(double seconds, const char *name, int64_t *ms)
+{
+    if (isnan(seconds) || isinf(seconds) || seconds < 0)
+        return cache_fail(CACHE_ERR_INVALID, "%s must be 0 or more seconds, not %g", name, seconds);
+    *ms = seconds * 1000 >= (double)CACHE_TTL_MAX_MS ? CACHE_TTL_MAX_MS : (int64_t)ceil(seconds * 1000);
+    return CACHE_OK;
+}

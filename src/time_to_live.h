@@ -10,4 +10,7 @@
 /* Check `ttl` and turn it to milliseconds, rounded up; 0 is for ever. CACHE_TTL_DEFAULT becomes `default_ms`. */
 cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out);
 
+/* Check a span that is 0 or more seconds and turn it to milliseconds, rounded up; `name` is its name in the message. */
+cache_status cache_seconds_ms(double seconds, const char *name, int64_t *ms);
+
 #endif

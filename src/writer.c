@@ -253,6 +253,17 @@ cache_status cache_writer_set_ttl(cache_writer *writer, double ttl)
     return status;
 }
 
+cache_status cache_writer_set_stale(cache_writer *writer, double stale, double stale_if_error)
+{
+    if (writer == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
+    cache_status status = cache_seconds_ms(stale, "stale", &writer->stale_ms);
+    if (status == CACHE_OK)
+        status = cache_seconds_ms(stale_if_error, "stale_if_error", &writer->stale_if_error_ms);
+    writer->has_stale = status == CACHE_OK;
+    return status;
+}
+
 void cache_writer_no_store(cache_writer *writer)
 {
     if (writer != NULL)

@@ -18,7 +18,8 @@ struct cache_writer {
     enum writer_memory memory;
     cache_status status;           /* the first failure */
     int64_t ttl_ms;                /* what the computation asked for, if has_ttl */
-    bool has_ttl, no_store;
+    int64_t stale_ms, stale_if_error_ms;    /* the same, if has_stale */
+    bool has_ttl, has_stale, no_store;
     bool fragment_failed;          /* the body that runs says so */
 };
 

@@ -13,7 +13,7 @@ static void encode(cache_writer *out, cache_bytes payload)
     assert_status(CACHE_OK, cache_envelope_put_tag(&tags, (cache_bytes){ "news", 4 }, version));
     assert_status(CACHE_OK, cache_envelope_put_tag(&tags, (cache_bytes){ "post:7", 6 }, version));
     const struct cache_envelope envelope = {
-        .flags = ENVELOPE_NEGATIVE, .created_ms = 1000, .expires_ms = INT64_C(1) << 40, .cost_us = 12345,
+        .flags = ENVELOPE_NEGATIVE | ENVELOPE_STALE, .stale_ms = 7000, .stale_if_error_ms = 9000, .created_ms = 1000, .expires_ms = INT64_C(1) << 40, .cost_us = 12345,
         .type = { "struct product", 14 }, .tags = { tags.data, tags.size }, .payload = payload,
     };
     cache_writer_init(out, &cache_allocator_default);
@@ -28,7 +28,9 @@ static void what_was_written_is_read(void **state)
     struct cache_envelope read;
     encode(&writer, (cache_bytes){ "pay\0load", 8 });
     assert_true(cache_envelope_decode((cache_bytes){ writer.data, writer.size }, key, &read));
-    assert_int_equal(read.flags, ENVELOPE_NEGATIVE);
+    assert_int_equal(read.flags, ENVELOPE_NEGATIVE | ENVELOPE_STALE);
+    assert_int_equal(read.stale_ms, 7000);
+    assert_int_equal(read.stale_if_error_ms, 9000);
     assert_int_equal(read.created_ms, 1000);
     assert_true(read.expires_ms == INT64_C(1) << 40);
     assert_int_equal(read.cost_us, 12345);

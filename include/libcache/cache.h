@@ -242,6 +242,10 @@ cache_status cache_writer_status(const cache_writer *writer);
 /* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for. */
 cache_status cache_writer_set_ttl(cache_writer *writer, double ttl);
 
+/* For a function that computes a value: past its TTL this result may be served for `stale` seconds while one caller
+ * recomputes, and for `stale_if_error` seconds when recomputing fails, whatever the callers' options say; 0: not at all. */
+cache_status cache_writer_set_stale(cache_writer *writer, double stale, double stale_if_error);
+
 /* For a function that computes a value: hand this result to those who wait, and do not store it. */
 void cache_writer_no_store(cache_writer *writer);
 
