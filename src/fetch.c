@@ -202,6 +202,10 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
     case FLIGHT_FOLLOW: {
         struct cache_flight *flight = fetch->flight;
         fetch->flight = NULL;
+        if (fetch->options.no_wait) {
+            cache_flight_leave(flight);
+            return compute_alone(fetch, reading, out);
+        }
         return follow(fetch, flight, reading, out, again);
     }
     case FLIGHT_ALONE:

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 struct cache_flights;                  /* fetch.h */
+struct cache_marks;                    /* view_marks.h */
 
 /* A store and what all handles on it share. */
 struct cache_store {
@@ -18,6 +19,7 @@ struct cache_store {
     void *self;
     struct cache_tally *tally;
     struct cache_flights *flights;
+    _Atomic(struct cache_marks *) marks;    /* NULL until there is one */
     atomic_uint handles;
 };
 

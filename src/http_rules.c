@@ -84,6 +84,23 @@ bool cache_http_list_has(const char *list, const char *name)
     return false;
 }
 
+/* ---- cookies -------------------------------------------------------------------------------------------------- */
+
+bool cache_http_find_cookie(const char *cookies, const char *name, cache_bytes *value)
+{
+    const size_t size = strlen(name);
+    while (cookies != NULL && *cookies != '\0') {
+        cookies += strspn(cookies, " \t;");
+        const size_t length = strcspn(cookies, ";");
+        if (length > size && strncmp(cookies, name, size) == 0 && cookies[size] == '=') {
+            *value = (cache_bytes){ cookies + size + 1, length - size - 1 };
+            return true;
+        }
+        cookies += length;
+    }
+    return false;
+}
+
 /* ---- Cache-Control ----------------------------------------------------------------------------------------------- */
 
 /* The directive's argument in seconds, which some write in quotes. RFC 9111 section 4.2.1: what is no number is stale. */
@@ -98,30 +115,42 @@ static double read_seconds(cache_bytes argument)
     return i > 0 && (i == argument.size || seconds >= 1e9) ? seconds : 0;
 }
 
+static void set_shorter(double *span, double seconds)
+{
+    if (*span < 0 || seconds < *span)
+        *span = seconds;
+}
+
+static void read_directive(cache_bytes name, cache_bytes argument, struct cache_http_control *control)
+{
+    if (is_name(name, "no-store"))
+        control->no_store = true;
+    else if (is_name(name, "no-cache"))    /* also with fields: storing without them gains little */
+        control->no_cache = true;
+    else if (is_name(name, "private"))
+        control->is_private = true;
+    else if (is_name(name, "must-revalidate") || is_name(name, "proxy-revalidate"))
+        control->must_revalidate = true;
+    else if (is_name(name, "s-maxage")) {
+        set_shorter(&control->s_maxage, read_seconds(argument));
+        control->must_revalidate = true;    /* section 5.2.2.10: it says proxy-revalidate too */
+    } else if (is_name(name, "max-age"))
+        set_shorter(&control->max_age, read_seconds(argument));
+    else if (is_name(name, "stale-while-revalidate"))
+        set_shorter(&control->stale_while_revalidate, read_seconds(argument));
+    else if (is_name(name, "stale-if-error"))
+        set_shorter(&control->stale_if_error, read_seconds(argument));
+}
+
 void cache_http_read_control(const char *value, struct cache_http_control *control)
 {
-    double shared = -1, any = control->max_age;
     cache_bytes element;
     while (cache_http_next_element(&value, &element)) {
         const char *equals = memchr(element.data, '=', element.size);
         const size_t size = equals != NULL ? (size_t)(equals - element.data) : element.size;
-        const cache_bytes name = { element.data, size };
         const cache_bytes argument = { equals != NULL ? equals + 1 : "", equals != NULL ? element.size - size - 1 : 0 };
-        if (is_name(name, "no-store"))
-            control->no_store = true;
-        else if (is_name(name, "no-cache"))    /* also with fields: storing without them gains little */
-            control->no_cache = true;
-        else if (is_name(name, "private"))
-            control->is_private = true;
-        else if (is_name(name, "must-revalidate") || is_name(name, "proxy-revalidate"))
-            control->must_revalidate = true;
-        else if (is_name(name, "s-maxage")) {
-            shared = read_seconds(argument);
-            control->must_revalidate = true;    /* section 5.2.2.10: it says proxy-revalidate too */
-        } else if (is_name(name, "max-age"))
-            any = read_seconds(argument);
+        read_directive((cache_bytes){ element.data, size }, argument, control);
     }
-    control->max_age = shared >= 0 ? shared : any;
 }
 
 /* ---- statuses and headers ---------------------------------------------------------------------------------------- */
@@ -149,7 +178,7 @@ bool cache_http_is_dropped(const char *name)
 bool cache_http_is_of_content(const char *name)
 {
     static const char *const of_content[] = { "Content-Type", "Content-Encoding", "Content-Language", "Content-Range",
-        "Content-Disposition", "Last-Modified", NULL };
+        "Content-Disposition", NULL };
     return is_one_of(name, of_content);
 }
 
@@ -164,12 +193,12 @@ static cache_bytes without_weakness(cache_bytes etag)
 
 bool cache_http_none_match(const char *if_none_match, const char *etag)
 {
-    const cache_bytes ours = without_weakness((cache_bytes){ etag, strlen(etag) });
+    const cache_bytes ours = etag != NULL ? without_weakness((cache_bytes){ etag, strlen(etag) }) : (cache_bytes){ "", 0 };
     cache_bytes element;
     while (cache_http_next_element(&if_none_match, &element)) {
         const cache_bytes theirs = without_weakness(element);
         if ((element.size == 1 && element.data[0] == '*') ||
-            (theirs.size == ours.size && memcmp(theirs.data, ours.data, ours.size) == 0))
+            (etag != NULL && theirs.size == ours.size && memcmp(theirs.data, ours.data, ours.size) == 0))
             return true;
     }
     return false;

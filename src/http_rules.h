@@ -19,13 +19,20 @@ bool cache_http_next_element(const char **list, cache_bytes *element);
 /* True if an element of the list is `name`, without case. `list` may be NULL. */
 bool cache_http_list_has(const char *list, const char *name);
 
-/* What a response's Cache-Control says. */
+/* RFC 6265 section 4.2.1: "name=value; name=value". The first cookie of the name counts, as everywhere. `cookies` may be
+ * NULL. */
+bool cache_http_find_cookie(const char *cookies, const char *name, cache_bytes *value);
+
+/* What a response's Cache-Control says, with RFC 5861's two. Spans are seconds, below 0 what is not said; one that is said
+ * twice is the shorter of the two, one that is no number is 0. */
 struct cache_http_control {
     bool no_store, no_cache, is_private, must_revalidate;
-    double max_age;                    /* seconds, s-maxage before max-age; below 0: not said */
+    double max_age, s_maxage, stale_while_revalidate, stale_if_error;
 };
 
-/* Add what one Cache-Control header says; `*control` begins with max_age -1 and all else false. */
+#define CACHE_HTTP_CONTROL_INIT { false, false, false, false, -1, -1, -1, -1 }
+
+/* Add what one Cache-Control header says. */
 void cache_http_read_control(const char *value, struct cache_http_control *control);
 
 /* May a response with this status be stored without an explicit lifetime (RFC 9110 section 15.1), or with one? */
@@ -38,7 +45,11 @@ bool cache_http_is_dropped(const char *name);
 /* RFC 9110 section 15.4.5: headers that describe a content that a 304 does not have. */
 bool cache_http_is_of_content(const char *name);
 
-/* RFC 9110 section 13.1.2: true if If-None-Match names this ETag, compared weakly. */
+/* RFC 9110 section 5.6.7, in any of its three forms: seconds since 1970. False: it is none. */
+bool cache_http_read_date(const char *text, int64_t *seconds);
+
+/* RFC 9110 section 13.1.2: true if If-None-Match names this ETag, compared weakly. `etag` may be NULL: a star names any
+ * page. */
 bool cache_http_none_match(const char *if_none_match, const char *etag);
 
 #endif

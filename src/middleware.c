@@ -33,11 +33,13 @@ static bool path_matches(const char *pattern, const char *path)
     }
 }
 
+/* HEAD is answered from GET's page, so a rule for GET is one for HEAD. */
 static bool fits(const cache_rule *rule, const cache_request *request)
 {
+    const bool is_head = strcmp(request->method, "HEAD") == 0;
     bool is_for_method = rule->methods == NULL;
     for (const char *const *method = rule->methods; !is_for_method && *method != NULL; method++)
-        is_for_method = strcmp(*method, request->method) == 0;
+        is_for_method = strcmp(*method, request->method) == 0 || (is_head && strcmp(*method, "GET") == 0);
     return is_for_method && rule->path != NULL && path_matches(rule->path, request->path);
 }
 

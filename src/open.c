@@ -3,6 +3,7 @@
 #include "handle.h"
 #include "options.h"
 #include "registry.h"
+#include "view_marks.h"
 
 #include <string.h>
 
@@ -13,6 +14,7 @@ static void store_free(struct cache_store *store)
     const cache_env env = store->env;
     if (store->self != NULL)
         store->ops.close(store->self);
+    cache_marks_free(store);
     cache_flights_free(store->flights);
     cache_tally_free(&env, store->tally);
     cache_env_free(&env, store);

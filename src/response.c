@@ -119,6 +119,11 @@ cache_writer *cache_response_body(cache_response *response)
     return &response->body;
 }
 
+const char *cache_response_content(const cache_response *response, size_t *size)
+{
+    return cache_writer_data(&response->body, size);
+}
+
 cache_status cache_response_set_ttl(cache_response *response, double ttl)
 {
     int64_t ms = 0;

@@ -1,26 +1,26 @@
 /* view.c - whole pages: from the request to the page, by way of cache_fetch. */
-#include "handle.h"
+#include "request.h"
+#include "view_detach.h"
 #include "view_key.h"
+#include "view_marks.h"
 #include "view_page.h"
 #include "view_rules.h"
+#include "view_tags.h"
 
-#include <string.h>
+/* What the computation tells cache_fetch of a response that is the one request's alone: "there is nothing" to store, so
+ * that a stale page goes too; or, for a 5xx, that it failed, so that a stale page stands in. */
+#define UNCACHEABLE  CACHE_MISS
+#define SERVER_ERROR CACHE_ERR_COMPUTE
 
-/* What the computation tells the fetch, where the response is the one request's alone. Positive: no stale page takes its
- * place. Negative: a stale page does, if there is one. Neither is ever returned to the user. */
-#define VIEW_UNCACHEABLE ((cache_status)100)
-#define VIEW_FAILED      ((cache_status)-100)
-
-#define MAX_TAGS 64
-
+/* One request. It stands on the caller's stack; a computation in the background has a copy. */
 struct call {
-    cache_t *cache;
+    struct cache_store *store;
     cache_view view;
     cache_request request;             /* HEAD is GET here */
     cache_handler_fn *handler;
     void *ctx;
+    uint64_t mark;                     /* the key's */
     bool ran;                          /* the handler did, in this call */
-    cache_status outcome;              /* and then what came of it */
     cache_value own;                   /* its response, encoded, if that may not be shared */
 };
 
@@ -30,7 +30,7 @@ struct call {
 static cache_status keep(struct call *call, const cache_response *response)
 {
     cache_writer writer;
-    cache_writer_init(&writer, call->cache->store->env.allocator);
+    cache_writer_init(&writer, call->store->env.allocator);
     cache_status status = cache_page_encode(response, &writer);
     if (status == CACHE_OK)
         status = cache_writer_take(&writer, &call->own);
@@ -38,119 +38,140 @@ static cache_status keep(struct call *call, const cache_response *response)
     return status;
 }
 
-/* `*storable` and `*ttl` are judged by what the handler said, before anything is added to it. */
-static cache_status run_handler(struct call *call, cache_response *response, bool *storable, double *ttl)
+static cache_status keep_uncacheable(struct call *call, const cache_response *response)
 {
-    call->ran = true;
-    const cache_status status = call->handler(call->ctx, &call->request, response);
+    const cache_status status = keep(call, response);
     if (status != CACHE_OK)
         return status;
-    *storable = cache_view_may_store(call->cache, &call->view, response, ttl);
-    return cache_view_complete(&call->view, &call->request, response);
+    if (response->status >= 500)
+        return cache_fail(SERVER_ERROR, "view: the handler answered %d", response->status);
+    cache_mark_set(call->store, call->mark);
+    return UNCACHEABLE;
 }
 
-/* The computation of cache_fetch. */
+static cache_status put(const struct call *call, const cache_response *response,
+                        const struct cache_view_lifetime *lifetime, cache_writer *out)
+{
+    cache_mark_clear(call->store, call->mark);
+    cache_status status = cache_writer_set_ttl(out, lifetime->ttl);
+    if (status == CACHE_OK && lifetime->says_stale)
+        status = cache_writer_set_stale(out, lifetime->stale, lifetime->stale_if_error);
+    return status == CACHE_OK ? cache_page_encode(response, out) : status;
+}
+
+/* The computation of cache_fetch. What may be stored is judged by what the handler said, before anything is added to it. */
 static cache_status compute(void *ctx, cache_writer *out)
 {
     struct call *call = ctx;
+    struct cache_view_lifetime lifetime;
     bool storable = false;
-    double ttl = 0;
     cache_response response;
-    cache_response_init(&response, &call->cache->store->env);
-    cache_status status = run_handler(call, &response, &storable, &ttl);
-    if (status == CACHE_OK && storable) {
-        status = cache_writer_set_ttl(out, ttl);
-        if (status == CACHE_OK)
-            status = cache_page_encode(&response, out);
-    } else if (status == CACHE_OK) {
-        status = keep(call, &response);
-        if (status == CACHE_OK)
-            status = response.status >= 500 ? VIEW_FAILED : VIEW_UNCACHEABLE;
+    cache_response_init(&response, &call->store->env);
+    call->ran = true;
+    cache_status status = call->handler(call->ctx, &call->request, &response);
+    if (status == CACHE_OK) {
+        storable = cache_view_may_store(&call->view, &call->request, &response, &lifetime);
+        status = cache_view_complete(&call->view, &call->request, &response);
     }
+    if (status == CACHE_OK)
+        status = storable ? put(call, &response, &lifetime, out) : keep_uncacheable(call, &response);
     cache_response_release(&response);
-    return call->outcome = status;
+    return status;
 }
 
-static cache_status give_own(struct call *call, const cache_request *asked, const char *verdict, cache_page *page)
+static cache_status give(const struct call *call, cache_value *value, const cache_request *asked, const char *verdict,
+                         double age, cache_page *page)
 {
-    const cache_status status =
-        cache_page_make(&call->cache->store->env, &call->own, asked, verdict, -1, page);
-    cache_value_release(&call->own);
-    return status;
+    return cache_page_make(&call->store->env, value, asked, verdict, age, page);
 }
 
 /* Not from the cache, and not into it. */
 static cache_status run_alone(struct call *call, const cache_request *asked, const char *verdict, cache_page *page)
 {
-    bool storable = false;
-    double ttl = 0;
     cache_response response;
-    cache_response_init(&response, &call->cache->store->env);
-    cache_status status = run_handler(call, &response, &storable, &ttl);
+    cache_response_init(&response, &call->store->env);
+    cache_status status = call->handler(call->ctx, &call->request, &response);
+    if (status == CACHE_OK)
+        status = cache_view_complete(&call->view, &call->request, &response);
     if (status == CACHE_OK)
         status = keep(call, &response);
     cache_response_release(&response);
-    return status == CACHE_OK ? give_own(call, asked, verdict, page) : status;
+    if (status == CACHE_OK)
+        status = give(call, &call->own, asked, verdict, -1, page);
+    cache_value_release(&call->own);
+    return status;
+}
+
+/* ---- in the background ------------------------------------------------------------------------------------------- */
+
+static void *copy_call(void *ctx)
+{
+    const struct call *call = ctx;
+    const cache_env *env = &call->store->env;
+    struct call *copy = cache_env_alloc(env, sizeof *copy);
+    cache_request *request = copy != NULL ? cache_request_copy(env, &call->view, &call->request) : NULL;
+    if (request == NULL) {
+        cache_env_free(env, copy);
+        return NULL;
+    }
+    *copy = *call;
+    copy->request = *request;
+    copy->own = (cache_value){ NULL, 0, NULL };
+    return copy;
+}
+
+/* The lookups' context is the block of cache_request_copy. */
+static void free_call(void *ctx)
+{
+    struct call *copy = ctx;
+    const cache_env *env = &copy->store->env;
+    cache_value_release(&copy->own);
+    cache_env_free(env, copy->request.lookup_ctx);
+    cache_env_free(env, copy);
 }
 
 /* ---- through the cache ------------------------------------------------------------------------------------------- */
 
-static bool is_page(void *ctx, const cache_value *value)
+static bool still_holds(void *ctx, const cache_value *value)
 {
-    (void)ctx;
+    const struct call *call = ctx;
+    const cache_env *env = &call->store->env;
     struct stored_page stored;
-    return cache_page_decode((cache_bytes){ value->data, value->size }, &stored);
+    if (!cache_page_decode((cache_bytes){ value->data, value->size }, &stored))
+        return false;
+    if (call->view.validate == NULL)
+        return true;
+    cache_response response;
+    const bool holds = cache_page_as_response(env, &stored, &response) &&
+                       call->view.validate(call->view.ctx, &call->request, &response);
+    cache_page_as_response_release(&response);
+    return holds;
 }
 
-static bool is_fresh_only(const cache_value *value)
-{
-    struct stored_page stored;
-    return cache_page_decode((cache_bytes){ value->data, value->size }, &stored) && stored.fresh_only;
-}
-
-/* The view's tags, and the path's where one path has several keys. */
-static cache_status list_tags(const cache_view *view, const char *path_tag, const char *tags[MAX_TAGS + 1], size_t *n)
-{
-    *n = 0;
-    if (cache_view_has_variants(view))
-        tags[(*n)++] = path_tag;
-    for (const char *const *tag = view->tags; tag != NULL && *tag != NULL; tag++) {
-        if (*n > MAX_TAGS - 1)
-            return cache_fail(CACHE_ERR_INVALID, "view: more than %d tags", MAX_TAGS - 1);
-        tags[(*n)++] = *tag;
-    }
-    return CACHE_OK;
-}
-
-static cache_status fetch(struct call *call, const char *key, const char *path_tag, cache_fetch_info *info,
-                          cache_value *value)
+static cache_status fetch(cache_t *cache, struct call *call, const char *key, const cache_tag_list *tags,
+                          cache_fetch_info *info, cache_value *value)
 {
     const cache_view *view = &call->view;
-    const char *tags[MAX_TAGS + 1];
-    size_t n_tags = 0;
-    cache_status status = list_tags(view, path_tag, tags, &n_tags);
-    if (status != CACHE_OK)
-        return status;
+    const char *names[CACHE_MAX_VIEW_TAGS];
+    cache_tag_list_names(tags, names);
     cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
     options.ttl = view->ttl;
     options.stale = view->stale;
     options.stale_if_error = view->stale_if_error;
     options.jitter = view->jitter;
-    options.lock = view->lock;
+    options.no_wait = cache_mark_is_set(call->store, call->mark);
+    options.lock = view->lock && !options.no_wait;
     options.force = view->forced_update != NULL && view->forced_update(view->ctx, &call->request);
     options.type = "page";
-    options.validate = is_page;
-    options.tags = tags;
-    options.n_tags = n_tags;
+    options.validate = still_holds;
+    options.validate_ctx = call;
+    options.tags = names;
+    options.n_tags = tags->n;
     options.name = view->name;
     options.info = info;
-    status = cache_fetch(call->cache, key, &options, compute, call, value);
-    if (status == CACHE_OK && info->source == CACHE_SOURCE_STALE && !call->ran && is_fresh_only(value)) {
-        cache_value_release(value);
-        options.stale = options.stale_if_error = 0;
-        status = cache_fetch(call->cache, key, &options, compute, call, value);
-    }
-    return status;
+    options.ctx_copy = view->detached ? copy_call : NULL;
+    options.ctx_free = view->detached ? free_call : NULL;
+    return cache_fetch(cache, key, &options, compute, call, value);
 }
 
 static const char *verdict_of(cache_source source)
@@ -166,21 +187,18 @@ static const char *verdict_of(cache_source source)
     }
 }
 
-static cache_status serve(struct call *call, const cache_request *asked, const char *key, const char *path_tag,
-                          cache_page *page)
+static cache_status serve(cache_t *cache, struct call *call, const cache_request *asked, const char *key,
+                          const cache_tag_list *tags, cache_page *page)
 {
     cache_value value = { NULL, 0, NULL };
     cache_fetch_info info = { .source = CACHE_SOURCE_NONE };
-    cache_status status = fetch(call, key, path_tag, &info, &value);
-    /* The handler failed, and the stored page may not stand in for that. */
-    if (status == CACHE_OK && info.source == CACHE_SOURCE_STALE && call->ran && is_fresh_only(&value))
-        status = call->outcome;
+    cache_status status = fetch(cache, call, key, tags, &info, &value);
     if (status == CACHE_OK) {
         const double age = info.source == CACHE_SOURCE_COMPUTED ? -1 : info.age;
-        status = cache_page_make(&call->cache->store->env, &value, asked, verdict_of(info.source), age, page);
-    } else if (call->own.data != NULL)
-        status = give_own(call, asked, "MISS", page);
-    else if ((status == VIEW_UNCACHEABLE || status == VIEW_FAILED) && !call->ran)
+        status = give(call, &value, asked, verdict_of(info.source), age, page);
+    } else if (call->own.owner != NULL)
+        status = give(call, &call->own, asked, "MISS", -1, page);
+    else if ((status == UNCACHEABLE || status == SERVER_ERROR) && !call->ran)
         status = run_alone(call, asked, "MISS", page);    /* another request's response is not ours */
     cache_value_release(&value);
     cache_value_release(&call->own);
@@ -209,18 +227,39 @@ static cache_status check_request(cache_t *cache, const cache_request *request)
     return CACHE_OK;
 }
 
-static bool is_safe(const char *method)
+static bool is_safe(const cache_request *request)
 {
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0 ||
-           strcmp(method, "TRACE") == 0;
+    return cache_request_reads(request) || strcmp(request->method, "OPTIONS") == 0 ||
+           strcmp(request->method, "TRACE") == 0;
 }
 
-static cache_status bypass(struct call *call, const cache_request *asked, cache_page *page)
+static cache_status bypass(cache_t *cache, struct call *call, const cache_request *asked, cache_page *page)
 {
     const cache_status status = run_alone(call, asked, "BYPASS", page);
     /* RFC 9111 section 4.4: what an unsafe method changed is not served from before. */
-    if (status == CACHE_OK && !is_safe(asked->method) && page->status < 400)
-        (void)cache_view_forget_path(call->cache, asked->path);
+    if (status == CACHE_OK && !is_safe(asked) && page->status < 400)
+        (void)cache_view_forget_path(cache, asked->path);
+    return status;
+}
+
+static cache_status serve_by_key(cache_t *cache, struct call *call, const cache_request *asked, cache_page *page)
+{
+    char key_text[512];
+    cache_writer key;
+    cache_tag_list tags;
+    cache_writer_init_buffer(&key, call->store->env.allocator, key_text, sizeof key_text);
+    cache_tag_list_init(&tags, call->store->env.allocator);
+    cache_status status = cache_view_key(&call->view, &call->request, &key);
+    if (status == CACHE_OK)
+        status = cache_view_list_tags(&call->view, &call->request, &tags);
+    if (status == CACHE_OK) {
+        call->mark = cache_mark_hash(cache, key.data, key.size);
+        status = cache_writer_append(&key, "", 1);     /* in a caller's buffer nobody else ends it */
+    }
+    if (status == CACHE_OK)
+        status = serve(cache, call, asked, key.data, &tags, page);
+    cache_tag_list_release(&tags);
+    cache_writer_release(&key);
     return status;
 }
 
@@ -230,7 +269,7 @@ cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cach
     if (page == NULL)
         return cache_fail(CACHE_ERR_INVALID, "view: page is NULL");
     *page = (cache_page){ 0 };
-    struct call call = { .cache = cache, .handler = handler, .ctx = ctx };
+    struct call call = { .handler = handler, .ctx = ctx };
     cache_status status = check_request(cache, request);
     if (status == CACHE_OK && handler == NULL)
         status = cache_fail(CACHE_ERR_INVALID, "view: handler is NULL");
@@ -238,28 +277,15 @@ cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cach
         status = copy_view(view, &call.view);
     if (status != CACHE_OK)
         return status;
+    call.store = cache->store;
     call.request = *request;
+    if (call.view.ttl == CACHE_TTL_DEFAULT)
+        call.view.ttl = (double)cache->default_ttl_ms / 1000;
     if (strcmp(request->method, "HEAD") == 0)
         call.request.method = "GET";
     if (view == NULL || !cache_view_asks_cache(&call.view, request))
-        return bypass(&call, request, page);
-
-    char key_text[512], tag_text[512];
-    cache_writer key, tag;
-    cache_writer_init_buffer(&key, cache->store->env.allocator, key_text, sizeof key_text - 1);
-    cache_writer_init_buffer(&tag, cache->store->env.allocator, tag_text, sizeof tag_text - 1);
-    status = cache_view_key(&call.view, &call.request, &key);
-    if (status == CACHE_OK)
-        status = cache_view_path_tag(request->path, &tag);
-    if (status == CACHE_OK)
-        status = cache_writer_append(&key, "", 1);     /* in a caller's buffer nobody else ends it */
-    if (status == CACHE_OK)
-        status = cache_writer_append(&tag, "", 1);
-    if (status == CACHE_OK)
-        status = serve(&call, request, key.data, tag.data, page);
-    cache_writer_release(&tag);
-    cache_writer_release(&key);
-    return status;
+        return bypass(cache, &call, request, page);
+    return serve_by_key(cache, &call, request, page);
 }
 
 cache_status cache_view_forget(cache_t *cache, const cache_view *view, const cache_request *request)

@@ -1,6 +1,7 @@
 /* view_key.c - from a request to the key of its page. */
 #include "view_key.h"
 
+#include "request.h"
 #include "writer.h"
 
 #define XXH_INLINE_ALL
@@ -171,56 +172,36 @@ static cache_status put_query(const cache_view *view, const char *query, cache_w
 
 /* ---- headers, cookies, user, body -------------------------------------------------------------------------------- */
 
-static const char *header_of(const cache_request *request, const char *name)
-{
-    return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
-}
-
-/* RFC 6265 section 4.2.1: "name=value; name=value". The first of a name counts, as everywhere. */
-static bool find_cookie(const char *cookies, const char *name, cache_bytes *value)
-{
-    const size_t size = strlen(name);
-    while (cookies != NULL && *cookies != '\0') {
-        cookies += strspn(cookies, " \t;");
-        const size_t length = strcspn(cookies, ";");
-        if (length > size && strncmp(cookies, name, size) == 0 && cookies[size] == '=') {
-            *value = (cache_bytes){ cookies + size + 1, length - size - 1 };
-            return true;
-        }
-        cookies += length;
-    }
-    return false;
-}
-
 /* "=value", or nothing if there is none: an empty value is another variant than none. */
-static void put_value(cache_writer *key, const char *value)
+static void put_value(cache_writer *key, cache_bytes value)
 {
-    if (value == NULL)
+    if (value.data == NULL)
         return;
     (void)cache_writer_puts(key, "=");
-    put_escaped(key, (cache_bytes){ value, strlen(value) }, false);
+    put_escaped(key, value, false);
+}
+
+static void put_header(const cache_request *request, const char *name, cache_writer *key)
+{
+    const char *value = cache_request_header(request, name);
+    (void)cache_writer_puts(key, PART);
+    put_lower(key, name);
+    put_value(key, (cache_bytes){ value, value != NULL ? strlen(value) : 0 });
 }
 
 static void put_cookie(const cache_request *request, const char *name, cache_writer *key)
 {
-    cache_bytes value;
+    cache_bytes value = { NULL, 0 };
     (void)cache_writer_puts(key, PART "cookie ");
     (void)cache_writer_puts(key, name);
-    if (request->cookie != NULL)
-        put_value(key, request->cookie(request->lookup_ctx, name));
-    else if (find_cookie(header_of(request, "Cookie"), name, &value)) {
-        (void)cache_writer_puts(key, "=");
-        put_escaped(key, value, false);
-    }
+    (void)cache_request_cookie(request, name, &value);
+    put_value(key, value);
 }
 
 static void put_variants(const cache_view *view, const cache_request *request, cache_writer *key)
 {
-    for (const char *const *name = view->vary_headers; name != NULL && *name != NULL; name++) {
-        (void)cache_writer_puts(key, PART);
-        put_lower(key, *name);
-        put_value(key, header_of(request, *name));
-    }
+    for (const char *const *name = view->vary_headers; name != NULL && *name != NULL; name++)
+        put_header(request, *name, key);
     for (const char *const *name = view->vary_cookies; name != NULL && *name != NULL; name++)
         put_cookie(request, *name, key);
     if (view->vary_user && request->user != NULL) {

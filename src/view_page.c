@@ -1,11 +1,11 @@
 /* view_page.c - a page as it is stored, and as it is sent.
  *
- *     version 1 byte, flags 1, status 2, number of headers 4, their size 8; "name\0value\0" of each; the body
+ *     version 1 byte, zero 1, status 2, number of headers 4, their size 8; "name\0value\0" of each; the body
  *
  * Numbers are little-endian. Names and values end with NUL, so that a page's headers point into the stored bytes. */
 #include "view_page.h"
 
-#include "http_rules.h"
+#include "request.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,6 @@
 
 enum {
     VERSION = 1,
-    FRESH_ONLY = 1,
     FIXED = 16,                        /* bytes before the headers */
     MAX_HEADERS = 1000,
     OWN_HEADERS = 2                    /* Age and X-Cache */
@@ -43,15 +42,6 @@ static uint64_t get_number(const unsigned char *at, int bytes)
     return number;
 }
 
-static bool is_fresh_only(const cache_response *response)
-{
-    struct cache_http_control control = { .max_age = -1 };
-    size_t at = 0;
-    for (const char *value; (value = cache_response_next(response, "Cache-Control", &at)) != NULL;)
-        cache_http_read_control(value, &control);
-    return control.must_revalidate || response->status == 404 || response->status == 410;
-}
-
 cache_status cache_page_encode(const cache_response *response, cache_writer *out)
 {
     size_t n = 0, size = 0;
@@ -66,7 +56,7 @@ cache_status cache_page_encode(const cache_response *response, cache_writer *out
     if (at == NULL)
         return cache_writer_status(out);
     at[0] = VERSION;
-    at[1] = is_fresh_only(response) ? FRESH_ONLY : 0;
+    at[1] = 0;
     put_number(at + 2, (uint64_t)response->status, 2);
     put_number(at + 4, n, 4);
     put_number(at + 8, size, 8);
@@ -99,11 +89,10 @@ static const char *next_text(cache_bytes *bytes)
 bool cache_page_decode(cache_bytes bytes, struct stored_page *out)
 {
     const unsigned char *at = (const unsigned char *)bytes.data;
-    if (bytes.size < FIXED || at[0] != VERSION)
+    if (bytes.size < FIXED || at[0] != VERSION || at[1] != 0)
         return false;
     const uint64_t headers_size = get_number(at + 8, 8);
-    *out = (struct stored_page){ .status = (int)get_number(at + 2, 2), .n_headers = (size_t)get_number(at + 4, 4),
-                                 .fresh_only = (at[1] & FRESH_ONLY) != 0 };
+    *out = (struct stored_page){ .status = (int)get_number(at + 2, 2), .n_headers = (size_t)get_number(at + 4, 4) };
     if (out->n_headers > MAX_HEADERS || headers_size > bytes.size - FIXED || out->status < 100 || out->status > 599)
         return false;
     out->headers = (cache_bytes){ bytes.data + FIXED, (size_t)headers_size };
@@ -115,19 +104,57 @@ bool cache_page_decode(cache_bytes bytes, struct stored_page *out)
             return false;
         if (cache_http_same_name(name, "ETag"))
             out->etag = value;
+        else if (cache_http_same_name(name, "Last-Modified"))
+            out->last_modified = value;
     }
     return rest.size == 0;
 }
 
+bool cache_page_as_response(const cache_env *env, const struct stored_page *stored, cache_response *out)
+{
+    cache_response_init(out, env);
+    out->status = stored->status;
+    out->headers = stored->n_headers > 0 ? cache_env_alloc(env, stored->n_headers * sizeof *out->headers) : NULL;
+    if (stored->n_headers > 0 && out->headers == NULL)
+        return false;
+    cache_bytes rest = stored->headers;
+    for (; out->n < stored->n_headers; out->n++) {
+        const char *name = next_text(&rest), *value = next_text(&rest);
+        out->headers[out->n] = (struct response_header){ (char *)(uintptr_t)name, (char *)(uintptr_t)value };
+    }
+    cache_writer_init_buffer(&out->body, env->allocator, (char *)(uintptr_t)stored->body.data, stored->body.size);
+    out->body.size = stored->body.size;
+    return true;
+}
+
+void cache_page_as_response_release(cache_response *response)
+{
+    cache_env_free(response->env, response->headers);    /* the texts are the page's */
+}
+
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
+/* RFC 9110 section 13.2.2: If-Modified-Since counts where there is no If-None-Match. */
 static bool is_not_modified(const struct stored_page *stored, const cache_request *request)
 {
-    const bool is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    if (stored->etag == NULL || stored->status != 200 || !is_read || request->header == NULL)
+    if (stored->status != 200 || !cache_request_reads(request))
         return false;
-    const char *none_match = request->header(request->lookup_ctx, "If-None-Match");
-    return none_match != NULL && cache_http_none_match(none_match, stored->etag);
+    const char *none_match = cache_request_header(request, "If-None-Match");
+    if (none_match != NULL)
+        return cache_http_none_match(none_match, stored->etag);
+    if (stored->last_modified == NULL)
+        return false;
+    const char *since = cache_request_header(request, "If-Modified-Since");
+    int64_t theirs = 0, ours = 0;
+    return since != NULL && cache_http_read_date(since, &theirs) &&
+           cache_http_read_date(stored->last_modified, &ours) && ours <= theirs;
+}
+
+/* RFC 9110 section 15.4.5: what describes the content is left out; Last-Modified stays where it is the only validator. */
+static bool is_sent(const struct stored_page *stored, const char *name, int status)
+{
+    return status != 304 || !(cache_http_is_of_content(name) ||
+                              (stored->etag != NULL && cache_http_same_name(name, "Last-Modified")));
 }
 
 static void list_headers(const struct stored_page *stored, const char *verdict, double age, struct page_owner *owner,
@@ -137,7 +164,7 @@ static void list_headers(const struct stored_page *stored, const char *verdict, 
     for (size_t i = 0; i < stored->n_headers; i++) {
         const char *name = next_text(&rest);
         const cache_header header = { name, next_text(&rest) };
-        if (page->status != 304 || !cache_http_is_of_content(name))
+        if (is_sent(stored, name, page->status))
             owner->headers[page->n_headers++] = header;
     }
     if (age >= 0) {

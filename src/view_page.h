@@ -10,8 +10,7 @@ struct stored_page {
     size_t n_headers;
     cache_bytes headers;               /* "name\0value\0", n_headers times */
     cache_bytes body;
-    const char *etag;                  /* NULL: none */
-    bool fresh_only;                   /* must-revalidate, or a negative answer: not to be served past its TTL */
+    const char *etag, *last_modified;  /* NULL: none */
 };
 
 /* Append a response, without the headers that are no part of a stored page. The writer's failures, or
@@ -20,6 +19,10 @@ cache_status cache_page_encode(const cache_response *response, cache_writer *out
 
 /* Whatever the bytes, nothing outside them is touched. False: they are no page. */
 bool cache_page_decode(cache_bytes bytes, struct stored_page *out);
+
+/* The stored page as a response that can be read and not be written. False: no memory. */
+bool cache_page_as_response(const cache_env *env, const struct stored_page *stored, cache_response *out);
+void cache_page_as_response_release(cache_response *response);
 
 /* The page to send, of an encoded one, which becomes the page's on success. `age` below 0: it was not stored.
  * `verdict` is X-Cache's value, static. CACHE_ERR_NOMEM; CACHE_ERR_PROTOCOL: the value is no page. */

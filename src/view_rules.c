@@ -1,33 +1,25 @@
 /* view_rules.c - what a view does with a request, and with the response to it. */
 #include "view_rules.h"
 
-#include "http_rules.h"
+#include "request.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <stdio.h>
-#include <string.h>
 
 /* ---- the request ------------------------------------------------------------------------------------------------- */
-
-static const char *header_of(const cache_request *request, const char *name)
-{
-    return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
-}
 
 bool cache_view_has_credentials(const cache_view *view, const cache_request *request)
 {
     if (view != NULL && view->vary_user && request->user != NULL)
         return false;
-    return request->user != NULL || header_of(request, "Authorization") != NULL;
+    return request->user != NULL || cache_request_header(request, "Authorization") != NULL;
 }
 
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
 {
-    const char *method = request->method;
-    const bool counts = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
-                        (view->post_by_body && strcmp(method, "POST") == 0);
+    const bool counts = cache_request_reads(request) || (view->post_by_body && strcmp(request->method, "POST") == 0);
     return counts && !cache_view_has_credentials(view, request) &&
            (view->unless == NULL || !view->unless(view->ctx, request));
 }
@@ -62,31 +54,65 @@ static bool varies_beyond(const cache_view *view, const cache_response *response
     return false;
 }
 
-static double default_ttl(const cache_t *cache, const cache_view *view)
+/* RFC 9111 section 4.2.1: s-maxage, else max-age, else Expires less Date; what is no date has expired. Below 0: not said. */
+static double explicit_lifetime(const cache_response *response, const struct cache_http_control *control)
 {
-    return view->ttl != CACHE_TTL_DEFAULT ? view->ttl : (double)cache->default_ttl_ms / 1000;
+    const char *expires = cache_response_header(response, "Expires"), *date = cache_response_header(response, "Date");
+    if (control->s_maxage >= 0 || control->max_age >= 0 || expires == NULL)
+        return control->s_maxage >= 0 ? control->s_maxage : control->max_age;
+    int64_t end = 0, begin = 0;
+    if (!cache_http_read_date(expires, &end))
+        return 0;
+    if (date == NULL || !cache_http_read_date(date, &begin))
+        begin = cache_env_wall_ms(response->env) / 1000;
+    return end > begin ? (double)(end - begin) : 0;
 }
 
-bool cache_view_may_store(const cache_t *cache, const cache_view *view, const cache_response *response, double *ttl)
+static bool is_negative(const cache_response *response)
 {
-    struct cache_http_control control = { .max_age = -1 };
+    return response->status == 404 || response->status == 410;
+}
+
+/* False: it has none, or one of 0. */
+static bool find_ttl(const cache_view *view, const cache_response *response, const struct cache_http_control *control,
+                     double *ttl)
+{
+    const double said = explicit_lifetime(response, control);
+    *ttl = is_negative(response) ? view->negative_ttl : view->ttl;
+    if (response->has_ttl)
+        *ttl = response->ttl;
+    else if ((is_negative(response) && view->negative_ttl <= 0) || said == 0 ||
+             (!cache_http_is_cacheable(response->status) && said < 0))
+        return false;
+    else if (said > 0 && (*ttl == CACHE_TTL_FOREVER || said < *ttl))
+        *ttl = said;
+    return true;
+}
+
+static void find_stale(const cache_view *view, const cache_response *response, const struct cache_http_control *control,
+                       struct cache_view_lifetime *lifetime)
+{
+    lifetime->stale = control->stale_while_revalidate >= 0 ? control->stale_while_revalidate : view->stale;
+    lifetime->stale_if_error = control->stale_if_error >= 0 ? control->stale_if_error : view->stale_if_error;
+    if (control->must_revalidate || is_negative(response))
+        lifetime->stale = lifetime->stale_if_error = 0;
+    lifetime->says_stale = lifetime->stale != view->stale || lifetime->stale_if_error != view->stale_if_error;
+}
+
+bool cache_view_may_store(const cache_view *view, const cache_request *request, const cache_response *response,
+                          struct cache_view_lifetime *lifetime)
+{
+    struct cache_http_control control = CACHE_HTTP_CONTROL_INIT;
     size_t at = 0;
     for (const char *value; (value = cache_response_next(response, "Cache-Control", &at)) != NULL;)
         cache_http_read_control(value, &control);
-    if (response->no_store || control.no_store || control.no_cache || (control.is_private && !view->vary_user) ||
+    /* "private" is for one user: who nobody knows is not one. */
+    const bool is_others = control.is_private && !(view->vary_user && request->user != NULL);
+    if (response->no_store || control.no_store || control.no_cache || is_others ||
         cache_response_header(response, "Set-Cookie") != NULL || varies_beyond(view, response) ||
-        !cache_http_may_be_cacheable(response->status))
+        !cache_http_may_be_cacheable(response->status) || !find_ttl(view, response, &control, &lifetime->ttl))
         return false;
-    const bool is_negative = response->status == 404 || response->status == 410;
-    *ttl = is_negative ? view->negative_ttl : default_ttl(cache, view);
-    if (response->has_ttl)
-        *ttl = response->ttl;
-    else if ((is_negative && view->negative_ttl <= 0) ||
-             (!cache_http_is_cacheable(response->status) && control.max_age < 0) || control.max_age == 0 ||
-             (control.max_age < 0 && cache_response_header(response, "Expires") != NULL))
-        return false;
-    else if (control.max_age > 0 && (*ttl == CACHE_TTL_FOREVER || control.max_age < *ttl))
-        *ttl = control.max_age;
+    find_stale(view, response, &control, lifetime);
     return view->response_filter == NULL || view->response_filter(view->ctx, response);
 }
 
@@ -113,7 +139,8 @@ cache_status cache_view_complete(const cache_view *view, const cache_request *re
     const cache_writer *body = &response->body;
     if (body->size > 0 && cache_response_header(response, "Content-Type") == NULL)
         (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
-    if (response->status == 200 && cache_response_header(response, "ETag") == NULL) {
+    /* The answer to another method is no page that could be asked for again: RFC 9110 section 9.3.4 forbids an ETag there. */
+    if (response->status == 200 && cache_request_reads(request) && cache_response_header(response, "ETag") == NULL) {
         const XXH128_hash_t hash = XXH3_128bits(body->size > 0 ? body->data : "", body->size);
         char etag[40];
         (void)snprintf(etag, sizeof etag, "\"%016llx%016llx\"", (unsigned long long)hash.high64,

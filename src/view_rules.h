@@ -2,7 +2,6 @@
 #ifndef VIEW_RULES_H
 #define VIEW_RULES_H
 
-#include "handle.h"
 #include "response.h"
 
 /* May the request be answered from the cache at all? */
@@ -11,8 +10,15 @@ bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
 /* True if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
 bool cache_view_has_credentials(const cache_view *view, const cache_request *request);
 
-/* May the response be stored? True: for `*ttl` seconds, as cache_writer_set_ttl takes it. */
-bool cache_view_may_store(const cache_t *cache, const cache_view *view, const cache_response *response, double *ttl);
+/* How long a response is kept, in seconds, as cache_writer_set_ttl and cache_writer_set_stale take it. */
+struct cache_view_lifetime {
+    double ttl, stale, stale_if_error;
+    bool says_stale;                   /* the last two are not the view's, but the response's own */
+};
+
+/* May the response be stored, and for how long? The view's ttl is no default any more. Asks response_filter last. */
+bool cache_view_may_store(const cache_view *view, const cache_request *request, const cache_response *response,
+                          struct cache_view_lifetime *lifetime);
 
 /* Add what the handler left unsaid: Content-Type, ETag, Cache-Control, Vary. `view` may be NULL. */
 cache_status cache_view_complete(const cache_view *view, const cache_request *request, cache_response *response);

@@ -6,7 +6,6 @@
 #include "env.h"
 #include "time_to_live.h"
 
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -171,15 +170,11 @@ cache_status cache_writer_puts(cache_writer *writer, const char *text)
     return cache_writer_append(writer, text, text != NULL ? strlen(text) : 0);
 }
 
-cache_status cache_writer_printf(cache_writer *writer, const char *format, ...)
+cache_status cache_writer_vprintf(cache_writer *writer, const char *format, va_list args)
 {
-    if (writer == NULL || format == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
-    va_list args, again;
-    va_start(args, format);
+    va_list again;
     va_copy(again, args);
     const int size = vsnprintf(NULL, 0, format, args);
-    va_end(args);
     cache_status status = CACHE_ERR_INVALID;
     if (size < 0)
         status = fail(writer, CACHE_ERR_INVALID, "the format cannot be printed");
@@ -188,6 +183,17 @@ cache_status cache_writer_printf(cache_writer *writer, const char *format, ...)
         writer->size += (size_t)size;
     }
     va_end(again);
+    return status;
+}
+
+cache_status cache_writer_printf(cache_writer *writer, const char *format, ...)
+{
+    if (writer == NULL || format == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
+    va_list args;
+    va_start(args, format);
+    const cache_status status = cache_writer_vprintf(writer, format, args);
+    va_end(args);
     return status;
 }
 

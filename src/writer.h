@@ -4,6 +4,8 @@
 
 #include "api.h"
 
+#include <stdarg.h>
+
 enum writer_memory {
     WRITER_BUFFER,     /* the caller's buffer, or none yet: what does not fit moves to a block */
     WRITER_BLOCK,      /* a counted block of our own, which becomes the value without a copy */
@@ -26,6 +28,8 @@ struct cache_writer {
 /* A writer without memory yet, or one that fills `buffer` first. */
 void cache_writer_init(cache_writer *writer, const cache_allocator *allocator);
 void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *allocator, void *buffer, size_t capacity);
+
+cache_status cache_writer_vprintf(cache_writer *writer, const char *format, va_list args);
 
 /* Let go of the memory and begin anew; the settings of the computation are forgotten too. */
 void cache_writer_release(cache_writer *writer);

@@ -297,11 +297,12 @@ typedef struct cache_fetch_options {
     cache_fetch_info *info;        /* NULL, or filled with what was read */
     void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no memory. */
     void (*ctx_free)(void *ctx);   /* Without the pair, cache_config.spawn is used only where ctx is NULL */
+    bool no_wait;                  /* while another thread computes: compute beside it and do not store, in place of waiting */
 } cache_fetch_options;
 
 #define CACHE_FETCH_OPTIONS_INIT \
     { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, NULL, \
-      0, NULL, NULL, NULL, NULL }
+      0, NULL, NULL, NULL, NULL, false }
 
 /* Get `key`, or compute and store it. NULL `options` are the defaults. One computation a key runs at a time in this process
  * (with `lock`, among all): the others wait and share its result. A failure is not stored; its status is returned.

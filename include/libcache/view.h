@@ -43,10 +43,12 @@ cache_status cache_response_add_header(cache_response *response, const char *nam
 int cache_response_status(const cache_response *response);
 const char *cache_response_header(const cache_response *response, const char *name);    /* NULL: not set */
 cache_writer *cache_response_body(cache_response *response);
+const char *cache_response_content(const cache_response *response, size_t *size);  /* the body so far; `size` may be NULL */
 
-/* Keep this page `ttl` seconds, whatever the view and max-age say; or hand it out and do not keep it. The response's own
- * Cache-Control is heeded too: no-store, private (unless vary_user) and no-cache keep it out of the store, s-maxage or
- * max-age shorten the view's ttl, must-revalidate forbids to serve it stale. */
+/* Keep this page `ttl` seconds, whatever the view and the headers say; or hand it out and do not keep it. The response's
+ * own Cache-Control is heeded too: no-store, private (unless it is for a user whom the view tells apart) and no-cache
+ * keep it out of the store; s-maxage, max-age, or Expires where neither stands, shorten the view's ttl;
+ * stale-while-revalidate and stale-if-error go before the view's stale and stale_if_error; must-revalidate forbids both. */
 cache_status cache_response_set_ttl(cache_response *response, double ttl);
 void cache_response_no_store(cache_response *response);
 
@@ -55,6 +57,13 @@ typedef cache_status cache_handler_fn(void *ctx, const cache_request *request, c
 
 /* ---- the view: what is stored, for how long, under which key --------------------------------------------------- */
 
+/* The tags of one page. The name is formatted as by printf: cache_tag_list_add(tags, "post:%d", id). CACHE_ERR_INVALID:
+ * it is empty or longer than a key, or there are more than 64 with the view's own; the first failure stays. */
+typedef struct cache_tag_list cache_tag_list;
+cache_status cache_tag_list_add(cache_tag_list *tags, const char *format, ...);
+
+/* A view's lists, texts and `ctx` must stay where they are while a request is served by it; with `detached`, also until
+ * the background tasks have run. */
 typedef struct cache_view {
     size_t size;                        /* sizeof(cache_view) */
     const char *name;                   /* NULL, or its name in the statistics */
@@ -71,16 +80,28 @@ typedef struct cache_view {
     const char *const *vary_cookies;
     bool vary_user;                     /* each user has pages of their own. Without it, requests with credentials bypass the cache */
     bool post_by_body;                  /* POST is a query: its method and the hash of its body count */
-    const char *const *tags;            /* NULL, or NULL-terminated: cache_invalidate_tag */
+    const char *const *tags;            /* NULL, or NULL-terminated: cache_invalidate_tag. More of them: make_tags */
     /* NULL, or writes the whole key in place of all of the above; vary_user says then that it holds the user. */
     cache_status (*make_key)(void *ctx, const cache_request *request, cache_writer *key);
     bool (*unless)(void *ctx, const cache_request *request);                /* true: do not use the cache */
     bool (*forced_update)(void *ctx, const cache_request *request);         /* true: make the page anew */
     bool (*response_filter)(void *ctx, const cache_response *response);     /* false: do not store this one */
-    void *ctx;                          /* for the four */
+    void *ctx;                          /* for these functions */
+    /* NULL, or asked on each hit: false makes the page anew. `stored` is the page as the handler made it. */
+    bool (*validate)(void *ctx, const cache_request *request, const cache_response *stored);
+    /* NULL, or names the tags of this request's page, "post:7", beside `tags`. It is called before the page is read, so an
+     * invalidation at any time while the handler runs makes what it stores a miss. An error is handed back. */
+    cache_status (*make_tags)(void *ctx, const cache_request *request, cache_tag_list *tags);
+    /* The handler can run without the connection: where cache_config.spawn is set, a stale page is made anew in the
+     * background. It then gets a copy of the request, whose headers and cookies are those that vary_headers and vary_cookies
+     * name (also beside make_key), and no others; the `ctx` of cache_view_serve must live until it ran. */
+    bool detached;
 } cache_view;
 
 #define CACHE_VIEW_INIT { .size = sizeof(cache_view), .ttl = CACHE_TTL_DEFAULT }
+
+/* A view in one line, its name and ttl first: static const cache_view v = CACHE_VIEW("search", 60, .query_string = true); */
+#define CACHE_VIEW(its_name, ...) { .size = sizeof(cache_view), .name = (its_name), .ttl = __VA_ARGS__ }
 
 /* ---- serving --------------------------------------------------------------------------------------------------- */
 
@@ -104,8 +125,9 @@ typedef struct cache_page {
  * not the body. X-Cache says HIT, MISS, STALE, or BYPASS where the cache was not asked: other methods than GET and HEAD, a
  * request with an Authorization header, or of a user without vary_user. One handler runs a key at a time, and all
  * who wait get its page; but a response that may not be stored (by the rules above, with Set-Cookie, 5xx, an own
- * Vary that the view does not cover, an Expires without max-age) goes to the one request it was made for. An unsafe
- * method that succeeds forgets its path. Errors: the handler's, cache_fetch's. */
+ * Vary that the view does not cover) goes to the one request it was made for, and for some seconds
+ * the requests of that key do not wait for each other. An unsafe method that succeeds forgets its path. Errors: the
+ * handler's, make_key's, make_tags', cache_fetch's. */
 cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cache_request *request,
                               cache_handler_fn *handler, void *ctx, cache_page *page);
 
@@ -121,8 +143,8 @@ cache_status cache_view_forget_path(cache_t *cache, const char *path);
 /* What a server does with the requests to some paths, so that handlers need not know of the cache. */
 typedef struct cache_rule {
     const char *path;                   /* the whole path; a star stands for a run without a slash, two for any run */
-    const char *const *methods;         /* NULL: all; or those the rule is for, NULL-terminated */
-    const cache_view *view;             /* NULL: not from the cache */
+    const char *const *methods;         /* NULL: all; or those the rule is for, NULL-terminated; GET stands for HEAD too */
+    const cache_view *view;             /* NULL: not from the cache. What counts of a query, and the ttl, stand there */
 } cache_rule;
 
 /* Serve by the first of `n` rules that fits the request, as cache_view_serve does; not from the cache if none does. */

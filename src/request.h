@@ -1,0 +1,31 @@
+/* request.h - what a request says: its headers and cookies, by name. */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "http_rules.h"
+
+#include <string.h>
+
+/* NULL: none. */
+static inline const char *cache_request_header(const cache_request *request, const char *name)
+{
+    return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
+}
+
+/* True if there is such a cookie; its value has no NUL behind it. */
+static inline bool cache_request_cookie(const cache_request *request, const char *name, cache_bytes *value)
+{
+    if (request->cookie == NULL)
+        return cache_http_find_cookie(cache_request_header(request, "Cookie"), name, value);
+    const char *text = request->cookie(request->lookup_ctx, name);
+    *value = (cache_bytes){ text, text != NULL ? strlen(text) : 0 };
+    return text != NULL;
+}
+
+/* The methods that read a page: HEAD is answered from GET's. */
+static inline bool cache_request_reads(const cache_request *request)
+{
+    return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* view_tags.c - the tags of one page: its path's, the view's, the request's. */
+#include "view_tags.h"
+
+#include "view_key.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void cache_tag_list_init(cache_tag_list *tags, const cache_allocator *allocator)
+{
+    tags->n = 0;
+    tags->failure = CACHE_OK;
+    cache_writer_init_buffer(&tags->names, allocator, tags->text, sizeof tags->text);
+}
+
+void cache_tag_list_release(cache_tag_list *tags)
+{
+    cache_writer_release(&tags->names);
+}
+
+/* The name that was written behind the first `before` bytes is whole; or it is none. */
+static cache_status end_name(cache_tag_list *tags, size_t before)
+{
+    cache_status status = cache_writer_append(&tags->names, "", 1);
+    if (status == CACHE_OK) {
+        const size_t size = tags->names.size - before - 1;
+        if (size == 0 || size > CACHE_MAX_KEY || memchr(tags->names.data + before, '\0', size) != NULL)
+            status = cache_fail(CACHE_ERR_INVALID, "view: a tag is empty, too long, or has a NUL in it");
+        else if (tags->n >= CACHE_MAX_VIEW_TAGS)
+            status = cache_fail(CACHE_ERR_INVALID, "view: a page has more than %d tags", CACHE_MAX_VIEW_TAGS);
+    }
+    if (status == CACHE_OK)
+        tags->n++;
+    else
+        tags->failure = status;
+    return status;
+}
+
+static cache_status add(cache_tag_list *tags, const char *name)
+{
+    const size_t before = tags->names.size;
+    if (tags->failure != CACHE_OK)
+        return tags->failure;
+    (void)cache_writer_puts(&tags->names, name);
+    return end_name(tags, before);
+}
+
+cache_status cache_tag_list_add(cache_tag_list *tags, const char *format, ...)
+{
+    if (tags == NULL || format == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "view: the list of tags, or a tag, is NULL");
+    if (tags->failure != CACHE_OK)
+        return tags->failure;
+    const size_t before = tags->names.size;
+    va_list args;
+    va_start(args, format);
+    (void)cache_writer_vprintf(&tags->names, format, args);
+    va_end(args);
+    return end_name(tags, before);
+}
+
+static cache_status add_path(cache_tag_list *tags, const char *path)
+{
+    char text[256];
+    cache_writer tag;
+    cache_writer_init_buffer(&tag, tags->names.allocator, text, sizeof text - 1);
+    cache_status status = cache_view_path_tag(path, &tag);
+    if (status == CACHE_OK)
+        status = cache_writer_append(&tag, "", 1);     /* in a caller's buffer nobody else ends it */
+    if (status == CACHE_OK)
+        status = add(tags, tag.data);
+    cache_writer_release(&tag);
+    return status;
+}
+
+cache_status cache_view_list_tags(const cache_view *view, const cache_request *request, cache_tag_list *tags)
+{
+    cache_status status = cache_view_has_variants(view) ? add_path(tags, request->path) : CACHE_OK;
+    for (const char *const *tag = view->tags; status == CACHE_OK && tag != NULL && *tag != NULL; tag++)
+        status = add(tags, *tag);
+    if (status == CACHE_OK && view->make_tags != NULL)
+        status = view->make_tags(view->ctx, request, tags);
+    return status == CACHE_OK ? tags->failure : status;
+}
+
+void cache_tag_list_names(const cache_tag_list *tags, const char *names[CACHE_MAX_VIEW_TAGS])
+{
+    const char *at = tags->names.data;
+    for (size_t i = 0; i < tags->n; i++) {
+        names[i] = at;
+        at += strlen(at) + 1;
+    }
+}
