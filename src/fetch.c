@@ -274,6 +274,7 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
     status = read_options(&fetch, options);
     if (status != CACHE_OK)
         return status;
+    fetch.named = cache_names_find(cache->store->names, fetch.options.name);
     status = cache_tags_init(cache, fetch.key.bytes, fetch.options.tags, fetch.options.n_tags, &fetch.tags);
     if (status != CACHE_OK)
         return status;

@@ -44,9 +44,12 @@ static void store(const struct fetch *fetch, const struct cache_outcome *outcome
             .type = { type, strlen(type) }, .tags = { versions.data, versions.size },
             .payload = { outcome->value.data, outcome->value.size },
         };
-        if (cache_envelope_encode(&envelope, fetch->key.bytes, &whole) == CACHE_OK)
-            (void)cache_store_set(cache, fetch->key.bytes, (cache_bytes){ whole.data, whole.size },
-                                  lifetime->ttl_ms != 0 ? lifetime->ttl_ms + keep_ms : 0, 0);
+        if (cache_envelope_encode(&envelope, fetch->key.bytes, &whole) == CACHE_OK) {
+            const uint64_t begun = fetch->named != NULL ? cache_now_ns() : 0;
+            const cache_status status = cache_store_set(cache, fetch->key.bytes, (cache_bytes){ whole.data, whole.size },
+                                                        lifetime->ttl_ms != 0 ? lifetime->ttl_ms + keep_ms : 0, 0);
+            cache_fetch_count_store(fetch, TIMED_SET, begun, status);
+        }
     }
     cache_writer_release(&versions);
     cache_writer_release(&whole);
@@ -63,6 +66,16 @@ static struct lifetime lifetime_of(const struct fetch *fetch, const cache_writer
     };
 }
 
+static void count_computation(const struct fetch *fetch, cache_status status, uint64_t took)
+{
+    cache_fetch_count(fetch, COUNT_COMPUTE);
+    if (status < 0)
+        cache_fetch_count(fetch, COUNT_COMPUTE_ERROR);
+    cache_tally_time(fetch->cache->store->tally, TIMED_COMPUTE, took);
+    if (fetch->named != NULL)
+        cache_tally_time(fetch->named, TIMED_COMPUTE, took);
+}
+
 /* Run the caller's function; true if its result may be stored, for as long as `*lifetime` says. */
 static bool compute(struct fetch *fetch, struct cache_outcome *outcome, struct lifetime *lifetime)
 {
@@ -72,8 +85,7 @@ static bool compute(struct fetch *fetch, struct cache_outcome *outcome, struct l
     const uint64_t begun = cache_now_ns();
     outcome->status = fetch->compute(fetch->ctx, &writer);
     const uint64_t took = cache_now_ns() - begun;
-    cache_fetch_count(fetch, COUNT_COMPUTE);
-    cache_tally_time(owner->tally, TIMED_COMPUTE, took);
+    count_computation(fetch, outcome->status, took);
     cache_env_emit(&owner->env, CACHE_EVENT_COMPUTE, outcome->status,
                    cache_user_key(fetch->cache, fetch->key.bytes), took);
     const bool storable = !writer.no_store;

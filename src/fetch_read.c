@@ -37,14 +37,26 @@ static enum found judge(const struct fetch *fetch, const struct cache_envelope *
     return past_ms < (own ? envelope->stale_if_error_ms : fetch->stale_if_error_ms) ? FOUND_FALLBACK : FOUND_NOTHING;
 }
 
+/* For the name's histogram: 0 is not at all, as for a store in this process most of the time (cache_tally_sample). */
+static uint64_t begin(const struct fetch *fetch)
+{
+    static _Thread_local unsigned reads;
+    if (fetch->named == NULL)
+        return 0;
+    const bool is_local = (fetch->cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
+    return !is_local || reads++ % CACHE_SAMPLE_EVERY == 0 ? cache_now_ns() : 0;
+}
+
 void cache_fetch_read(struct fetch *fetch, struct reading *reading)
 {
     struct cache_envelope envelope = { .payload = { NULL, 0 } };
     *reading = (struct reading){ FOUND_NOTHING, { NULL, 0, NULL }, 0, 0, false };
     fetch->landed = cache_flights_landed(fetch->cache->store->flights);
     cache_value *value = &reading->value;
+    const uint64_t begun = begin(fetch);
     const cache_status status = fetch->tags.n > 0 ? cache_tags_read(fetch->cache, &fetch->tags, value)
                                                   : cache_store_get(fetch->cache, fetch->key.bytes, value);
+    cache_fetch_count_store(fetch, TIMED_GET, begun, status);
     if (status != CACHE_OK)
         return;
     if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */

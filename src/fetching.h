@@ -4,6 +4,7 @@
 
 #include "envelope.h"
 #include "flight.h"
+#include "names.h"
 
 enum found {
     FOUND_NOTHING,
@@ -22,6 +23,7 @@ struct fetch {
     cache_compute_fn *compute;
     void *ctx;
     struct cache_tags tags;
+    struct cache_tally *named;         /* of options.name; NULL: none */
     struct cache_flight *flight;       /* led by this call; NULL: compute and do not store */
     unsigned landed;                   /* how many flights had, before the value was read */
     enum found old;                    /* what was found at first, and when that was computed */
@@ -40,6 +42,21 @@ struct reading {
 static inline void cache_fetch_count(const struct fetch *fetch, enum counter counter)
 {
     cache_tally_add(fetch->cache->store->tally, counter, 1);
+    if (fetch->named != NULL)
+        cache_tally_add(fetch->named, counter, 1);
+}
+
+/* What the store's operations count of themselves already, again for the name. `begun` 0: it was not timed. */
+static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed what, uint64_t begun, cache_status status)
+{
+    if (fetch->named == NULL)
+        return;
+    if (begun != 0)
+        cache_tally_time(fetch->named, what, cache_now_ns() - begun);
+    if (what == TIMED_SET && status == CACHE_OK)
+        cache_tally_add(fetch->named, COUNT_SET, 1);
+    if (status == CACHE_ERR_NOMEM || cache_is_store_failure(status))
+        cache_tally_add(fetch->named, COUNT_ERROR, 1);
 }
 
 /* fetch_read.c */

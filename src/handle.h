@@ -11,6 +11,7 @@
 
 struct cache_flights;                  /* fetch.h */
 struct cache_marks;                    /* view_marks.h */
+struct cache_names;                    /* names.h */
 
 /* A store and what all handles on it share. */
 struct cache_store {
@@ -18,6 +19,7 @@ struct cache_store {
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
     void *self;
     struct cache_tally *tally;
+    struct cache_names *names;
     struct cache_flights *flights;
     _Atomic(struct cache_marks *) marks;    /* NULL until there is one */
     atomic_uint handles;

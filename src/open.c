@@ -1,6 +1,7 @@
 /* open.c - from a URL to a handle, and back to nothing. */
 #include "fetch.h"
 #include "handle.h"
+#include "names.h"
 #include "options.h"
 #include "registry.h"
 #include "view_marks.h"
@@ -16,6 +17,7 @@ static void store_free(struct cache_store *store)
         store->ops.close(store->self);
     cache_marks_free(store);
     cache_flights_free(store->flights);
+    cache_names_free(&env, store->names);
     cache_tally_free(&env, store->tally);
     cache_env_free(&env, store);
 }
@@ -30,9 +32,10 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
     /* An older, shorter table leaves the operations that it does not know as NULL. */
     memcpy(&store->ops, ops, ops->size < sizeof store->ops ? ops->size : sizeof store->ops);
     atomic_init(&store->handles, 1);
-    store->tally = cache_tally_new(env);
+    store->tally = cache_tally_new(&store->env);
+    store->names = cache_names_new(&store->env);
     store->flights = cache_flights_new(&store->env);
-    if (store->tally == NULL || store->flights == NULL) {
+    if (store->tally == NULL || store->names == NULL || store->flights == NULL) {
         store_free(store);
         return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
     }

@@ -5,21 +5,23 @@
 #include "env.h"
 
 enum counter {
-    COUNT_HIT, COUNT_MISS, COUNT_STALE, COUNT_SET, COUNT_DELETE, COUNT_INC, COUNT_COMPUTE, COUNT_WAIT_SAVED,
-    COUNT_ERROR, COUNTERS
+    COUNT_HIT, COUNT_MISS, COUNT_STALE, COUNT_SET, COUNT_DELETE, COUNT_INC, COUNT_COMPUTE,
+    COUNT_COMPUTE_ERROR, COUNT_WAIT_SAVED, COUNT_ERROR, COUNTERS
 };
 
 enum timed { TIMED_GET, TIMED_SET, TIMED_COMPUTE, TIMED };
 
-/* One store's counts: a stripe of cache lines a thread, added up when somebody asks. */
+/* The counts of a store, or of one name in it: a stripe of cache lines a thread, added up when somebody asks. */
 struct cache_tally;
 
-/* NULL: no memory. */
+/* NULL: no memory. A thread's stripe is made when it first counts. `env` stays until the tally is freed. */
 struct cache_tally *cache_tally_new(const cache_env *env);
 void cache_tally_free(const cache_env *env, struct cache_tally *tally);
 
 void cache_tally_add(struct cache_tally *tally, enum counter counter, uint64_t n);
 void cache_tally_time(struct cache_tally *tally, enum timed what, uint64_t nanoseconds);
+
+#define CACHE_SAMPLE_EVERY 64
 
 /* True for one call in 64 of this thread: what is too fast to time each time is timed then. */
 bool cache_tally_sample(void);

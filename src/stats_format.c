@@ -1,37 +1,49 @@
 /* stats_format.c - the statistics as JSON and as Prometheus' text. */
 #include "handle.h"
+#include "names.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Each counter once: both formats walk this table. */
 static const struct field {
     const char *name, *help;
     size_t offset;
-    bool is_gauge;
+    bool is_gauge, is_named;           /* is_named: known for each name too */
 } fields[] = {
-#define FIELD(member, is_gauge, help) { #member, help, offsetof(cache_counters, member), is_gauge }
-    FIELD(hits, false, "Reads that found a value"),
-    FIELD(misses, false, "Reads that found none"),
-    FIELD(stale_hits, false, "Hits served past their TTL"),
-    FIELD(sets, false, "Values stored"),
-    FIELD(deletes, false, "Values deleted"),
-    FIELD(incs, false, "Counters stepped"),
-    FIELD(computations, false, "Values computed on a miss"),
-    FIELD(waits_saved, false, "Fetches that shared another's computation"),
-    FIELD(errors, false, "Failures of the store"),
-    FIELD(timeouts, false, "Operations without an answer in time"),
-    FIELD(reconnects, false, "Connections made anew"),
-    FIELD(evictions, false, "Values evicted for room"),
-    FIELD(expirations, false, "Values removed after their TTL"),
-    FIELD(items, true, "Values held"),
-    FIELD(bytes, true, "Bytes held"),
-    FIELD(max_items, true, "Most values held, 0 for no limit"),
-    FIELD(max_bytes, true, "Most bytes held, 0 for no limit"),
+#define FIELD(member, is_gauge, is_named, help) { #member, help, offsetof(cache_counters, member), is_gauge, is_named }
+    FIELD(hits, false, true, "Reads that found a value"),
+    FIELD(misses, false, true, "Reads that found none"),
+    FIELD(stale_hits, false, true, "Hits served past their TTL"),
+    FIELD(sets, false, true, "Values stored"),
+    FIELD(deletes, false, false, "Values deleted"),
+    FIELD(incs, false, false, "Counters stepped"),
+    FIELD(computations, false, true, "Values computed on a miss"),
+    FIELD(compute_errors, false, true, "Computations that failed"),
+    FIELD(waits_saved, false, true, "Fetches that shared another's computation"),
+    FIELD(errors, false, true, "Failures of the store"),
+    FIELD(timeouts, false, false, "Operations without an answer in time"),
+    FIELD(reconnects, false, false, "Connections made anew"),
+    FIELD(evictions, false, false, "Values evicted for room"),
+    FIELD(expirations, false, false, "Values removed after their TTL"),
+    FIELD(items, true, false, "Values held"),
+    FIELD(bytes, true, false, "Bytes held"),
+    FIELD(max_items, true, false, "Most values held, 0 for no limit"),
+    FIELD(max_bytes, true, false, "Most bytes held, 0 for no limit"),
 #undef FIELD
 };
 
-enum { N_FIELDS = sizeof fields / sizeof fields[0] };
+static const struct timed_field {
+    const char *name;
+    size_t offset;
+} latencies[] = {
+    { "get", offsetof(cache_counters, get) },
+    { "set", offsetof(cache_counters, set) },
+    { "compute", offsetof(cache_counters, compute) },
+};
+
+enum { N_FIELDS = sizeof fields / sizeof fields[0], N_LATENCIES = sizeof latencies / sizeof latencies[0] };
 
 static uint64_t value_of(const cache_counters *counters, const struct field *field)
 {
@@ -39,6 +51,40 @@ static uint64_t value_of(const cache_counters *counters, const struct field *fie
     memcpy(&value, (const char *)counters + field->offset, sizeof value);
     return value;
 }
+
+static const cache_latency *latency_of(const cache_counters *counters, const struct timed_field *field)
+{
+    return (const cache_latency *)(const void *)((const char *)counters + field->offset);
+}
+
+/* ---- what both formats show ------------------------------------------------------------------------------------ */
+
+struct report {
+    const cache_t *cache;
+    cache_counters total;
+    struct cache_named *named;
+    size_t n_named;
+};
+
+static cache_status report_init(cache_t *cache, const cache_writer *out, const char *function, struct report *report)
+{
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "%s: out is NULL", function);
+    report->cache = cache;
+    report->named = NULL;
+    report->n_named = 0;
+    cache_status status = cache_stats(cache, &report->total);
+    if (status == CACHE_OK)
+        status = cache_names_read(cache->store->names, &report->named, &report->n_named);
+    return status;
+}
+
+static void report_release(struct report *report)
+{
+    cache_env_free(&report->cache->store->env, report->named);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
 /* No floating point and no locale: per mille, rounded, as "93.1%". */
 static void put_hit_rate(cache_writer *out, const cache_counters *counters)
@@ -64,75 +110,168 @@ static uint64_t quantile_ns(const cache_latency *latency, uint64_t per_mille)
     return 0;
 }
 
-static void put_json_latency(cache_writer *out, const char *name, const cache_latency *latency)
+/* The inside of an object. */
+static void put_json_counters(cache_writer *out, const cache_counters *counters, bool of_a_name)
 {
-    (void)cache_writer_printf(out,
-                              ",\"%s\":{\"count\":%" PRIu64 ",\"mean_ns\":%" PRIu64 ",\"p50_ns\":%" PRIu64
-                              ",\"p99_ns\":%" PRIu64 "}",
-                              name, latency->count, latency->count > 0 ? latency->nanoseconds / latency->count : 0,
-                              quantile_ns(latency, 500), quantile_ns(latency, 990));
+    put_hit_rate(out, counters);
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (fields[i].is_named || !of_a_name)
+            (void)cache_writer_printf(out, ",\"%s\":%" PRIu64, fields[i].name, value_of(counters, &fields[i]));
+    (void)cache_writer_puts(out, ",\"latency\":{\"unit\":\"ns\"");
+    for (size_t i = 0; i < N_LATENCIES; i++) {
+        const cache_latency *latency = latency_of(counters, &latencies[i]);
+        (void)cache_writer_printf(out,
+                                  ",\"%s\":{\"count\":%" PRIu64 ",\"mean_ns\":%" PRIu64 ",\"p50_ns\":%" PRIu64
+                                  ",\"p99_ns\":%" PRIu64 "}",
+                                  latencies[i].name, latency->count,
+                                  latency->count > 0 ? latency->nanoseconds / latency->count : 0,
+                                  quantile_ns(latency, 500), quantile_ns(latency, 990));
+    }
+    (void)cache_writer_puts(out, "}");
+}
+
+/* A name is UTF-8 already (names.h). */
+static void put_json_text(cache_writer *out, const char *text)
+{
+    (void)cache_writer_puts(out, "\"");
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            (void)cache_writer_printf(out, "\\%c", *at);
+        else if ((unsigned char)*at < 0x20)
+            (void)cache_writer_printf(out, "\\u%04x", (unsigned)*at);
+        else
+            (void)cache_writer_append(out, at, 1);
+    }
+    (void)cache_writer_puts(out, "\"");
 }
 
 cache_status cache_stats_json(cache_t *cache, cache_writer *out)
 {
-    cache_counters counters;
-    if (out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "stats_json: out is NULL");
-    const cache_status status = cache_stats(cache, &counters);
+    struct report report;
+    const cache_status status = report_init(cache, out, "stats_json", &report);
     if (status != CACHE_OK)
         return status;
     (void)cache_writer_puts(out, "{");
-    put_hit_rate(out, &counters);
-    for (size_t i = 0; i < N_FIELDS; i++)
-        (void)cache_writer_printf(out, ",\"%s\":%" PRIu64, fields[i].name, value_of(&counters, &fields[i]));
-    (void)cache_writer_puts(out, ",\"latency\":{\"unit\":\"ns\"");
-    put_json_latency(out, "get", &counters.get);
-    put_json_latency(out, "set", &counters.set);
-    put_json_latency(out, "compute", &counters.compute);
+    put_json_counters(out, &report.total, false);
+    (void)cache_writer_puts(out, ",\"names\":{");
+    for (size_t i = 0; i < report.n_named; i++) {
+        (void)cache_writer_puts(out, i > 0 ? "," : "");
+        put_json_text(out, report.named[i].name);
+        (void)cache_writer_puts(out, ":{");
+        put_json_counters(out, &report.named[i].counters, true);
+        (void)cache_writer_puts(out, "}");
+    }
+    report_release(&report);
     return cache_writer_puts(out, "}}");
 }
 
-/* ---- Prometheus -------------------------------------------------------------------------------------------------- */
+/* ---- Prometheus ------------------------------------------------------------------------------------------------ */
 
-static void put_histogram(cache_writer *out, const char *operation, const cache_latency *latency)
+static void put_family(cache_writer *out, const char *family, const char *suffix, const char *help, const char *by,
+                       const char *type)
+{
+    (void)cache_writer_printf(out, "# HELP %s%s %s%s.\n# TYPE %s%s %s\n", family, suffix, help, by, family, suffix, type);
+}
+
+/* `name="…",` with the format's escapes. */
+static void put_label(cache_writer *out, const char *name)
+{
+    (void)cache_writer_puts(out, "name=\"");
+    for (const char *at = name; *at != '\0'; at++) {
+        if (*at == '\n')
+            (void)cache_writer_puts(out, "\\n");
+        else if (*at == '"' || *at == '\\')
+            (void)cache_writer_printf(out, "\\%c", *at);
+        else
+            (void)cache_writer_append(out, at, 1);
+    }
+    (void)cache_writer_puts(out, "\"");
+}
+
+/* A line up to its value; `name` may be NULL. */
+static void put_series(cache_writer *out, const char *family, const char *suffix, const char *name, const char *operation)
+{
+    (void)cache_writer_printf(out, "%s%s{", family, suffix);
+    if (name != NULL) {
+        put_label(out, name);
+        (void)cache_writer_puts(out, ",");
+    }
+    (void)cache_writer_printf(out, "operation=\"%s\"", operation);
+}
+
+/* Every `step`th bound, counted from the last one down. */
+static void put_histogram(cache_writer *out, const char *family, const char *name, const char *operation,
+                          const cache_latency *latency, size_t step)
 {
     uint64_t seen = 0;
     for (size_t i = 0; i + 1 < CACHE_LATENCY_BUCKETS; i++) {
         seen += latency->buckets[i];
+        if ((CACHE_LATENCY_BUCKETS - 2 - i) % step != 0)
+            continue;
         const uint64_t bound_ns = UINT64_C(1) << (i + 8);
-        (void)cache_writer_printf(out,
-                                  "libcache_latency_seconds_bucket{operation=\"%s\",le=\"%" PRIu64 ".%09" PRIu64
-                                  "\"} %" PRIu64 "\n",
-                                  operation, bound_ns / 1000000000, bound_ns % 1000000000, seen);
+        put_series(out, family, "_bucket", name, operation);
+        (void)cache_writer_printf(out, ",le=\"%" PRIu64 ".%09" PRIu64 "\"} %" PRIu64 "\n", bound_ns / 1000000000,
+                                  bound_ns % 1000000000, seen);
     }
     seen += latency->buckets[CACHE_LATENCY_BUCKETS - 1];
-    (void)cache_writer_printf(out,
-                              "libcache_latency_seconds_bucket{operation=\"%s\",le=\"+Inf\"} %" PRIu64 "\n"
-                              "libcache_latency_seconds_sum{operation=\"%s\"} %" PRIu64 ".%09" PRIu64 "\n"
-                              "libcache_latency_seconds_count{operation=\"%s\"} %" PRIu64 "\n",
-                              operation, seen, operation, latency->nanoseconds / 1000000000,
-                              latency->nanoseconds % 1000000000, operation, seen);
+    put_series(out, family, "_bucket", name, operation);
+    (void)cache_writer_printf(out, ",le=\"+Inf\"} %" PRIu64 "\n", seen);
+    put_series(out, family, "_sum", name, operation);
+    (void)cache_writer_printf(out, "} %" PRIu64 ".%09" PRIu64 "\n", latency->nanoseconds / 1000000000,
+                              latency->nanoseconds % 1000000000);
+    put_series(out, family, "_count", name, operation);
+    (void)cache_writer_printf(out, "} %" PRIu64 "\n", seen);
+}
+
+static void put_total(cache_writer *out, const struct report *report)
+{
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        char family[64];
+        (void)snprintf(family, sizeof family, "libcache_%s", fields[i].name);
+        const char *suffix = fields[i].is_gauge ? "" : "_total";
+        put_family(out, family, suffix, fields[i].help, "", fields[i].is_gauge ? "gauge" : "counter");
+        (void)cache_writer_printf(out, "%s%s %" PRIu64 "\n", family, suffix, value_of(&report->total, &fields[i]));
+    }
+    put_family(out, "libcache_latency_seconds", "", "How long operations took", "", "histogram");
+    for (size_t i = 0; i < N_LATENCIES; i++)
+        put_histogram(out, "libcache_latency_seconds", NULL, latencies[i].name,
+                      latency_of(&report->total, &latencies[i]), 1);
+}
+
+/* A family of its own for each, since a sum over a family that holds the total too would count everything twice. */
+static void put_named(cache_writer *out, const struct report *report)
+{
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        char family[64];
+        if (!fields[i].is_named)
+            continue;
+        (void)snprintf(family, sizeof family, "libcache_named_%s", fields[i].name);
+        put_family(out, family, "_total", fields[i].help, ", by view or function", "counter");
+        for (size_t k = 0; k < report->n_named; k++) {
+            (void)cache_writer_printf(out, "%s_total{", family);
+            put_label(out, report->named[k].name);
+            (void)cache_writer_printf(out, "} %" PRIu64 "\n", value_of(&report->named[k].counters, &fields[i]));
+        }
+    }
+    put_family(out, "libcache_named_latency_seconds", "", "How long operations took", ", by view or function", "histogram");
+    for (size_t k = 0; k < report->n_named; k++)
+        for (size_t i = 0; i < N_LATENCIES; i++)
+            put_histogram(out, "libcache_named_latency_seconds", report->named[k].name, latencies[i].name,
+                          latency_of(&report->named[k].counters, &latencies[i]), 3);
 }
 
 cache_status cache_stats_prometheus(cache_t *cache, cache_writer *out)
 {
-    cache_counters counters;
-    if (out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "stats_prometheus: out is NULL");
-    const cache_status status = cache_stats(cache, &counters);
+    struct report report;
+    const cache_status status = report_init(cache, out, "stats_prometheus", &report);
     if (status != CACHE_OK)
         return status;
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        const char *suffix = fields[i].is_gauge ? "" : "_total";
-        (void)cache_writer_printf(out, "# HELP libcache_%s%s %s.\n# TYPE libcache_%s%s %s\nlibcache_%s%s %" PRIu64 "\n",
-                                  fields[i].name, suffix, fields[i].help, fields[i].name, suffix,
-                                  fields[i].is_gauge ? "gauge" : "counter", fields[i].name, suffix,
-                                  value_of(&counters, &fields[i]));
-    }
-    (void)cache_writer_puts(out, "# HELP libcache_latency_seconds How long operations took.\n"
-                                 "# TYPE libcache_latency_seconds histogram\n");
-    put_histogram(out, "get", &counters.get);
-    put_histogram(out, "set", &counters.set);
-    put_histogram(out, "compute", &counters.compute);
+    put_family(out, "libcache_info", "", "The library's version and the store", "", "gauge");
+    (void)cache_writer_printf(out, "libcache_info{version=\"" CACHE_VERSION "\",store=\"%s\"} 1\n",
+                              cache->store->ops.scheme);
+    put_total(out, &report);
+    if (report.n_named > 0)
+        put_named(out, &report);
+    report_release(&report);
     return cache_writer_status(out);
 }

@@ -293,7 +293,7 @@ typedef struct cache_fetch_options {
     void *validate_ctx;
     const char *const *tags;       /* NULL, or the n_tags tags the value is stored under: cache_invalidate_tag */
     size_t n_tags;
-    const char *name;              /* NULL, or the function's or view's name, for who reads events and logs */
+    const char *name;              /* NULL, or the function's or view's name: cache_stats_names counts under it */
     cache_fetch_info *info;        /* NULL, or filled with what was read */
     void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no memory. */
     void (*ctx_free)(void *ctx);   /* Without the pair, cache_config.spawn is used only where ctx is NULL */
@@ -320,7 +320,7 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag);
 #define CACHE_LATENCY_BUCKETS 28   /* bucket i counts those below 2^(i+8) ns, the last also all above: 256 ns to 34 s */
 
 typedef struct cache_latency {
-    uint64_t count;                /* how many were timed; a store in this process times one get in 64 */
+    uint64_t count;                /* how many were timed; a store in this process times one get in 64, and one set */
     uint64_t nanoseconds;          /* their sum */
     uint64_t buckets[CACHE_LATENCY_BUCKETS];
 } cache_latency;
@@ -338,15 +338,30 @@ typedef struct cache_counters {
     uint64_t items, bytes;         /* held now, where the store knows; else 0 */
     uint64_t max_items, max_bytes; /* its limits; 0: none */
     cache_latency get, set, compute;
-    uint64_t reserved[16];
+    uint64_t compute_errors;       /* of the computations: failed, with a status below 0 */
+    uint64_t reserved[15];
 } cache_counters;
 
 cache_status cache_stats(cache_t *cache, cache_counters *out);
 
-/* The same as JSON, with "hit_rate" ("93.1%" or "N/A"), appended to `out`. */
+#define CACHE_MAX_NAMES  1000      /* further ones are counted together, under CACHE_NAME_OTHER; so is */
+#define CACHE_MAX_NAME   200       /* a name of more bytes, or one that is not UTF-8 */
+#define CACHE_NAME_OTHER "other"
+
+/* One name's part of the counters: hits, misses, stale_hits, sets, computations, compute_errors, waits_saved, errors and the
+ * latencies are of the fetches with that cache_fetch_options.name; the rest is 0, since a store does not know names.
+ * `name` and `counters` are valid during the call. */
+typedef void cache_stats_name_fn(void *ctx, const char *name, const cache_counters *counters);
+
+/* Call `each` for every memoized function, view and other name that was fetched under since the store was opened, in the
+ * order of strcmp, outside all locks. CACHE_ERR_NOMEM: it was not called. */
+cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx);
+
+/* All of it as JSON, appended to `out`: the counters, "hit_rate" ("93.1%" or "N/A"), "latency", and under "names" the same
+ * for each name. docs/statistics.md shows it. */
 cache_status cache_stats_json(cache_t *cache, cache_writer *out);
 
-/* The same in Prometheus' text format, version 0.0.4. */
+/* All of it in Prometheus' text format, version 0.0.4. One page takes the text of one store. */
 cache_status cache_stats_prometheus(cache_t *cache, cache_writer *out);
 
 #ifdef __cplusplus

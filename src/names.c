@@ -1,0 +1,213 @@
+/* names.c - statistics by the names of views and memoized functions.
+ *
+ * The table is written once a name and read at every fetch: open addressing, slots that are filled by one compare and
+ * swap and never change again. It has twice as many slots as names, so a search always ends at an empty one. */
+#include "names.h"
+
+#include "handle.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { SLOTS = 2048 };
+_Static_assert(SLOTS > CACHE_MAX_NAMES && (SLOTS & (SLOTS - 1)) == 0, "a search needs an empty slot to end at");
+
+struct entry {
+    struct cache_tally *tally;
+    uint64_t hash;
+    char name[];
+};
+
+struct cache_names {
+    const cache_env *env;
+    struct cache_tally *other;
+    atomic_uint n;
+    _Atomic(struct entry *) slots[SLOTS];
+};
+
+struct cache_names *cache_names_new(const cache_env *env)
+{
+    struct cache_names *names = cache_env_alloc(env, sizeof *names);
+    if (names == NULL)
+        return NULL;
+    names->env = env;
+    names->other = cache_tally_new(env);
+    atomic_init(&names->n, 0);
+    for (size_t i = 0; i < SLOTS; i++)
+        atomic_init(&names->slots[i], NULL);
+    if (names->other == NULL) {
+        cache_env_free(env, names);
+        return NULL;
+    }
+    return names;
+}
+
+static void entry_free(const cache_env *env, struct entry *entry)
+{
+    if (entry != NULL)
+        cache_tally_free(env, entry->tally);
+    cache_env_free(env, entry);
+}
+
+void cache_names_free(const cache_env *env, struct cache_names *names)
+{
+    if (names == NULL)
+        return;
+    for (size_t i = 0; i < SLOTS; i++)
+        entry_free(env, atomic_load(&names->slots[i]));
+    cache_tally_free(env, names->other);
+    cache_env_free(env, names);
+}
+
+/* ---- finding and adding ---------------------------------------------------------------------------------------- */
+
+/* One character of UTF-8, as RFC 3629 has it; 0: it is none. */
+static size_t character_size(const unsigned char *at)
+{
+    if (at[0] < 0x80)
+        return 1;
+    const size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+    if (at[0] < 0xc2 || at[0] > 0xf4)
+        return 0;
+    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||    /* overlong, surrogates */
+        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))      /* overlong, past U+10FFFF */
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((at[i] & 0xc0) != 0x80)    /* the NUL at the end too */
+            return 0;
+    return size;
+}
+
+static bool is_utf8(const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
+        const size_t size = character_size(at);
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+static struct entry *entry_new(const cache_env *env, const char *name, size_t size, uint64_t hash)
+{
+    struct entry *entry = cache_env_alloc(env, sizeof *entry + size + 1);
+    if (entry == NULL)
+        return NULL;
+    entry->hash = hash;
+    memcpy(entry->name, name, size + 1);
+    entry->tally = cache_tally_new(env);
+    if (entry->tally == NULL) {
+        cache_env_free(env, entry);
+        return NULL;
+    }
+    return entry;
+}
+
+/* The slot that holds `name`, or the empty one where it would stand. */
+static _Atomic(struct entry *) *slot_of(struct cache_names *names, const char *name, uint64_t hash, struct entry **there)
+{
+    for (size_t i = hash;; i++) {
+        _Atomic(struct entry *) *slot = &names->slots[i & (SLOTS - 1)];
+        *there = atomic_load_explicit(slot, memory_order_acquire);
+        if (*there == NULL || ((*there)->hash == hash && strcmp((*there)->name, name) == 0))
+            return slot;
+    }
+}
+
+/* Two threads with one name meet at one empty slot: the slower one takes what the other put there. */
+static struct cache_tally *add(struct cache_names *names, struct entry *entry)
+{
+    struct entry *there = NULL;
+    for (;;) {
+        _Atomic(struct entry *) *slot = slot_of(names, entry->name, entry->hash, &there);
+        if (there != NULL)
+            return there->tally;
+        if (atomic_compare_exchange_strong(slot, &there, entry))
+            return entry->tally;
+    }
+}
+
+static struct cache_tally *add_new(struct cache_names *names, const char *name, size_t size, uint64_t hash)
+{
+    if (size > CACHE_MAX_NAME || strcmp(name, CACHE_NAME_OTHER) == 0 || !is_utf8(name) ||
+        atomic_load(&names->n) >= CACHE_MAX_NAMES)
+        return names->other;
+    if (atomic_fetch_add(&names->n, 1) >= CACHE_MAX_NAMES) {
+        atomic_fetch_sub(&names->n, 1);
+        return names->other;
+    }
+    struct entry *entry = entry_new(names->env, name, size, hash);
+    struct cache_tally *tally = entry != NULL ? add(names, entry) : names->other;
+    if (entry == NULL || tally != entry->tally) {
+        atomic_fetch_sub(&names->n, 1);
+        entry_free(names->env, entry);
+    }
+    return tally;
+}
+
+struct cache_tally *cache_names_find(struct cache_names *names, const char *name)
+{
+    if (name == NULL || name[0] == '\0')
+        return NULL;
+    struct entry *there = NULL;
+    const size_t size = strlen(name);
+    const uint64_t hash = XXH3_64bits(name, size);
+    (void)slot_of(names, name, hash, &there);
+    return there != NULL ? there->tally : add_new(names, name, size, hash);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct cache_named *)a)->name, ((const struct cache_named *)b)->name);
+}
+
+/* True if anything was counted. */
+static bool is_used(const cache_counters *counters)
+{
+    return counters->hits + counters->misses + counters->computations + counters->errors > 0;
+}
+
+cache_status cache_names_read(struct cache_names *names, struct cache_named **out, size_t *n)
+{
+    const size_t most = atomic_load(&names->n) + (size_t)1;    /* and CACHE_NAME_OTHER; what is added from now on is not there yet */
+    *n = 0;
+    *out = cache_env_alloc(names->env, most * sizeof **out);
+    if (*out == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "stats: out of memory for %zu names", most);
+    struct cache_named *at = *out;
+    at->name = CACHE_NAME_OTHER;
+    cache_tally_read(names->other, &at->counters);
+    if (is_used(&at->counters))
+        at++;
+    for (size_t i = 0; i < SLOTS && at < *out + most; i++) {
+        const struct entry *entry = atomic_load_explicit(&names->slots[i], memory_order_acquire);
+        if (entry == NULL)
+            continue;
+        at->name = entry->name;
+        cache_tally_read(entry->tally, &at->counters);
+        at++;
+    }
+    *n = (size_t)(at - *out);
+    qsort(*out, *n, sizeof **out, by_name);
+    return CACHE_OK;
+}
+
+cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx)
+{
+    if (cache == NULL || each == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "stats_names: %s is NULL", cache == NULL ? "cache" : "each");
+    struct cache_named *named = NULL;
+    size_t n = 0;
+    const cache_status status = cache_names_read(cache->store->names, &named, &n);
+    for (size_t i = 0; i < n; i++)
+        each(ctx, named[i].name, &named[i].counters);
+    cache_env_free(&cache->store->env, named);
+    return status;
+}
