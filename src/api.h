@@ -10,6 +10,7 @@
 
 /* Let the compiler check formats inside the library, where the extension is at home. */
 cache_status cache_fail(cache_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cache_memo_tag(cache_memo_key *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 cache_status cache_writer_printf(cache_writer *writer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 cache_status cache_tag_list_add(cache_tag_list *tags, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cache_env_log(const cache_env *env, cache_log_level level, const char *format, ...)

@@ -1,24 +1,54 @@
 /* memoize.c - the keys and calls of memoized functions: what stands behind CACHE_MEMOIZE's doorway. */
 #include "env.h"
 #include "number.h"
+#include "tag.h"
 #include "writer.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
+enum {
+    WHOLE_MAX = 60000,                 /* it travels as the stored value's type, whose size has 16 bits */
+    HEAD_SIZE = 200                    /* of a hashed key: what a person reads of it */
+};
+
+/* Room for `more` bytes: past its own, the key moves to `whole`. */
+static bool make_room(cache_memo_key *key, size_t more)
+{
+    if (key->status != CACHE_OK)
+        return false;
+    if (key->whole == NULL && more <= CACHE_MAX_KEY - key->size)
+        return true;
+    if (more > WHOLE_MAX - key->size) {
+        key->status = cache_fail(CACHE_ERR_TOO_LARGE, "memoize: the arguments have more than %d bytes", WHOLE_MAX);
+        return false;
+    }
+    if (key->whole == NULL) {
+        key->whole = malloc(WHOLE_MAX + 1);
+        if (key->whole != NULL)
+            memcpy(key->whole, key->text, key->size + 1);
+        else
+            key->status = cache_fail(CACHE_ERR_NOMEM, "memoize: out of memory for a key");
+    }
+    return key->whole != NULL;
+}
+
 static void put(cache_memo_key *key, const char *text, size_t size)
 {
-    if (size > CACHE_MAX_KEY - key->size) {
-        key->too_long = true;
+    if (!make_room(key, size))
         return;
-    }
-    memcpy(key->text + key->size, text, size);
+    char *to = key->whole != NULL ? key->whole : key->text;
+    memcpy(to + key->size, text, size);
     key->size += size;
-    key->text[key->size] = '\0';
+    to[key->size] = '\0';
 }
 
 static void put_text(cache_memo_key *key, const char *text)
@@ -32,76 +62,123 @@ static void put_number(cache_memo_key *key, int64_t number)
     put(key, text, cache_number_format(number, text));
 }
 
-void cache_memo_begin(cache_memo_key *key, const char *name, const char *type, size_t size)
+static void put_letter(cache_memo_key *key, char letter)
 {
+    put(key, &letter, 1);
+}
+
+static void release(cache_memo_key *key)
+{
+    free(key->whole);
+    key->whole = NULL;
+}
+
+void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size)
+{
+    key->status = CACHE_OK;
     key->size = 0;
-    key->too_long = false;
+    key->text[0] = '\0';
+    key->whole = NULL;
+    key->n_tags = key->tags_size = 0;
     put_text(key, "memo/");
-    put_text(key, name);
+    put_text(key, function);
+    if (name != NULL) {
+        put_text(key, "@");
+        put_text(key, name);
+    }
     put_text(key, "/");
     put_text(key, type);
     put_text(key, "/");
     put_number(key, (int64_t)size);
-    (void)snprintf(key->tag, sizeof key->tag, "%.*s", (int)sizeof key->tag - 1, key->text);
+    (void)snprintf(key->tag, sizeof key->tag, "%.*s", (int)sizeof key->tag - 1,
+                   key->whole != NULL ? key->whole : key->text);
     put_text(key, "(");
 }
 
-void cache_memo_bool(cache_memo_key *key, bool argument)
+void cache_memo_bool(cache_memo_key *key, char letter, bool argument)
 {
-    put_text(key, argument ? "b1," : "b0,");
+    put_letter(key, letter);
+    put_text(key, argument ? "1," : "0,");
 }
 
-void cache_memo_int(cache_memo_key *key, long long argument)
+void cache_memo_int(cache_memo_key *key, char letter, long long argument)
 {
-    put_text(key, "i");
+    put_letter(key, letter);
     put_number(key, argument);
     put_text(key, ",");
 }
 
-void cache_memo_uint(cache_memo_key *key, unsigned long long argument)
+void cache_memo_uint(cache_memo_key *key, char letter, unsigned long long argument)
 {
     char text[24];
-    put(key, text, (size_t)snprintf(text, sizeof text, "u%llu,", argument));
+    put(key, text, (size_t)snprintf(text, sizeof text, "%c%llu,", letter, argument));
 }
 
 /* By its bits, which no locale changes; but both zeros are one, and all that is no number is too. */
-void cache_memo_double(cache_memo_key *key, double argument)
+void cache_memo_double(cache_memo_key *key, char letter, double argument)
 {
     uint64_t bits = 0;
-    char text[24] = "dnan,";
+    char text[24] = "nan,";
     if (argument == 0)
         argument = 0;
     memcpy(&bits, &argument, sizeof bits);
     if (argument == argument)
-        (void)snprintf(text, sizeof text, "d%016" PRIx64 ",", bits);
+        (void)snprintf(text, sizeof text, "%016" PRIx64 ",", bits);
+    put_letter(key, letter);
     put_text(key, text);
 }
 
-void cache_memo_text(cache_memo_key *key, const char *argument)
+void cache_memo_text(cache_memo_key *key, char letter, const char *argument)
 {
+    put_letter(key, letter);
     if (argument == NULL) {
-        put_text(key, "n,");
+        put_text(key, "null,");
         return;
     }
     const size_t size = strlen(argument);
-    put_text(key, "s");
     put_number(key, (int64_t)size);
     put_text(key, ":");
     put(key, argument, size);
     put_text(key, ",");
 }
 
+/* A tag that has no room is not left out: a result without it could not be invalidated. */
+void cache_memo_tag(cache_memo_key *key, const char *format, ...)
+{
+    const size_t room = sizeof key->tags - key->tags_size;
+    va_list args;
+    va_start(args, format);
+    const int size = vsnprintf(key->tags + key->tags_size, room, format, args);
+    va_end(args);
+    if (size < 0 || (size_t)size >= room) {
+        key->status = cache_fail(CACHE_ERR_TOO_LARGE, "memoize: the tags have more than %zu bytes", sizeof key->tags);
+        return;
+    }
+    key->tags_size += (size_t)size + 1;
+    key->n_tags++;
+}
+
+/* A hashed key ends in a digit, every other one in a bracket. Two calls may have one hash: `whole` tells them apart. */
 void cache_memo_end(cache_memo_key *key)
 {
     put_text(key, ")");
+    if (key->whole == NULL || key->status != CACHE_OK)
+        return;
+    const XXH128_hash_t hash = XXH3_128bits(key->whole, key->size);
+    (void)snprintf(key->text, sizeof key->text, "%.*s...#%016" PRIx64 "%016" PRIx64, HEAD_SIZE, key->whole,
+                   hash.high64, hash.low64);
 }
 
-cache_status cache_memo_copy_key(const cache_memo_key *key, char *buf, size_t cap)
+cache_status cache_memo_copy_key(cache_memo_key *key, char *buf, size_t cap)
 {
-    if (key->too_long || key->size + 1 > cap || buf == NULL)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "memoize: the key has more than %zu bytes", cap > 0 ? cap - 1 : 0);
-    memcpy(buf, key->text, key->size + 1);
-    return CACHE_OK;
+    cache_status status = key->status;
+    const size_t size = strlen(key->text);
+    if (status == CACHE_OK && (size + 1 > cap || buf == NULL))
+        status = cache_fail(CACHE_ERR_TOO_LARGE, "memoize: the key has more than %zu bytes", cap > 0 ? cap - 1 : 0);
+    if (status == CACHE_OK)
+        memcpy(buf, key->text, size + 1);
+    release(key);
+    return status;
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
@@ -117,52 +194,82 @@ static cache_status compute_uncached(cache_compute_fn *compute, void *ctx, cache
     return status;
 }
 
-cache_status cache_memo_fetch_value(cache_t *cache, const cache_memo_key *key, const char *type,
+/* The caller's tags, those of the arguments, and the function's. */
+static cache_status collect_tags(const cache_memo_key *key, const cache_fetch_options *options,
+                                 const char *tags[CACHE_MAX_TAGS], size_t *n)
+{
+    const size_t given = options->tags != NULL ? options->n_tags : 0;
+    *n = 0;
+    if (given > CACHE_MAX_TAGS - 1 - key->n_tags)
+        return cache_fail(CACHE_ERR_INVALID, "memoize: more than %d tags", CACHE_MAX_TAGS - 1);
+    for (size_t i = 0; i < given; i++)
+        tags[(*n)++] = options->tags[i];
+    const char *at = key->tags;
+    for (size_t i = 0; i < key->n_tags; i++, at += strlen(at) + 1)
+        tags[(*n)++] = at;
+    tags[(*n)++] = key->tag;
+    return CACHE_OK;
+}
+
+static cache_status fetch(cache_t *cache, const cache_memo_key *key, const char *type,
+                          const cache_fetch_options *options, cache_compute_fn *compute, void *ctx, cache_value *out)
+{
+    *out = (cache_value){ NULL, 0, NULL };
+    if (cache == NULL || key->status != CACHE_OK)
+        return compute_uncached(compute, ctx, out);
+    const char *tags[CACHE_MAX_TAGS];
+    cache_fetch_options all = *options;
+    const cache_status status = collect_tags(key, options, tags, &all.n_tags);
+    if (status != CACHE_OK)
+        return status;
+    all.tags = tags;
+    all.type = key->whole != NULL ? key->whole : type;
+    return cache_fetch(cache, key->text, &all, compute, ctx, out);
+}
+
+cache_status cache_memo_fetch_value(cache_t *cache, cache_memo_key *key, const char *type,
                                     const cache_fetch_options *options, cache_compute_fn *compute, void *ctx,
                                     cache_value *out)
 {
-    *out = (cache_value){ NULL, 0, NULL };
-    if (cache == NULL || key->too_long)
-        return compute_uncached(compute, ctx, out);
-    cache_fetch_options with_tag = *options;
-    const char *const tag = key->tag;
-    with_tag.type = type;
-    with_tag.tags = &tag;
-    with_tag.n_tags = 1;
-    return cache_fetch(cache, key->text, &with_tag, compute, ctx, out);
+    const cache_status status = fetch(cache, key, type, options, compute, ctx, out);
+    release(key);
+    return status;
 }
 
-cache_status cache_memo_fetch(cache_t *cache, const cache_memo_key *key, const char *type,
-                              const cache_fetch_options *options, cache_compute_fn *compute, void *ctx, void *out,
-                              size_t size)
+cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *type, const cache_fetch_options *options,
+                              cache_compute_fn *compute, void *ctx, void *out, size_t size)
 {
-    cache_value value;
+    cache_value value = { NULL, 0, NULL };
+    cache_status status = CACHE_OK;
     if (out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "memoize: out is NULL");
-    cache_status status = cache_memo_fetch_value(cache, key, type, options, compute, ctx, &value);
-    if (status == CACHE_OK && value.size == size)
-        memcpy(out, value.data, size);
-    else if (status == CACHE_OK) {
+        status = cache_fail(CACHE_ERR_INVALID, "memoize: out is NULL");
+    else
+        status = fetch(cache, key, type, options, compute, ctx, &value);
+    if (status == CACHE_OK && value.size != size) {
         /* Stored by a program with another idea of the type: computed anew, never misread. */
         cache_value_release(&value);
         cache_fetch_options again = *options;
         again.force = true;
-        status = cache_memo_fetch_value(cache, key, type, &again, compute, ctx, &value);
-        if (status == CACHE_OK)
-            memcpy(out, value.data, value.size < size ? value.size : size);
+        status = fetch(cache, key, type, &again, compute, ctx, &value);
     }
+    if (status == CACHE_OK)
+        memcpy(out, value.data, value.size < size ? value.size : size);
     cache_value_release(&value);
+    release(key);
     return status;
 }
 
-cache_status cache_memo_fetch_text(cache_t *cache, const cache_memo_key *key, const cache_fetch_options *options,
+cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const cache_fetch_options *options,
                                    cache_compute_fn *compute, void *ctx, char **out)
 {
-    cache_value value;
+    cache_value value = { NULL, 0, NULL };
+    cache_status status = CACHE_OK;
     if (out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "memoize: out is NULL");
-    *out = NULL;
-    cache_status status = cache_memo_fetch_value(cache, key, "char *", options, compute, ctx, &value);
+        status = cache_fail(CACHE_ERR_INVALID, "memoize: out is NULL");
+    else {
+        *out = NULL;
+        status = fetch(cache, key, "char *", options, compute, ctx, &value);
+    }
     if (status == CACHE_OK) {
         *out = malloc(value.size + 1);    /* not the handle's allocator: the caller frees it with free */
         if (*out != NULL)
@@ -171,7 +278,24 @@ cache_status cache_memo_fetch_text(cache_t *cache, const cache_memo_key *key, co
             status = cache_fail(CACHE_ERR_NOMEM, "memoize: out of memory for a text of %zu bytes", value.size);
     }
     cache_value_release(&value);
+    release(key);
     return status;
+}
+
+cache_status cache_memo_forget(cache_t *cache, cache_memo_key *key)
+{
+    /* What is too long was never stored; without memory it may have been. */
+    cache_status status = key->status == CACHE_ERR_TOO_LARGE ? CACHE_MISS : key->status;
+    if (status == CACHE_OK)
+        status = cache_delete(cache, key->text);
+    release(key);
+    return status;
+}
+
+cache_status cache_memo_forget_all(cache_t *cache, cache_memo_key *key)
+{
+    release(key);
+    return cache_invalidate_tag(cache, key->tag);
 }
 
 cache_status cache_memo_put_text(cache_writer *out, char *text)
@@ -181,17 +305,39 @@ cache_status cache_memo_put_text(cache_writer *out, char *text)
     return status;
 }
 
-cache_status cache_memo_forget(cache_t *cache, const cache_memo_key *key)
-{
-    return key->too_long ? CACHE_MISS : cache_delete(cache, key->text);
-}
-
-cache_status cache_memo_forget_all(cache_t *cache, const cache_memo_key *key)
-{
-    return cache_invalidate_tag(cache, key->tag);
-}
-
 void cache_memo_zero(void *result, size_t size)
 {
     memset(result, 0, size);
+}
+
+/* ---- a call for another thread ----------------------------------------------------------------------------------- */
+
+void *cache_memo_copy_call(const void *call, size_t size)
+{
+    void *copy = malloc(size);
+    if (copy != NULL)
+        memcpy(copy, call, size);
+    return copy;
+}
+
+/* By memcpy, since what stands there may be a char * or a const char *. */
+bool cache_memo_copy_text(void *text)
+{
+    const char *from = NULL;
+    memcpy(&from, text, sizeof from);
+    char *copy = from != NULL ? strdup(from) : NULL;
+    memcpy(text, &copy, sizeof copy);
+    return from == NULL || copy != NULL;
+}
+
+void cache_memo_free_text(void *text)
+{
+    char *copy = NULL;
+    memcpy(&copy, text, sizeof copy);
+    free(copy);
+}
+
+void cache_memo_free_call(void *call)
+{
+    free(call);
 }

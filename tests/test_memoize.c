@@ -82,6 +82,60 @@ static cache_status load_named(const char *key, int cache, int out, int buf, int
     return CACHE_OK;
 }
 
+static cache_status load_length(const char *text, int *out)
+{
+    computed++;
+    *out = text != NULL ? (int)strlen(text) : -1;
+    return CACHE_OK;
+}
+
+static cache_status compute_minus_one(void *ctx, cache_writer *out)
+{
+    const int result = -1;
+    (void)ctx;
+    return cache_writer_append(out, &result, sizeof result);
+}
+
+static cache_status load_half(double x, double *out)
+{
+    computed++;
+    *out = x / 2;
+    return CACHE_OK;
+}
+
+static cache_status load_stale_text(const char *name, int n, struct product *pool, char **out)
+{
+    (void)pool;
+    *out = malloc(64);
+    (void)snprintf(*out, 64, "%s %d #%d", name, n, ++computed);
+    return CACHE_OK;
+}
+
+static cache_status load_stale_ignoring(int n, struct product *context, int *out)
+{
+    *out = n + context->id + ++computed;
+    return CACHE_OK;
+}
+
+#define identity(name, type)                            \
+    static cache_status load_##name(type x, int *out)   \
+    {                                                   \
+        *out = (int)x;                                  \
+        return CACHE_OK;                                \
+    }                                                   \
+    CACHE_MEMOIZE(name, load_##name, 60, int, (type, x))
+identity(of_int, int)
+identity(of_long, long)
+identity(of_unsigned, unsigned)
+identity(of_float, float)
+identity(of_double, double)
+identity(of_bool, bool)
+
+static const char *const shop_tags[] = { "products", "shelf" };
+static const cache_fetch_options in_the_shop = {
+    .size = sizeof(cache_fetch_options), .ttl = 60, .tags = shop_tags, .n_tags = 2, .name = "shop 2"
+};
+static const cache_fetch_options stale_for_a_minute = { .size = sizeof(cache_fetch_options), .ttl = 10, .stale = 60 };
 static const cache_fetch_options remember_nothing = { .size = sizeof(cache_fetch_options), .ttl = 60, .negative_ttl = 10 };
 
 CACHE_MEMOIZE(get_product, load_product, 60, struct product, (int, id))
@@ -92,6 +146,15 @@ CACHE_MEMOIZE(get_named, load_named, 60, int, (const char *, key), (int, cache),
               (int, status), (int, value))
 CACHE_MEMOIZE_STRING(get_greeting, load_greeting, 60, (const char *, name))
 CACHE_MEMOIZE_CODEC(get_list, load_list, 60, struct list, encode_list, decode_list, (int, n))
+CACHE_MEMOIZE(get_length, load_length, 60, int, (const char *, text))
+CACHE_MEMOIZE(get_weather, load_length, 60, int, (const char *, city), CACHE_TAG("weather:%s", city))
+CACHE_MEMOIZE(get_half, load_half, 60, double, (double, x))
+CACHE_MEMOIZE_WITH(get_tagged, load_product, &in_the_shop, struct product, (int, id), CACHE_TAG("product:%d", id))
+CACHE_MEMOIZE_STRING_WITH(get_stale_text, load_stale_text, &stale_for_a_minute, (const char *, name), (int, n),
+                          CACHE_SHARED(struct product *, pool))
+CACHE_MEMOIZE_WITH(get_stale_ignoring, load_stale_ignoring, &stale_for_a_minute, int, (int, n),
+                   CACHE_IGNORE(struct product *, context))
+CACHE_MEMOIZE_CODEC_WITH(get_stale_list, load_list, &stale_for_a_minute, struct list, encode_list, decode_list, (int, n))
 CACHE_MEMOIZE_WITH(get_product_or_nothing, load_product, &remember_nothing, struct product, (int, id))
 
 static int open_cache(void **state)
@@ -195,18 +258,288 @@ static void every_keyed_argument_counts_and_an_ignored_one_does_not(void **state
     assert_status(CACHE_ERR_TOO_LARGE, get_mixed_key(first, 5, true, "a", 0.0, 0, NULL));
 }
 
-static void arguments_too_long_for_a_key_are_computed_each_time(void **state)
+/* A text of `size` bytes of `fill`, for the caller to free. */
+static char *long_text(size_t size, char fill)
 {
-    char *name = calloc(1, 5001), *greeting = NULL;
-    memset(name, 'x', 5000);
+    char *text = calloc(1, size + 1);
+    memset(text, fill, size);
+    return text;
+}
+
+static void arguments_too_long_for_a_key_are_hashed(void **state)
+{
+    char *name = long_text(5000, 'x'), *greeting = NULL, key[CACHE_MAX_KEY + 1], other[CACHE_MAX_KEY + 1];
     for (int i = 0; i < 2; i++) {
         assert_status(CACHE_OK, get_greeting(*state, name, &greeting));
+        assert_int_equal(strlen(greeting), 63);    /* as load_greeting cuts it */
         free(greeting);
     }
-    assert_int_equal(computed, 2);
+    assert_int_equal(computed, 1);
+    assert_status(CACHE_OK, get_greeting_key(key, sizeof key, name));
+    assert_memory_equal(key, "memo/get_greeting/char */0(T5000:xxx", 36);
+    assert_true(strlen(key) < 250);
+    name[4999] = 'y';
+    assert_status(CACHE_OK, get_greeting_key(other, sizeof other, name));
+    assert_string_not_equal(key, other);
     assert_status(CACHE_MISS, get_greeting_forget(*state, name));
+    name[4999] = 'x';
+    assert_status(CACHE_OK, get_greeting_forget(*state, name));
+    assert_status(CACHE_MISS, get_greeting_forget(*state, name));
+    assert_status(CACHE_OK, get_greeting(*state, name, &greeting));
+    free(greeting);
+    assert_int_equal(computed, 2);
+    assert_status(CACHE_OK, get_greeting_forget_all(*state));
+    assert_status(CACHE_MISS, get_greeting_forget(*state, "never asked"));
+    assert_status(CACHE_OK, get_greeting(*state, name, &greeting));
+    free(greeting);
+    assert_int_equal(computed, 3);
     free(name);
 }
+
+/* Two calls whose hashes agree: the value that stands there is another's, and is not read. */
+static void a_hash_that_two_calls_share_does_not_mix_them_up(void **state)
+{
+    char *mine = long_text(5000, 'm'), *theirs = long_text(5000, 't'), my_key[CACHE_MAX_KEY + 1];
+    cache_memo_key key;
+    int result = 0;
+    assert_status(CACHE_OK, get_length_key(my_key, sizeof my_key, mine));
+
+    /* Their result, stored under my key, as a collision would have it. */
+    cache_memo_begin(&key, "get_length", NULL, "int", sizeof(int));
+    cache_memo_text(&key, 'T', theirs);
+    cache_memo_end(&key);
+    (void)snprintf(key.text, sizeof key.text, "%s", my_key);
+    const cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+    assert_status(CACHE_OK, cache_memo_fetch(*state, &key, "int", &options, compute_minus_one, NULL, &result, sizeof result));
+    assert_int_equal(result, -1);
+
+    assert_status(CACHE_OK, get_length(*state, mine, &result));
+    assert_int_equal(result, 5000);
+    free(mine);
+    free(theirs);
+}
+
+static void arguments_longer_than_any_key_are_computed_each_time(void **state)
+{
+    char *name = long_text(70000, 'x');
+    int result = 0;
+    for (int i = 0; i < 2; i++) {
+        assert_status(CACHE_OK, get_length(*state, name, &result));
+        assert_int_equal(result, 70000);
+    }
+    assert_int_equal(computed, 2);
+    assert_status(CACHE_MISS, get_length_forget(*state, name));
+    free(name);
+}
+
+static void every_type_of_argument_makes_a_key_of_its_own(void **state)
+{
+    char keys[6][256];
+    (void)state;
+    assert_status(CACHE_OK, of_int_key(keys[0], 256, 1));
+    assert_status(CACHE_OK, of_long_key(keys[1], 256, 1));
+    assert_status(CACHE_OK, of_unsigned_key(keys[2], 256, 1));
+    assert_status(CACHE_OK, of_float_key(keys[3], 256, 1));
+    assert_status(CACHE_OK, of_double_key(keys[4], 256, 1));
+    assert_status(CACHE_OK, of_bool_key(keys[5], 256, true));
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < i; j++)    /* behind the names: "memo/of_int/int/4" differ anyhow */
+            assert_string_not_equal(strchr(keys[i], '('), strchr(keys[j], '('));
+}
+
+static void a_null_text_is_not_an_empty_one(void **state)
+{
+    int result = 0;
+    assert_status(CACHE_OK, get_length(*state, "", &result));
+    assert_int_equal(result, 0);
+    assert_status(CACHE_OK, get_length(*state, NULL, &result));
+    assert_int_equal(result, -1);
+    assert_status(CACHE_OK, get_length(*state, "null", &result));
+    assert_int_equal(result, 4);
+}
+
+static void floats_that_are_equal_or_no_number_share_a_result(void **state)
+{
+    double result = 0;
+    assert_status(CACHE_OK, get_half(*state, 0.0, &result));
+    assert_status(CACHE_OK, get_half(*state, -0.0, &result));
+    assert_int_equal(computed, 1);
+    assert_status(CACHE_OK, get_half(*state, (double)NAN, &result));
+    assert_status(CACHE_OK, get_half(*state, -(double)NAN, &result));
+    assert_true(isnan(result));
+    assert_int_equal(computed, 2);
+    assert_status(CACHE_OK, get_half(*state, (double)INFINITY, &result));
+    assert_status(CACHE_OK, get_half(*state, -(double)INFINITY, &result));
+    assert_true(isinf(result) && result < 0);
+    assert_int_equal(computed, 4);
+    assert_status(CACHE_OK, get_half(*state, 0.1, &result));
+    assert_status(CACHE_OK, get_half(*state, nextafter(0.1, 1), &result));
+    assert_int_equal(computed, 6);    /* the last bit counts */
+}
+
+/* ---- options, tags, names ---------------------------------------------------------------------------------------- */
+
+static void tags_of_the_options_and_of_the_arguments_and_forget_all_each_invalidate(void **state)
+{
+    struct product product;
+    int expected = 0;
+    const char *const tags[] = { "products", "shelf", "product:7" };
+    for (size_t i = 0; i < 3; i++) {
+        assert_status(CACHE_OK, get_tagged(*state, 7, &product));
+        assert_status(CACHE_OK, get_tagged(*state, 7, &product));
+        assert_int_equal(computed, ++expected);
+        assert_status(CACHE_OK, cache_invalidate_tag(*state, tags[i]));
+    }
+    assert_status(CACHE_OK, get_tagged(*state, 7, &product));
+    assert_int_equal(computed, ++expected);
+    assert_status(CACHE_OK, cache_invalidate_tag(*state, "product:8"));
+    assert_status(CACHE_OK, get_tagged(*state, 7, &product));
+    assert_int_equal(computed, expected);
+    assert_status(CACHE_OK, get_tagged_forget_all(*state));
+    assert_status(CACHE_OK, get_tagged(*state, 7, &product));
+    assert_int_equal(computed, ++expected);
+}
+
+static void a_tag_that_is_too_long_keeps_the_result_out_of_the_cache(void **state)
+{
+    char *city = long_text(600, 'c');
+    int result = 0;
+    for (int i = 0; i < 2; i++)
+        assert_status(CACHE_OK, get_weather(*state, city, &result));
+    assert_int_equal(computed, 2);
+    for (int i = 0; i < 2; i++)
+        assert_status(CACHE_OK, get_weather(*state, "Rome", &result));
+    assert_int_equal(computed, 3);
+    free(city);
+}
+
+static void a_name_sets_functions_of_one_name_apart(void **state)
+{
+    char key[256];
+    (void)state;
+    assert_status(CACHE_OK, get_tagged_key(key, sizeof key, 7));
+    assert_memory_equal(key, "memo/get_tagged@shop 2/struct product/", 38);
+}
+
+static bool is_cheap(void *ctx, const cache_value *value)
+{
+    struct product product;
+    assert_int_equal(value->size, sizeof product);
+    memcpy(&product, value->data, sizeof product);
+    return product.price < *(const double *)ctx;
+}
+
+static double limit;
+static const cache_fetch_options while_cheap = {
+    .size = sizeof(cache_fetch_options), .ttl = 60, .validate = is_cheap, .validate_ctx = &limit
+};
+CACHE_MEMOIZE_WITH(get_cheap, load_product, &while_cheap, struct product, (int, id))
+
+static void validate_is_asked_on_each_hit(void **state)
+{
+    struct product product;
+    limit = 100;
+    assert_status(CACHE_OK, get_cheap(*state, 4, &product));
+    assert_status(CACHE_OK, get_cheap(*state, 4, &product));
+    assert_int_equal(computed, 1);
+    limit = 5;
+    assert_status(CACHE_OK, get_cheap(*state, 4, &product));
+    assert_int_equal(computed, 2);
+}
+
+/* ---- in the background ------------------------------------------------------------------------------------------- */
+
+static struct {
+    void (*task)(void *arg);
+    void *arg;
+    int spawned;
+} queue;
+
+static bool queue_up(void *ctx, void (*task)(void *arg), void *arg)
+{
+    (void)ctx;
+    assert_null(queue.task);
+    queue.task = task;
+    queue.arg = arg;
+    queue.spawned++;
+    return true;
+}
+
+static void run_queued(void)
+{
+    queue.task(queue.arg);
+    queue.task = NULL;
+}
+
+static cache_t *open_with_spawn(_Atomic int64_t *now_ms)
+{
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    memset(&queue, 0, sizeof queue);
+    config.url = "memory://";
+    config.clock = test_clock(now_ms);
+    config.spawn = queue_up;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    return cache;
+}
+
+static void a_stale_results_successor_is_computed_from_copies_of_the_arguments(void **state)
+{
+    _Atomic int64_t now_ms = 1000;
+    cache_t *cache = open_with_spawn(&now_ms);
+    char name[] = "Anna", *text = NULL;
+    (void)state;
+    assert_status(CACHE_OK, get_stale_text(cache, name, 1, NULL, &text));
+    free(text);
+    atomic_fetch_add(&now_ms, 15 * 1000);
+    assert_status(CACHE_OK, get_stale_text(cache, name, 1, NULL, &text));    /* the old one, at once */
+    assert_string_equal(text, "Anna 1 #1");
+    free(text);
+    assert_int_equal(queue.spawned, 1);
+    assert_int_equal(computed, 1);
+    memcpy(name, "Ben!", sizeof name);    /* the caller's text is another by now */
+    run_queued();
+    assert_int_equal(computed, 2);
+    assert_status(CACHE_OK, get_stale_text(cache, "Anna", 1, NULL, &text));
+    assert_string_equal(text, "Anna 1 #2");
+    free(text);
+    assert_int_equal(computed, 2);
+    cache_close(cache);
+}
+
+static void what_is_ignored_may_be_the_callers_so_the_caller_computes(void **state)
+{
+    _Atomic int64_t now_ms = 1000;
+    cache_t *cache = open_with_spawn(&now_ms);
+    struct product context = { .id = 3 };
+    int result = 0;
+    (void)state;
+    assert_status(CACHE_OK, get_stale_ignoring(cache, 1, &context, &result));
+    atomic_fetch_add(&now_ms, 15 * 1000);
+    assert_status(CACHE_OK, get_stale_ignoring(cache, 1, &context, &result));
+    assert_int_equal(queue.spawned, 0);
+    assert_int_equal(computed, 2);
+    cache_close(cache);
+}
+
+static void a_stale_result_with_pointers_is_recomputed_by_the_caller(void **state)
+{
+    _Atomic int64_t now_ms = 1000;
+    cache_t *cache = open_with_spawn(&now_ms);
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct list list = { 0, NULL };
+        assert_status(CACHE_OK, get_stale_list(cache, 5, &list));
+        assert_int_equal(list.numbers[4], 16);
+        free(list.numbers);
+        atomic_fetch_add(&now_ms, 15 * 1000);
+    }
+    assert_int_equal(queue.spawned, 0);
+    assert_int_equal(computed, 2);
+    cache_close(cache);
+}
+
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static void a_text_is_the_callers_own(void **state)
 {
@@ -345,7 +678,19 @@ int main(void)
         memoize_test(refresh_computes_and_stores_anew),
         memoize_test(a_failure_and_a_nothing_are_handed_back_and_not_stored),
         memoize_test(every_keyed_argument_counts_and_an_ignored_one_does_not),
-        memoize_test(arguments_too_long_for_a_key_are_computed_each_time),
+        memoize_test(arguments_too_long_for_a_key_are_hashed),
+        memoize_test(a_hash_that_two_calls_share_does_not_mix_them_up),
+        memoize_test(arguments_longer_than_any_key_are_computed_each_time),
+        memoize_test(every_type_of_argument_makes_a_key_of_its_own),
+        memoize_test(a_null_text_is_not_an_empty_one),
+        memoize_test(floats_that_are_equal_or_no_number_share_a_result),
+        memoize_test(tags_of_the_options_and_of_the_arguments_and_forget_all_each_invalidate),
+        memoize_test(a_tag_that_is_too_long_keeps_the_result_out_of_the_cache),
+        memoize_test(a_name_sets_functions_of_one_name_apart),
+        memoize_test(validate_is_asked_on_each_hit),
+        memoize_test(a_stale_results_successor_is_computed_from_copies_of_the_arguments),
+        memoize_test(what_is_ignored_may_be_the_callers_so_the_caller_computes),
+        memoize_test(a_stale_result_with_pointers_is_recomputed_by_the_caller),
         memoize_test(a_text_is_the_callers_own),
         memoize_test(a_result_with_pointers_goes_through_its_codec),
         memoize_test(arguments_may_have_any_name),

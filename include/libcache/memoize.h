@@ -18,38 +18,50 @@ extern "C" {
 
 /* ---- what the macros call ---------------------------------------------------------------------------------------- */
 
-/* The key of one call: the function's name, the result's type and size, then each argument with a tag of its type, and
- * texts with their length: 0, "", false and NULL differ, and so do functions of one name with other results. */
+/* The key of one call: the function's name, the result's type and size, then each argument behind a letter of its type, and
+ * texts with their length: 0, "", false and NULL differ, an int and a long too, and functions of one name with other
+ * results. A text over CACHE_MAX_KEY becomes a readable head and a hash, and `whole` travels with the result, so that it is
+ * compared: no two calls share a result by chance. */
 typedef struct cache_memo_key {
-    size_t size;
-    bool too_long;                     /* over CACHE_MAX_KEY: such a call is computed each time */
+    cache_status status;               /* not CACHE_OK: it cannot be kept whole, and the call is computed each time */
+    size_t size;                       /* of the whole text */
+    char *whole;                       /* NULL, or the text of a key that is longer than `text` */
+    size_t n_tags, tags_size;
     char text[CACHE_MAX_KEY + 1];
     char tag[128];                     /* what forget_all invalidates */
+    char tags[512];                    /* of CACHE_TAG, one behind the other with their NULs */
 } cache_memo_key;
 
-void cache_memo_begin(cache_memo_key *key, const char *name, const char *type, size_t size);
-void cache_memo_bool(cache_memo_key *key, bool argument);
-void cache_memo_int(cache_memo_key *key, long long argument);
-void cache_memo_uint(cache_memo_key *key, unsigned long long argument);
-void cache_memo_double(cache_memo_key *key, double argument);
-void cache_memo_text(cache_memo_key *key, const char *argument);
+void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size);
+void cache_memo_bool(cache_memo_key *key, char letter, bool argument);
+void cache_memo_int(cache_memo_key *key, char letter, long long argument);
+void cache_memo_uint(cache_memo_key *key, char letter, unsigned long long argument);
+void cache_memo_double(cache_memo_key *key, char letter, double argument);
+void cache_memo_text(cache_memo_key *key, char letter, const char *argument);
+void cache_memo_tag(cache_memo_key *key, const char *format, ...);
 void cache_memo_end(cache_memo_key *key);
 
 /* Fetch a result of `size` bytes into `out`, or a text into a copy that the caller frees; both by cache_fetch. With a NULL
- * cache the function is computed, and nothing stored. */
-cache_status cache_memo_fetch(cache_t *cache, const cache_memo_key *key, const char *type,
-                              const cache_fetch_options *options, cache_compute_fn *compute, void *ctx, void *out,
-                              size_t size);
-cache_status cache_memo_fetch_text(cache_t *cache, const cache_memo_key *key, const cache_fetch_options *options,
+ * cache the function is computed, and nothing stored. Each of these, and what follows, is the key's last use. */
+cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *type, const cache_fetch_options *options,
+                              cache_compute_fn *compute, void *ctx, void *out, size_t size);
+cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const cache_fetch_options *options,
                                    cache_compute_fn *compute, void *ctx, char **out);
-cache_status cache_memo_fetch_value(cache_t *cache, const cache_memo_key *key, const char *type,
+cache_status cache_memo_fetch_value(cache_t *cache, cache_memo_key *key, const char *type,
                                     const cache_fetch_options *options, cache_compute_fn *compute, void *ctx,
                                     cache_value *out);
+cache_status cache_memo_forget(cache_t *cache, cache_memo_key *key);
+cache_status cache_memo_forget_all(cache_t *cache, cache_memo_key *key);
+cache_status cache_memo_copy_key(cache_memo_key *key, char *buf, size_t cap);
+
 cache_status cache_memo_put_text(cache_writer *out, char *text);    /* appends and frees it; NULL is CACHE_MISS */
-cache_status cache_memo_forget(cache_t *cache, const cache_memo_key *key);
-cache_status cache_memo_forget_all(cache_t *cache, const cache_memo_key *key);
-cache_status cache_memo_copy_key(const cache_memo_key *key, char *buf, size_t cap);
 void cache_memo_zero(void *result, size_t size);                     /* padding too: it is stored */
+
+/* A call for another thread: the arguments, and texts of its own in the place of the caller's. */
+void *cache_memo_copy_call(const void *call, size_t size);
+bool cache_memo_copy_text(void *text);                               /* a char * or const char *; false: no memory */
+void cache_memo_free_text(void *text);
+void cache_memo_free_call(void *call);
 
 /* ---- fragments --------------------------------------------------------------------------------------------------- */
 
@@ -99,9 +111,19 @@ void cache_fragment_fail(cache_writer *out);
  *     cache_status name_refresh(cache_t *, args…, result_type *out);      computes anew, and stores
  *     cache_status name_key(char *buf, size_t cap, args…);        the key; CACHE_ERR_TOO_LARGE
  *
- * Up to 8 arguments: numbers, bool, char * (by content). CACHE_IGNORE(type, arg) stands for one that is passed on and is
- * no part of the key, of any type. The result is a number or a struct without pointers. All may stay unused.
- * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` in the place of the ttl: its tags must be NULL. */
+ * The result is a number or a struct without pointers. All may stay unused. In the list stand up to 12 of:
+ *
+ *     (type, arg)                  a number, a bool or a char * (by its text): a part of the key
+ *     CACHE_IGNORE(type, arg)      of any type: passed on, and no part of the key
+ *     CACHE_SHARED(type, arg)      the same, of what any thread may use and outlives the cache: a pool, a configuration
+ *     CACHE_TAG(format, …)         the result is stored under this tag, printed as by printf from the arguments:
+ *                                  CACHE_TAG("post:%d", id); all tags of a call together have less than 512 bytes
+ *
+ * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` in the place of the ttl. Its tags are added to those of the list;
+ * its `name` stands in the key beside the function's: give one to tell apart static functions of one name and signature
+ * in two files, or change it when the result's meaning does. With `stale`, a cache that has cache_config.spawn computes a
+ * successor in the background, from copies of the arguments; not where CACHE_IGNORE passes on what is the caller's.
+ * A call whose arguments have over 60 KB of text is computed each time. */
 #define CACHE_MEMOIZE(name, compute, ttl, ...)                                                                         \
     CACHE_MEMO_TTL_(name, ttl)                                                                                         \
     CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
@@ -123,7 +145,8 @@ void cache_fragment_fail(cache_writer *out);
  *     cache_status encode(const type *, cache_writer *);
  *     cache_status decode(const void *data, size_t size, type *out);      not CACHE_OK: nothing is kept in `*out`
  *
- * `*out` is what compute made, or what decode did: the caller releases both in the same way. */
+ * `*out` is what compute made, or what decode did: the caller releases both in the same way. A stale one's successor is
+ * made by a caller, never in the background, where nobody would release it. */
 #define CACHE_MEMOIZE_CODEC(name, compute, ttl, type, encode, ...)                                                     \
     CACHE_MEMO_TTL_(name, ttl)                                                                                         \
     CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
@@ -131,7 +154,9 @@ void cache_fragment_fail(cache_writer *out);
     CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
     CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
 
-#define CACHE_IGNORE(type, arg) (type, arg, CACHE_MEMO_IGNORED_)
+#define CACHE_IGNORE(type, arg) (type, arg, IGNORED_)
+#define CACHE_SHARED(type, arg) (type, arg, SHARED_)
+#define CACHE_TAG(...)          ((__VA_ARGS__), ~, TAG_)
 
 /* ---- the macros' insides ------------------------------------------------------------------------------------------ */
 
@@ -140,37 +165,98 @@ void cache_fragment_fail(cache_writer *out);
 #define CACHE_PP_FIRST(first, ...)            first
 #define CACHE_PP_SECOND_(first, second, ...)  second
 #define CACHE_PP_SECOND(...)                  CACHE_PP_SECOND_(__VA_ARGS__)
-#define CACHE_PP_TENTH_(a, b, c, d, e, f, g, h, i, n, ...) n
-#define CACHE_PP_COUNT(...)                   CACHE_PP_TENTH_(__VA_ARGS__, 9, 8, 7, 6, 5, 4, 3, 2, 1, ~)
+#define CACHE_PP_14TH_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, ...) n
+#define CACHE_PP_COUNT(...)                   CACHE_PP_14TH_(__VA_ARGS__, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, ~)
+#define CACHE_PP_BARE(...)                    __VA_ARGS__
 
 /* Each of the arguments but the first, a tuple, behind `m`. */
 #define CACHE_PP_TAIL(m, ...)                 CACHE_PP_CAT(CACHE_PP_TAIL_, CACHE_PP_COUNT(__VA_ARGS__))(m, __VA_ARGS__)
 #define CACHE_PP_TAIL_1(m, x)
-#define CACHE_PP_TAIL_2(m, x, a)              m a
-#define CACHE_PP_TAIL_3(m, x, a, b)           m a m b
-#define CACHE_PP_TAIL_4(m, x, a, b, c)        m a m b m c
-#define CACHE_PP_TAIL_5(m, x, a, b, c, d)     m a m b m c m d
-#define CACHE_PP_TAIL_6(m, x, a, b, c, d, e)  m a m b m c m d m e
-#define CACHE_PP_TAIL_7(m, x, a, b, c, d, e, f)        m a m b m c m d m e m f
-#define CACHE_PP_TAIL_8(m, x, a, b, c, d, e, f, g)     m a m b m c m d m e m f m g
-#define CACHE_PP_TAIL_9(m, x, a, b, c, d, e, f, g, h)  m a m b m c m d m e m f m g m h
+#define CACHE_PP_TAIL_2(m, x, a)                               m a
+#define CACHE_PP_TAIL_3(m, x, a, b)                            m a m b
+#define CACHE_PP_TAIL_4(m, x, a, b, c)                         m a m b m c
+#define CACHE_PP_TAIL_5(m, x, a, b, c, d)                      m a m b m c m d
+#define CACHE_PP_TAIL_6(m, x, a, b, c, d, e)                   m a m b m c m d m e
+#define CACHE_PP_TAIL_7(m, x, a, b, c, d, e, f)                m a m b m c m d m e m f
+#define CACHE_PP_TAIL_8(m, x, a, b, c, d, e, f, g)             m a m b m c m d m e m f m g
+#define CACHE_PP_TAIL_9(m, x, a, b, c, d, e, f, g, h)          m a m b m c m d m e m f m g m h
+#define CACHE_PP_TAIL_10(m, x, a, b, c, d, e, f, g, h, i)      m a m b m c m d m e m f m g m h m i
+#define CACHE_PP_TAIL_11(m, x, a, b, c, d, e, f, g, h, i, j)   m a m b m c m d m e m f m g m h m i m j
+#define CACHE_PP_TAIL_12(m, x, a, b, c, d, e, f, g, h, i, j, k) m a m b m c m d m e m f m g m h m i m j m k
+#define CACHE_PP_TAIL_13(m, x, a, b, c, d, e, f, g, h, i, j, k, l) m a m b m c m d m e m f m g m h m i m j m k m l
 
-/* One argument, (type, arg) or (type, arg, CACHE_MEMO_IGNORED_), as … */
-#define CACHE_MEMO_PARAMETER_(type, ...)      , type CACHE_PP_FIRST(__VA_ARGS__, ~)
-#define CACHE_MEMO_TYPE_(type, ...)           type,
-#define CACHE_MEMO_FIELD_(type, ...)          type CACHE_PP_FIRST(__VA_ARGS__, ~);
-#define CACHE_MEMO_NAME_(type, ...)           , CACHE_PP_FIRST(__VA_ARGS__, ~)
-#define CACHE_MEMO_PASS_(type, ...)           memo_call_->CACHE_PP_FIRST(__VA_ARGS__, ~),
-#define CACHE_MEMO_STORE_(type, ...)          memo_call_.CACHE_PP_FIRST(__VA_ARGS__, ~) = CACHE_PP_FIRST(__VA_ARGS__, ~);
-#define CACHE_MEMO_ADD_(type, ...)                                                                                     \
-    CACHE_PP_SECOND(__VA_ARGS__, CACHE_MEMO_KEYED_, ~)(CACHE_PP_FIRST(__VA_ARGS__, ~))
-#define CACHE_MEMO_IGNORED_(arg)              (void)(arg);
-#define CACHE_MEMO_KEYED_(arg)                                                                                         \
+/* One tuple, (type, arg) or (type, arg, kind), as … A tag has no argument: it is nothing but for ADD. */
+#define CACHE_MEMO_AS_(what, type, ...)                                                                                \
+    CACHE_PP_CAT(what, CACHE_PP_SECOND(__VA_ARGS__, KEYED_, ~))(type, CACHE_PP_FIRST(__VA_ARGS__, ~))
+
+#define CACHE_MEMO_PARAMETER_(...)            CACHE_MEMO_AS_(CACHE_MEMO_PARAMETER_, __VA_ARGS__)
+#define CACHE_MEMO_PARAMETER_KEYED_(type, arg) , type arg
+#define CACHE_MEMO_PARAMETER_IGNORED_          CACHE_MEMO_PARAMETER_KEYED_
+#define CACHE_MEMO_PARAMETER_SHARED_           CACHE_MEMO_PARAMETER_KEYED_
+#define CACHE_MEMO_PARAMETER_TAG_(format, arg)
+
+#define CACHE_MEMO_TYPE_(...)                 CACHE_MEMO_AS_(CACHE_MEMO_TYPE_, __VA_ARGS__)
+#define CACHE_MEMO_TYPE_KEYED_(type, arg)      type,
+#define CACHE_MEMO_TYPE_IGNORED_               CACHE_MEMO_TYPE_KEYED_
+#define CACHE_MEMO_TYPE_SHARED_                CACHE_MEMO_TYPE_KEYED_
+#define CACHE_MEMO_TYPE_TAG_(format, arg)
+
+#define CACHE_MEMO_FIELD_(...)                CACHE_MEMO_AS_(CACHE_MEMO_FIELD_, __VA_ARGS__)
+#define CACHE_MEMO_FIELD_KEYED_(type, arg)     type arg;
+#define CACHE_MEMO_FIELD_IGNORED_              CACHE_MEMO_FIELD_KEYED_
+#define CACHE_MEMO_FIELD_SHARED_               CACHE_MEMO_FIELD_KEYED_
+#define CACHE_MEMO_FIELD_TAG_(format, arg)
+
+#define CACHE_MEMO_NAME_(...)                 CACHE_MEMO_AS_(CACHE_MEMO_NAME_, __VA_ARGS__)
+#define CACHE_MEMO_NAME_KEYED_(type, arg)      , arg
+#define CACHE_MEMO_NAME_IGNORED_               CACHE_MEMO_NAME_KEYED_
+#define CACHE_MEMO_NAME_SHARED_                CACHE_MEMO_NAME_KEYED_
+#define CACHE_MEMO_NAME_TAG_(format, arg)
+
+#define CACHE_MEMO_PASS_(...)                 CACHE_MEMO_AS_(CACHE_MEMO_PASS_, __VA_ARGS__)
+#define CACHE_MEMO_PASS_KEYED_(type, arg)      memo_call_->arg,
+#define CACHE_MEMO_PASS_IGNORED_               CACHE_MEMO_PASS_KEYED_
+#define CACHE_MEMO_PASS_SHARED_                CACHE_MEMO_PASS_KEYED_
+#define CACHE_MEMO_PASS_TAG_(format, arg)
+
+#define CACHE_MEMO_STORE_(...)                CACHE_MEMO_AS_(CACHE_MEMO_STORE_, __VA_ARGS__)
+#define CACHE_MEMO_STORE_KEYED_(type, arg)     memo_call_.arg = arg;
+#define CACHE_MEMO_STORE_IGNORED_(type, arg)   memo_call_.arg = arg, memo_options_.ctx_copy = NULL;
+#define CACHE_MEMO_STORE_SHARED_               CACHE_MEMO_STORE_KEYED_
+#define CACHE_MEMO_STORE_TAG_(format, arg)
+
+#define CACHE_MEMO_COPY_(...)                 CACHE_MEMO_AS_(CACHE_MEMO_COPY_, __VA_ARGS__)
+#define CACHE_MEMO_COPY_KEYED_(type, arg)                                                                              \
+    memo_whole_ = CACHE_MEMO_IS_TEXT_(memo_call_->arg) && !cache_memo_copy_text(&memo_call_->arg) ? false : memo_whole_;
+#define CACHE_MEMO_COPY_IGNORED_(type, arg)
+#define CACHE_MEMO_COPY_SHARED_(type, arg)
+#define CACHE_MEMO_COPY_TAG_(format, arg)
+
+#define CACHE_MEMO_FREE_(...)                 CACHE_MEMO_AS_(CACHE_MEMO_FREE_, __VA_ARGS__)
+#define CACHE_MEMO_FREE_KEYED_(type, arg)                                                                              \
+    if (CACHE_MEMO_IS_TEXT_(memo_call_->arg))                                                                          \
+        cache_memo_free_text(&memo_call_->arg);
+#define CACHE_MEMO_FREE_IGNORED_(type, arg)
+#define CACHE_MEMO_FREE_SHARED_(type, arg)
+#define CACHE_MEMO_FREE_TAG_(format, arg)
+#define CACHE_MEMO_IS_TEXT_(arg)              _Generic((arg), char *: true, const char *: true, default: false)
+
+#define CACHE_MEMO_ADD_(...)                  CACHE_MEMO_AS_(CACHE_MEMO_ADD_, __VA_ARGS__)
+#define CACHE_MEMO_ADD_KEYED_(type, arg)                                                                               \
     _Static_assert(_Generic((arg), CACHE_MEMO_KINDS_(1, 1, 1, 1, 1), default: 0),                                      \
                    "libcache: an argument of a memoized function must be a number, a bool or a string: "               \
                    "write CACHE_IGNORE(type, " #arg ") for one that is no part of the key");                           \
     _Generic((arg), CACHE_MEMO_KINDS_(cache_memo_bool, cache_memo_int, cache_memo_uint, cache_memo_double,             \
-                                      cache_memo_text))(memo_key_, arg);
+                                      cache_memo_text))(memo_key_, CACHE_MEMO_LETTER_(arg), arg);
+#define CACHE_MEMO_ADD_IGNORED_(type, arg)     (void)(arg);
+#define CACHE_MEMO_ADD_SHARED_                 CACHE_MEMO_ADD_IGNORED_
+#define CACHE_MEMO_ADD_TAG_(format, arg)       cache_memo_tag(memo_key_, CACHE_PP_BARE format);
+
+/* The letters are those of the Itanium C++ ABI's mangled names; T is a text. */
+#define CACHE_MEMO_LETTER_(arg)                                                                                        \
+    _Generic((arg), bool: 'b', char: 'c', signed char: 'a', short: 's', int: 'i', long: 'l', long long: 'x',           \
+             unsigned char: 'h', unsigned short: 't', unsigned int: 'j', unsigned long: 'm', unsigned long long: 'y',  \
+             float: 'f', double: 'd', char *: 'T', const char *: 'T', default: '?')
 #define CACHE_MEMO_KINDS_(a_bool, an_int, a_uint, a_double, a_text)                                                    \
     bool: a_bool, char: an_int, signed char: an_int, short: an_int, int: an_int, long: an_int, long long: an_int,      \
     unsigned char: a_uint, unsigned short: a_uint, unsigned int: a_uint, unsigned long: a_uint,                        \
@@ -183,6 +269,10 @@ void cache_fragment_fail(cache_writer *out);
         *memo_options_ = init;                                                                                         \
         memo_options_->ttl = (seconds);                                                                                \
         memo_options_->name = #function;                                                                               \
+    }                                                                                                                  \
+    static inline const char *function##_name_(void)                                                                   \
+    {                                                                                                                  \
+        return NULL;                                                                                                   \
     }
 #define CACHE_MEMO_OPTIONS_(function, given)                                                                           \
     static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
@@ -190,6 +280,10 @@ void cache_fragment_fail(cache_writer *out);
         *memo_options_ = *(given);                                                                                     \
         if (memo_options_->name == NULL)                                                                               \
             memo_options_->name = #function;                                                                           \
+    }                                                                                                                  \
+    static inline const char *function##_name_(void)                                                                   \
+    {                                                                                                                  \
+        return (given)->name;                                                                                          \
     }
 
 /* The arguments kept for the computation, the key, and what needs no result. `...` is something, then the arguments. */
@@ -201,10 +295,10 @@ void cache_fragment_fail(cache_writer *out);
     };                                                                                                                 \
     static inline void name##_make_key_(cache_memo_key *memo_key_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))   \
     {                                                                                                                  \
-        _Static_assert(_Generic(&(compute), cache_status (*)(CACHE_PP_TAIL(CACHE_MEMO_TYPE_, __VA_ARGS__) result *): 1, \
-                                default: 0),                                                                           \
+        _Static_assert(_Generic(&(compute),                                                                            \
+                                cache_status (*)(CACHE_PP_TAIL(CACHE_MEMO_TYPE_, __VA_ARGS__) result *): 1, default: 0), \
                        "libcache: " #compute " must be: cache_status " #compute "(arguments..., " #result " *out)");   \
-        cache_memo_begin(memo_key_, #name, #result, type_size);                                                        \
+        cache_memo_begin(memo_key_, #name, name##_name_(), #result, type_size);                                        \
         CACHE_PP_TAIL(CACHE_MEMO_ADD_, __VA_ARGS__)                                                                    \
         cache_memo_end(memo_key_);                                                                                     \
     }                                                                                                                  \
@@ -217,10 +311,11 @@ void cache_fragment_fail(cache_writer *out);
     static inline cache_status name##_forget_all(cache_t *memo_cache_)                                                 \
     {                                                                                                                  \
         cache_memo_key memo_key_;                                                                                      \
-        cache_memo_begin(&memo_key_, #name, #result, type_size);                                                       \
+        cache_memo_begin(&memo_key_, #name, name##_name_(), #result, type_size);                                       \
         return cache_memo_forget_all(memo_cache_, &memo_key_);                                                         \
     }                                                                                                                  \
-    static inline cache_status name##_key(char *memo_buf_, size_t memo_cap_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__)) \
+    static inline cache_status name##_key(char *memo_buf_, size_t memo_cap_                                            \
+                                          CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))                           \
     {                                                                                                                  \
         cache_memo_key memo_key_;                                                                                      \
         name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));                                     \
@@ -229,7 +324,8 @@ void cache_fragment_fail(cache_writer *out);
 
 /* name and name_refresh, which differ by `force` alone: `get` makes one of them. */
 #define CACHE_MEMO_CALLS_(name, result, ...)                                                                           \
-    static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__), result *memo_out_) \
+    static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),            \
+                                    result *memo_out_)                                                                 \
     {                                                                                                                  \
         return name##_get_(memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__), memo_out_, false);                \
     }                                                                                                                  \
@@ -240,8 +336,9 @@ void cache_fragment_fail(cache_writer *out);
     }
 
 /* It names all that the user may leave unused: compilers then see a use of each. */
-#define CACHE_MEMO_BEGIN_GET_(name, result, ...)                                                                       \
-    static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__), result *memo_out_); \
+#define CACHE_MEMO_BEGIN_GET_(name, result, copy, release, ...)                                                        \
+    static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),            \
+                                    result *memo_out_);                                                                \
     static inline cache_status name##_refresh(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),  \
                                               result *memo_out_);                                                      \
     static inline cache_status name##_get_(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),     \
@@ -250,32 +347,61 @@ void cache_fragment_fail(cache_writer *out);
         struct name##_call_ memo_call_;                                                                                \
         cache_fetch_options memo_options_;                                                                             \
         cache_memo_key memo_key_;                                                                                      \
-        CACHE_PP_TAIL(CACHE_MEMO_STORE_, __VA_ARGS__)                                                                  \
         (void)name, (void)name##_refresh, (void)name##_forget, (void)name##_forget_all, (void)name##_key;              \
-        memo_call_.memo_computed_ = false;                                                                             \
-        memo_call_.memo_result_ = memo_out_;                                                                           \
         name##_options_(&memo_options_);                                                                               \
         memo_options_.force = memo_options_.force || memo_force_;                                                      \
+        memo_options_.ctx_copy = copy;                                                                                 \
+        memo_options_.ctx_free = release;                                                                              \
+        CACHE_PP_TAIL(CACHE_MEMO_STORE_, __VA_ARGS__)                                                                  \
+        memo_call_.memo_computed_ = false;                                                                             \
+        memo_call_.memo_result_ = memo_out_;                                                                           \
         name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));
+
+/* A call of its own for a thread in the background. */
+#define CACHE_MEMO_COPIES_(name, ...)                                                                                  \
+    static inline void name##_free_(void *memo_ctx_)                                                                   \
+    {                                                                                                                  \
+        struct name##_call_ *memo_call_ = (struct name##_call_ *)memo_ctx_;                                            \
+        CACHE_PP_TAIL(CACHE_MEMO_FREE_, __VA_ARGS__)                                                                   \
+        cache_memo_free_call(memo_call_);                                                                              \
+    }                                                                                                                  \
+    static inline void *name##_copy_(void *memo_ctx_)                                                                  \
+    {                                                                                                                  \
+        struct name##_call_ *memo_call_ = (struct name##_call_ *)cache_memo_copy_call(memo_ctx_, sizeof *memo_call_);  \
+        bool memo_whole_ = true;                                                                                       \
+        if (memo_call_ == NULL)                                                                                        \
+            return NULL;                                                                                               \
+        CACHE_PP_TAIL(CACHE_MEMO_COPY_, __VA_ARGS__)                                                                   \
+        if (memo_whole_)                                                                                               \
+            return memo_call_;                                                                                         \
+        name##_free_(memo_call_);                                                                                      \
+        return NULL;                                                                                                   \
+    }
 
 #define CACHE_MEMO_PLAIN_(name, compute, result, ...)                                                                  \
     CACHE_MEMO_COMMON_(name, compute, result, sizeof(result), __VA_ARGS__)                                             \
+    CACHE_MEMO_COPIES_(name, __VA_ARGS__)                                                                              \
     static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
         const struct name##_call_ *memo_call_ = (const struct name##_call_ *)memo_ctx_;                                \
+        _Static_assert(_Generic((result *)0, char **: 0, const char **: 0, void **: 0, const void **: 0, default: 1),  \
+                       "libcache: the result of " #compute " is a pointer, which cannot be stored: "                   \
+                       "CACHE_MEMOIZE_STRING stores a text, CACHE_MEMOIZE_CODEC what else holds pointers");            \
         result memo_made_;                                                                                             \
         cache_memo_zero(&memo_made_, sizeof memo_made_);                                                               \
         (void)memo_call_;                                                                                              \
         const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &memo_made_);           \
-        return memo_status_ == CACHE_OK ? cache_writer_append(memo_out_, &memo_made_, sizeof memo_made_) : memo_status_; \
+        return memo_status_ != CACHE_OK ? memo_status_ : cache_writer_append(memo_out_, &memo_made_, sizeof memo_made_); \
     }                                                                                                                  \
-    CACHE_MEMO_BEGIN_GET_(name, result, __VA_ARGS__)                                                                   \
-        return cache_memo_fetch(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_, memo_out_, sizeof(result)); \
+    CACHE_MEMO_BEGIN_GET_(name, result, name##_copy_, name##_free_, __VA_ARGS__)                                       \
+        return cache_memo_fetch(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_,        \
+                                memo_out_, sizeof(result));                                                            \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, result, __VA_ARGS__)
 
 #define CACHE_MEMO_STRING_(name, compute, ...)                                                                         \
     CACHE_MEMO_COMMON_(name, compute, char *, 0, __VA_ARGS__)                                                          \
+    CACHE_MEMO_COPIES_(name, __VA_ARGS__)                                                                              \
     static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
         const struct name##_call_ *memo_call_ = (const struct name##_call_ *)memo_ctx_;                                \
@@ -284,8 +410,9 @@ void cache_fragment_fail(cache_writer *out);
         const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &memo_made_);           \
         return memo_status_ == CACHE_OK ? cache_memo_put_text(memo_out_, memo_made_) : memo_status_;                   \
     }                                                                                                                  \
-    CACHE_MEMO_BEGIN_GET_(name, char *, __VA_ARGS__)                                                                   \
-        return cache_memo_fetch_text(memo_cache_, &memo_key_, &memo_options_, name##_compute_, &memo_call_, memo_out_); \
+    CACHE_MEMO_BEGIN_GET_(name, char *, name##_copy_, name##_free_, __VA_ARGS__)                                       \
+        return cache_memo_fetch_text(memo_cache_, &memo_key_, &memo_options_, name##_compute_, &memo_call_,            \
+                                     memo_out_);                                                                       \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, char *, __VA_ARGS__)
 
@@ -294,15 +421,21 @@ void cache_fragment_fail(cache_writer *out);
     CACHE_MEMO_COMMON_(name, compute, result, sizeof(result), __VA_ARGS__)                                             \
     static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
+        _Static_assert(_Generic(&(encode), cache_status (*)(const result *, cache_writer *): 1, default: 0),           \
+                       "libcache: " #encode " must be: cache_status " #encode "(const " #result " *, cache_writer *)"); \
+        _Static_assert(_Generic(&(decode), cache_status (*)(const void *, size_t, result *): 1, default: 0),           \
+                       "libcache: " #decode " must be: cache_status " #decode "(const void *, size_t, " #result " *)"); \
         struct name##_call_ *memo_call_ = (struct name##_call_ *)memo_ctx_;                                            \
-        const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) memo_call_->memo_result_); \
+        const cache_status memo_status_ =                                                                              \
+            compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) memo_call_->memo_result_);                            \
         memo_call_->memo_computed_ = memo_status_ == CACHE_OK;                                                         \
         return memo_status_ == CACHE_OK ? encode(memo_call_->memo_result_, memo_out_) : memo_status_;                  \
     }                                                                                                                  \
-    CACHE_MEMO_BEGIN_GET_(name, result, __VA_ARGS__)                                                                   \
+    CACHE_MEMO_BEGIN_GET_(name, result, NULL, NULL, __VA_ARGS__)                                                       \
         cache_value memo_value_;                                                                                       \
         cache_status memo_status_ =                                                                                    \
-            cache_memo_fetch_value(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_, &memo_value_); \
+            cache_memo_fetch_value(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_,     \
+                                   &memo_value_);                                                                      \
         if (memo_call_.memo_computed_)                                                                                 \
             memo_status_ = CACHE_OK;                                                                                   \
         else if (memo_status_ == CACHE_OK)                                                                             \
