@@ -1,16 +1,17 @@
 /* http.c - the adapter between libmicrohttpd and the cache's pages.
  *
- * A few threads share all connections by epoll, so that a slow client holds none of them. A page's body is sent from where the
- * cache keeps it: the page is released when the last byte is out. */
+ * A few threads share all connections by epoll, so that a slow client holds none of them. */
 #include "http.h"
 
 #include "access_log.h"
 #include "clients.h"
+#include "responses.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 
 enum {
     MAX_URI = 4096,
-    MAX_HEADERS = 32 * 1024,           /* the URI among them: the memory of one connection */
+    MAX_HEADERS = 16 * 1024,           /* the URI among them: the memory of a connection, all cleared for each request */
     MAX_BODY = 64 * 1024,
     MAX_REFUSED_BODY = 1024 * 1024,    /* of a body that is too large so much is read, so that the client hears of it */
     MAX_CONNECTIONS = 1000,
@@ -33,6 +34,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     struct clients *clients;
     struct access_log *log;            /* NULL: none */
+    pthread_key_t responses;           /* each thread's own */
     atomic_bool stopping;
     http_serve_fn *serve;
     void *ctx;
@@ -44,28 +46,18 @@ struct exchange {
     bool begun;                        /* the headers are here */
     char *body;                        /* NULL: none yet */
     size_t size, capacity;
-    cache_page page;
-    unsigned status;                   /* what was answered; 0: nothing yet */
+    unsigned status;                   /* what was answered; 0: nothing yet. From here on, for the log */
     size_t sent;
-    struct timespec start;             /* if there is a log */
-    char method[16];                   /* the same */
+    struct timespec start;
+    char verdict[8], method[16];
     char uri[];                        /* as it came, with the query */
 };
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
-/* Send the response, and let go of it. */
-static enum MHD_Result queue(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection,
-                             unsigned status, struct MHD_Response *response)
+static bool is_stopping(struct http_server *server)
 {
-    if (response == NULL)
-        return MHD_NO;
-    if (atomic_load_explicit(&server->stopping, memory_order_relaxed))
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    const enum MHD_Result result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    exchange->status = result == MHD_YES ? status : 0;
-    return result;
+    return atomic_load_explicit(&server->stopping, memory_order_relaxed);
 }
 
 static enum MHD_Result send_text(struct http_server *server, struct exchange *exchange,
@@ -73,23 +65,35 @@ static enum MHD_Result send_text(struct http_server *server, struct exchange *ex
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
-    if (response != NULL)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
+    if (response == NULL)
+        return MHD_NO;
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
+    if (is_stopping(server))
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    const enum MHD_Result result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    exchange->status = status;
     exchange->sent = strlen(text);
-    return queue(server, exchange, connection, status, response);
+    return result;
 }
 
-/* exchange->page, which is released when the exchange ends. */
-static enum MHD_Result send_page(struct http_server *server, struct exchange *exchange, struct MHD_Connection *connection)
+static enum MHD_Result send_page(struct http_server *server, struct exchange *exchange,
+                                 struct MHD_Connection *connection, cache_page *page)
 {
-    const cache_page *page = &exchange->page;
-    /* Of a 304 and to HEAD the size alone is sent. */
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(page->content_size, (void *)(uintptr_t)page->body, MHD_RESPMEM_PERSISTENT);
-    for (size_t i = 0; response != NULL && i < page->n_headers; i++)
-        (void)MHD_add_response_header(response, page->headers[i].name, page->headers[i].value);
+    struct responses *responses = pthread_getspecific(server->responses);
+    if (responses == NULL) {
+        responses = responses_new();
+        if (pthread_setspecific(server->responses, responses) != 0) {
+            responses_free(responses);
+            responses = NULL;
+        }
+    }
+    exchange->status = (unsigned)page->status;
     exchange->sent = page->body_size;    /* HEAD aside */
-    return queue(server, exchange, connection, (unsigned)page->status, response);
+    for (size_t i = 0; server->log != NULL && i < page->n_headers; i++)
+        if (strcmp(page->headers[i].name, "X-Cache") == 0)
+            (void)snprintf(exchange->verdict, sizeof exchange->verdict, "%s", page->headers[i].value);
+    return responses_send(responses, connection, page, is_stopping(server));
 }
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
@@ -117,14 +121,16 @@ static enum MHD_Result answer(struct http_server *server, struct MHD_Connection 
         .header = find_header, .lookup_ctx = connection,
         .body = exchange->body != NULL ? exchange->body : "", .body_size = exchange->size,
     };
-    client_begins(exchange->client, true);
-    const cache_status status = server->serve(server->ctx, &request, &exchange->page);
+    cache_page page;
+    if (exchange->body != NULL)
+        client_begins(exchange->client, true);
+    const cache_status status = server->serve(server->ctx, &request, &page);
     if (status != CACHE_OK) {
         fprintf(stderr, "blog: %s %s: %s: %s\n", method, url, cache_strerror(status), cache_last_error());
         return send_text(server, exchange, connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
                          "Something went wrong. Try again in a moment.\n");
     }
-    const enum MHD_Result result = send_page(server, exchange, connection);
+    const enum MHD_Result result = send_page(server, exchange, connection, &page);
     if (result != MHD_YES)
         fprintf(stderr, "blog: %s %s: the page could not be sent\n", method, url);
     return result;
@@ -221,15 +227,13 @@ static void log_exchange(struct access_log *log, const struct exchange *exchange
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct access access = {
+    const struct access access = {
         .address = info != NULL ? info->client_addr : NULL, .method = exchange->method[0] != '\0' ? exchange->method : "-",
         .path = exchange->uri, .status = exchange->status,
         .bytes = strcmp(exchange->method, "HEAD") != 0 ? exchange->sent : 0,
         .nanoseconds = (int64_t)(now.tv_sec - exchange->start.tv_sec) * 1000000000 + now.tv_nsec - exchange->start.tv_nsec,
+        .verdict = exchange->verdict[0] != '\0' ? exchange->verdict : NULL,
     };
-    for (size_t i = 0; i < exchange->page.n_headers; i++)
-        if (strcmp(exchange->page.headers[i].name, "X-Cache") == 0)
-            access.verdict = exchange->page.headers[i].value;
     access_log_add(log, &access);
 }
 
@@ -244,7 +248,6 @@ static void on_end(void *ctx, struct MHD_Connection *connection, void **request,
     if (server->log != NULL)
         log_exchange(server->log, exchange, connection);
     client_begins(exchange->client, false);
-    cache_page_release(&exchange->page);
     free(exchange->body);
     free(exchange);
 }
@@ -281,18 +284,26 @@ static struct MHD_Daemon *listen_on(struct http_server *server, const struct htt
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
 }
 
+static void free_responses(void *responses)
+{
+    responses_free(responses);
+}
+
 static void release(struct http_server *server)
 {
     clients_stop(server->clients);
     access_log_close(server->log);
+    pthread_key_delete(server->responses);
     free(server);
 }
 
 struct http_server *http_start(const struct http_options *options, http_serve_fn *serve, void *ctx)
 {
     struct http_server *server = calloc(1, sizeof *server);
-    if (server == NULL)
+    if (server == NULL || pthread_key_create(&server->responses, free_responses) != 0) {
+        free(server);
         return NULL;
+    }
     server->serve = serve;
     server->ctx = ctx;
     server->clients = clients_start(options->time_limit);
