@@ -1,20 +1,42 @@
-/* forked.c - the pid is compared before each use of a connection: it costs less than any of them. */
+/* forked.c - forks are counted, and the count is compared before each use of a connection: asking for the pid would be a
+ * system call an operation. */
 #include "forked.h"
 
+#include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
-void cache_forked_check(_Atomic pid_t *owner, void (*clean_up)(void *ctx), void *ctx)
+static atomic_uint forks;              /* that lie between the program's first process and this one */
+static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+static void count_fork(void)
 {
-    const pid_t self = getpid(), cleaning = -1;
-    pid_t now = atomic_load_explicit(owner, memory_order_acquire);
-    while (now != self) {
-        if (now != cleaning && atomic_compare_exchange_strong(owner, &now, cleaning)) {
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch(void)
+{
+    (void)pthread_atfork(NULL, NULL, count_fork);
+}
+
+void cache_forked_init(struct cache_forked *forked)
+{
+    (void)pthread_once(&watching, watch);
+    const unsigned self = atomic_load(&forks);
+    atomic_init(&forked->owner, self);
+    atomic_init(&forked->cleaning, self);
+}
+
+void cache_forked_check(struct cache_forked *forked, void (*clean_up)(void *ctx), void *ctx)
+{
+    const unsigned self = atomic_load_explicit(&forks, memory_order_relaxed);
+    while (atomic_load_explicit(&forked->owner, memory_order_acquire) != self) {
+        /* A process that forked while it cleaned up left its own number here: its child begins anew. */
+        unsigned cleaning = atomic_load(&forked->cleaning);
+        if (cleaning != self && atomic_compare_exchange_strong(&forked->cleaning, &cleaning, self)) {
             clean_up(ctx);
-            atomic_store_explicit(owner, self, memory_order_release);
+            atomic_store_explicit(&forked->owner, self, memory_order_release);
             return;
         }
         sched_yield();    /* another thread of this child is at it */
-        now = atomic_load_explicit(owner, memory_order_acquire);
     }
 }

@@ -5,10 +5,16 @@
 #include "../api.h"
 
 #include <stdatomic.h>
-#include <sys/types.h>
 
-/* `owner` is the process that the store's connections belong to. In a child: run `clean_up(ctx)` in one thread, while the
- * others wait, and make the child their owner. */
-void cache_forked_check(_Atomic pid_t *owner, void (*clean_up)(void *ctx), void *ctx);
+/* Which process a store's connections belong to. */
+struct cache_forked {
+    atomic_uint owner;                 /* in forks since the program began */
+    atomic_uint cleaning;              /* the process whose child cleans up, or did */
+};
+
+void cache_forked_init(struct cache_forked *forked);
+
+/* In a child: run `clean_up(ctx)` in one thread, while the others wait, and make the child the owner. Costs no system call. */
+void cache_forked_check(struct cache_forked *forked, void (*clean_up)(void *ctx), void *ctx);
 
 #endif

@@ -1,7 +1,6 @@
 /* call.c - a request on a connection of the pool: taken, connected, judged by what came of it, given back. */
 #include "store.h"
 
-#include "../forked.h"
 #include "env.h"
 
 #include <string.h>
@@ -18,9 +17,11 @@ cache_status cache_redis_error(const char *where, const char *text)
         { "NOAUTH", CACHE_ERR_AUTH },
         { "WRONGPASS", CACHE_ERR_AUTH },
         { "NOPERM", CACHE_ERR_AUTH },
+        { "DENIED", CACHE_ERR_AUTH },    /* protected mode */
         { "OOM", CACHE_ERR_IO },
         { "MISCONF", CACHE_ERR_IO },
         { "READONLY", CACHE_ERR_IO },
+        { "NOREPLICAS", CACHE_ERR_IO },
         { "LOADING", CACHE_ERR_CONNECT },
         { "BUSY", CACHE_ERR_CONNECT },
         { "MASTERDOWN", CACHE_ERR_CONNECT },
@@ -49,9 +50,10 @@ static void forked(void *ctx)
 {
     struct redis_store *store = ctx;
     for (int i = 0; i < store->pool.n; i++) {
-        if (store->connections[i].context != NULL && !cache_pool_is_busy(&store->pool, i))
-            redisFree(store->connections[i].context);
+        redisContext *context = store->connections[i].context;
         store->connections[i] = (struct redis_connection){ NULL, 0, false };
+        if (context != NULL && !cache_pool_is_busy(&store->pool, i))
+            redisFree(context);
     }
     cache_pool_forked(&store->pool);
     cache_breaker_forked(&store->breaker);
@@ -59,7 +61,7 @@ static void forked(void *ctx)
 
 void cache_redis_check_fork(struct redis_store *store)
 {
-    cache_forked_check(&store->pid, forked, store);
+    cache_forked_check(&store->forked, forked, store);
 }
 
 /* ---- one attempt ------------------------------------------------------------------------------------------------- */
@@ -73,7 +75,7 @@ struct attempt {
     bool connected;                    /* it is there, or was before this request */
     bool lost;                         /* and is not good for another request */
     bool demoted;                      /* the server is no longer a master */
-    size_t n_handled;                  /* replies that reached the caller */
+    size_t n_handled;                  /* replies that tell of something done */
 };
 
 static void disconnect(struct redis_connection *connection)
@@ -115,7 +117,7 @@ static cache_status handle(struct attempt *attempt, size_t index, const redisRep
         attempt->demoted = attempt->demoted || strncmp(reply->str, "READONLY", strlen("READONLY")) == 0;
         return cache_redis_error(attempt->store->where, reply->str);
     }
-    attempt->n_handled++;
+    attempt->n_handled += !attempt->request->transaction || index + 1 == attempt->request->n_replies;
     const cache_status status = attempt->request->reply(attempt->request->ctx, index, reply);
     attempt->lost = attempt->lost || status == CACHE_ERR_PROTOCOL;
     return status;

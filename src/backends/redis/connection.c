@@ -23,12 +23,17 @@ static cache_status lost(const struct redis_store *store, int error)
     return cache_fail(CACHE_ERR_CONNECT, "%s: %s", store->where, described ? text : "the connection was lost");
 }
 
+static uint64_t left_ms_until(uint64_t deadline)
+{
+    const uint64_t now = cache_now_ns();
+    return now < deadline ? (deadline - now + NANOSECONDS_IN_MS - 1) / NANOSECONDS_IN_MS : 0;
+}
+
 static cache_status wait_for(const struct redis_store *store, int fd, short events, uint64_t deadline, short *ready)
 {
     struct pollfd item = { .fd = fd, .events = events };
     for (;;) {
-        const uint64_t now = cache_now_ns();
-        const uint64_t left_ms = now < deadline ? (deadline - now + NANOSECONDS_IN_MS - 1) / NANOSECONDS_IN_MS : 0;
+        const uint64_t left_ms = left_ms_until(deadline);
         const int n = poll(&item, 1, (int)left_ms);    /* a timeout is at most an hour */
         *ready = item.revents;
         if (n > 0)
@@ -41,10 +46,11 @@ static cache_status wait_for(const struct redis_store *store, int fd, short even
     }
 }
 
-static cache_status read_some(const struct redis_store *store, redisContext *context)
+/* Without MSG_DONTWAIT among the flags it waits, for `timeout` at most. */
+static cache_status read_some(const struct redis_store *store, redisContext *context, int flags)
 {
     char bytes[READ_SIZE];
-    const ssize_t n = recv(context->fd, bytes, sizeof bytes, 0);
+    const ssize_t n = recv(context->fd, bytes, sizeof bytes, flags);
     if (n == 0)
         return cache_fail(CACHE_ERR_CONNECT, "%s: the server closed the connection", store->where);
     if (n < 0)
@@ -58,7 +64,7 @@ cache_status cache_redis_send(const struct redis_store *store, redisContext *con
                               uint64_t deadline)
 {
     while (size > 0) {
-        const ssize_t n = send(context->fd, data, size, MSG_NOSIGNAL);
+        const ssize_t n = send(context->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             data += n;
             size -= (size_t)n;
@@ -72,11 +78,21 @@ cache_status cache_redis_send(const struct redis_store *store, redisContext *con
         short ready = 0;
         cache_status status = wait_for(store, context->fd, POLLIN | POLLOUT, deadline, &ready);
         if (status == CACHE_OK && (ready & POLLIN) != 0)
-            status = read_some(store, context);
+            status = read_some(store, context, MSG_DONTWAIT);
         if (status != CACHE_OK)
             return status;
     }
     return CACHE_OK;
+}
+
+/* With the whole of `timeout` left, the socket's own timeout is the deadline: the usual request is one send and one recv. */
+static cache_status read_more(const struct redis_store *store, redisContext *context, uint64_t deadline)
+{
+    if (left_ms_until(deadline) >= (uint64_t)store->timeout_ms)
+        return read_some(store, context, 0);
+    short ready = 0;
+    const cache_status status = wait_for(store, context->fd, POLLIN, deadline, &ready);
+    return status == CACHE_OK ? read_some(store, context, MSG_DONTWAIT) : status;
 }
 
 cache_status cache_redis_receive(const struct redis_store *store, redisContext *context, uint64_t deadline,
@@ -91,10 +107,7 @@ cache_status cache_redis_receive(const struct redis_store *store, redisContext *
             *out = reply;
             return CACHE_OK;
         }
-        short ready = 0;
-        cache_status status = wait_for(store, context->fd, POLLIN, deadline, &ready);
-        if (status == CACHE_OK)
-            status = read_some(store, context);
+        const cache_status status = read_more(store, context, deadline);
         if (status != CACHE_OK)
             return status;
     }
@@ -131,9 +144,14 @@ cache_status cache_redis_dial(const struct redis_store *store, const struct redi
         redisFree(context);
         return status;
     }
+    const struct timeval whole = { (time_t)(store->timeout_ms / 1000), (suseconds_t)(store->timeout_ms % 1000 * 1000) };
     (void)redisEnableKeepAlive(context);
     (void)fcntl(context->fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(context->fd, F_SETFL, fcntl(context->fd, F_GETFL) | O_NONBLOCK);
+    if (setsockopt(context->fd, SOL_SOCKET, SO_RCVTIMEO, &whole, sizeof whole) != 0) {
+        const cache_status status = lost(store, errno);    /* without it a read could wait for ever */
+        redisFree(context);
+        return status;
+    }
     *out = context;
     return CACHE_OK;
 }
@@ -194,8 +212,8 @@ static cache_status check_step(const struct redis_store *store, enum step step, 
     const bool error = reply->type == REDIS_REPLY_ERROR;
     switch (step) {
     case STEP_AUTH:
-        /* A server that does not know AUTH repeats its arguments in its answer. */
-        if (error && strstr(reply->str, store->password) != NULL)
+        /* A server that does not know AUTH repeats its arguments in its answer, cut short or not. */
+        if (error && (strstr(reply->str, "unknown command") != NULL || strstr(reply->str, store->password) != NULL))
             return cache_fail(CACHE_ERR_AUTH, "%s: the server refused AUTH", store->where);
         return error ? cache_fail(CACHE_ERR_AUTH, "%s: %s", store->where, reply->str) : CACHE_OK;
     case STEP_SELECT:

@@ -44,7 +44,8 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
     for (size_t i = 0; i < n && status == CACHE_OK; i += KEYS_A_COMMAND, n_commands++)
         status = append_keys(store, &out, name, keys + i, n - i < KEYS_A_COMMAND ? n - i : KEYS_A_COMMAND);
     if (status == CACHE_OK) {
-        const struct redis_request request = { out.data, out.size, n_commands, true, reply, ctx };
+        const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = n_commands,
+                                               .repeatable = true, .reply = reply, .ctx = ctx };
         status = cache_redis_call(store, &request);
     }
     cache_writer_release(&out);
@@ -62,8 +63,8 @@ struct read {
 static cache_status use_values(void *ctx, size_t index, const redisReply *reply)
 {
     const struct read *read = ctx;
-    const size_t from = index * KEYS_A_COMMAND;
-    if (reply->type != REDIS_REPLY_ARRAY || from + reply->elements > read->n)
+    const size_t from = index * KEYS_A_COMMAND, left = read->n - from;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (left < KEYS_A_COMMAND ? left : KEYS_A_COMMAND))
         return cache_redis_unexpected(read->store, reply);
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < reply->elements; i++) {
@@ -134,7 +135,8 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
         for (; i < n && status == CACHE_OK && out.size < BYTES_A_REQUEST; i++, n_commands++)
             status = append_set(store, &out, keys[i], values[i], ttl_ms);
         if (status == CACHE_OK) {
-            const struct redis_request request = { out.data, out.size, n_commands, true, use_nothing, NULL };
+            const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = n_commands,
+                                                   .repeatable = true, .reply = use_nothing };
             status = cache_redis_call(store, &request);
         }
         cache_writer_release(&out);
@@ -223,8 +225,9 @@ static cache_status step(struct walk *walk, const char *pattern, size_t pattern_
         redisFreeCommand(command);
     }
     if (status == CACHE_OK) {
-        const struct redis_request request = { request_bytes.data, request_bytes.size, n_found + scan, true, use_step,
-                                               walk };
+        const struct redis_request request = { .data = request_bytes.data, .size = request_bytes.size,
+                                               .n_replies = n_found + scan, .repeatable = true, .reply = use_step,
+                                               .ctx = walk };
         status = cache_redis_call(walk->store, &request);
     }
     cache_writer_release(&request_bytes);

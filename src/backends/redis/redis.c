@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { DEFAULT_PORT = 6379, DEFAULT_SENTINEL_PORT = 26379, MAX_SOCKET_PATH = 107, MAX_DB = 1 << 20 };
 
@@ -184,7 +183,7 @@ static cache_status store_open(const cache_backend_config *config, void **self)
         .timeout_ms = cache_option_ms(config, "timeout"),
         .connect_timeout_ms = cache_option_ms(config, "connect_timeout"),
     };
-    atomic_init(&store->pid, getpid());
+    cache_forked_init(&store->forked);
     cache_breaker_init(&store->breaker, store->env, store->where, cache_option_ms(config, "retry_after"));
     cache_status status = read_place(config, store);
     if (status == CACHE_OK)
@@ -214,7 +213,8 @@ static cache_status command(struct redis_store *store, bool repeatable, redis_re
     va_end(args);
     if (size < 0)
         return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    const struct redis_request request = { bytes, (size_t)size, 1, repeatable, reply, ctx };
+    const struct redis_request request = { .data = bytes, .size = (size_t)size, .n_replies = 1, .repeatable = repeatable,
+                                           .reply = reply, .ctx = ctx };
     const cache_status status = cache_redis_call(store, &request);
     redisFreeCommand(bytes);
     return status;
@@ -321,7 +321,8 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     (void)append(&out, "PERSIST %b", key.data, key.size);
     cache_status status = append(&out, "EXISTS %b", key.data, key.size);
     if (status == CACHE_OK) {
-        const struct redis_request request = { out.data, out.size, 2, true, reply_persisted, store };
+        const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = 2, .repeatable = true,
+                                               .reply = reply_persisted, .ctx = store };
         status = cache_redis_call(store, &request);
     }
     cache_writer_release(&out);
@@ -377,7 +378,8 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
         (void)append(&out, "INCRBY %b %lld", key.data, key.size, (long long)delta);
         status = append(&out, "EXEC");
         if (status == CACHE_OK) {
-            const struct redis_request request = { out.data, out.size, REPLY_EXEC + 1, false, reply_transaction, &count };
+            const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = REPLY_EXEC + 1,
+                                                   .transaction = true, .reply = reply_transaction, .ctx = &count };
             status = cache_redis_call(store, &request);
         }
         cache_writer_release(&out);

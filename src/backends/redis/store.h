@@ -7,11 +7,11 @@
 
 #include "../backends.h"
 #include "../breaker.h"
+#include "../forked.h"
 #include "../pool.h"
 
 #include <hiredis/hiredis.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 enum redis_kind { REDIS_TCP, REDIS_UNIX, REDIS_SENTINEL };
 
@@ -36,12 +36,12 @@ struct redis_store {
     struct cache_pool pool;
     struct cache_breaker breaker;
     atomic_uint epoch;
-    _Atomic pid_t pid;                 /* the process that the connections belong to */
+    struct cache_forked forked;        /* the process that the connections belong to */
     _Atomic uint64_t timeouts, reconnects;
 };
 
 /* ---- one connection (connection.c) ----------------------------------------------------------------------------- *
- * Deadlines are of cache_now_ns. After any failure the context is good for nothing but redisFree. */
+ * Deadlines are of cache_now_ns, at most `timeout` away. After any failure the context is good for nothing but redisFree. */
 
 struct redis_address {
     char host[256];                    /* or a socket's path, with port 0 */
@@ -76,6 +76,7 @@ struct redis_request {
     size_t size;
     size_t n_replies;
     bool repeatable;                   /* may be sent again when an idle connection turns out to be dead */
+    bool transaction;                  /* nothing is done before the last reply */
     redis_reply_fn *reply;
     void *ctx;
 };
