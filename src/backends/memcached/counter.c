@@ -6,15 +6,17 @@
  * by compare-and-swap where incr cannot take it along; its time begins anew then, since memcached does not tell it. */
 #include "store.h"
 
+#include "number.h"
+
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-enum { MAX_ATTEMPTS = 1000, MAX_DIGITS = 19 };
+enum { MAX_ATTEMPTS = 1000 };
 
 struct count {
     const struct mc_key *wire;
     cache_bytes key;
+    uint64_t deadline;
     int64_t delta, result;
     time_t expiration;
     /* what the look found */
@@ -23,35 +25,10 @@ struct count {
     bool is_number, ours;
 };
 
-/* An optional '-', digits without a leading zero, within int64. */
-static bool parse(cache_bytes text, int64_t *out)
-{
-    const bool negative = text.size > 0 && text.data[0] == '-';
-    const char *digits = text.data + negative;
-    const size_t n = text.size - negative;
-    uint64_t number = 0;
-    if (n == 0 || n > MAX_DIGITS || (digits[0] == '0' && (n > 1 || negative)))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        if (digits[i] < '0' || digits[i] > '9')
-            return false;
-        number = number * 10 + (uint64_t)(digits[i] - '0');
-    }
-    if (number > (uint64_t)INT64_MAX + negative)
-        return false;
-    *out = negative ? (int64_t)(0 - number) : (int64_t)number;
-    return true;
-}
-
-static bool add(int64_t a, int64_t b, int64_t *out)
-{
-    *out = (int64_t)((uint64_t)a + (uint64_t)b);
-    return b >= 0 ? a <= INT64_MAX - b : a >= INT64_MIN - b;
-}
-
 static size_t digits(int64_t number)
 {
-    return (size_t)snprintf(NULL, 0, "%" PRId64, number);
+    char text[NUMBER_MAX_SIZE + 1];
+    return cache_number_format(number, text);
 }
 
 static memcached_return_t look(struct mc_handle *handle, void *ctx)
@@ -66,7 +43,7 @@ static memcached_return_t look(struct mc_handle *handle, void *ctx)
     cache_bytes text = { "", 0 };
     count->cas = memcached_result_cas(&handle->result);
     count->is_number = cache_mc_decode(&handle->result, count->wire, count->key, number, &text) == CACHE_OK
-        && parse(text, &count->before);
+        && cache_number_parse(text.data, text.size, &count->before);
     count->ours = memcached_result_flags(&handle->result) == MC_FLAG_COUNTER;
     return cache_mc_read_end(handle);
 }
@@ -115,47 +92,51 @@ static bool incr_will_do(const struct count *count)
 static cache_status take_back(struct mc_server *server, struct count *count)
 {
     count->delta = (int64_t)(0 - (uint64_t)count->delta);
-    return cache_mc_call(server, step, count, false);
+    return cache_mc_call(server, count->deadline, step, count, false);
 }
 
 /* CACHE_MISS: something came between, look again. */
 static cache_status attempt(struct mc_server *server, struct count *count)
 {
-    cache_status status = cache_mc_call(server, look, count, true);
+    cache_status status = cache_mc_call(server, count->deadline, look, count, true);
     if (status == CACHE_MISS) {
-        status = cache_mc_call(server, create, count, false);
+        status = cache_mc_call(server, count->deadline, create, count, false);
         count->result = count->delta;
         return status == CACHE_NOT_STORED ? CACHE_MISS : status;
     }
     if (status != CACHE_OK)
         return status;
     if (!count->is_number)
-        return cache_fail(CACHE_ERR_TYPE, "memcached %s: inc: the value is not a number", server->where);
-    if (!add(count->before, count->delta, &count->result))
-        return cache_fail(CACHE_ERR_RANGE, "memcached %s: inc: the counter would leave int64", server->where);
+        return cache_fail(CACHE_ERR_TYPE, "%s: inc: the value is not a number", server->where);
+    if (!cache_number_add(count->before, count->delta, &count->result))
+        return cache_fail(CACHE_ERR_RANGE, "%s: inc: the counter would leave int64", server->where);
     if (!incr_will_do(count)) {
-        status = cache_mc_call(server, convert, count, false);
+        status = cache_mc_call(server, count->deadline, convert, count, false);
         return status == CACHE_NOT_STORED ? CACHE_MISS : status;
     }
-    status = cache_mc_call(server, step, count, false);
+    status = cache_mc_call(server, count->deadline, step, count, false);
     if (status != CACHE_OK)
         return status;
     int64_t unused = 0;
     const int64_t before = (int64_t)((uint64_t)count->result - (uint64_t)count->delta);
-    if (add(before, count->delta, &unused))
+    if (cache_number_add(before, count->delta, &unused))
         return CACHE_OK;
     status = take_back(server, count);
     return status < 0 ? status
-                      : cache_fail(CACHE_ERR_RANGE, "memcached %s: inc: the counter would leave int64", server->where);
+                      : cache_fail(CACHE_ERR_RANGE, "%s: inc: the counter would leave int64", server->where);
 }
 
 cache_status cache_mc_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
+    struct mc_store *store = self;
     struct mc_place place;
-    cache_status status = cache_mc_place(self, key, &place);
+    cache_mc_check_fork(store);
+    const uint64_t deadline = cache_mc_deadline(store);
+    cache_status status = cache_mc_place(store, key, deadline, &place);
     if (status != CACHE_OK)
         return status;
-    struct count count = { .wire = &place.wire, .key = key, .delta = delta, .expiration = cache_mc_expiration(ttl_ms) };
+    struct count count = { .wire = &place.wire, .key = key, .deadline = deadline, .delta = delta,
+                           .expiration = cache_mc_expiration(ttl_ms) };
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
         status = attempt(place.server, &count);
         if (status == CACHE_OK)
@@ -163,6 +144,6 @@ cache_status cache_mc_inc(void *self, cache_bytes key, int64_t delta, int64_t tt
         if (status != CACHE_MISS)
             return status;
     }
-    return cache_fail(CACHE_ERR_PROTOCOL, "memcached %s: inc: others changed the counter %d times in a row",
+    return cache_fail(CACHE_ERR_PROTOCOL, "%s: inc: others changed the counter %d times in a row",
                       place.server->where, MAX_ATTEMPTS);
 }

@@ -55,29 +55,29 @@ static memcached_return_t set_record(struct mc_handle *handle, void *ctx)
 }
 
 /* Read the record, or make it. */
-static cache_status load(struct mc_server *server, int64_t *id)
+static cache_status load(struct mc_server *server, uint64_t deadline, int64_t *id)
 {
     struct mc_key key;
     cache_mc_generation_key(server->store, &key);
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
         struct record record = { &key, 0 };
-        cache_status status = cache_mc_call(server, read_record, &record, true);
+        cache_status status = cache_mc_call(server, deadline, read_record, &record, true);
         if (status == CACHE_OK && record.id <= 0) {
             record.id = clock_id();    /* somebody wrote over it */
-            status = cache_mc_call(server, set_record, &record, true);
+            status = cache_mc_call(server, deadline, set_record, &record, true);
         } else if (status == CACHE_MISS) {
             record.id = clock_id();
-            status = cache_mc_call(server, add_record, &record, false);
+            status = cache_mc_call(server, deadline, add_record, &record, false);
         }
         *id = record.id;
         if (status != CACHE_NOT_STORED)    /* else another process was quicker: its id counts */
             return status;
     }
-    return cache_fail(CACHE_ERR_PROTOCOL, "memcached %s: the generation of '%s' comes and goes", server->where,
+    return cache_fail(CACHE_ERR_PROTOCOL, "%s: the generation of '%s' comes and goes", server->where,
                       server->store->prefix);
 }
 
-static cache_status begin_new(struct mc_server *server, int64_t *id)
+static cache_status begin_new(struct mc_server *server, uint64_t deadline, int64_t *id)
 {
     struct mc_key key;
     struct mc_generation *generation = &server->generation;
@@ -88,7 +88,7 @@ static cache_status begin_new(struct mc_server *server, int64_t *id)
     const int64_t now = clock_id();
     struct record record = { &key, now > old ? now : old + 1 };
     *id = record.id;
-    return cache_mc_call(server, set_record, &record, true);
+    return cache_mc_call(server, deadline, set_record, &record, true);
 }
 
 /* With what a read or a clear gave. A read that began before a clear of this process counts for nothing. */
@@ -110,7 +110,7 @@ static cache_status take_over(struct mc_server *server, cache_status status, int
     return status;
 }
 
-cache_status cache_mc_generation(struct mc_server *server, int64_t *id)
+cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, int64_t *id)
 {
     struct mc_generation *generation = &server->generation;
     const struct mc_store *store = server->store;
@@ -130,7 +130,7 @@ cache_status cache_mc_generation(struct mc_server *server, int64_t *id)
     pthread_mutex_unlock(&generation->lock);
 
     int64_t fresh = 0;
-    const cache_status status = bump ? begin_new(server, &fresh) : load(server, &fresh);
+    const cache_status status = bump ? begin_new(server, deadline, &fresh) : load(server, deadline, &fresh);
     return take_over(server, status, fresh, version, id);
 }
 
@@ -138,7 +138,7 @@ static cache_status clear_one(struct mc_server *server)
 {
     struct mc_generation *generation = &server->generation;
     int64_t id = 0, now = 0;
-    const cache_status status = begin_new(server, &id);
+    const cache_status status = begin_new(server, cache_mc_deadline(server->store), &id);
     now = cache_env_monotonic_ms(server->store->env);
     pthread_mutex_lock(&generation->lock);
     generation->version++;

@@ -2,7 +2,6 @@
 #include "store.h"
 
 #include <string.h>
-#include <unistd.h>
 
 /* ---- open and close -------------------------------------------------------------------------------------------- */
 
@@ -48,11 +47,10 @@ static cache_status store_open(const cache_backend_config *config, void **self)
         .generations = cache_option_int(config, "generation") != 0,
         .timeout_ms = cache_option_ms(config, "timeout"),
         .connect_timeout_ms = cache_option_ms(config, "connect_timeout"),
-        .retry_after_ms = cache_option_ms(config, "retry_after"),
         .prefix_size = strlen(config->prefix),
     };
     memcpy(store->prefix, config->prefix, store->prefix_size + 1);
-    atomic_init(&store->pid, getpid());
+    cache_forked_init(&store->forked);
     status = cache_mc_servers_open(store, config);
     if (status != CACHE_OK) {
         store_close(store);
@@ -64,15 +62,22 @@ static cache_status store_open(const cache_backend_config *config, void **self)
 
 /* ---- one key --------------------------------------------------------------------------------------------------- */
 
-cache_status cache_mc_place(struct mc_store *store, cache_bytes key, struct mc_place *out)
+cache_status cache_mc_place(struct mc_store *store, cache_bytes key, uint64_t deadline, struct mc_place *out)
 {
-    cache_mc_check_fork(store);
     int64_t generation = -1;
     out->server = cache_mc_route(store, key);
-    const cache_status status = cache_mc_generation(out->server, &generation);
+    const cache_status status = cache_mc_generation(out->server, deadline, &generation);
     if (status == CACHE_OK)
         cache_mc_key(store, key, generation, &out->wire);
     return status;
+}
+
+/* Every operation on one key begins so. */
+static cache_status begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place)
+{
+    cache_mc_check_fork(store);
+    *deadline = cache_mc_deadline(store);
+    return cache_mc_place(store, key, *deadline, place);
 }
 
 struct read {
@@ -102,11 +107,12 @@ static memcached_return_t read_value(struct mc_handle *handle, void *ctx)
 static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct mc_place place;
-    cache_status status = cache_mc_place(self, key, &place);
+    uint64_t deadline = 0;
+    cache_status status = begin(self, key, &deadline, &place);
     if (status != CACHE_OK)
         return status;
     struct read read = { &place.wire, key, out, CACHE_OK };
-    status = cache_mc_call(place.server, read_value, &read, true);
+    status = cache_mc_call(place.server, deadline, read_value, &read, true);
     return status == CACHE_OK ? read.status : status;
 }
 
@@ -131,13 +137,13 @@ static memcached_return_t add_value(struct mc_handle *handle, void *ctx)
                          write->expiration, write->flags);
 }
 
-cache_status cache_mc_too_large(struct mc_server *server, size_t size)
+cache_status cache_mc_too_large(struct mc_server *server, uint64_t deadline, size_t size)
 {
-    const size_t limit = cache_mc_item_size_max(server);
+    const size_t limit = cache_mc_item_size_max(server, deadline);
     if (limit == 0)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "memcached %s: an item of %zu bytes is too large", server->where, size);
+        return cache_fail(CACHE_ERR_TOO_LARGE, "%s: an item of %zu bytes is too large", server->where, size);
     return cache_fail(CACHE_ERR_TOO_LARGE,
-                      "memcached %s: an item of %zu bytes is too large: the server's limit, with key and header, is %zu (-I)",
+                      "%s: an item of %zu bytes is too large: the server's limit, with key and header, is %zu (-I)",
                       server->where, size, limit);
 }
 
@@ -145,7 +151,8 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
 {
     struct mc_store *store = self;
     struct mc_place place;
-    cache_status status = cache_mc_place(store, key, &place);
+    uint64_t deadline = 0;
+    cache_status status = begin(store, key, &deadline, &place);
     if (status != CACHE_OK)
         return status;
     struct write write = { .wire = &place.wire, .expiration = cache_mc_expiration(ttl_ms) };
@@ -154,9 +161,9 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     if (status != CACHE_OK)
         return status;
     const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
-    status = cache_mc_call(place.server, if_absent ? add_value : set_value, &write, !if_absent);
+    status = cache_mc_call(place.server, deadline, if_absent ? add_value : set_value, &write, !if_absent);
     cache_env_free(store->env, block);
-    return status == CACHE_ERR_TOO_LARGE ? cache_mc_too_large(place.server, value.size) : status;
+    return status == CACHE_ERR_TOO_LARGE ? cache_mc_too_large(place.server, deadline, value.size) : status;
 }
 
 static memcached_return_t remove_value(struct mc_handle *handle, void *ctx)
@@ -168,8 +175,9 @@ static memcached_return_t remove_value(struct mc_handle *handle, void *ctx)
 static cache_status store_remove(void *self, cache_bytes key)
 {
     struct mc_place place;
-    const cache_status status = cache_mc_place(self, key, &place);
-    return status == CACHE_OK ? cache_mc_call(place.server, remove_value, &place.wire, true) : status;
+    uint64_t deadline = 0;
+    const cache_status status = begin(self, key, &deadline, &place);
+    return status == CACHE_OK ? cache_mc_call(place.server, deadline, remove_value, &place.wire, true) : status;
 }
 
 static memcached_return_t touch_value(struct mc_handle *handle, void *ctx)
@@ -181,9 +189,10 @@ static memcached_return_t touch_value(struct mc_handle *handle, void *ctx)
 static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
     struct mc_place place;
-    const cache_status status = cache_mc_place(self, key, &place);
+    uint64_t deadline = 0;
+    const cache_status status = begin(self, key, &deadline, &place);
     struct write write = { .wire = &place.wire, .expiration = cache_mc_expiration(ttl_ms) };
-    return status == CACHE_OK ? cache_mc_call(place.server, touch_value, &write, true) : status;
+    return status == CACHE_OK ? cache_mc_call(place.server, deadline, touch_value, &write, true) : status;
 }
 
 /* ---- all keys -------------------------------------------------------------------------------------------------- */
@@ -223,6 +232,7 @@ const cache_backend_ops cache_memcached_ops = {
     .clear = store_clear,
     .get_many = cache_mc_get_many,
     .set_many = cache_mc_set_many,
+    .remove_many = cache_mc_remove_many,
     .touch = store_touch,
     .stats = store_stats,
 };

@@ -7,11 +7,13 @@
 #define MEMCACHED_STORE_H
 
 #include "../backends.h"
+#include "../breaker.h"
+#include "../forked.h"
+#include "../pool.h"
 
 #include <libmemcached/memcached.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/types.h>
 
 enum {
     MC_MAX_WIRE_KEY = 250,             /* what memcached takes */
@@ -19,15 +21,16 @@ enum {
     MC_FLAG_WRAPPED = 0x4c430002       /* the whole key stands before the value */
 };
 
-/* ---- handles and hosts (server.c) ------------------------------------------------------------------------------ */
+/* ---- handles (handle.c) ------------------------------------------------------------------------------------------ */
 
 struct mc_handle {
-    atomic_int state;                  /* who owns the rest: nobody yet, the pool, a caller */
-    memcached_st *memc;
+    memcached_st *memc;                /* NULL: not made yet */
     memcached_result_st result;        /* reused, so that a get allocates nothing once it is large enough */
     unsigned epoch;                    /* the host's when it connected: an older one is a connection that was lost */
     bool connected;                    /* as far as we know */
+    bool fresh;                        /* just now, for the request under way */
     bool used;                         /* it was connected once: the next time is a reconnect */
+    int descriptor;                    /* its socket; -1: not looked for yet */
 };
 
 /* The generation that keys on this host carry, as this process last read it. */
@@ -44,14 +47,11 @@ struct mc_server {
     struct mc_store *store;
     const char *host;
     int port;
-    char where[128];                   /* "10.0.0.1:11211", for messages */
-    struct mc_handle *handles;         /* store->pool of them */
-    pthread_mutex_t lock;              /* for waiting on `freed` alone */
-    pthread_cond_t freed;
-    atomic_int waiting;
+    char where[128];                   /* "memcached 10.0.0.1:11211", for messages */
+    struct mc_handle *handles;         /* one for each slot of the pool */
+    struct cache_pool pool;
+    struct cache_breaker breaker;
     atomic_uint epoch;
-    _Atomic int64_t retry_at;          /* 0: in use; else away until then (monotonic) */
-    atomic_int timeouts_in_a_row;
     atomic_size_t item_size_max;       /* 0: not asked yet */
     struct mc_generation generation;
 };
@@ -63,12 +63,38 @@ struct mc_store {
     memcached_st *router;              /* NULL for one host */
     int pool;
     bool generations;
-    int64_t timeout_ms, connect_timeout_ms, retry_after_ms;
-    _Atomic pid_t pid;                 /* the process that the connections belong to */
+    int64_t timeout_ms, connect_timeout_ms;
+    struct cache_forked forked;        /* the process that the connections belong to */
     _Atomic uint64_t timeouts, reconnects;
     size_t prefix_size;
     char prefix[CACHE_MAX_PREFIX + 1];
 };
+
+cache_status cache_mc_handle_make(struct mc_server *server, struct mc_handle *handle);
+void cache_mc_handle_free(struct mc_handle *handle);
+
+/* Connect, for at most `connect_timeout`, and see that the server answers. */
+memcached_return_t cache_mc_handle_connect(const struct mc_server *server, struct mc_handle *handle, uint64_t deadline);
+
+/* Close the connection, if there is one, without a wait for anything. */
+void cache_mc_handle_disconnect(struct mc_handle *handle);
+
+/* No wait from now on is longer than what is left until `deadline`: how many milliseconds that is. */
+int64_t cache_mc_handle_limit(struct mc_handle *handle, uint64_t deadline);
+
+/* The peer has neither closed the idle connection nor sent what nobody asked for. */
+bool cache_mc_handle_is_quiet(const struct mc_server *server, struct mc_handle *handle);
+
+/* The status of libmemcached's answer, with the message set if it is a failure. */
+cache_status cache_mc_handle_status(const struct mc_server *server, const struct mc_handle *handle, memcached_return_t rc);
+
+/* The socket of a connected handle (descriptor.c); -1: it was not found. */
+int cache_mc_descriptor(const struct mc_handle *handle, int port);
+
+/* Make it refer to nothing that is shared with another process. False: it was not found. */
+bool cache_mc_detach(const struct mc_handle *handle, int port);
+
+/* ---- hosts (server.c) -------------------------------------------------------------------------------------------- */
 
 cache_status cache_mc_servers_open(struct mc_store *store, const cache_backend_config *config);
 void cache_mc_servers_close(struct mc_store *store);
@@ -76,9 +102,12 @@ void cache_mc_servers_close(struct mc_store *store);
 /* The host that keeps `key`. */
 struct mc_server *cache_mc_route(const struct mc_store *store, cache_bytes key);
 
-/* A connected or fresh handle of a host that is in use, after a wait of at most `timeout`. CACHE_ERR_CONNECT at once from
- * a host that is away. */
-cache_status cache_mc_acquire(struct mc_server *server, struct mc_handle **out);
+/* When an operation that begins now must have ended: nanoseconds, as cache_now_ns counts them. */
+uint64_t cache_mc_deadline(const struct mc_store *store);
+
+/* A connected handle, whose waits end by `deadline`. At once what made it so, from a host that is away. A request that is not
+ * `repeatable` gets a connection of which the server has not let go. */
+cache_status cache_mc_acquire(struct mc_server *server, uint64_t deadline, bool repeatable, struct mc_handle **out);
 
 /* Give it back with the outcome of its last request. The status of that outcome, with the message set if it is a failure.
  * After one the connection is closed: what arrives on it late belongs to nobody. */
@@ -88,7 +117,10 @@ cache_status cache_mc_release(struct mc_server *server, struct mc_handle *handle
 typedef memcached_return_t mc_request_fn(struct mc_handle *handle, void *ctx);
 
 /* Acquire, request, release. One that is `repeatable` is sent again when an idle connection turns out to be dead. */
-cache_status cache_mc_call(struct mc_server *server, mc_request_fn *request, void *ctx, bool repeatable);
+cache_status cache_mc_call(struct mc_server *server, uint64_t deadline, mc_request_fn *request, void *ctx, bool repeatable);
+
+/* After a fork, in the child: let go of the parent's connections without a byte on them. */
+void cache_mc_check_fork(struct mc_store *store);
 
 /* ---- keys (key.c) ---------------------------------------------------------------------------------------------- */
 
@@ -132,27 +164,21 @@ struct mc_place {
     struct mc_server *server;
     struct mc_key wire;
 };
-cache_status cache_mc_place(struct mc_store *store, cache_bytes key, struct mc_place *out);
+cache_status cache_mc_place(struct mc_store *store, cache_bytes key, uint64_t deadline, struct mc_place *out);
 
 /* The generation of the keys on `server` (generation.c); -1 if the store has none. */
-cache_status cache_mc_generation(struct mc_server *server, int64_t *id);
+cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, int64_t *id);
 cache_status cache_mc_clear(struct mc_store *store);
 
 /* Bytes that the host takes for one item; 0: it does not say. */
-size_t cache_mc_item_size_max(struct mc_server *server);
+size_t cache_mc_item_size_max(struct mc_server *server, uint64_t deadline);
 
 /* The failure for a value of `size` bytes, with the limit in its message. */
-cache_status cache_mc_too_large(struct mc_server *server, size_t size);
-
-/* After a fork, in the child: let go of the parent's connections without a byte on them (fork.c). */
-void cache_mc_check_fork(struct mc_store *store);
-
-/* Make the descriptor of `handle` refer to nothing that is shared with another process. False: it was not found. */
-bool cache_mc_detach(struct mc_handle *handle, int port);
-void cache_mc_servers_forked(struct mc_store *store);
+cache_status cache_mc_too_large(struct mc_server *server, uint64_t deadline, size_t size);
 
 cache_inc_fn cache_mc_inc;
 cache_get_many_fn cache_mc_get_many;
 cache_set_many_fn cache_mc_set_many;
+cache_remove_many_fn cache_mc_remove_many;
 
 #endif

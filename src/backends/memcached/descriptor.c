@@ -1,14 +1,13 @@
-/* fork.c - a child inherits its parent's sockets, and must neither write to them nor shut them down.
+/* descriptor.c - the socket under a handle: found, to ask whether its peer is there, and let go of in the child of a fork.
  *
- * libmemcached says "quit" on a connection that it frees, and shuts it down: in a child that would end the parent's. It does
- * not tell its descriptors either, but it tells their local port: the socket that has it is found among the open
- * descriptors and replaced by /dev/null, after which freeing does no harm. */
+ * libmemcached does not tell its descriptors, but it tells their local port: the socket that has it is found among the open
+ * descriptors. A child inherits its parent's sockets, and must neither write to them nor shut them down, which libmemcached
+ * does to a connection that it frees: /dev/null takes the socket's place first. */
 #include "store.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,33 +53,25 @@ static int find_descriptor(int local_port, int peer_port)
     return found;
 }
 
-bool cache_mc_detach(struct mc_handle *handle, int port)
+static in_port_t local_port(const struct mc_handle *handle)
 {
-    const memcached_instance_st *instance = memcached_server_instance_by_position(handle->memc, 0);
-    const in_port_t local_port = memcached_server_srcport(instance);
-    if (local_port == 0)
+    return memcached_server_srcport(memcached_server_instance_by_position(handle->memc, 0));
+}
+
+int cache_mc_descriptor(const struct mc_handle *handle, int port)
+{
+    const in_port_t local = local_port(handle);
+    return local != 0 ? find_descriptor(local, port) : -1;
+}
+
+bool cache_mc_detach(const struct mc_handle *handle, int port)
+{
+    if (local_port(handle) == 0)
         return true;    /* not connected */
-    const int fd = find_descriptor(local_port, port);
+    const int fd = cache_mc_descriptor(handle, port);
     const int null = fd >= 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
     const bool done = null >= 0 && dup2(null, fd) == fd;
     if (null >= 0)
         close(null);
     return done;
-}
-
-void cache_mc_check_fork(struct mc_store *store)
-{
-    const pid_t self = getpid(), busy = -1;
-    pid_t owner = atomic_load_explicit(&store->pid, memory_order_acquire);
-    if (owner == self)
-        return;
-    while (owner != self) {
-        if (owner != busy && atomic_compare_exchange_strong(&store->pid, &owner, busy)) {
-            cache_mc_servers_forked(store);
-            atomic_store_explicit(&store->pid, self, memory_order_release);
-            return;
-        }
-        sched_yield();    /* another thread of this child is at it */
-        owner = atomic_load_explicit(&store->pid, memory_order_acquire);
-    }
 }
