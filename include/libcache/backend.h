@@ -179,7 +179,7 @@ typedef cache_status cache_touch_fn(void *self, cache_bytes key, int64_t ttl_ms)
 /* CACHE_OK: a live value is there. CACHE_MISS. Optional: get, and drop what came. */
 typedef cache_status cache_has_fn(void *self, cache_bytes key);
 
-/* Add what the store knows (timeouts, reconnects, evictions, expirations, items, bytes and the limits) to `*out`, which the core filled
+/* Add what the store knows (timeouts, reconnects, rejections, evictions, expirations, items, bytes and the limits) to `*out`, which the core filled
  * with the rest. No network. Optional: nothing is added. */
 typedef cache_status cache_stats_fn(void *self, cache_counters *out);
 

@@ -339,7 +339,8 @@ typedef struct cache_counters {
     uint64_t max_items, max_bytes; /* its limits; 0: none */
     cache_latency get, set, compute;
     uint64_t compute_errors;       /* of the computations: failed, with a status below 0 */
-    uint64_t reserved[15];
+    uint64_t rejections;           /* of the errors: failed at once, since the server was away (retry_after) */
+    uint64_t reserved[14];
 } cache_counters;
 
 cache_status cache_stats(cache_t *cache, cache_counters *out);

@@ -27,6 +27,7 @@ static int64_t next_try(const struct cache_breaker *breaker)
 static cache_status fail_at_once(struct cache_breaker *breaker)
 {
     char reason[sizeof breaker->reason];
+    atomic_fetch_add_explicit(&breaker->rejections, 1, memory_order_relaxed);
     pthread_mutex_lock(&breaker->lock);
     const cache_status status = breaker->status;
     (void)snprintf(reason, sizeof reason, "%s", breaker->reason);

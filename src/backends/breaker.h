@@ -16,6 +16,7 @@ struct cache_breaker {
     int64_t retry_after_ms;
     _Atomic int64_t retry_at;          /* of the monotonic clock; 0: the server is in use */
     atomic_int timeouts_in_a_row;
+    _Atomic uint64_t rejections;       /* callers that failed at once */
     pthread_mutex_t lock;              /* of what follows: why it is away */
     cache_status status;
     char reason[256];

@@ -5,41 +5,40 @@
 
 #include <time.h>
 
-static void locks_init(struct cache_pool *pool)
+struct cache_pool_waiter {
+    pthread_cond_t handed_over;
+    int slot;                          /* -1: none yet */
+    struct cache_pool_waiter *next;
+};
+
+static void queue_init(struct cache_pool *pool)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->handed_over, &attributes);
-    pthread_condattr_destroy(&attributes);
     atomic_init(&pool->waiting, 0);
-    pool->n_handed = 0;
+    pool->first = NULL;
+    pool->last = &pool->first;
 }
 
 cache_status cache_pool_init(struct cache_pool *pool, const cache_env *env, int n, const char *where)
 {
-    const size_t size = (size_t)n * (sizeof *pool->busy + sizeof *pool->handed);
-    pool->handed = cache_env_alloc(env, size);
-    if (pool->handed == NULL)
+    pool->busy = cache_env_alloc(env, (size_t)n * sizeof *pool->busy);
+    if (pool->busy == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", where);
-    pool->busy = (atomic_bool *)(void *)(pool->handed + n);
     pool->env = env;
     pool->n = n;
     for (int i = 0; i < n; i++)
         atomic_init(&pool->busy[i], false);
-    locks_init(pool);
+    queue_init(pool);
     return CACHE_OK;
 }
 
 void cache_pool_release(struct cache_pool *pool)
 {
-    if (pool->handed == NULL)
+    if (pool->busy == NULL)
         return;
-    pthread_cond_destroy(&pool->handed_over);
     pthread_mutex_destroy(&pool->lock);
-    cache_env_free(pool->env, pool->handed);
-    pool->handed = NULL;
+    cache_env_free(pool->env, pool->busy);
+    pool->busy = NULL;
 }
 
 static int take(struct cache_pool *pool)
@@ -50,20 +49,47 @@ static int take(struct cache_pool *pool)
     return -1;
 }
 
+static void enqueue(struct cache_pool *pool, struct cache_pool_waiter *waiter)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&waiter->handed_over, &attributes);
+    pthread_condattr_destroy(&attributes);
+    waiter->slot = -1;
+    waiter->next = NULL;
+    *pool->last = waiter;
+    pool->last = &waiter->next;
+    atomic_fetch_add(&pool->waiting, 1);
+}
+
+static void dequeue(struct cache_pool *pool, struct cache_pool_waiter *waiter)
+{
+    struct cache_pool_waiter **at = &pool->first;
+    while (*at != waiter)
+        at = &(*at)->next;
+    *at = waiter->next;
+    if (*at == NULL)
+        pool->last = at;
+    atomic_fetch_sub(&pool->waiting, 1);
+}
+
 static int wait_for_one(struct cache_pool *pool, uint64_t deadline)
 {
     const struct timespec until = { (time_t)(deadline / 1000000000), (long)(deadline % 1000000000) };
+    struct cache_pool_waiter self;
     int waited = 0;
     pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add(&pool->waiting, 1);    /* before the look: who gives back after it hands over */
+    enqueue(pool, &self);    /* before the look: who gives back after it hands over */
     int slot = take(pool);
-    while (slot < 0 && pool->n_handed == 0 && waited == 0)
-        waited = pthread_cond_timedwait(&pool->handed_over, &pool->lock, &until);
-    if (slot < 0 && pool->n_handed > 0)
-        slot = pool->handed[--pool->n_handed];    /* who handed it over no longer counts one who waits */
+    while (slot < 0 && self.slot < 0 && waited == 0)
+        waited = pthread_cond_timedwait(&self.handed_over, &pool->lock, &until);
+    if (self.slot < 0)
+        dequeue(pool, &self);
     else
-        atomic_fetch_sub(&pool->waiting, 1);
+        slot = self.slot;
     pthread_mutex_unlock(&pool->lock);
+    pthread_cond_destroy(&self.handed_over);
     return slot;
 }
 
@@ -77,14 +103,14 @@ int cache_pool_take(struct cache_pool *pool, uint64_t deadline)
 static bool hand_over(struct cache_pool *pool, int slot)
 {
     pthread_mutex_lock(&pool->lock);
-    const bool wanted = atomic_load(&pool->waiting) > 0;
-    if (wanted) {
-        atomic_fetch_sub(&pool->waiting, 1);
-        pool->handed[pool->n_handed++] = slot;
-        pthread_cond_signal(&pool->handed_over);
+    struct cache_pool_waiter *waiter = pool->first;
+    if (waiter != NULL) {
+        dequeue(pool, waiter);
+        waiter->slot = slot;
+        pthread_cond_signal(&waiter->handed_over);    /* under the lock: the waiter's stack is there until it is released */
     }
     pthread_mutex_unlock(&pool->lock);
-    return wanted;
+    return waiter != NULL;
 }
 
 void cache_pool_give_back(struct cache_pool *pool, int slot)
@@ -105,5 +131,5 @@ void cache_pool_forked(struct cache_pool *pool)
 {
     for (int i = 0; i < pool->n; i++)
         atomic_store(&pool->busy[i], false);
-    locks_init(pool);    /* whoever held the old ones is not in this process */
+    queue_init(pool);    /* who waits, or holds the lock, is not in this process */
 }

@@ -1,5 +1,5 @@
 /* pool.h - who uses which of a server's connections: a bounded number of slots, taken and given back by any thread.
- * One who waits gets the next slot that is given back, before those who come later.
+ * Who waits longest gets the next slot that is given back.
  *
  * The pool knows nothing of what is in a slot: the store keeps an array of its connections beside it. */
 #ifndef POOL_H
@@ -14,11 +14,9 @@ struct cache_pool {
     const cache_env *env;
     atomic_bool *busy;                 /* one a slot */
     int n;
-    atomic_int waiting;                /* callers for whom no slot has been handed over yet */
-    pthread_mutex_t lock;              /* for waiting alone: of what follows */
-    pthread_cond_t handed_over;
-    int *handed;                       /* slots on their way to those who wait */
-    int n_handed;
+    atomic_int waiting;                /* callers in the queue */
+    pthread_mutex_t lock;              /* of the queue alone */
+    struct cache_pool_waiter *first, **last;
 };
 
 /* `where` is for the message of CACHE_ERR_NOMEM. */

@@ -64,6 +64,13 @@ int64_t cache_mc_handle_limit(struct mc_handle *handle, uint64_t deadline)
     return left;
 }
 
+bool cache_mc_handle_has_more(struct mc_handle *handle)
+{
+    memcached_return_t rc = MEMCACHED_SUCCESS;
+    handle->result.count = 1;    /* else it says NOTFOUND to whatever came */
+    return memcached_fetch_result(handle->memc, &handle->result, &rc) != NULL || rc != MEMCACHED_END;
+}
+
 /* A read of the generation, which every server and proxy knows how to answer: a request of its own, so that each wait
  * (connecting, asking, and then the caller's request) has what is left of the deadline. */
 memcached_return_t cache_mc_handle_connect(const struct mc_server *server, struct mc_handle *handle, uint64_t deadline)
@@ -80,6 +87,8 @@ memcached_return_t cache_mc_handle_connect(const struct mc_server *server, struc
     while (memcached_fetch_result(handle->memc, &handle->result, &rc) != NULL)
         continue;
     rc = memcached_last_error(handle->memc);
+    if (rc == MEMCACHED_SUCCESS && cache_mc_handle_has_more(handle))
+        rc = MEMCACHED_PROTOCOL_ERROR;
     handle->connected = rc == MEMCACHED_SUCCESS;
     if (handle->connected)
         (void)cache_mc_handle_limit(handle, deadline);
@@ -166,10 +175,10 @@ cache_status cache_mc_handle_status(const struct mc_server *server, const struct
 {
     const int error = memcached_fatal(rc) ? memcached_last_error_errno(handle->memc) : 0;
     const cache_status status = status_of(rc, error);
-    if (status < 0) {
-        char text[256];
-        explain(server, handle, rc, error, text, sizeof text);
-        (void)cache_fail(status, "%s: %s", server->where, text);
-    }
-    return status;
+    if (status >= 0)
+        return status;
+    char text[256];
+    explain(server, handle, rc, error, text, sizeof text);
+    const bool wants_login = rc == MEMCACHED_CLIENT_ERROR && strstr(text, "unauthenticated") != NULL;
+    return cache_fail(wants_login ? CACHE_ERR_AUTH : status, "%s: %s", server->where, text);
 }

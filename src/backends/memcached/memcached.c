@@ -215,6 +215,8 @@ static cache_status store_stats(void *self, cache_counters *out)
     struct mc_store *store = self;
     out->timeouts += atomic_load_explicit(&store->timeouts, memory_order_relaxed);
     out->reconnects += atomic_load_explicit(&store->reconnects, memory_order_relaxed);
+    for (size_t i = 0; i < store->n_servers; i++)
+        out->rejections += atomic_load_explicit(&store->servers[i].breaker.rejections, memory_order_relaxed);
     return CACHE_OK;
 }
 

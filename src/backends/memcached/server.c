@@ -36,9 +36,11 @@ static void judge(struct mc_server *server, struct mc_handle *handle, cache_stat
 cache_status cache_mc_release(struct mc_server *server, struct mc_handle *handle, memcached_return_t rc)
 {
     const cache_status status = cache_mc_handle_status(server, handle, rc);
-    if (status >= 0 || rc == MEMCACHED_E2BIG)
+    if (status >= 0 || rc == MEMCACHED_E2BIG) {
         cache_breaker_reset(&server->breaker);
-    else
+        if (cache_mc_handle_has_more(handle))
+            cache_mc_handle_disconnect(handle);
+    } else
         judge(server, handle, status);
     put_back(server, handle);
     return status;

@@ -85,6 +85,9 @@ int64_t cache_mc_handle_limit(struct mc_handle *handle, uint64_t deadline);
 /* The peer has neither closed the idle connection nor sent what nobody asked for. */
 bool cache_mc_handle_is_quiet(const struct mc_server *server, struct mc_handle *handle);
 
+/* Behind an answer: something that came with it and belongs to no request. No system call if there is nothing. */
+bool cache_mc_handle_has_more(struct mc_handle *handle);
+
 /* The status of libmemcached's answer, with the message set if it is a failure. */
 cache_status cache_mc_handle_status(const struct mc_server *server, const struct mc_handle *handle, memcached_return_t rc);
 

@@ -138,8 +138,7 @@ static cache_status exchange(struct attempt *attempt)
             first = handle(attempt, i, reply);
         freeReplyObject(reply);    /* behind a failure they are read, and dropped */
     }
-    /* Bytes behind the last reply belong to no request. */
-    attempt->lost = attempt->lost || status != CACHE_OK || context->reader->pos < context->reader->len;
+    attempt->lost = attempt->lost || status != CACHE_OK || cache_redis_has_more(context);
     return status != CACHE_OK ? status : first;
 }
 

@@ -119,6 +119,11 @@ bool cache_redis_is_quiet(const redisContext *context)
     return recv(context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool cache_redis_has_more(const redisContext *context)
+{
+    return context->reader->pos < context->reader->len;
+}
+
 /* ---- dialing ----------------------------------------------------------------------------------------------------- */
 
 cache_status cache_redis_dial(const struct redis_store *store, const struct redis_address *to, uint64_t deadline,
@@ -242,6 +247,8 @@ static cache_status log_in(const struct redis_store *store, redisContext *contex
             status = check_step(store, steps[i], reply);
         freeReplyObject(reply);
     }
+    if (status == CACHE_OK && cache_redis_has_more(context))
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: more came than the login's replies", store->where);
     return status;
 }
 

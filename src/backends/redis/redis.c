@@ -396,6 +396,7 @@ static cache_status store_stats(void *self, cache_counters *out)
     struct redis_store *store = self;
     out->timeouts += atomic_load_explicit(&store->timeouts, memory_order_relaxed);
     out->reconnects += atomic_load_explicit(&store->reconnects, memory_order_relaxed);
+    out->rejections += atomic_load_explicit(&store->breaker.rejections, memory_order_relaxed);
     return CACHE_OK;
 }
 

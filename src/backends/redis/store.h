@@ -58,6 +58,9 @@ cache_status cache_redis_receive(const struct redis_store *store, redisContext *
 /* The peer has neither closed the idle connection nor sent what nobody asked for. */
 bool cache_redis_is_quiet(const redisContext *context);
 
+/* Something came behind the last reply, and belongs to no request. */
+bool cache_redis_has_more(const redisContext *context);
+
 /* Connected to the server (or the service's master), logged in, in its database. */
 cache_status cache_redis_connect(struct redis_store *store, uint64_t deadline, redisContext **out);
 

@@ -1,0 +1,42 @@
+/* fake_server.h - a server whose every byte the test decides: what real ones do only when they break. */
+#ifndef FAKE_SERVER_H
+#define FAKE_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fake_server;
+
+/* One connection, the `number`th from 0, in a thread of its own; it is closed when this returns. */
+typedef void fake_serve_fn(struct fake_server *server, int fd, int number);
+
+enum { FAKE_MAX_CONNECTIONS = 256 };
+
+struct fake_server {
+    int port;                          /* on 127.0.0.1 */
+    void *ctx;                         /* the test's own */
+    atomic_int accepted;               /* connections so far */
+    /* its own */
+    fake_serve_fn *serve;
+    int listener;
+    pthread_t thread;
+    pthread_t threads[FAKE_MAX_CONNECTIONS];
+    int descriptors[FAKE_MAX_CONNECTIONS];
+    pthread_mutex_t lock;              /* of the descriptors: -1 once closed */
+};
+
+void fake_server_start(struct fake_server *server, fake_serve_fn *serve, void *ctx);
+
+/* End all connections, and wait for their threads. */
+void fake_server_stop(struct fake_server *server);
+
+/* What came in one piece, as a text; false: the client is gone. */
+bool fake_server_read(int fd, char *out, size_t size);
+
+/* False: the client is gone. */
+bool fake_server_send(int fd, const char *bytes, size_t size);
+bool fake_server_puts(int fd, const char *text);
+
+#endif

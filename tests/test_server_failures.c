@@ -1,0 +1,440 @@
+/* test_server_failures.c - servers that refuse, hang, talk nonsense or too much, for each store that has one: every failure has
+ * its status, none reaches another request, and on_error=miss looks over them all. The servers are fakes, so that each
+ * failure happens at a certain byte. */
+#include "test.h"
+
+#include "fake_server.h"
+#include "server.h"
+
+#include <time.h>
+
+enum mode {
+    ANSWER,                            /* a value that is its key */
+    HALF,                              /* of the answer, and then nothing */
+    TRICKLE,                           /* a byte of a long value at a time */
+    TWICE,                             /* the answer, and then another one that nobody asked for */
+    GREET_TWICE,                       /* the same, while the connection is made */
+    GARBAGE,
+    NO_LOGIN,
+    HANG_UP,                           /* on a request */
+    HANG_UP_AT_ONCE                    /* on a connection */
+};
+
+enum { TRICKLED = 400, MAX_REQUEST = 4096 };
+
+struct protocol {
+    const char *scheme, *options;
+    const char *no_login;
+    const char *(*greeting)(const char *request);    /* the answer to a request that is no get; NULL: it is one */
+    const char *(*key)(char *request);
+    int (*answer)(char *out, size_t size, const char *value);
+};
+
+static struct fake_server fake;
+static const struct protocol *protocol;
+static _Atomic enum mode mode;
+static atomic_int trickled;
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+/* ---- two protocols ----------------------------------------------------------------------------------------------- */
+
+static const char *redis_greeting(const char *request)
+{
+    if (strstr(request, "CLIENT") != NULL || strstr(request, "SET") != NULL)
+        return "+OK\r\n";
+    return strstr(request, "GET") != NULL ? NULL : "-ERR unknown\r\n";
+}
+
+/* The last line of the request. */
+static const char *redis_key(char *request)
+{
+    request[strlen(request) - 2] = '\0';
+    return strrchr(request, '\n') + 1;
+}
+
+static int redis_answer(char *out, size_t size, const char *value)
+{
+    return snprintf(out, size, "$%zu\r\n%s\r\n", strlen(value), value);
+}
+
+/* The generation is read for a sign of life, and is not there. */
+static const char *memcached_greeting(const char *request)
+{
+    if (strncmp(request, "set ", 4) == 0)
+        return "STORED\r\n";
+    if (strncmp(request, "get ", 4) != 0)
+        return "ERROR\r\n";
+    return strstr(request, "generation") != NULL ? "END\r\n" : NULL;
+}
+
+static const char *memcached_key(char *request)
+{
+    request[strcspn(request, "\r")] = '\0';
+    while (request[strlen(request) - 1] == ' ')
+        request[strlen(request) - 1] = '\0';
+    return request + 4;
+}
+
+static int memcached_answer(char *out, size_t size, const char *value)
+{
+    return snprintf(out, size, "VALUE %.200s 0 %zu\r\n%s\r\nEND\r\n", value, strlen(value), value);
+}
+
+static const struct protocol redis = { "redis", "", "-NOAUTH Authentication required.\r\n", redis_greeting, redis_key,
+                                       redis_answer };
+static const struct protocol memcached = { "memcached", "&generation=off", "CLIENT_ERROR unauthenticated\r\n",
+                                           memcached_greeting, memcached_key, memcached_answer };
+
+static bool trickle(int fd)
+{
+    char value[TRICKLED + 1], text[TRICKLED + 64];
+    memset(value, 'x', TRICKLED);
+    value[TRICKLED] = '\0';
+    const int size = protocol->answer(text, sizeof text, value);
+    for (int i = 0; i < size; i++) {
+        if (!fake_server_send(fd, text + i, 1))
+            return false;
+        atomic_fetch_add(&trickled, 1);
+        pause_ms(10);
+    }
+    return true;
+}
+
+static bool answer_get(int fd, char *request, enum mode how)
+{
+    char text[1024];
+    const char *key = protocol->key(request);
+    const int size = protocol->answer(text, sizeof text / 2, key);
+    switch (how) {
+    case HALF:
+        return fake_server_send(fd, text, (size_t)size / 2);
+    case TRICKLE:
+        return trickle(fd);
+    case TWICE:
+        (void)protocol->answer(text + size, sizeof text / 2, "stray");
+        return fake_server_puts(fd, text);
+    case GARBAGE:
+        return fake_server_puts(fd, "?!nonsense\r\n");
+    case NO_LOGIN:
+        return fake_server_puts(fd, protocol->no_login);
+    case HANG_UP:
+        return false;
+    default:
+        return fake_server_send(fd, text, (size_t)size);
+    }
+}
+
+static bool greet(int fd, const char *request, const char *greeting)
+{
+    const enum mode how = atomic_load(&mode);
+    const bool is_set = strstr(request, "\r\nSET\r\n") != NULL || strncmp(request, "set ", 4) == 0;
+    char twice[64];
+    (void)snprintf(twice, sizeof twice, "%s%s", greeting, greeting);
+    return fake_server_puts(fd, how == (is_set ? TWICE : GREET_TWICE) ? twice : greeting);
+}
+
+static void serve(struct fake_server *server, int fd, int number)
+{
+    char request[MAX_REQUEST];
+    (void)server, (void)number;
+    while (atomic_load(&mode) != HANG_UP_AT_ONCE && fake_server_read(fd, request, sizeof request)) {
+        const char *greeting = protocol->greeting(request);
+        if (greeting != NULL ? !greet(fd, request, greeting) : !answer_get(fd, request, atomic_load(&mode)))
+            return;
+    }
+}
+
+static int start(void **state)
+{
+    protocol = *state;
+    mode = ANSWER;
+    fake_server_start(&fake, serve, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    fake_server_stop(&fake);
+    return 0;
+}
+
+static const char *url(int port, const char *options)
+{
+    static char text[256];
+    (void)snprintf(text, sizeof text, "%s://127.0.0.1:%d?prefix=%s%s&%s", protocol->scheme, port, "", protocol->options,
+                   options);
+    return text;
+}
+
+static cache_counters counters_of(cache_t *cache)
+{
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    return counters;
+}
+
+/* ---- one connection ---------------------------------------------------------------------------------------------- */
+
+static void half_a_reply_ends_with_the_timeout_and_the_connection(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url(fake.port, "timeout=0.15&pool=1"));
+    cache_value value;
+    assert_text(cache, "first", "first");
+    mode = HALF;
+    assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "second", &value));
+    assert_non_null(strstr(cache_last_error(), "150 ms"));
+    mode = ANSWER;
+    assert_text(cache, "third", "third");
+    assert_int_equal(fake.accepted, 2);
+    const cache_counters counters = counters_of(cache);
+    assert_int_equal(counters.errors, 1);
+    assert_int_equal(counters.timeouts, 1);
+    assert_int_equal(counters.reconnects, 1);
+    cache_close(cache);
+}
+
+static void a_reply_too_many_never_reaches_another_request(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url(fake.port, "pool=1"));
+    assert_text(cache, "first", "first");
+    const int connections = fake.accepted;
+    mode = TWICE;
+    for (int i = 0; i < 5; i++) {
+        char key[16];
+        cache_value value;
+        (void)snprintf(key, sizeof key, "key%d", i);
+        assert_status(CACHE_OK, cache_set_string(cache, key, key, 60));
+        assert_int_equal(fake.accepted, connections + i * 2);
+        if (cache_get(cache, key, &value) == CACHE_OK)
+            assert_string_equal(value.data, key);
+        cache_value_release(&value);
+    }
+    mode = ANSWER;
+    assert_text(cache, "last", "last");
+    cache_close(cache);
+}
+
+static void a_connection_that_begins_with_too_much_is_not_used(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url(fake.port, ""));
+    mode = GREET_TWICE;
+    assert_status(CACHE_ERR_PROTOCOL, cache_set_string(cache, "k", "v", 60));
+    cache_close(cache);
+}
+
+/* Each byte comes in time, and all of them do not. libmemcached has no deadline for that (docs/backends.md). */
+static void a_server_that_sends_a_byte_at_a_time_is_bounded_by_the_timeout_too(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url(fake.port, "timeout=0.2"));
+    cache_value value;
+    assert_text(cache, "k", "k");
+    mode = TRICKLE;
+    trickled = 0;
+    assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "k", &value));
+    assert_in_range(trickled, 2, TRICKLED / 2);
+    cache_close(cache);
+}
+
+/* ---- on_error ---------------------------------------------------------------------------------------------------- */
+
+static const struct failure {
+    enum mode mode;
+    cache_status status;
+} failures[] = {
+    { HALF, CACHE_ERR_TIMEOUT },
+    { GARBAGE, CACHE_ERR_PROTOCOL },
+    { NO_LOGIN, CACHE_ERR_AUTH },
+    { HANG_UP, CACHE_ERR_CONNECT },
+    { HANG_UP_AT_ONCE, CACHE_ERR_CONNECT },
+};
+
+enum { FAILURES = sizeof failures / sizeof failures[0] };
+
+static void each_failure_has_its_status(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FAILURES; i++) {
+        mode = failures[i].mode;
+        cache_t *cache = test_open(url(fake.port, "timeout=0.1"));
+        const char *const keys[] = { "a", "b" };
+        cache_value value, values[2];
+        assert_status(failures[i].status, cache_get(cache, "k", &value));
+        assert_null(value.data);
+        assert_non_null(strstr(cache_last_error(), protocol->scheme));
+        assert_status(failures[i].status, cache_get_many(cache, keys, 2, values));
+        assert_true(values[0].data == NULL && values[1].data == NULL);
+        assert_int_equal(counters_of(cache).errors, 2);
+        cache_close(cache);
+    }
+    cache_t *cache = test_open(url(test_free_port(), ""));
+    cache_value value;
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
+    assert_status(CACHE_ERR_CONNECT, cache_set_string(cache, "k", "v", 60));
+    assert_status(CACHE_ERR_CONNECT, cache_inc(cache, "n", 1, NULL));
+    assert_status(CACHE_ERR_CONNECT, cache_delete(cache, "k"));
+    assert_status(CACHE_ERR_CONNECT, cache_has(cache, "k"));
+    assert_status(CACHE_ERR_CONNECT, cache_touch(cache, "k", 60));
+    cache_close(cache);
+}
+
+static void assert_looks_empty(cache_t *cache)
+{
+    const char *const keys[] = { "a", "b" };
+    const cache_item items[] = { { "a", "1", 1 }, { "b", "2", 1 } };
+    cache_value value, values[2];
+    int64_t number = 0;
+    size_t deleted = 9;
+    assert_status(CACHE_MISS, cache_get(cache, "k", &value));
+    assert_null(value.data);
+    assert_status(CACHE_OK, cache_get_many(cache, keys, 2, values));
+    assert_true(values[0].data == NULL && values[1].data == NULL);
+    assert_status(CACHE_MISS, cache_has(cache, "k"));
+    assert_true(cache_get_copy(cache, "k", NULL, 0, NULL) == CACHE_MISS);
+    if (mode != ANSWER)
+        return;    /* nobody is there: writes fail too */
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_status(CACHE_OK, cache_add(cache, "k", "v", 1, 60));
+    assert_status(CACHE_OK, cache_set_many(cache, items, 2, 60));
+    assert_status(CACHE_MISS, cache_delete(cache, "k"));
+    assert_status(CACHE_OK, cache_delete_many(cache, keys, 2, &deleted));
+    assert_int_equal(deleted, 0);
+    assert_status(CACHE_MISS, cache_touch(cache, "k", 60));
+    assert_status(CACHE_OK, cache_inc(cache, "n", 3, &number));
+    assert_int_equal(number, 3);
+}
+
+static void on_error_miss_looks_over_every_failure_and_counts_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FAILURES; i++) {
+        mode = failures[i].mode;
+        cache_t *cache = test_open(url(fake.port, "timeout=0.1&on_error=miss"));
+        assert_looks_empty(cache);
+        assert_true(counters_of(cache).errors >= 4);
+        cache_close(cache);
+    }
+    mode = ANSWER;
+    cache_t *cache = test_open(url(test_free_port(), "on_error=miss"));
+    assert_looks_empty(cache);
+    assert_true(counters_of(cache).errors >= 11);
+    cache_close(cache);
+}
+
+/* ---- the circuit breaker ----------------------------------------------------------------------------------------- */
+
+static void *get_often(void *ctx)
+{
+    for (int i = 0; i < 200; i++) {
+        cache_value value;
+        (void)cache_get(ctx, "k", &value);
+        cache_value_release(&value);
+    }
+    return NULL;
+}
+
+static void get_in_threads(cache_t *cache)
+{
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, get_often, cache), 0);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static void wait_for_connections(int n)
+{
+    while (atomic_load(&fake.accepted) < n)
+        pause_ms(1);
+}
+
+static void a_server_that_is_away_is_tried_by_one_caller_each_retry_after(void **state)
+{
+    _Atomic int64_t now = 1000;
+    (void)state;
+    mode = HANG_UP_AT_ONCE;
+    cache_t *cache = test_open_with_clock(url(fake.port, "retry_after=5"), &now);
+    cache_value value;
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
+    for (int i = 1; i <= 3; i++) {
+        get_in_threads(cache);
+        wait_for_connections(i);
+        assert_int_equal(fake.accepted, i);
+        now += 4999;
+        get_in_threads(cache);
+        assert_int_equal(fake.accepted, i);
+        now += 1;
+    }
+    assert_true(counters_of(cache).rejections >= 3 * 2 * 8 * 200 - 3);
+    mode = ANSWER;
+    assert_text(cache, "k", "k");
+    assert_int_equal(fake.accepted, 4);
+    get_in_threads(cache);
+    assert_text(cache, "k", "k");
+    cache_close(cache);
+}
+
+/* ---- the pool ---------------------------------------------------------------------------------------------------- */
+
+static atomic_int failed;
+
+static void *get_in_turn(void *ctx)
+{
+    for (int i = 0; i < 2000; i++) {
+        cache_value value;
+        if (cache_get(ctx, "k", &value) != CACHE_OK)
+            atomic_fetch_add(&failed, 1);
+        cache_value_release(&value);
+    }
+    return NULL;
+}
+
+static void threads_that_share_a_connection_take_turns(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url(fake.port, "pool=1&timeout=0.25"));
+    pthread_t threads[6];
+    atomic_store(&failed, 0);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, get_in_turn, cache), 0);
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(failed, 0);
+    assert_int_equal(fake.accepted, 1);
+    cache_close(cache);
+}
+
+#define of(store, test) { #store ": " #test, test, start, stop, (void *)(uintptr_t)&store }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#ifdef HAVE_REDIS
+        of(redis, half_a_reply_ends_with_the_timeout_and_the_connection),
+        of(redis, a_reply_too_many_never_reaches_another_request),
+        of(redis, a_connection_that_begins_with_too_much_is_not_used),
+        of(redis, a_server_that_sends_a_byte_at_a_time_is_bounded_by_the_timeout_too),
+        of(redis, each_failure_has_its_status),
+        of(redis, on_error_miss_looks_over_every_failure_and_counts_it),
+        of(redis, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),
+        of(redis, threads_that_share_a_connection_take_turns),
+#endif
+#ifdef HAVE_MEMCACHED
+        of(memcached, half_a_reply_ends_with_the_timeout_and_the_connection),
+        of(memcached, a_reply_too_many_never_reaches_another_request),
+        of(memcached, each_failure_has_its_status),
+        of(memcached, on_error_miss_looks_over_every_failure_and_counts_it),
+        of(memcached, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),
+        of(memcached, threads_that_share_a_connection_take_turns),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
