@@ -17,6 +17,7 @@ enum { SLOTS = 2048 };
 _Static_assert(SLOTS > CACHE_MAX_NAMES && (SLOTS & (SLOTS - 1)) == 0, "a search needs an empty slot to end at");
 
 struct entry {
+    struct entry *next;                /* the one that was added before it */
     struct cache_tally *tally;
     uint64_t hash;
     char name[];
@@ -26,6 +27,7 @@ struct cache_names {
     const cache_env *env;
     struct cache_tally *other;
     atomic_uint n;
+    _Atomic(struct entry *) last;      /* all of them from here, so that who reads them need not look at every slot */
     _Atomic(struct entry *) slots[SLOTS];
 };
 
@@ -37,6 +39,7 @@ struct cache_names *cache_names_new(const cache_env *env)
     names->env = env;
     names->other = cache_tally_new(env);
     atomic_init(&names->n, 0);
+    atomic_init(&names->last, NULL);
     for (size_t i = 0; i < SLOTS; i++)
         atomic_init(&names->slots[i], NULL);
     if (names->other == NULL) {
@@ -127,8 +130,12 @@ static struct cache_tally *add(struct cache_names *names, struct entry *entry)
         _Atomic(struct entry *) *slot = slot_of(names, entry->name, entry->hash, &there);
         if (there != NULL)
             return there->tally;
-        if (atomic_compare_exchange_strong(slot, &there, entry))
-            return entry->tally;
+        if (!atomic_compare_exchange_strong(slot, &there, entry))
+            continue;
+        entry->next = atomic_load(&names->last);
+        while (!atomic_compare_exchange_weak(&names->last, &entry->next, entry))
+            continue;
+        return entry->tally;
     }
 }
 
@@ -186,10 +193,8 @@ cache_status cache_names_read(struct cache_names *names, struct cache_named **ou
     cache_tally_read(names->other, &at->counters);
     if (is_used(&at->counters))
         at++;
-    for (size_t i = 0; i < SLOTS && at < *out + most; i++) {
-        const struct entry *entry = atomic_load_explicit(&names->slots[i], memory_order_acquire);
-        if (entry == NULL)
-            continue;
+    const struct entry *entry = atomic_load_explicit(&names->last, memory_order_acquire);
+    for (; entry != NULL && at < *out + most; entry = entry->next) {
         at->name = entry->name;
         cache_tally_read(entry->tally, &at->counters);
         at++;

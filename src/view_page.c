@@ -5,10 +5,9 @@
  * Numbers are little-endian. Names and values end with NUL, so that a page's headers point into the stored bytes. */
 #include "view_page.h"
 
+#include "number.h"
 #include "request.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -168,7 +167,7 @@ static void list_headers(const struct stored_page *stored, const char *verdict, 
             owner->headers[page->n_headers++] = header;
     }
     if (age >= 0) {
-        (void)snprintf(owner->age, sizeof owner->age, "%" PRId64, age < 1e15 ? (int64_t)age : INT64_C(1000000000000000));
+        (void)cache_number_format(age < 1e15 ? (int64_t)age : INT64_C(1000000000000000), owner->age);
         owner->headers[page->n_headers++] = (cache_header){ "Age", owner->age };
     }
     owner->headers[page->n_headers++] = (cache_header){ "X-Cache", verdict };
