@@ -28,16 +28,26 @@ static struct sockaddr_in loopback(int port)
     return address;
 }
 
+/* Not one that the system picks: until the server listens on it, an outgoing connection of anybody could be given it. Those
+ * below the usual range of these are left, at random, since other tests look for one at the same time. */
 int test_free_port(void)
 {
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0
-        || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        fail_msg("no free port: %s", strerror(errno));
-    close(fd);
-    return ntohs(address.sin_port);
+    enum { FIRST = 10000, PORTS = 22000, TRIES = 1000 };
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t random = (uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32;
+    for (int i = 0; i < TRIES; i++) {
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        const int port = FIRST + (int)((random >> 33) % PORTS), fd = socket(AF_INET, SOCK_STREAM, 0);
+        const struct sockaddr_in address = loopback(port);
+        const bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+        if (fd >= 0)
+            close(fd);
+        if (is_free)
+            return port;
+    }
+    fail_msg("no free port: %s", strerror(errno));
+    return 0;
 }
 
 void test_directory_make(char *path, size_t size)
