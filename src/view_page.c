@@ -187,8 +187,9 @@ cache_status cache_page_make(const cache_env *env, cache_value *value, const cac
     owner->allocator = env->allocator;
     *out = (cache_page){ .status = is_not_modified(&stored, request) ? 304 : stored.status, .owner = owner };
     list_headers(&stored, verdict, age, owner, out);
-    out->body = out->status != 304 ? stored.body.data : "";
-    out->body_size = out->status != 304 ? stored.body.size : 0;
+    const bool has_body = out->status != 304 && out->status != 204 && out->status >= 200;
+    out->body = has_body ? stored.body.data : "";
+    out->body_size = has_body ? stored.body.size : 0;
     out->content_size = stored.body.size;
     owner->value = *value;
     *value = (cache_value){ NULL, 0, NULL };

@@ -56,9 +56,10 @@ static void a_value_that_says_so_covers_a_failure_though_the_options_do_not(void
     cache_t *cache = open_fake();
     const cache_fetch_options options = ten_seconds(0, 0);
     struct work work = { .says = true, .stale_if_error = 20 };
+    char stored[512];
     int64_t ttl_ms = 0;
     expect(cache, &options, &work, CACHE_SOURCE_COMPUTED, "v1");
-    assert_true(fake_store_peek("libcache:k", NULL, 0, &ttl_ms) > 0);
+    assert_true(fake_store_peek("libcache:k", stored, sizeof stored, &ttl_ms) > 0);
     assert_int_equal(ttl_ms, 30000);    /* the store keeps it that long */
     work.status = CACHE_ERR_IO;
     now_ms += 29999;

@@ -1,42 +1,6 @@
 /* No memory: the allocator fails at its n-th call, for every n of a scenario that uses each function once. Never a crash,
  * a leak, a wrong value or a lost old one; and every failure is CACHE_ERR_NOMEM. */
-#include "test.h"
-
-struct failing {
-    long until_failure;        /* calls that still succeed */
-    long out;                  /* blocks given and not taken back */
-    bool failed;
-};
-
-static bool fails(struct failing *failing)
-{
-    if (failing->until_failure-- == 0)
-        failing->failed = true;
-    return failing->failed && failing->until_failure == -1;
-}
-
-static void *failing_alloc(void *ctx, size_t size)
-{
-    struct failing *failing = ctx;
-    void *block = fails(failing) ? NULL : malloc(size);
-    failing->out += block != NULL;
-    return block;
-}
-
-static void *failing_resize(void *ctx, void *block, size_t size)
-{
-    struct failing *failing = ctx;
-    void *resized = fails(failing) ? NULL : realloc(block, size);
-    failing->out += block == NULL && resized != NULL;
-    return resized;
-}
-
-static void failing_free(void *ctx, void *block)
-{
-    struct failing *failing = ctx;
-    failing->out -= block != NULL;
-    free(block);
-}
+#include "failing.h"
 
 static void good(cache_status status)
 {

@@ -111,7 +111,7 @@ typedef struct cache_header {
 
 /* What to send. Everything it points to is pinned until cache_page_release. */
 typedef struct cache_page {
-    int status;                         /* 304 has no body */
+    int status;                         /* 304, 204 and 1xx have no body */
     const cache_header *headers;        /* with ETag, Cache-Control, Vary, X-Cache, and Age if it was stored */
     size_t n_headers;
     const void *body;

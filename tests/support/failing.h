@@ -1,0 +1,43 @@
+/* failing.h - an allocator that fails at its n-th call, and counts what was not given back. */
+#ifndef FAILING_H
+#define FAILING_H
+
+#include "test.h"
+
+struct failing {
+    long until_failure;        /* calls that still succeed */
+    long out;                  /* blocks given and not taken back */
+    bool failed;
+};
+
+static inline bool fails(struct failing *failing)
+{
+    if (failing->until_failure-- == 0)
+        failing->failed = true;
+    return failing->failed && failing->until_failure == -1;
+}
+
+static inline void *failing_alloc(void *ctx, size_t size)
+{
+    struct failing *failing = ctx;
+    void *block = fails(failing) ? NULL : malloc(size);
+    failing->out += block != NULL;
+    return block;
+}
+
+static inline void *failing_resize(void *ctx, void *block, size_t size)
+{
+    struct failing *failing = ctx;
+    void *resized = fails(failing) ? NULL : realloc(block, size);
+    failing->out += block == NULL && resized != NULL;
+    return resized;
+}
+
+static inline void failing_free(void *ctx, void *block)
+{
+    struct failing *failing = ctx;
+    failing->out -= block != NULL;
+    free(block);
+}
+
+#endif
