@@ -3,7 +3,12 @@
 
 #include "server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -113,15 +118,31 @@ static void one_host_of_three_goes_and_comes_back(void **state)
     cache_close(cache);
 }
 
-static void parent_and_child_use_the_handle_after_a_fork(void **state)
+static atomic_bool busy;
+
+static void *keep_busy(void *ctx)
+{
+    bool good = true;
+    while (busy)
+        good = cache_set_string(ctx, "busy", "busy", 60) == CACHE_OK && good;
+    return (void *)(uintptr_t)good;
+}
+
+static void parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffic(void **state)
 {
     (void)state;
-    cache_t *cache = open_hosts(1, "prefix=fork:&pool=4");
+    cache_t *cache = open_hosts(1, "prefix=fork:&pool=4&timeout=20");
+    pthread_t threads[2];
+    busy = true;
     assert_status(CACHE_OK, cache_set_string(cache, "parent", "parent", 60));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, keep_busy, cache), 0);
     for (int round = 0; round < 5; round++) {
         const pid_t child = fork();
         const char *own = child == 0 ? "child" : "parent";
         bool good = true;
+        if (child == 0)
+            alarm(60);    /* one that hangs must end, and be seen */
         for (int i = 0; i < 300; i++) {
             char copy[16] = "";
             size_t size = 0;
@@ -135,6 +156,12 @@ static void parent_and_child_use_the_handle_after_a_fork(void **state)
         int status = 1;
         assert_true(waitpid(child, &status, 0) == child && status == 0);
         assert_true(good);
+    }
+    busy = false;
+    for (int i = 0; i < 2; i++) {
+        void *undisturbed = NULL;
+        pthread_join(threads[i], &undisturbed);
+        assert_non_null(undisturbed);
     }
     cache_counters counters;
     assert_status(CACHE_OK, cache_stats(cache, &counters));
@@ -159,6 +186,95 @@ static void a_lost_generation_brings_nothing_back(void **state)
     cache_close(cache);
 }
 
+/* One line of the text protocol, and the first line of its answer. */
+static const char *ask(const char *command)
+{
+    static char answer[256];
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)servers[0].port) };
+    size_t size = 0;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(fd, command, strlen(command), 0), (ssize_t)strlen(command));
+    for (ssize_t n; (n = recv(fd, answer + size, sizeof answer - 1 - size, 0)) > 0 && memchr(answer, '\n', size + (size_t)n) == NULL;)
+        size += (size_t)n;
+    close(fd);
+    answer[strcspn(answer, "\r")] = '\0';
+    return answer;
+}
+
+/* More than 30 days are a date to memcached: one that it did not take for one would have ended in 1970. */
+static void a_ttl_over_30_days_is_that_long(void **state)
+{
+    static const struct { const char *command; double days; } wanted[] = {
+        { "mg ttl:a t\r\n", 29 }, { "mg ttl:b t\r\n", 30 }, { "mg ttl:c t\r\n", 31 }, { "mg ttl:d t\r\n", 365 },
+    };
+    (void)state;
+    cache_t *cache = open_hosts(1, "prefix=ttl:&generation=off");
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        const char key[2] = { wanted[i].command[7], '\0' };
+        const long seconds = (long)(wanted[i].days * 86400);
+        assert_status(CACHE_OK, cache_set_string(cache, key, "x", (double)seconds));
+        assert_in_range(strtol(ask(wanted[i].command) + strlen("HD t"), NULL, 10), seconds - 30, seconds + 1);
+        assert_status(CACHE_OK, cache_touch(cache, key, (double)seconds * 2));
+        assert_in_range(strtol(ask(wanted[i].command) + strlen("HD t"), NULL, 10), seconds * 2 - 30, seconds * 2 + 1);
+    }
+    assert_status(CACHE_OK, cache_set_string(cache, "a", "x", CACHE_TTL_FOREVER));
+    assert_string_equal(ask(wanted[0].command), "HD t-1");
+    cache_close(cache);
+}
+
+static void a_restarted_server_is_met_again_without_an_error(void **state)
+{
+    (void)state;
+    cache_t *cache = open_hosts(1, "prefix=again:&pool=2");
+    int64_t number = 0;
+    for (int round = 0; round < 4; round++) {
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+        test_server_kill(&servers[0]);
+        test_server_start_memcached(&servers[0], NULL);
+        if (round == 0)
+            assert_text(cache, "k", NULL);
+        else if (round == 1)
+            assert_status(CACHE_OK, cache_inc(cache, "n", 5, &number));    /* though it may not be sent twice */
+        else if (round == 2)
+            assert_status(CACHE_OK, cache_add(cache, "k", "w", 1, 60));
+        else {
+            const char *const keys[] = { "k", "l" };
+            assert_status(CACHE_OK, cache_delete_many(cache, keys, 2, NULL));
+        }
+    }
+    assert_int_equal(number, 5);
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    assert_int_equal(counters.errors, 0);
+    assert_int_equal(counters.reconnects, 4);
+    cache_close(cache);
+}
+
+static void a_server_that_wants_a_login_is_told_by_its_status(void **state)
+{
+    struct test_server guarded = { .port = test_free_port() };
+    char path[96], url[96];
+    (void)state;
+    test_directory_make(guarded.directory, sizeof guarded.directory);
+    (void)snprintf(path, sizeof path, "%s/users", guarded.directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("app:hush\n", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(guarded.directory, 0755), 0);    /* memcached reads it as nobody */
+    const char *const extra[] = { "-Y", path, NULL };
+    test_server_start_memcached(&guarded, extra);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d", guarded.port);
+    cache_t *cache = test_open(url);
+    cache_value value;
+    assert_status(CACHE_ERR_AUTH, cache_get(cache, "k", &value));
+    assert_status(CACHE_ERR_AUTH, cache_set_string(cache, "k", "v", 60));
+    cache_close(cache);
+    test_server_stop(&guarded);
+}
+
 static void an_item_that_is_too_large_names_the_limit(void **state)
 {
     (void)state;
@@ -180,8 +296,11 @@ int main(void)
         cmocka_unit_test(settings_that_cannot_be_honoured_are_refused),
         cmocka_unit_test(a_stopped_server_costs_a_timeout_and_then_nothing),
         cmocka_unit_test(one_host_of_three_goes_and_comes_back),
-        cmocka_unit_test(parent_and_child_use_the_handle_after_a_fork),
+        cmocka_unit_test(parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffic),
         cmocka_unit_test(a_lost_generation_brings_nothing_back),
+        cmocka_unit_test(a_ttl_over_30_days_is_that_long),
+        cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),
+        cmocka_unit_test(a_server_that_wants_a_login_is_told_by_its_status),
         cmocka_unit_test(an_item_that_is_too_large_names_the_limit),
     };
     return cmocka_run_group_tests(tests, start, stop);

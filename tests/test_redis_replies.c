@@ -1,0 +1,203 @@
+/* test_redis_replies.c - what a Redis server may say that a real one cannot easily be brought to: each of its errors, a login's
+ * echo, a master that was demoted in the middle of a transaction. */
+#include "test.h"
+
+#include "fake_server.h"
+
+static cache_t *open_at(int port, const char *login, const char *options)
+{
+    char url[512];
+    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%d?%s", login, port, options);
+    return test_open(url);
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+/* The login's commands are answered with OK, all else with the text that ctx points to. */
+static void say(struct fake_server *server, int fd, int number)
+{
+    char request[4096];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        const bool login = strstr(request, "CLIENT") != NULL;
+        if (!fake_server_puts(fd, login ? "+OK\r\n" : *(const char **)server->ctx))
+            return;
+    }
+}
+
+static void every_error_has_a_status_and_keeps_its_words(void **state)
+{
+    static const struct {
+        const char *words;
+        cache_status status;
+    } errors[] = {
+        { "WRONGTYPE Operation against a key holding the wrong kind of value", CACHE_ERR_TYPE },
+        { "NOAUTH Authentication required.", CACHE_ERR_AUTH },
+        { "NOPERM this user has no permissions to run the 'get' command", CACHE_ERR_AUTH },
+        { "DENIED Redis is running in protected mode", CACHE_ERR_AUTH },
+        { "OOM command not allowed when used memory > 'maxmemory'.", CACHE_ERR_IO },
+        { "MISCONF Redis is configured to save RDB snapshots", CACHE_ERR_IO },
+        { "READONLY You can't write against a read only replica.", CACHE_ERR_IO },
+        { "NOREPLICAS Not enough good replicas to write.", CACHE_ERR_IO },
+        { "LOADING Redis is loading the dataset in memory", CACHE_ERR_CONNECT },
+        { "BUSY Redis is busy running a script.", CACHE_ERR_CONNECT },
+        { "MASTERDOWN Link with MASTER is down", CACHE_ERR_CONNECT },
+        { "CLUSTERDOWN The cluster is down", CACHE_ERR_CONNECT },
+        { "MOVED 3999 127.0.0.1:6381", CACHE_ERR_UNSUPPORTED },
+        { "CROSSSLOT Keys in request don't hash to the same slot", CACHE_ERR_UNSUPPORTED },
+        { "ERR something that nobody knows yet", CACHE_ERR_PROTOCOL },
+    };
+    const char *text = "";
+    struct fake_server server;
+    (void)state;
+    fake_server_start(&server, say, &text);
+    cache_t *cache = open_at(server.port, "", "pool=1");
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        char line[128];
+        cache_value value;
+        (void)snprintf(line, sizeof line, "-%s\r\n", errors[i].words);
+        text = line;
+        assert_status(errors[i].status, cache_get(cache, "k", &value));
+        assert_non_null(strstr(cache_last_error(), errors[i].words));
+        assert_status(errors[i].status, cache_set_string(cache, "k", "v", 60));
+    }
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
+static void replies_of_a_wrong_type_or_size_end_the_connection(void **state)
+{
+    static const char *const wrong[] = { ":1\r\n", "*1\r\n$1\r\na\r\n", "+OK\r\n" };
+    const char *text = "";
+    struct fake_server server;
+    const char *const keys[] = { "a", "b" };
+    cache_value value, values[2];
+    (void)state;
+    fake_server_start(&server, say, &text);
+    cache_t *cache = open_at(server.port, "", "pool=1");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        text = wrong[i];
+        assert_status(CACHE_ERR_PROTOCOL, cache_get(cache, "k", &value));
+        assert_status(CACHE_ERR_PROTOCOL, cache_get_many(cache, keys, 2, values));
+        assert_int_equal(server.accepted, 2 * i + 2);
+    }
+    text = "$1\r\nv\r\n";
+    assert_text(cache, "k", "v");
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
+/* ---- login ------------------------------------------------------------------------------------------------------- */
+
+static void refuse_login(struct fake_server *server, int fd, int number)
+{
+    char request[4096];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request))
+        if (!fake_server_puts(fd, server->ctx))
+            return;
+}
+
+static void no_part_of_a_password_is_in_a_message(void **state)
+{
+    static const char *const answers[] = {
+        "-ERR unknown command `AUTH`, with args beginning with: `hush-hush-1`, \r\n",
+        "-ERR unknown command 'AUTH', with args beginning with: 'hush-hu\r\n",
+        "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+        "+hush-hush-1\r\n",
+        "?hush-hush-1\r\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct fake_server server;
+        cache_value value;
+        fake_server_start(&server, refuse_login, (void *)(uintptr_t)answers[i]);
+        cache_t *cache = open_at(server.port, "app:hush-hush-1@", "timeout=0.1");
+        assert_true(cache_get(cache, "k", &value) < 0);
+        if (strstr(cache_last_error(), "hush") != NULL)
+            fail_msg("%s", cache_last_error());
+        cache_close(cache);
+        fake_server_stop(&server);
+    }
+}
+
+static void record_login(struct fake_server *server, int fd, int number)
+{
+    (void)number;
+    if (fake_server_read(fd, server->ctx, 4096))
+        (void)fake_server_puts(fd, "+OK\r\n+OK\r\n+OK\r\n+OK\r\n");
+}
+
+static void a_connection_logs_in_chooses_its_database_and_tells_its_name(void **state)
+{
+    char login[4096] = "";
+    struct fake_server server;
+    (void)state;
+    fake_server_start(&server, record_login, login);
+    cache_t *cache = open_at(server.port, "app:p%40ss@", "db=7");
+    assert_true(cache_has(cache, "k") < 0);
+    assert_string_equal(login, "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$4\r\np@ss\r\n"
+                               "*2\r\n$6\r\nSELECT\r\n$1\r\n7\r\n"
+                               "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$8\r\nlibcache\r\n");
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
+/* ---- a master that is demoted -------------------------------------------------------------------------------------- */
+
+static void name_master(struct fake_server *server, int fd, int number)
+{
+    const struct fake_server *master = server->ctx;
+    char request[1024], address[96], port[8];
+    (void)number;
+    const int size = snprintf(port, sizeof port, "%d", master->port);
+    (void)snprintf(address, sizeof address, "*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n", size, port);
+    while (fake_server_read(fd, request, sizeof request) && fake_server_puts(fd, address))
+        continue;
+}
+
+/* The first connection leads to a master that is demoted before the first transaction; the second one to its successor. */
+static void demote(struct fake_server *server, int fd, int number)
+{
+    char request[4096];
+    (void)server;
+    if (!fake_server_read(fd, request, sizeof request) || !fake_server_puts(fd, "+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"))
+        return;
+    while (fake_server_read(fd, request, sizeof request))
+        if (!fake_server_puts(fd, number == 0 ? "+OK\r\n-READONLY You can't write against a read only replica.\r\n"
+                                                "-READONLY You can't write against a read only replica.\r\n"
+                                                "-EXECABORT Transaction discarded because of previous errors.\r\n"
+                                              : "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:5\r\n"))
+            return;
+}
+
+static void a_transaction_that_a_demoted_master_refused_goes_to_its_successor(void **state)
+{
+    struct fake_server master, sentinel;
+    char url[128];
+    int64_t number = 0;
+    (void)state;
+    fake_server_start(&master, demote, NULL);
+    fake_server_start(&sentinel, name_master, &master);
+    (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d/blog", sentinel.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_inc(cache, "n", 5, &number));
+    assert_int_equal(number, 5);
+    assert_int_equal(sentinel.accepted, 2);
+    assert_int_equal(master.accepted, 2);
+    cache_close(cache);
+    fake_server_stop(&sentinel);
+    fake_server_stop(&master);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_error_has_a_status_and_keeps_its_words),
+        cmocka_unit_test(replies_of_a_wrong_type_or_size_end_the_connection),
+        cmocka_unit_test(no_part_of_a_password_is_in_a_message),
+        cmocka_unit_test(a_connection_logs_in_chooses_its_database_and_tells_its_name),
+        cmocka_unit_test(a_transaction_that_a_demoted_master_refused_goes_to_its_successor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
