@@ -20,7 +20,7 @@ static void say(struct fake_server *server, int fd, int number)
     (void)number;
     while (fake_server_read(fd, request, sizeof request)) {
         const bool login = strstr(request, "CLIENT") != NULL;
-        if (!fake_server_puts(fd, login ? "+OK\r\n" : *(const char **)server->ctx))
+        if (!fake_server_puts(fd, login ? "+OK\r\n" : *(_Atomic(const char *) *)server->ctx))
             return;
     }
 }
@@ -47,16 +47,16 @@ static void every_error_has_a_status_and_keeps_its_words(void **state)
         { "CROSSSLOT Keys in request don't hash to the same slot", CACHE_ERR_UNSUPPORTED },
         { "ERR something that nobody knows yet", CACHE_ERR_PROTOCOL },
     };
-    const char *text = "";
+    _Atomic(const char *) text = "";
+    char lines[sizeof errors / sizeof errors[0]][128];
     struct fake_server server;
     (void)state;
-    fake_server_start(&server, say, &text);
+    fake_server_start(&server, say, (void *)&text);
     cache_t *cache = open_at(server.port, "", "pool=1");
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-        char line[128];
         cache_value value;
-        (void)snprintf(line, sizeof line, "-%s\r\n", errors[i].words);
-        text = line;
+        (void)snprintf(lines[i], sizeof lines[i], "-%s\r\n", errors[i].words);
+        text = lines[i];
         assert_status(errors[i].status, cache_get(cache, "k", &value));
         assert_non_null(strstr(cache_last_error(), errors[i].words));
         assert_status(errors[i].status, cache_set_string(cache, "k", "v", 60));
@@ -68,12 +68,12 @@ static void every_error_has_a_status_and_keeps_its_words(void **state)
 static void replies_of_a_wrong_type_or_size_end_the_connection(void **state)
 {
     static const char *const wrong[] = { ":1\r\n", "*1\r\n$1\r\na\r\n", "+OK\r\n" };
-    const char *text = "";
+    _Atomic(const char *) text = "";
     struct fake_server server;
     const char *const keys[] = { "a", "b" };
     cache_value value, values[2];
     (void)state;
-    fake_server_start(&server, say, &text);
+    fake_server_start(&server, say, (void *)&text);
     cache_t *cache = open_at(server.port, "", "pool=1");
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         text = wrong[i];

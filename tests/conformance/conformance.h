@@ -8,8 +8,9 @@
 struct target {
     const char *url;
     bool shared;               /* other processes see what it holds */
-    bool whole_seconds;        /* a TTL is rounded up to seconds */
-    bool one_megabyte;         /* a value of 1 MiB is too large */
+    bool ticks;                /* time goes by the second: a life begins and ends with one, up to a second early */
+    const char *limit;         /* of a value, in bytes and as its message says; NULL: none that can be reached */
+    const char *limit_options; /* with which it is that */
     bool forks;                /* a child may use the parent's handle */
     int redis_port, memcached_port;    /* of a server that a text client may ask; 0: none */
 };
@@ -32,8 +33,8 @@ void in_processes(int n, bool (*body)(cache_t *cache, int process), const char *
 /* Run `body` in `n` threads at once on one handle. */
 void in_threads(int n, void (*body)(cache_t *cache, int thread), cache_t *cache);
 
-/* Ask until `done`, for at most `seconds`; how many seconds it took, or -1. */
-double wait_until(bool (*done)(cache_t *cache, const char *key), cache_t *cache, const char *key, double seconds);
+/* Ask until `done`, for at most `seconds`. False: it never was. */
+bool wait_until(bool (*done)(cache_t *cache, const char *key), cache_t *cache, const char *key, double seconds);
 bool is_missing(cache_t *cache, const char *key);
 
 double now_seconds(void);
@@ -47,6 +48,7 @@ int run_many(void);
 int run_clear(void);
 int run_concurrency(void);
 int run_interchange(void);
+int run_null(void);            /* in place of all others, for the store that holds nothing */
 
 #define conformance_test(name) cmocka_unit_test_setup_teardown(name, open_empty, close_and_clear)
 

@@ -103,16 +103,16 @@ double now_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-double wait_until(bool (*done)(cache_t *cache, const char *key), cache_t *cache, const char *key, double seconds)
+bool wait_until(bool (*done)(cache_t *cache, const char *key), cache_t *cache, const char *key, double seconds)
 {
     const struct timespec pause = { 0, 5 * 1000 * 1000 };
     const double begun = now_seconds();
     while (!done(cache, key)) {
         if (now_seconds() - begun > seconds)
-            return -1;
+            return false;
         nanosleep(&pause, NULL);
     }
-    return now_seconds() - begun;
+    return true;
 }
 
 bool is_missing(cache_t *cache, const char *key)
@@ -192,13 +192,21 @@ int main(int argc, char **argv)
     }
     make(argv[1]);
     target.shared = begins(target.url, "file:") || begins(target.url, "redis") || begins(target.url, "memcached:");
-    target.whole_seconds = target.one_megabyte = begins(target.url, "memcached:");
+    target.ticks = begins(target.url, "memcached:");
+    target.limit = begins(target.url, "memcached:") ? "1048576"
+        : begins(target.url, "redis")               ? "536870912"
+        : begins(target.url, "memory:")             ? "65536"
+                                                    : NULL;
+    target.limit_options = begins(target.url, "memory:") ? "prefix=limit:&max_bytes=64kb" : "prefix=limit:";
     target.forks = !begins(target.url, "list:");
     int (*const parts[])(void) = { run_values, run_keys, run_expiry, run_counters, run_many, run_clear, run_concurrency,
                                    run_interchange };
     int failed = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        failed += parts[i]();
+    if (begins(target.url, "null:"))
+        failed = run_null();
+    else
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+            failed += parts[i]();
     unmake();
     return failed == 0 ? 0 : 1;
 }
