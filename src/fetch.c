@@ -55,8 +55,7 @@ static void tell(const struct fetch *fetch, cache_source source, int64_t created
     };
 }
 
-/* A stored value, which becomes the caller's. */
-static cache_status give_reading(const struct fetch *fetch, struct reading *reading, cache_value *out)
+cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool stale = reading->found == FOUND_STALE || reading->found == FOUND_FALLBACK;
     cache_fetch_count(fetch, COUNT_HIT);
@@ -106,7 +105,7 @@ static cache_status lead_here(struct fetch *fetch, struct reading *reading, cach
     struct cache_outcome outcome;
     const cache_source source = cache_fetch_lead(fetch, &outcome);
     if (outcome.again || falls_back(reading, outcome.status))
-        return give_reading(fetch, reading, out);
+        return cache_fetch_give(fetch, reading, out);
     cache_value_release(&reading->value);
     cache_fetch_count(fetch, COUNT_MISS);
     return give_outcome(fetch, &outcome, source, out);
@@ -149,7 +148,7 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
         cache_fetch_job_start(job);
     else if (job != NULL)
         cache_fetch_job_free(job);
-    return give_reading(fetch, reading, out);
+    return cache_fetch_give(fetch, reading, out);
 }
 
 /* Wait for another thread's result. `*again`: it had none to share, but only served an old value. */
@@ -176,7 +175,7 @@ static cache_status follow(struct fetch *fetch, struct cache_flight *flight, str
         (void)cache_fail(outcome.status, "fetch '%.100s': the computation in another thread failed: %s",
                          cache_user_key(fetch->cache, fetch->key.bytes), cache_strerror(outcome.status));
     if (falls_back(reading, outcome.status))
-        return give_reading(fetch, reading, out);
+        return cache_fetch_give(fetch, reading, out);
     cache_value_release(&reading->value);
     cache_fetch_count(fetch, COUNT_MISS);
     if (outcome.status == CACHE_OK || outcome.negative)
@@ -197,7 +196,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
     switch (role) {
     case FLIGHT_LEAD:
         if (was_stored_meanwhile(fetch, fetch->flight, reading))
-            return give_reading(fetch, reading, out);
+            return cache_fetch_give(fetch, reading, out);
         return lead_here(fetch, reading, out);
     case FLIGHT_FOLLOW: {
         struct cache_flight *flight = fetch->flight;
@@ -218,21 +217,29 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
                       cache_user_key(fetch->cache, fetch->key.bytes));
 }
 
+void cache_fetch_look(struct fetch *fetch, struct reading *reading)
+{
+    *reading = (struct reading){ .found = FOUND_NOTHING };
+    if (fetch->options.unless)
+        return;
+    cache_fetch_read(fetch, reading);
+    if (fetch->options.force && reading->found != FOUND_NOTHING) {
+        cache_value_release(&reading->value);
+        reading->found = FOUND_NOTHING;
+    }
+    fetch->old = reading->found;
+    fetch->old_created_ms = reading->created_ms;
+}
+
 static cache_status run_once(struct fetch *fetch, cache_value *out, bool *again)
 {
-    struct reading reading = { .found = FOUND_NOTHING };
+    struct reading reading;
+    cache_fetch_look(fetch, &reading);
     if (fetch->options.unless)
         return compute_alone(fetch, &reading, out);
-    cache_fetch_read(fetch, &reading);
-    if (fetch->options.force && reading.found != FOUND_NOTHING) {
-        cache_value_release(&reading.value);
-        reading.found = FOUND_NOTHING;
-    }
-    fetch->old = reading.found;
-    fetch->old_created_ms = reading.created_ms;
     switch (reading.found) {
     case FOUND_FRESH:
-        return give_reading(fetch, &reading, out);
+        return cache_fetch_give(fetch, &reading, out);
     case FOUND_EARLY:
     case FOUND_STALE:
         return refresh(fetch, &reading, out);
@@ -252,6 +259,55 @@ static cache_status run(struct fetch *fetch, cache_value *out)
     return status;
 }
 
+/* ---- a computation that is no function --------------------------------------------------------------------------- */
+
+bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out)
+{
+    const bool refreshes = reading->found == FOUND_EARLY || reading->found == FOUND_STALE;
+    bool again = false;
+    if (fetch->options.unless)
+        return false;
+    const enum cache_flight_role role = join(fetch, &fetch->flight);
+    if (role == FLIGHT_LEAD && was_stored_meanwhile(fetch, fetch->flight, reading)) {
+        fetch->flight = NULL;
+        return cache_fetch_give(fetch, reading, out) == CACHE_OK;
+    }
+    if (role == FLIGHT_LEAD) {
+        cache_flight_hand_over(fetch->flight);    /* nothing ties the end to this thread */
+        return false;
+    }
+    struct cache_flight *flight = fetch->flight;
+    fetch->flight = NULL;
+    if (role == FLIGHT_FOLLOW && !refreshes && !fetch->options.no_wait)
+        return follow(fetch, flight, reading, out, &again) == CACHE_OK;
+    if (role == FLIGHT_FOLLOW)
+        cache_flight_leave(flight);
+    return refreshes && cache_fetch_give(fetch, reading, out) == CACHE_OK;
+}
+
+/* ---- the public call --------------------------------------------------------------------------------------------- */
+
+cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options)
+{
+    cache_status status = cache_key_make(cache, key, &fetch->key);
+    if (status != CACHE_OK)
+        return status;
+    fetch->cache = cache;
+    fetch->compute = NULL;
+    fetch->ctx = NULL;
+    fetch->flight = NULL;
+    fetch->landed = 0;
+    fetch->old = FOUND_NOTHING;
+    fetch->deadline_ns = 0;
+    status = read_options(fetch, options);
+    if (status != CACHE_OK)
+        return status;
+    fetch->named = cache_names_find(cache->store->names, fetch->options.name);
+    if (fetch->options.info != NULL)
+        *fetch->options.info = (cache_fetch_info){ .source = CACHE_SOURCE_NONE };
+    return cache_tags_init(cache, fetch->key.bytes, fetch->options.tags, fetch->options.n_tags, &fetch->tags);
+}
+
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
                          cache_compute_fn *compute_fn, void *ctx, cache_value *out)
 {
@@ -259,28 +315,15 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
         return cache_fail(CACHE_ERR_INVALID, "fetch: out is NULL");
     *out = (cache_value){ NULL, 0, NULL };
     struct fetch fetch;
-    cache_status status = cache_key_make(cache, key, &fetch.key);
+    cache_status status = cache_fetch_init(&fetch, cache, key, options);
     if (status != CACHE_OK)
         return status;
-    if (compute_fn == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "fetch: compute is NULL");
-    fetch.cache = cache;
     fetch.compute = compute_fn;
     fetch.ctx = ctx;
-    fetch.flight = NULL;
-    fetch.landed = 0;
-    fetch.old = FOUND_NOTHING;
-    fetch.deadline_ns = 0;
-    status = read_options(&fetch, options);
-    if (status != CACHE_OK)
-        return status;
-    fetch.named = cache_names_find(cache->store->names, fetch.options.name);
-    status = cache_tags_init(cache, fetch.key.bytes, fetch.options.tags, fetch.options.n_tags, &fetch.tags);
-    if (status != CACHE_OK)
-        return status;
-    if (fetch.options.info != NULL)
-        *fetch.options.info = (cache_fetch_info){ .source = CACHE_SOURCE_NONE };
-    status = run(&fetch, out);
+    if (compute_fn == NULL)
+        status = cache_fail(CACHE_ERR_INVALID, "fetch: compute is NULL");
+    else
+        status = run(&fetch, out);
     cache_tags_release(cache, &fetch.tags);
     return status;
 }

@@ -20,14 +20,11 @@ struct fetch *cache_fetch_job_new(const struct fetch *fetch)
     if (env->spawn == NULL || !can_copy)
         return NULL;
     struct fetch *job = cache_env_alloc(env, sizeof *job);
-    cache_t *cache = cache_env_alloc(env, sizeof *cache);
-    if (job == NULL || cache == NULL) {
-        cache_env_free(env, cache);
+    cache_t *cache = job != NULL ? cache_handle_copy(fetch->cache) : NULL;
+    if (cache == NULL) {
         cache_env_free(env, job);
         return NULL;
     }
-    *cache = *fetch->cache;
-    atomic_fetch_add(&cache->store->handles, 1);
     *job = *fetch;
     job->cache = cache;
     job->key.bytes.data = job->key.text;

@@ -76,26 +76,20 @@ static void count_computation(const struct fetch *fetch, cache_status status, ui
         cache_tally_time(fetch->named, TIMED_COMPUTE, took);
 }
 
-/* Run the caller's function; true if its result may be stored, for as long as `*lifetime` says. */
-static bool compute(struct fetch *fetch, struct cache_outcome *outcome, struct lifetime *lifetime)
+/* What came of the computation; true if it may be stored, for as long as `*lifetime` says. */
+static bool judge(struct fetch *fetch, cache_writer *writer, uint64_t took, struct cache_outcome *outcome,
+                  struct lifetime *lifetime)
 {
-    struct cache_store *owner = fetch->cache->store;
-    cache_writer writer;
-    cache_writer_init(&writer, owner->env.allocator);
-    const uint64_t begun = cache_now_ns();
-    outcome->status = fetch->compute(fetch->ctx, &writer);
-    const uint64_t took = cache_now_ns() - begun;
     count_computation(fetch, outcome->status, took);
-    cache_env_emit(&owner->env, CACHE_EVENT_COMPUTE, outcome->status,
+    cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_COMPUTE, outcome->status,
                    cache_user_key(fetch->cache, fetch->key.bytes), took);
-    const bool storable = !writer.no_store;
+    const bool storable = !writer->no_store;
     outcome->negative = storable && outcome->status == CACHE_MISS && fetch->negative_ms > 0;
-    *lifetime = lifetime_of(fetch, &writer, outcome->negative, took);
+    *lifetime = lifetime_of(fetch, writer, outcome->negative, took);
     outcome->created_ms = cache_envelope_now_ms(fetch->cache);
     outcome->expires_ms = lifetime->ttl_ms != 0 ? outcome->created_ms + lifetime->ttl_ms : 0;
     if (outcome->status == CACHE_OK)
-        outcome->status = cache_writer_take(&writer, &outcome->value);
-    cache_writer_release(&writer);
+        outcome->status = cache_writer_take(writer, &outcome->value);
     return storable && (outcome->status == CACHE_OK || outcome->negative);
 }
 
@@ -106,24 +100,52 @@ static bool is_gone(const struct fetch *fetch, const struct cache_outcome *outco
            !cache_flight_is_invalidated(fetch->flight) && (fetch->old != FOUND_NOTHING || fetch->options.force);
 }
 
-/* Compute, and store unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
-static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
+/* Store what may be stored, unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
+static void store_unless_invalidated(struct fetch *fetch, const struct cache_lease *lease,
+                                     const struct cache_outcome *outcome, const struct lifetime *lifetime, bool storable)
 {
     cache_t *cache = fetch->cache;
-    struct lifetime lifetime;
-    /* The tags' versions from before: an invalidation while computing makes the result a miss. */
-    const bool tagged = fetch->tags.n == 0 || cache_tags_ensure(cache, &fetch->tags) == CACHE_OK;
-    bool storable = compute(fetch, outcome, &lifetime) && tagged && fetch->flight != NULL;
-    storable = storable && !cache_flight_is_invalidated(fetch->flight);
+    storable = storable && fetch->flight != NULL && !cache_flight_is_invalidated(fetch->flight);
     if (storable && lease != NULL)
         storable = cache_lease_holds(cache, lease);
     if (storable)
-        store(fetch, outcome, &lifetime);
+        store(fetch, outcome, lifetime);
     const bool ours = lease == NULL || cache_lease_drop(cache, lease);
     /* An invalidation that came between the question and the store has found nothing to remove. */
     const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
     if (revoked || is_gone(fetch, outcome))
         (void)cache_inner_remove(cache, fetch->key.bytes);
+}
+
+/* The tags' versions from before: an invalidation while computing makes the result a miss. */
+bool cache_fetch_prepare(struct fetch *fetch)
+{
+    return fetch->tags.n == 0 || cache_tags_ensure(fetch->cache, &fetch->tags) == CACHE_OK;
+}
+
+static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
+{
+    struct lifetime lifetime;
+    cache_writer writer;
+    const bool tagged = cache_fetch_prepare(fetch);
+    cache_writer_init(&writer, fetch->cache->store->env.allocator);
+    const uint64_t begun = cache_now_ns();
+    outcome->status = fetch->compute(fetch->ctx, &writer);
+    const bool storable = judge(fetch, &writer, cache_now_ns() - begun, outcome, &lifetime);
+    cache_writer_release(&writer);
+    store_unless_invalidated(fetch, lease, outcome, &lifetime, storable && tagged);
+}
+
+void cache_fetch_conclude(struct fetch *fetch, cache_writer *writer, cache_status status, uint64_t took_ns, bool storable)
+{
+    struct cache_outcome outcome = { .status = status };
+    struct lifetime lifetime;
+    storable = judge(fetch, writer, took_ns, &outcome, &lifetime) && storable;
+    store_unless_invalidated(fetch, NULL, &outcome, &lifetime, storable);
+    outcome.again = outcome.status != CACHE_OK;    /* a failure that has no status to share: the others see for themselves */
+    cache_flight_land(fetch->flight, &outcome);
+    fetch->flight = NULL;
+    cache_value_release(&outcome.value);
 }
 
 /* ---- one computation among all processes ------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ enum found {
     FOUND_FALLBACK                     /* within `stale_if_error` */
 };
 
-/* One call. It stands on the caller's stack, or, for a computation in the background, on the heap. */
+/* One call. It stands on the caller's stack, or, if it ends after that, on the heap. */
 struct fetch {
     cache_t *cache;
     struct cache_full_key key;
@@ -59,6 +59,21 @@ static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed
         cache_tally_add(fetch->named, COUNT_ERROR, 1);
 }
 
+/* fetch.c */
+
+/* Check the arguments. CACHE_OK: `tags` are to be released. */
+cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options);
+
+/* What is there, as far as the options want to see it. */
+void cache_fetch_look(struct fetch *fetch, struct reading *reading);
+
+/* Hand out what was read: it becomes the caller's. CACHE_MISS: a remembered nothing. */
+cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading, cache_value *out);
+
+/* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True: `*out`
+ * is the value, and the reading is spent. False: compute; if `flight` is not NULL now, end with cache_fetch_conclude. */
+bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out);
+
 /* fetch_read.c */
 
 /* Read the value and judge it by the options. A store that fails holds nothing, as far as a fetch is concerned. */
@@ -74,6 +89,11 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading);
 
 /* Compute as the leader of the flight (or alone, without one), store, and land it. The outcome is the caller's. */
 cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome);
+
+/* The two halves of it, for a computation that is no function. Before: note the tags' versions; false: nothing can be
+ * stored under them. After: store what `writer` holds, and land; CACHE_OK if `status` was, and there was memory. */
+bool cache_fetch_prepare(struct fetch *fetch);
+void cache_fetch_conclude(struct fetch *fetch, cache_writer *writer, cache_status status, uint64_t took_ns, bool storable);
 
 /* fetch_background.c */
 

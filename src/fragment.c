@@ -1,9 +1,10 @@
 /* fragment.c - a part of a page, cached where it is written. */
-#include "writer.h"
-
+#include "fetching.h"
 #include "number.h"
 
 #include <string.h>
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* "fragment/NAME" and, for each vary part, its length and itself: no two lists of parts make one key. */
 cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[], size_t n)
@@ -41,43 +42,194 @@ cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], si
     return status == CACHE_OK ? cache_delete(cache, key) : status;
 }
 
-cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, double ttl, const char *const parts[], size_t n)
+/* ---- rendering --------------------------------------------------------------------------------------------------- */
+
+/* A body that runs, and whose text may be stored: a fetch whose computation is the code between begin and end. It is on the
+ * heap and has a handle of its own, since a body that is left by return or goto ends with the writer. */
+struct cache_rendering {
+    struct cache_writer_guest guest;
+    struct fetch fetch;
+    cache_value old;                   /* to show if the body fails */
+    uint64_t begun_ns;
+    bool tagged;
+};
+
+static struct cache_rendering *rendering_of(struct cache_writer_guest *guest)
 {
-    cache_fragment fragment;
-    fragment.cache = cache;
-    fragment.out = out;
-    fragment.ttl = ttl;
-    fragment.running = cache_writer_status(out) == CACHE_OK;
-    fragment.storable = false;
+    return (struct cache_rendering *)(void *)guest;
+}
+
+static void free_rendering(struct cache_rendering *rendering)
+{
+    cache_t *cache = rendering->fetch.cache;
+    cache_value_release(&rendering->old);
+    cache_tags_release(cache, &rendering->fetch.tags);
+    cache_env_free(&cache->store->env, rendering);
+    cache_close(cache);
+}
+
+/* The end of a body without a text to store: those who wait for it render their own. */
+static void abandon(struct cache_writer_guest *guest)
+{
+    struct cache_rendering *rendering = rendering_of(guest);
+    const struct cache_outcome outcome = { .status = CACHE_ERR_COMPUTE, .again = true };
+    cache_flight_land(rendering->fetch.flight, &outcome);
+    free_rendering(rendering);
+}
+
+/* The fetch moves in. NULL: no memory, and it stays where it is. */
+static struct cache_rendering *new_rendering(struct fetch *fetch)
+{
+    const cache_env *env = &fetch->cache->store->env;
+    struct cache_rendering *rendering = cache_env_alloc(env, sizeof *rendering);
+    cache_t *cache = rendering != NULL ? cache_handle_copy(fetch->cache) : NULL;
+    if (cache == NULL) {
+        cache_env_free(env, rendering);
+        return NULL;
+    }
+    rendering->guest = (struct cache_writer_guest){ NULL, abandon };
+    rendering->fetch = *fetch;
+    rendering->fetch.cache = cache;
+    rendering->fetch.key.bytes.data = rendering->fetch.key.text;
+    rendering->old = (cache_value){ NULL, 0, NULL };
+    fetch->tags = (struct cache_tags){ 0, NULL, NULL };
+    return rendering;
+}
+
+/* A fragment inside itself must not wait for itself. */
+static bool renders_already(const cache_writer *out, const struct fetch *fetch)
+{
+    const cache_bytes key = fetch->key.bytes;
+    for (struct cache_writer_guest *guest = out->guests; guest != NULL; guest = guest->outer) {
+        const struct fetch *other = &rendering_of(guest)->fetch;
+        if (other->cache->store == fetch->cache->store && other->key.bytes.size == key.size &&
+            memcmp(other->key.bytes.data, key.data, key.size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Nothing fresh is there: another's text, or this call's turn to render. True: `*value` is the text. */
+static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct reading *reading, cache_value *value)
+{
+    cache_writer *out = fragment->out;
+    struct cache_rendering *rendering = renders_already(out, fetch) ? NULL : new_rendering(fetch);
+    if (rendering == NULL) {
+        cache_value_release(&reading->value);
+        return false;
+    }
+    const bool found = cache_fetch_turn(&rendering->fetch, reading, value);
+    if (found || rendering->fetch.flight == NULL) {
+        if (!found)
+            cache_value_release(&reading->value);
+        free_rendering(rendering);
+        return found;
+    }
+    rendering->old = reading->value;
+    rendering->tagged = cache_fetch_prepare(&rendering->fetch);
+    rendering->begun_ns = cache_now_ns();
+    rendering->guest.outer = out->guests;
+    out->guests = &rendering->guest;
+    fragment->rendering = rendering;
+    return false;
+}
+
+/* True: `*value` is the text. A key that cannot be, or a store that fails, costs a rendering. */
+static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_options *options, const char *const parts[],
+                 size_t n, cache_value *value)
+{
+    char key[CACHE_MAX_KEY + 1];
+    struct fetch fetch;
+    struct reading reading;
+    cache_fetch_options named = CACHE_FETCH_OPTIONS_INIT;
+    if (options != NULL)
+        memcpy(&named, options, options->size < sizeof named ? options->size : sizeof named);
+    if (named.name == NULL)
+        named.name = n > 0 ? parts[0] : NULL;
+    if (cache == NULL || cache_fragment_key(key, sizeof key, parts, n) != CACHE_OK ||
+        cache_fetch_init(&fetch, cache, key, &named) != CACHE_OK)
+        return false;
+    /* What the caller's block owns is not asked again once the block may be gone. */
+    fetch.options.tags = NULL;
+    fetch.options.name = NULL;
+    cache_fetch_look(&fetch, &reading);
+    const bool found = reading.found == FOUND_FRESH ? cache_fetch_give(&fetch, &reading, value) == CACHE_OK
+                                                    : take_turn(fragment, &fetch, &reading, value);
+    if (!found)
+        cache_tally_add(cache->store->tally, COUNT_MISS, 1);
+    if (!found && fetch.named != NULL)
+        cache_tally_add(fetch.named, COUNT_MISS, 1);
+    cache_tags_release(cache, &fetch.tags);
+    return found;
+}
+
+cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cache_fetch_options *options,
+                                    const char *const parts[], size_t n)
+{
+    cache_fragment fragment = { .out = out, .rendering = NULL, .running = cache_writer_status(out) == CACHE_OK };
+    cache_value value = { NULL, 0, NULL };
     if (!fragment.running)
         return fragment;
-    fragment.begin = out->size;
-    fragment.outer_failed = out->fragment_failed;
-    out->fragment_failed = false;    /* also of a body that was left by break after it failed */
-    cache_value value;
-    /* A key that cannot be, or a store that fails, costs a rendering. */
-    fragment.storable = cache != NULL && cache_fragment_key(fragment.key, sizeof fragment.key, parts, n) == CACHE_OK;
-    if (fragment.storable && cache_get(cache, fragment.key, &value) == CACHE_OK) {
+    if (find(&fragment, cache, options, parts, n, &value)) {
         (void)cache_writer_append(out, value.data, value.size);
         cache_value_release(&value);
-        out->fragment_failed = fragment.outer_failed;
         fragment.running = false;
+        return fragment;
     }
-    fragment.storable = fragment.storable && !out->no_store;
+    fragment.begin = out->size;
+    fragment.refusals = out->refusals;
+    fragment.outer_failed = out->fragment_failed;
+    out->fragment_failed = false;    /* also of a body that was left by return after it failed */
     return fragment;
+}
+
+/* The body failed: its text is taken back, and an old one shown, or what is around it lacks a part. */
+static void take_back(const cache_fragment *fragment)
+{
+    cache_writer *out = fragment->out;
+    const struct cache_rendering *rendering = fragment->rendering;
+    if (out->size > fragment->begin)
+        cache_writer_undo(out, out->size - fragment->begin);
+    if (rendering != NULL && rendering->old.data != NULL && out->status == CACHE_OK)
+        (void)cache_writer_append(out, rendering->old.data, rendering->old.size);
+    else
+        cache_writer_no_store(out);
+}
+
+/* Store the text, or wake those who wait for it with nothing. */
+static void conclude(const cache_fragment *fragment, cache_status status)
+{
+    struct cache_rendering *rendering = fragment->rendering;
+    const cache_writer *out = fragment->out;
+    const uint64_t took_ns = cache_now_ns() - rendering->begun_ns;
+    cache_writer text;
+    cache_writer_init(&text, rendering->fetch.cache->store->env.allocator);
+    if (status == CACHE_OK)
+        status = cache_writer_append(&text, cache_writer_data(out, NULL) + fragment->begin, out->size - fragment->begin);
+    cache_fetch_conclude(&rendering->fetch, &text, status, took_ns, rendering->tagged);
+    cache_writer_release(&text);
+    free_rendering(rendering);
 }
 
 void cache_fragment_end(cache_fragment *fragment)
 {
     cache_writer *out = fragment->out;
+    struct cache_rendering *rendering = fragment->rendering;
     fragment->running = false;
-    if (out->fragment_failed || out->status != CACHE_OK) {
-        if (out->size > fragment->begin)
-            cache_writer_undo(out, out->size - fragment->begin);
-        out->no_store = true;    /* what is around it lacks a part */
-    } else if (fragment->storable && !out->no_store)
-        (void)cache_set(fragment->cache, fragment->key, out->data + fragment->begin, out->size - fragment->begin,
-                        fragment->ttl);
+    if (rendering != NULL) {
+        cache_writer_leave_guests(out, &rendering->guest);
+        out->guests = rendering->guest.outer;
+    }
+    const bool failed = out->fragment_failed || out->status != CACHE_OK;
+    const bool refused = out->refusals != fragment->refusals;
+    if (failed)
+        take_back(fragment);
+    if (rendering != NULL && failed)
+        conclude(fragment, CACHE_ERR_COMPUTE);
+    else if (rendering != NULL && fragment->whole && !refused)
+        conclude(fragment, CACHE_OK);
+    else if (rendering != NULL)
+        abandon(&rendering->guest);
     out->fragment_failed = fragment->outer_failed;
 }
 

@@ -39,6 +39,9 @@ struct cache_full_key {
     char text[CACHE_MAX_PREFIX + CACHE_MAX_INNER_KEY + 1];
 };
 
+/* Another handle on the same store, for what may outlive the caller's. NULL: no memory. */
+cache_t *cache_handle_copy(const cache_t *cache);
+
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
 

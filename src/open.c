@@ -169,6 +169,16 @@ cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out
     return status;
 }
 
+cache_t *cache_handle_copy(const cache_t *cache)
+{
+    cache_t *copy = cache_env_alloc(&cache->store->env, sizeof *copy);
+    if (copy != NULL) {
+        *copy = *cache;
+        atomic_fetch_add(&copy->store->handles, 1);
+    }
+    return copy;
+}
+
 void cache_close(cache_t *cache)
 {
     if (cache == NULL)

@@ -64,8 +64,18 @@ void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *alloc
     *writer = (cache_writer){ .allocator = allocator, .data = buffer, .capacity = capacity, .memory = WRITER_BUFFER };
 }
 
+void cache_writer_leave_guests(cache_writer *writer, const struct cache_writer_guest *guest)
+{
+    while (writer->guests != NULL && writer->guests != guest) {
+        struct cache_writer_guest *left = writer->guests;
+        writer->guests = left->outer;
+        left->leave(left);
+    }
+}
+
 void cache_writer_release(cache_writer *writer)
 {
+    cache_writer_leave_guests(writer, NULL);
     if (writer->owner != NULL)
         writer->owner->ops->release(writer->owner);
     cache_writer_init(writer, writer->allocator);
@@ -272,6 +282,8 @@ cache_status cache_writer_set_stale(cache_writer *writer, double stale, double s
 
 void cache_writer_no_store(cache_writer *writer)
 {
-    if (writer != NULL)
+    if (writer != NULL) {
         writer->no_store = true;
+        writer->refusals++;
+    }
 }

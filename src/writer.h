@@ -12,6 +12,12 @@ enum writer_memory {
     WRITER_PINNED      /* somebody else's bytes: read-only */
 };
 
+/* Something that is under way in a writer, such as a fragment: it ends with the writer at the latest. */
+struct cache_writer_guest {
+    struct cache_writer_guest *outer;  /* what was under way when it began */
+    void (*leave)(struct cache_writer_guest *guest);
+};
+
 struct cache_writer {
     const cache_allocator *allocator;
     char *data;
@@ -22,7 +28,9 @@ struct cache_writer {
     int64_t ttl_ms;                /* what the computation asked for, if has_ttl */
     int64_t stale_ms, stale_if_error_ms;    /* the same, if has_stale */
     bool has_ttl, has_stale, no_store;
+    unsigned refusals;             /* how often no_store was said, and a fragment failed */
     bool fragment_failed;          /* the body that runs says so */
+    struct cache_writer_guest *guests;    /* the innermost */
 };
 
 /* A writer without memory yet, or one that fills `buffer` first. */
@@ -30,6 +38,9 @@ void cache_writer_init(cache_writer *writer, const cache_allocator *allocator);
 void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *allocator, void *buffer, size_t capacity);
 
 cache_status cache_writer_vprintf(cache_writer *writer, const char *format, va_list args);
+
+/* End the innermost guests until `guest` is the innermost, or there is none. */
+void cache_writer_leave_guests(cache_writer *writer, const struct cache_writer_guest *guest);
 
 /* Let go of the memory and begin anew; the settings of the computation are forgotten too. */
 void cache_writer_release(cache_writer *writer);

@@ -1,4 +1,4 @@
-/* Memoized functions and fragments: computed once per set of arguments, forgotten when told, and never mixed up. */
+/* Memoized functions: computed once per set of arguments, forgotten when told, and never mixed up. */
 #include "test.h"
 
 #include <math.h>
@@ -582,91 +582,6 @@ static void without_a_cache_the_function_is_computed(void **state)
     assert_int_equal(product.id, 3);
 }
 
-/* ---- fragments --------------------------------------------------------------------------------------------------- */
-
-static void render(cache_t *cache, cache_writer *out, const char *user, bool fail)
-{
-    cache_writer_puts(out, "<");
-    CACHE_FRAGMENT(cache, out, 60, "outer", user) {
-        computed++;
-        cache_writer_puts(out, "o");
-        CACHE_FRAGMENT(cache, out, 60, "inner", user, "part") {
-            computed++;
-            cache_writer_puts(out, user);
-            if (fail)
-                cache_fragment_fail(out);
-        }
-    }
-    cache_writer_puts(out, ">");
-}
-
-static void assert_rendered(cache_t *cache, const char *user, bool fail, const char *expected)
-{
-    cache_writer *out = cache_writer_new();
-    render(cache, out, user, fail);
-    assert_string_equal(cache_writer_data(out, NULL), expected);
-    cache_writer_free(out);
-}
-
-static void a_fragment_is_rendered_once_per_vary_part(void **state)
-{
-    assert_rendered(*state, "ann", false, "<oann>");
-    assert_rendered(*state, "ann", false, "<oann>");
-    assert_int_equal(computed, 2);
-    assert_rendered(*state, "bob", false, "<obob>");
-    assert_int_equal(computed, 4);
-    assert_status(CACHE_OK, cache_fragment_forget(*state, (const char *const[]){ "outer", "ann" }, 2));
-    assert_rendered(*state, "ann", false, "<oann>");
-    assert_int_equal(computed, 5);    /* the inner one is still there */
-}
-
-static void a_failing_body_leaves_nothing_behind(void **state)
-{
-    assert_rendered(*state, "ann", true, "<o>");
-    assert_rendered(*state, "ann", false, "<oann>");    /* neither it nor what is around it was stored */
-    assert_int_equal(computed, 4);
-}
-
-static void render_for(cache_t *cache, cache_writer *out, const char *user, bool leave)
-{
-    CACHE_FRAGMENT(cache, out, 60, "p", NULL, user) {
-        cache_writer_printf(out, "[%s]", user);
-        if (leave) {
-            cache_fragment_fail(out);
-            break;
-        }
-    }
-}
-
-static void a_vary_part_that_is_null_does_not_hide_those_behind_it(void **state)
-{
-    cache_writer *out = cache_writer_new();
-    render_for(*state, out, "admin", false);
-    render_for(*state, out, "guest", false);
-    assert_string_equal(cache_writer_data(out, NULL), "[admin][guest]");
-    cache_writer_free(out);
-}
-
-static void a_body_that_failed_and_was_left_does_not_spoil_the_next(void **state)
-{
-    cache_writer *out = cache_writer_new();
-    render_for(*state, out, "left", true);
-    render_for(*state, out, "whole", false);
-    assert_non_null(strstr(cache_writer_data(out, NULL), "[whole]"));
-    cache_writer_free(out);
-}
-
-static void fragment_keys_differ_by_their_parts(void **state)
-{
-    char first[64], second[64];
-    (void)state;
-    assert_status(CACHE_OK, cache_fragment_key(first, sizeof first, (const char *const[]){ "f", "a", "b" }, 3));
-    assert_status(CACHE_OK, cache_fragment_key(second, sizeof second, (const char *const[]){ "f", "a/1:b" }, 2));
-    assert_string_not_equal(first, second);
-    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key(first, 8, (const char *const[]){ "f" }, 1));
-    assert_status(CACHE_ERR_INVALID, cache_fragment_key(first, 8, (const char *const[]){ "" }, 1));
-}
-
 #define memoize_test(name) cmocka_unit_test_setup_teardown(name, open_cache, close_cache)
 
 int main(void)
@@ -695,11 +610,6 @@ int main(void)
         memoize_test(a_result_with_pointers_goes_through_its_codec),
         memoize_test(arguments_may_have_any_name),
         memoize_test(without_a_cache_the_function_is_computed),
-        memoize_test(a_fragment_is_rendered_once_per_vary_part),
-        memoize_test(a_failing_body_leaves_nothing_behind),
-        memoize_test(a_vary_part_that_is_null_does_not_hide_those_behind_it),
-        memoize_test(a_body_that_failed_and_was_left_does_not_spoil_the_next),
-        memoize_test(fragment_keys_differ_by_their_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
