@@ -45,7 +45,8 @@ void html_paragraphs(cache_writer *out, const char *text)
 void html_begin(cache_writer *out, const char *title)
 {
     (void)cache_writer_puts(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
+                                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                                 "<link rel=\"icon\" href=\"data:,\">\n<title>");    /* else browsers ask for /favicon.ico */
     html_text(out, title);
     (void)cache_writer_puts(out, "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
                                  "<a class=\"brand\" href=\"/\">The cached blog</a><a href=\"/popular\">Popular</a>"
