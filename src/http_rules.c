@@ -5,10 +5,18 @@
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
+static bool is_token_character(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-!#$%&'*+.^_`|~", c) != NULL);
+}
+
 bool cache_http_is_token(const char *text)
 {
-    static const char allowed[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    return text[0] != '\0' && text[strspn(text, allowed)] == '\0';
+    const char *at = text;
+    while (is_token_character(*at))
+        at++;
+    return at != text && *at == '\0';
 }
 
 bool cache_http_is_field_value(const char *text)
@@ -37,7 +45,7 @@ static bool is_name(cache_bytes text, const char *name)
 
 bool cache_http_same_name(const char *a, const char *b)
 {
-    return is_name((cache_bytes){ a, strlen(a) }, b);
+    return lower(a[0]) == lower(b[0]) && is_name((cache_bytes){ a, strlen(a) }, b);
 }
 
 static bool is_one_of(const char *name, const char *const names[])

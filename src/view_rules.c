@@ -6,7 +6,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <stdio.h>
 
 /* ---- the request ------------------------------------------------------------------------------------------------- */
 
@@ -134,6 +133,20 @@ static void add_vary(const cache_view *view, cache_response *response)
         (void)cache_response_add_header(response, "Vary", "Cookie");
 }
 
+/* The hash of the body, in 32 hexadecimal digits and quotes. */
+static void write_etag(const cache_writer *body, char etag[40])
+{
+    XXH128_canonical_t hash;
+    XXH128_canonicalFromHash(&hash, XXH3_128bits(body->size > 0 ? body->data : "", body->size));
+    char *at = etag;
+    *at++ = '"';
+    for (size_t i = 0; i < sizeof hash.digest; i++) {
+        *at++ = "0123456789abcdef"[hash.digest[i] >> 4];
+        *at++ = "0123456789abcdef"[hash.digest[i] & 15];
+    }
+    memcpy(at, "\"", 2);
+}
+
 cache_status cache_view_complete(const cache_view *view, const cache_request *request, cache_response *response)
 {
     const cache_writer *body = &response->body;
@@ -141,10 +154,8 @@ cache_status cache_view_complete(const cache_view *view, const cache_request *re
         (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
     /* The answer to another method is no page that could be asked for again: RFC 9110 section 9.3.4 forbids an ETag there. */
     if (response->status == 200 && cache_request_reads(request) && cache_response_header(response, "ETag") == NULL) {
-        const XXH128_hash_t hash = XXH3_128bits(body->size > 0 ? body->data : "", body->size);
         char etag[40];
-        (void)snprintf(etag, sizeof etag, "\"%016llx%016llx\"", (unsigned long long)hash.high64,
-                       (unsigned long long)hash.low64);
+        write_etag(body, etag);
         (void)cache_response_set_header(response, "ETag", etag);
     }
     /* The client may keep the page, but asks each time: else it would not see that the page was forgotten here. */
