@@ -1,8 +1,12 @@
 /* view_page.c - a page as it is stored, and as it is sent.
  *
- *     version 1 byte, zero 1, status 2, number of headers 4, their size 8; "name\0value\0" of each; the body
+ *     0 version (1)   1 zero (1)   2 status (2)   4 number of headers (2)   6 index of ETag (2)
+ *     8 index of Last-Modified (2)   10 zero (2)   12 size of the texts (4)
+ *     16 for each header, where in the texts its name (4) and its value (4) begin; the texts; the body
  *
- * Numbers are little-endian. Names and values end with NUL, so that a page's headers point into the stored bytes. */
+ * Numbers are little-endian. Texts end with NUL, so that a page's headers point into the stored bytes; one more look, at the
+ * last byte of all texts, says that whatever begins in them ends in them. The upper bit of a name's place says that a 304
+ * has no such header. */
 #include "view_page.h"
 
 #include "number.h"
@@ -11,11 +15,15 @@
 #include <string.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     FIXED = 16,                        /* bytes before the headers */
+    ENTRY = 8,                         /* bytes of one header's two places */
+    NO_INDEX = 0xffff,
     MAX_HEADERS = 1000,
     OWN_HEADERS = 2                    /* Age and X-Cache */
 };
+
+#define NOT_IN_304 0x80000000u
 
 /* What a sent page holds on to. The headers and Age's text stand behind it. */
 struct page_owner {
@@ -41,48 +49,98 @@ static uint64_t get_number(const unsigned char *at, int bytes)
     return number;
 }
 
-cache_status cache_page_encode(const cache_response *response, cache_writer *out)
+struct shape {
+    size_t n, texts, etag, last_modified;
+};
+
+static struct shape shape_of(const cache_response *response)
 {
-    size_t n = 0, size = 0;
-    for (size_t i = 0; i < response->n; i++)
-        if (!cache_http_is_dropped(response->headers[i].name)) {
-            n++;
-            size += strlen(response->headers[i].name) + strlen(response->headers[i].value) + 2;
-        }
-    if (n > MAX_HEADERS)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "view: a response has more than %d headers", MAX_HEADERS);
-    unsigned char *at = cache_writer_reserve(out, FIXED + size);
-    if (at == NULL)
-        return cache_writer_status(out);
-    at[0] = VERSION;
-    at[1] = 0;
-    put_number(at + 2, (uint64_t)response->status, 2);
-    put_number(at + 4, n, 4);
-    put_number(at + 8, size, 8);
-    at += FIXED;
+    struct shape shape = { .etag = NO_INDEX, .last_modified = NO_INDEX };
     for (size_t i = 0; i < response->n; i++) {
         const struct response_header *header = &response->headers[i];
         if (cache_http_is_dropped(header->name))
             continue;
-        const size_t whole = strlen(header->name) + strlen(header->value) + 2;
-        memcpy(at, header->name, whole);    /* the value follows the name in their block */
-        at += whole;
+        if (cache_http_same_name(header->name, "ETag"))
+            shape.etag = shape.n;
+        else if (cache_http_same_name(header->name, "Last-Modified"))
+            shape.last_modified = shape.n;
+        shape.texts += strlen(header->name) + strlen(header->value) + 2;
+        shape.n++;
     }
+    return shape;
+}
+
+/* RFC 9110 section 15.4.5: what describes the content is left out; Last-Modified stays where it is the only validator. */
+static bool is_in_304(const struct shape *shape, size_t index, const char *name)
+{
+    return !(cache_http_is_of_content(name) || (index == shape->last_modified && shape->etag != NO_INDEX));
+}
+
+static void put_headers(const cache_response *response, const struct shape *shape, unsigned char *entry)
+{
+    unsigned char *const texts = entry + shape->n * ENTRY;
+    size_t place = 0, n = 0;
+    for (size_t i = 0; i < response->n; i++) {
+        const struct response_header *header = &response->headers[i];
+        if (cache_http_is_dropped(header->name))
+            continue;
+        const size_t name_size = strlen(header->name) + 1, whole = name_size + strlen(header->value) + 1;
+        put_number(entry, place | (is_in_304(shape, n, header->name) ? 0 : NOT_IN_304), 4);
+        put_number(entry + 4, place + name_size, 4);
+        memcpy(texts + place, header->name, whole);    /* the value follows the name in their block */
+        place += whole;
+        entry += ENTRY;
+        n++;
+    }
+}
+
+cache_status cache_page_encode(const cache_response *response, cache_writer *out)
+{
+    const struct shape shape = shape_of(response);
+    if (shape.n > MAX_HEADERS || shape.texts >= NOT_IN_304)
+        return cache_fail(CACHE_ERR_TOO_LARGE, "view: a response has more than %d headers, or 2 GB of them", MAX_HEADERS);
+    unsigned char *at = cache_writer_reserve(out, FIXED + shape.n * ENTRY + shape.texts);
+    if (at == NULL)
+        return cache_writer_status(out);
+    memset(at, 0, FIXED);
+    at[0] = VERSION;
+    put_number(at + 2, (uint64_t)response->status, 2);
+    put_number(at + 4, shape.n, 2);
+    put_number(at + 6, shape.etag, 2);
+    put_number(at + 8, shape.last_modified, 2);
+    put_number(at + 12, shape.texts, 4);
+    put_headers(response, &shape, at + FIXED);
     return cache_writer_append(out, response->body.data, response->body.size);
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
-/* Take a text and its NUL off the bytes. NULL: there is no NUL. */
-static const char *next_text(cache_bytes *bytes)
+/* The header's name or value. */
+static const char *text_at(const struct stored_page *stored, size_t index, int part, bool *in_304)
 {
-    const char *text = bytes->data;
-    const char *end = bytes->size > 0 ? memchr(text, '\0', bytes->size) : NULL;
-    if (end == NULL)
-        return NULL;
-    bytes->size -= (size_t)(end - text) + 1;
-    bytes->data = end + 1;
-    return text;
+    const uint64_t place = get_number(stored->entries + index * ENTRY + 4 * part, 4);
+    if (in_304 != NULL)
+        *in_304 = (place & NOT_IN_304) == 0;
+    return stored->texts.data + (place & ~(uint64_t)NOT_IN_304);
+}
+
+static cache_header header_at(const struct stored_page *stored, size_t index, bool *in_304)
+{
+    const char *name = text_at(stored, index, 0, in_304);
+    return (cache_header){ name, text_at(stored, index, 1, NULL) };
+}
+
+static bool places_are_inside(const struct stored_page *stored)
+{
+    for (size_t i = 0; i < 2 * stored->n_headers; i++)
+        if ((get_number(stored->entries + 4 * i, 4) & ~(uint64_t)NOT_IN_304) >= stored->texts.size)
+            return false;
+    return stored->n_headers == 0 || stored->texts.data[stored->texts.size - 1] == '\0';
+}
+
+static const char *value_at(const struct stored_page *stored, uint64_t index)
+{
+    return index < stored->n_headers ? header_at(stored, (size_t)index, NULL).value : NULL;
 }
 
 bool cache_page_decode(cache_bytes bytes, struct stored_page *out)
@@ -90,23 +148,18 @@ bool cache_page_decode(cache_bytes bytes, struct stored_page *out)
     const unsigned char *at = (const unsigned char *)bytes.data;
     if (bytes.size < FIXED || at[0] != VERSION || at[1] != 0)
         return false;
-    const uint64_t headers_size = get_number(at + 8, 8);
-    *out = (struct stored_page){ .status = (int)get_number(at + 2, 2), .n_headers = (size_t)get_number(at + 4, 4) };
-    if (out->n_headers > MAX_HEADERS || headers_size > bytes.size - FIXED || out->status < 100 || out->status > 599)
+    const size_t left = bytes.size - FIXED, n = (size_t)get_number(at + 4, 2), texts = (size_t)get_number(at + 12, 4);
+    *out = (struct stored_page){ .status = (int)get_number(at + 2, 2), .n_headers = n };
+    if (n > MAX_HEADERS || n * ENTRY > left || texts > left - n * ENTRY || out->status < 100 || out->status > 599)
         return false;
-    out->headers = (cache_bytes){ bytes.data + FIXED, (size_t)headers_size };
-    out->body = (cache_bytes){ out->headers.data + headers_size, bytes.size - FIXED - (size_t)headers_size };
-    cache_bytes rest = out->headers;
-    for (size_t i = 0; i < out->n_headers; i++) {
-        const char *name = next_text(&rest), *value = name != NULL ? next_text(&rest) : NULL;
-        if (value == NULL)
-            return false;
-        if (cache_http_same_name(name, "ETag"))
-            out->etag = value;
-        else if (cache_http_same_name(name, "Last-Modified"))
-            out->last_modified = value;
-    }
-    return rest.size == 0;
+    out->entries = at + FIXED;
+    out->texts = (cache_bytes){ bytes.data + FIXED + n * ENTRY, texts };
+    out->body = (cache_bytes){ out->texts.data + texts, left - n * ENTRY - texts };
+    if (!places_are_inside(out))
+        return false;
+    out->etag = value_at(out, get_number(at + 6, 2));
+    out->last_modified = value_at(out, get_number(at + 8, 2));
+    return true;
 }
 
 bool cache_page_as_response(const cache_env *env, const struct stored_page *stored, cache_response *out)
@@ -116,10 +169,9 @@ bool cache_page_as_response(const cache_env *env, const struct stored_page *stor
     out->headers = stored->n_headers > 0 ? cache_env_alloc(env, stored->n_headers * sizeof *out->headers) : NULL;
     if (stored->n_headers > 0 && out->headers == NULL)
         return false;
-    cache_bytes rest = stored->headers;
     for (; out->n < stored->n_headers; out->n++) {
-        const char *name = next_text(&rest), *value = next_text(&rest);
-        out->headers[out->n] = (struct response_header){ (char *)(uintptr_t)name, (char *)(uintptr_t)value };
+        const cache_header header = header_at(stored, out->n, NULL);
+        out->headers[out->n] = (struct response_header){ (char *)(uintptr_t)header.name, (char *)(uintptr_t)header.value };
     }
     cache_writer_init_buffer(&out->body, env->allocator, (char *)(uintptr_t)stored->body.data, stored->body.size);
     out->body.size = stored->body.size;
@@ -149,22 +201,13 @@ static bool is_not_modified(const struct stored_page *stored, const cache_reques
            cache_http_read_date(stored->last_modified, &ours) && ours <= theirs;
 }
 
-/* RFC 9110 section 15.4.5: what describes the content is left out; Last-Modified stays where it is the only validator. */
-static bool is_sent(const struct stored_page *stored, const char *name, int status)
-{
-    return status != 304 || !(cache_http_is_of_content(name) ||
-                              (stored->etag != NULL && cache_http_same_name(name, "Last-Modified")));
-}
-
 static void list_headers(const struct stored_page *stored, const char *verdict, double age, struct page_owner *owner,
                          cache_page *page)
 {
-    cache_bytes rest = stored->headers;
     for (size_t i = 0; i < stored->n_headers; i++) {
-        const char *name = next_text(&rest);
-        const cache_header header = { name, next_text(&rest) };
-        if (is_sent(stored, name, page->status))
-            owner->headers[page->n_headers++] = header;
+        bool in_304 = false;
+        owner->headers[page->n_headers] = header_at(stored, i, &in_304);
+        page->n_headers += in_304 || page->status != 304;
     }
     if (age >= 0) {
         (void)cache_number_format(age < 1e15 ? (int64_t)age : INT64_C(1000000000000000), owner->age);

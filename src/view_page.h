@@ -8,7 +8,8 @@
 struct stored_page {
     int status;
     size_t n_headers;
-    cache_bytes headers;               /* "name\0value\0", n_headers times */
+    const unsigned char *entries;      /* where each header's name and value are in the texts */
+    cache_bytes texts;
     cache_bytes body;
     const char *etag, *last_modified;  /* NULL: none */
 };
