@@ -57,6 +57,24 @@ int64_t cache_env_wall_ms(const cache_env *env)
     return env->clock.now_ms != NULL ? env->clock.now_ms(env->clock.ctx) : system_ms(CLOCK_REALTIME);
 }
 
+int64_t cache_env_recent_monotonic_ms(const cache_env *env)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    if (env->clock.now_ms == NULL)
+        return system_ms(CLOCK_MONOTONIC_COARSE);
+#endif
+    return cache_env_monotonic_ms(env);
+}
+
+int64_t cache_env_recent_wall_ms(const cache_env *env)
+{
+#ifdef CLOCK_REALTIME_COARSE
+    if (env->clock.now_ms == NULL)
+        return system_ms(CLOCK_REALTIME_COARSE);
+#endif
+    return cache_env_wall_ms(env);
+}
+
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms)
 {
 #ifdef CLOCK_MONOTONIC_COARSE

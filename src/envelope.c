@@ -179,6 +179,12 @@ int64_t cache_envelope_now_ms(const cache_t *cache)
     return is_local(cache) ? cache_env_monotonic_ms(env) : cache_env_wall_ms(env);
 }
 
+int64_t cache_envelope_recent_ms(const cache_t *cache)
+{
+    const cache_env *env = &cache->store->env;
+    return is_local(cache) ? cache_env_recent_monotonic_ms(env) : cache_env_recent_wall_ms(env);
+}
+
 bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope)
 {
     if (envelope->expires_ms == 0)

@@ -43,6 +43,7 @@ bool cache_envelope_next_tag(cache_bytes *tags, cache_bytes *name, const char **
 
 /* The clock of expiry: the wall clock where others share the store, the monotonic one where nobody does. */
 int64_t cache_envelope_now_ms(const cache_t *cache);
+int64_t cache_envelope_recent_ms(const cache_t *cache);    /* up to 10 ms ago, and cheap */
 
 /* True past the TTL. */
 bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope);
