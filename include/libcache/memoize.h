@@ -97,7 +97,8 @@ void cache_fragment_fail(cache_writer *out);
  *
  * One thread at a time runs the body of a key; the others wait for its text (30 seconds at most), and run the body
  * themselves, storing nothing, if there is none: it failed, or was left. After a return or goto out of the body they wait
- * until the writer is freed. An invalidation beats a body that began before it: the text is shown, and not stored. */
+ * until the writer is freed. An invalidation beats a body that began before it in this process, that of a tag in every
+ * process: the text is shown, and not stored. */
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
 
