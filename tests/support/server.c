@@ -13,11 +13,14 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { START_SECONDS = 20, MAX_ARGS = 32 };
+
+static const struct timespec short_pause = { 0, 5 * 1000 * 1000 };
 
 /* ---- ports and directories --------------------------------------------------------------------------------------- */
 
@@ -81,6 +84,17 @@ static bool accepts(int port)
     return yes;
 }
 
+static bool accepts_at(const char *path)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    const bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
 static void run(const char *const argv[], pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -105,14 +119,13 @@ void test_server_start(struct test_server *server, int port, const char *const a
         run(argv, parent);
     if (server->pid < 0)
         fail_msg("fork: %s", strerror(errno));
-    const struct timespec pause = { 0, 5 * 1000 * 1000 };
     for (int i = 0; i < START_SECONDS * 200; i++) {
         int status = 0;
         if (waitpid(server->pid, &status, WNOHANG) == server->pid)
             fail_msg("%s ended while it started (status %d): is it installed?", argv[0], status);
         if (accepts(port))
             return;
-        nanosleep(&pause, NULL);
+        nanosleep(&short_pause, NULL);
     }
     test_server_kill(server);
     fail_msg("%s does not answer on port %d", argv[0], port);
@@ -156,12 +169,17 @@ void test_server_start_redis(struct test_server *server, const char *const extra
     if (server->directory[0] == '\0') {    /* else it was killed, and starts again where it was */
         *server = (struct test_server){ .port = test_free_port() };
         test_directory_make(server->directory, sizeof server->directory);
-        (void)snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->directory);
     }
+    (void)snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->directory);
     (void)snprintf(port, sizeof port, "%d", server->port);
     const char *argv[MAX_ARGS] = { "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", server->socket,
                                    "--dir", server->directory, "--save", "", "--appendonly", "no" };
     start_with(server, argv, 13, extra);
+    for (int i = 0; !accepts_at(server->socket); i++) {    /* it listens there after its port */
+        if (i == START_SECONDS * 200)
+            fail_msg("redis-server does not answer at %s", server->socket);
+        nanosleep(&short_pause, NULL);
+    }
 }
 
 void test_server_start_memcached(struct test_server *server, const char *const extra[])
