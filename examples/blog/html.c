@@ -3,43 +3,35 @@
 
 #include <string.h>
 
-static void text_of(cache_writer *out, const char *text, size_t size)
+static const char *escape_of(char c)
 {
-    for (const char *end = text + size; text < end;) {
-        const size_t plain = strcspn(text, "&<>\"'\n") < (size_t)(end - text) ? strcspn(text, "&<>\"'\n") : (size_t)(end - text);
-        (void)cache_writer_append(out, text, plain);
-        text += plain;
-        if (text == end)
-            break;
-        switch (*text++) {
-        case '&': (void)cache_writer_puts(out, "&amp;"); break;
-        case '<': (void)cache_writer_puts(out, "&lt;"); break;
-        case '>': (void)cache_writer_puts(out, "&gt;"); break;
-        case '"': (void)cache_writer_puts(out, "&quot;"); break;
-        case '\'': (void)cache_writer_puts(out, "&#39;"); break;
-        default: (void)cache_writer_puts(out, "\n"); break;
-        }
+    switch (c) {
+    case '&': return "&amp;";
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '"': return "&quot;";
+    case '\'': return "&#39;";
+    default: return NULL;
     }
+}
+
+void html_bytes(cache_writer *out, const char *text, size_t size)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i < size; i++) {
+        const char *escape = escape_of(text[i]);
+        if (escape == NULL)
+            continue;
+        (void)cache_writer_append(out, text + begin, i - begin);
+        (void)cache_writer_puts(out, escape);
+        begin = i + 1;
+    }
+    (void)cache_writer_append(out, text + begin, size - begin);
 }
 
 void html_text(cache_writer *out, const char *text)
 {
-    text_of(out, text, strlen(text));
-}
-
-void html_paragraphs(cache_writer *out, const char *text)
-{
-    while (*text != '\0') {
-        const char *end = strstr(text, "\n\n"), *crlf = strstr(text, "\r\n\r\n");
-        if (crlf != NULL && (end == NULL || crlf < end))
-            end = crlf;
-        const size_t size = end != NULL ? (size_t)(end - text) : strlen(text);
-        (void)cache_writer_puts(out, "<p>");
-        text_of(out, text, size);
-        (void)cache_writer_puts(out, "</p>\n");
-        text += size;
-        text += strspn(text, "\r\n");
-    }
+    html_bytes(out, text, strlen(text));
 }
 
 void html_begin(cache_writer *out, const char *title)
@@ -50,7 +42,8 @@ void html_begin(cache_writer *out, const char *title)
     html_text(out, title);
     (void)cache_writer_puts(out, "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
                                  "<a class=\"brand\" href=\"/\">The cached blog</a><a href=\"/popular\">Popular</a>"
-                                 "<a href=\"/new-post\">New post</a><a href=\"/cache-stats\">Statistics</a>"
+                                 "<a href=\"/new-post\">New post</a><a href=\"/weather/Berlin\">Weather</a>"
+                                 "<a href=\"/dashboard\">Dashboard</a><a href=\"/admin\">Admin</a>"
                                  "</nav></header>\n<main>\n<h1>");
     html_text(out, title);
     (void)cache_writer_puts(out, "</h1>\n");
@@ -58,5 +51,6 @@ void html_begin(cache_writer *out, const char *title)
 
 void html_end(cache_writer *out)
 {
-    (void)cache_writer_puts(out, "</main>\n<footer>Served by libcache, a cache for C programs.</footer>\n</body>\n</html>\n");
+    (void)cache_writer_puts(out, "</main>\n<footer>Served by libcache, a cache for C programs. "
+                                 "<a href=\"/cache-stats\">Statistics</a></footer>\n</body>\n</html>\n");
 }

@@ -6,10 +6,9 @@
 
 /* Append `text` with & < > " ' escaped: right in text and in quoted attributes. */
 void html_text(cache_writer *out, const char *text);
+void html_bytes(cache_writer *out, const char *text, size_t size);
 
-/* The same, each empty line beginning a new paragraph. */
-void html_paragraphs(cache_writer *out, const char *text);
-
+/* A page from its doctype to its heading, and from there to its end. The same for everybody: a cached page is. */
 void html_begin(cache_writer *out, const char *title);
 void html_end(cache_writer *out);
 

@@ -1,7 +1,8 @@
 /* main.c - the blog: options, start and stop. */
+#include "accounts.h"
 #include "db.h"
 #include "http.h"
-#include "pages.h"
+#include "routes.h"
 #include "view_counter.h"
 
 #include <getopt.h>
@@ -82,11 +83,11 @@ static int read_settings(int argc, char **argv, struct settings *settings)
 
 static cache_status serve(void *ctx, const cache_request *request, cache_page *page)
 {
-    return pages_serve(ctx, request, page);
+    return routes_serve(ctx, request, page);
 }
 
 /* Until SIGTERM or SIGINT, which all threads leave to this one. */
-static int run(struct blog *blog, const struct settings *settings, const sigset_t *signals)
+static int run(struct blog *blog, const struct settings *settings, const char *told, const sigset_t *signals)
 {
     int signal = 0;
     struct http_server *server = http_start(&settings->http, serve, blog);
@@ -95,6 +96,7 @@ static int run(struct blog *blog, const struct settings *settings, const sigset_
     const bool is_v6 = strchr(settings->http.bind, ':') != NULL;
     printf(is_v6 ? "The blog is on http://[%s]:%d/\n" : "The blog is on http://%s:%d/\n", settings->http.bind,
            http_port(server));
+    fputs(told, stdout);
     fflush(stdout);
     sigwait(signals, &signal);
     http_stop(server);
@@ -115,11 +117,16 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
 
     struct blog blog = { NULL, NULL, NULL };
+    cache_writer *told = cache_writer_new();
     int status = EXIT_FAILURE;
-    if (cache_open(settings.cache_url, &blog.cache) != CACHE_OK)
+    if (told == NULL)
+        fputs("blog: out of memory\n", stderr);
+    else if (cache_open(settings.cache_url, &blog.cache) != CACHE_OK)
         fprintf(stderr, "blog: %s\n", cache_last_error());
-    else if ((blog.db = db_open(settings.db_file)) != NULL && (blog.views = view_counter_start(blog.db)) != NULL)
-        status = run(&blog, &settings, &signals);
+    else if ((blog.db = db_open(settings.db_file)) != NULL && accounts_prepare(blog.db, told) &&
+             (blog.views = view_counter_start(blog.db)) != NULL)
+        status = run(&blog, &settings, cache_writer_data(told, NULL), &signals);
+    cache_writer_free(told);
     view_counter_stop(blog.views);
     db_close(blog.db);
     cache_close(blog.cache);

@@ -14,9 +14,23 @@ enum { MAX_ARGUMENTS = 24 };
 
 /* ---- the program --------------------------------------------------------------------------------------------------- */
 
+const char *site_program(void)
+{
+    return BLOG_PROGRAM;
+}
+
+static void set_passwords(void)
+{
+    setenv("BLOG_PASSWORD_COST", "1", 1);    /* else a test would spend its time on them */
+    setenv("BLOG_ADMIN_PASSWORD", ADMIN_PASSWORD, 1);
+    setenv("BLOG_ADA_PASSWORD", ADA_PASSWORD, 1);
+    setenv("BLOG_GRACE_PASSWORD", GRACE_PASSWORD, 1);
+}
+
 void site_start(struct site *site, const char *cache_url, const char *const extra[])
 {
     char port[8], db[128];
+    set_passwords();
     memset(site, 0, sizeof *site);
     test_directory_make(site->server.directory, sizeof site->server.directory);
     const int number = test_free_port();
@@ -28,6 +42,29 @@ void site_start(struct site *site, const char *cache_url, const char *const extr
         argv[n++] = extra[i];
     }
     test_server_start(&site->server, number, argv);
+}
+
+static struct test_server redis;
+
+void site_store_choose(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "redis") == 0)
+        test_server_start_redis(&redis, NULL);
+}
+
+void site_store_release(void)
+{
+    if (redis.pid > 0)
+        test_server_stop(&redis);
+}
+
+void site_start_on_store(struct site *site, const char *const extra[])
+{
+    static int started;
+    char url[100] = "memory://";
+    if (redis.pid > 0)
+        (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?prefix=blog%d:", redis.port, ++started);
+    site_start(site, url, extra);
 }
 
 int site_signal_and_wait(struct site *site, int signal)
@@ -91,15 +128,35 @@ const char *site_talk(struct site *site, const char *bytes)
 
 const char *site_ask(struct site *site, const char *method, const char *path, const char *headers, const char *body)
 {
-    static char bytes[100 * 1024];
-    (void)snprintf(bytes, sizeof bytes, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
+    (void)snprintf(site->request, sizeof site->request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
                    method, path, strlen(body), headers, body);
-    return site_talk(site, bytes);
+    return site_talk(site, site->request);
 }
 
 const char *site_get(struct site *site, const char *path)
 {
     return site_ask(site, "GET", path, "", "");
+}
+
+const char *site_post(struct site *site, const char *path, const char *headers, const char *body)
+{
+    return site_ask(site, "POST", path, headers, body);
+}
+
+const char *site_log_in(struct site *site, const char *name, const char *password)
+{
+    static char headers[8][200];
+    static size_t n;
+    char body[300];
+    (void)snprintf(body, sizeof body, "username=%s&password=%s", name, password);
+    for (char *at = body; *at != '\0'; at++)
+        *at = *at == ' ' ? '+' : *at;
+    const char *cookie = strstr(site_post(site, "/login", "", body), "Set-Cookie: ");
+    if (cookie == NULL)
+        fail_msg("%s could not log in: %.300s", name, site->answer);
+    char *header = headers[n++ % 8];
+    (void)snprintf(header, sizeof headers[0], "Cookie: %.*s\r\n", (int)strcspn(cookie + 12, ";\r"), cookie + 12);
+    return header;
 }
 
 /* ---- what is asserted ------------------------------------------------------------------------------------------------ */
@@ -108,6 +165,12 @@ void assert_has(const char *answer, const char *text)
 {
     if (strstr(answer, text) == NULL)
         fail_msg("'%s' is not in: %.600s", text, answer);
+}
+
+void assert_has_not(const char *answer, const char *text)
+{
+    if (strstr(answer, text) != NULL)
+        fail_msg("'%s' is in: %.600s", text, strstr(answer, text));
 }
 
 long number_behind(const char *answer, const char *name)

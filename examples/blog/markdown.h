@@ -1,0 +1,14 @@
+/* markdown.h - posts' texts, which are Markdown, as HTML. */
+#ifndef MARKDOWN_H
+#define MARKDOWN_H
+
+#include <libcache/cache.h>
+
+/* Append the text as HTML. HTML in it is shown, not obeyed; links lead to http, https and mailto, or stay on this site.
+ * This is what takes time in a post: worth caching. */
+cache_status markdown_html(const char *text, cache_writer *out);
+
+/* Append its words alone, as one escaped line. */
+cache_status markdown_words(const char *text, cache_writer *out);
+
+#endif

@@ -1,0 +1,173 @@
+/* posts.c - pages that show posts. */
+#include "posts.h"
+
+#include "caching.h"
+#include "html.h"
+#include "markdown.h"
+#include "respond.h"
+#include "view_counter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool may_change(const struct user *user, const struct post *post)
+{
+    return user->id != 0 && (user->is_admin || post->author == 0 || post->author == user->id);
+}
+
+/* ---- parts of pages ---------------------------------------------------------------------------------------------- */
+
+void put_about(cache_writer *out, const struct post *post)
+{
+    char tags[TAGS_TEXT_MAX + 1], *rest = tags;
+    memcpy(tags, post->tags, sizeof tags);
+    (void)cache_writer_puts(out, "<div class=\"about\">");
+    if (post->author != 0)    /* names and tags have neither spaces nor what need be escaped */
+        (void)cache_writer_printf(out, "by <a href=\"/author/%s\">%s</a>, ", post->author_name, post->author_name);
+    html_text(out, post->created);
+    if (post->edited[0] != '\0') {
+        (void)cache_writer_puts(out, ", edited ");
+        html_text(out, post->edited);
+    }
+    for (const char *tag; (tag = strtok_r(rest, " ", &rest)) != NULL;)
+        (void)cache_writer_printf(out, " <a class=\"tag\" href=\"/tag/%s\">#%s</a>", tag, tag);
+    (void)cache_writer_puts(out, "</div>\n");
+}
+
+static void put_title(cache_writer *out, const struct post *post)
+{
+    (void)cache_writer_printf(out, "<h2><a href=\"/post/%" PRId64 "\">", post->id);
+    html_text(out, post->title);
+    (void)cache_writer_puts(out, "</a></h2>\n");
+}
+
+void put_summaries(cache_writer *out, const struct post posts[], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_puts(out, "<article>");
+        put_title(out, &posts[i]);
+        (void)cache_writer_puts(out, "<p>");
+        (void)markdown_words(posts[i].beginning, out);
+        (void)cache_writer_puts(out, "</p>\n");
+        put_about(out, &posts[i]);
+        (void)cache_writer_puts(out, "</article>\n");
+    }
+    if (n == 0)
+        (void)cache_writer_puts(out, "<p>There are no posts.</p>\n");
+}
+
+static cache_status list_page(cache_response *response, const char *title, const struct post posts[], size_t n)
+{
+    cache_writer *out = respond_html(response, 200, title);
+    put_summaries(out, posts, n);
+    html_end(out);
+    return cache_writer_status(out);
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+cache_status home_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct post posts[LISTED_POSTS];
+    size_t n = 0;
+    (void)request;
+    const cache_status status = db_newest(visit->blog->db, posts, LISTED_POSTS, &n);
+    return status == CACHE_OK ? list_page(response, "Newest posts", posts, n) : status;
+}
+
+cache_status popular_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct post posts[LISTED_POSTS];
+    size_t n = 0;
+    (void)request;
+    const cache_status status = db_popular(visit->blog->db, posts, LISTED_POSTS, &n);
+    if (status != CACHE_OK)
+        return status;
+    cache_writer *out = respond_html(response, 200, "Most viewed");
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_puts(out, "<article>");
+        put_title(out, &posts[i]);
+        (void)cache_writer_printf(out, "<div class=\"about\">%" PRId64 " views</div></article>\n", posts[i].views);
+    }
+    html_end(out);
+    return cache_writer_status(out);
+}
+
+cache_status author_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct post posts[LISTED_POSTS];
+    struct user author;
+    char title[USER_NAME_MAX + 20];
+    size_t n = 0;
+    (void)request;
+    cache_status status = db_user_named(visit->blog->db, visit->rest, &author);
+    if (status == CACHE_MISS)
+        return respond_not_found(response);
+    if (status == CACHE_OK)
+        status = db_posts_by(visit->blog->db, author.id, posts, LISTED_POSTS, &n);
+    if (status != CACHE_OK)
+        return status;
+    (void)snprintf(title, sizeof title, "Posts by %s", author.name);
+    return list_page(response, title, posts, n);
+}
+
+cache_status tag_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct post posts[LISTED_POSTS];
+    char title[TAG_MAX + 20];
+    size_t n = 0;
+    (void)request;
+    const cache_status status = db_posts_tagged(visit->blog->db, visit->rest, posts, LISTED_POSTS, &n);
+    if (status != CACHE_OK)
+        return status;
+    if (n == 0)
+        return respond_not_found(response);
+    (void)snprintf(title, sizeof title, "#%s", visit->rest);
+    return list_page(response, title, posts, n);
+}
+
+/* ---- one post ---------------------------------------------------------------------------------------------------- */
+
+static void put_buttons(cache_writer *out, int64_t id)
+{
+    (void)cache_writer_printf(out, "<form class=\"buttons\" method=\"post\" action=\"/delete-post/%" PRId64 "\">"
+                                   "<a class=\"button\" href=\"/edit-post/%" PRId64 "\">Edit</a>"
+                                   "<button class=\"danger\">Delete</button></form>\n", id, id);
+}
+
+/* The page is made for each reader, of cached parts: the writer's own has buttons, and each reading is counted. */
+cache_status post_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct blog *blog = visit->blog;
+    struct post post;
+    char *html = NULL;
+    int64_t id = 0;
+    (void)request;
+    if (!visit_id(visit, &id))
+        return respond_not_found(response);
+    cache_status status = get_post(blog->cache, blog->db, id, &post);
+    if (status == CACHE_OK)
+        status = get_post_html(blog->cache, blog->db, id, &html);
+    if (status == CACHE_MISS)
+        return respond_not_found(response);
+    if (status != CACHE_OK)
+        return status;
+    view_counter_add(blog->views, id);
+    cache_writer *out = respond_html(response, 200, post.title);
+    put_about(out, &post);
+    (void)cache_writer_puts(out, "<div class=\"text\">\n");
+    (void)cache_writer_puts(out, html);
+    (void)cache_writer_puts(out, "</div>\n");
+    if (may_change(&visit->user, &post))
+        put_buttons(out, id);
+    html_end(out);
+    free(html);
+    return cache_writer_status(out);
+}

@@ -1,0 +1,21 @@
+/* posts.h - pages that show posts, and forms that change them. */
+#ifndef POSTS_H
+#define POSTS_H
+
+#include "visit.h"
+
+enum { LISTED_POSTS = 10 };
+
+cache_handler_fn home_page, popular_page, author_page, tag_page, post_page;                     /* posts.c */
+cache_handler_fn new_post_form, new_post, edit_post_form, edit_post, delete_post;               /* post_forms.c */
+
+/* A list of posts, each with the beginning of its text, its author and tags. */
+void put_summaries(cache_writer *out, const struct post posts[], size_t n);
+
+/* "by ada, 2026-11-24, edited …; #tag" */
+void put_about(cache_writer *out, const struct post *post);
+
+/* The author may change a post, and the admin any; one that nobody signed is everybody's who is logged in. */
+bool may_change(const struct user *user, const struct post *post);
+
+#endif

@@ -1,0 +1,74 @@
+/* respond.c - the answers that every part of the blog gives. */
+#include "respond.h"
+
+#include "html.h"
+
+#include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Nothing is loaded from another site, no script stands in a page, no other site puts a page of ours in a frame. */
+static const char content_security_policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'";
+
+cache_writer *respond_html(cache_response *response, int status, const char *title)
+{
+    cache_writer *out = cache_response_body(response);
+    cache_response_set_status(response, status);
+    (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
+    (void)cache_response_set_header(response, "Content-Security-Policy", content_security_policy);
+    (void)cache_response_set_header(response, "X-Content-Type-Options", "nosniff");
+    (void)cache_response_set_header(response, "Referrer-Policy", "same-origin");
+    html_begin(out, title);
+    return out;
+}
+
+cache_status respond_message(cache_response *response, int status, const char *title, const char *text)
+{
+    cache_writer *out = respond_html(response, status, title);
+    (void)cache_writer_puts(out, "<p>");
+    html_text(out, text);
+    (void)cache_writer_puts(out, "</p>\n");
+    html_end(out);
+    return cache_writer_status(out);
+}
+
+cache_status respond_not_found(cache_response *response)
+{
+    return respond_message(response, 404, "Not found", "There is no such page.");
+}
+
+cache_status respond_redirect(cache_response *response, const char *location)
+{
+    cache_response_set_status(response, 303);
+    return cache_response_set_header(response, "Location", location);
+}
+
+cache_status respond_json(cache_response *response, int status, struct cJSON *object)
+{
+    cache_writer *out = cache_response_body(response);
+    char *text = cJSON_PrintUnformatted(object);
+    cJSON_Delete(object);
+    if (text == NULL)
+        return CACHE_ERR_NOMEM;
+    cache_response_set_status(response, status);
+    (void)cache_response_set_header(response, "Content-Type", "application/json");
+    (void)cache_response_set_header(response, "X-Content-Type-Options", "nosniff");
+    (void)cache_writer_puts(out, text);
+    (void)cache_writer_puts(out, "\n");
+    cJSON_free(text);
+    return cache_writer_status(out);
+}
+
+cache_status respond_json_error(cache_response *response, int status, const char *format, ...)
+{
+    char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    cJSON *object = cJSON_CreateObject();
+    (void)cJSON_AddStringToObject(object, "error", text);
+    return respond_json(response, status, object);
+}

@@ -1,0 +1,26 @@
+/* respond.h - the answers that every part of the blog gives. */
+#ifndef RESPOND_H
+#define RESPOND_H
+
+#include <libcache/cache.h>
+
+struct cJSON;
+
+/* A page in HTML begins, up to its heading; the writer is for the rest, and html_end for its end. */
+cache_writer *respond_html(cache_response *response, int status, const char *title);
+
+/* A page of one paragraph. */
+cache_status respond_message(cache_response *response, int status, const char *title, const char *text);
+cache_status respond_not_found(cache_response *response);
+
+/* 303: go and get this page. */
+cache_status respond_redirect(cache_response *response, const char *location);
+
+/* The object as JSON; it is taken over. NULL: there was no memory to make it. */
+cache_status respond_json(cache_response *response, int status, struct cJSON *object);
+
+/* {"error": …} */
+cache_status respond_json_error(cache_response *response, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

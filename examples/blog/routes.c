@@ -1,0 +1,188 @@
+/* routes.c - which path is answered by what, for whom, and how it is cached. */
+#include "routes.h"
+
+#include "files.h"
+#include "posts.h"
+#include "respond.h"
+#include "session.h"
+#include "statistics.h"
+#include "users.h"
+#include "visit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- tags that the address decides ------------------------------------------------------------------------------- */
+
+static cache_status tag_author(void *ctx, const cache_request *request, cache_tag_list *tags)
+{
+    (void)ctx;
+    return cache_tag_list_add(tags, "author:%s", request->path + strlen("/author/"));
+}
+
+static cache_status tag_tag(void *ctx, const cache_request *request, cache_tag_list *tags)
+{
+    (void)ctx;
+    return cache_tag_list_add(tags, "tag:%s", request->path + strlen("/tag/"));
+}
+
+static cache_status tag_visitor(void *ctx, const cache_request *request, cache_tag_list *tags)
+{
+    (void)ctx;
+    return cache_tag_list_add(tags, "user:%s", request->user);
+}
+
+/* ---- the views --------------------------------------------------------------------------------------------------- */
+
+static const char *const posts_tag[] = { "posts", NULL };
+
+static const cache_view home_view = CACHE_VIEW("home", 60, .tags = posts_tag);
+static const cache_view popular_view = CACHE_VIEW("popular", 300, .tags = posts_tag);
+static const cache_view author_view = CACHE_VIEW("author", 60, .make_tags = tag_author);
+static const cache_view tag_view = CACHE_VIEW("tag", 60, .make_tags = tag_tag);
+static const cache_view dashboard_view = CACHE_VIEW("dashboard", 60, .vary_user = true, .make_tags = tag_visitor);
+static const cache_view file_view = CACHE_VIEW("files", 300);
+
+/* ---- the routes -------------------------------------------------------------------------------------------------- */
+
+enum visitor {
+    ANYBODY,       /* nobody is asked who he is: the page is the same for all, and may be cached for all */
+    KNOWN,         /* asked, and may be nobody */
+    USER,          /* must log in */
+    ADMIN
+};
+
+static const struct route {
+    const char *method, *path;         /* a path that ends with a slash stands for all that begin so; "/" for itself */
+    enum visitor visitor;
+    const cache_view *view;            /* NULL: not cached as a page */
+    cache_handler_fn *handler;
+} routes[] = {
+    { "GET", "/", ANYBODY, &home_view, home_page },
+    { "GET", "/post/", KNOWN, NULL, post_page },
+    { "GET", "/popular", ANYBODY, &popular_view, popular_page },
+    { "GET", "/author/", ANYBODY, &author_view, author_page },
+    { "GET", "/tag/", ANYBODY, &tag_view, tag_page },
+    { "GET", "/new-post", ANYBODY, NULL, new_post_form },
+    { "POST", "/new-post", KNOWN, NULL, new_post },
+    { "GET", "/edit-post/", USER, NULL, edit_post_form },
+    { "POST", "/edit-post/", USER, NULL, edit_post },
+    { "POST", "/delete-post/", USER, NULL, delete_post },
+
+    { "GET", "/login", ANYBODY, NULL, login_form },
+    { "POST", "/login", ANYBODY, NULL, login },
+    { "POST", "/logout", ANYBODY, NULL, logout },
+    { "GET", "/dashboard", USER, &dashboard_view, dashboard_page },
+
+    { "GET", "/cache-stats", ANYBODY, NULL, cache_stats_page },
+    { "GET", "/style.css", ANYBODY, &file_view, style_sheet },
+};
+
+enum { ROUTES = sizeof routes / sizeof routes[0] };
+
+static bool is_at(const struct route *route, const char *path)
+{
+    const size_t size = strlen(route->path);
+    return size > 1 && route->path[size - 1] == '/' ? strncmp(path, route->path, size) == 0 : strcmp(path, route->path) == 0;
+}
+
+/* ---- what no route answers --------------------------------------------------------------------------------------- */
+
+static cache_status no_such_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return respond_not_found(response);
+}
+
+static cache_status wrong_method(void *ctx, const cache_request *request, cache_response *response)
+{
+    char allowed[40] = "";
+    (void)ctx;
+    for (size_t i = 0; i < ROUTES; i++)
+        if (is_at(&routes[i], request->path)) {
+            const char *method = strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method;
+            const size_t used = strlen(allowed);
+            (void)snprintf(allowed + used, sizeof allowed - used, "%s%s", used > 0 ? ", " : "", method);
+        }
+    (void)cache_response_set_header(response, "Allow", allowed);
+    return respond_message(response, 405, "Not allowed", "This page cannot be asked for in that way.");
+}
+
+static cache_status from_elsewhere(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return respond_message(response, 403, "Not from here", "Another site sent this. Nothing was changed.");
+}
+
+static cache_status log_in_first(void *ctx, const cache_request *request, cache_response *response)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-/";    /* as all such paths are: nothing to encode */
+    char location[100];
+    const bool comes_back = strcmp(request->method, "GET") == 0 && request->path[strspn(request->path, plain)] == '\0';
+    (void)ctx;
+    (void)snprintf(location, sizeof location, "/login?next=%s", comes_back ? request->path : "/dashboard");
+    return respond_redirect(response, location);
+}
+
+static cache_status not_the_admin(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return respond_message(response, 403, "Not yours", "This page is the admin's.");
+}
+
+/* ---- serving ----------------------------------------------------------------------------------------------------- */
+
+static cache_status answer(const struct route *route, struct visit *visit, const cache_request *request, cache_page *page)
+{
+    char user[24];
+    cache_request asked = *request;
+    if (visit->user.id != 0) {
+        (void)snprintf(user, sizeof user, "%" PRId64, visit->user.id);
+        asked.user = user;
+    }
+    return cache_view_serve(visit->blog->cache, route->view, &asked, route->handler, visit, page);
+}
+
+/* The same route, but with an answer that says why not. */
+static struct route refusal(const struct route *route, cache_handler_fn *handler)
+{
+    struct route refused = *route;
+    refused.view = NULL;
+    refused.handler = handler;
+    return refused;
+}
+
+static struct route find_route(const cache_request *request)
+{
+    const char *method = strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
+    struct route found = { method, request->path, ANYBODY, NULL, no_such_page };
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!is_at(&routes[i], request->path))
+            continue;
+        if (strcmp(routes[i].method, method) == 0)
+            return routes[i];
+        found.handler = wrong_method;
+    }
+    return found;
+}
+
+cache_status routes_serve(struct blog *blog, const cache_request *request, cache_page *page)
+{
+    struct route route = find_route(request);
+    struct visit visit = { blog, { 0, false, "", "" }, "" };
+    if (strlen(request->path) >= strlen(route.path))
+        visit.rest = request->path + strlen(route.path);
+    if (strcmp(route.method, "GET") != 0 && !visit_is_from_here(request))
+        route = refusal(&route, from_elsewhere);
+    else if (route.visitor != ANYBODY) {
+        const cache_status status = session_user(blog, request, &visit.user);
+        if (status != CACHE_OK)
+            return status;
+        if (route.visitor >= USER && visit.user.id == 0)
+            route = refusal(&route, log_in_first);
+        else if (route.visitor == ADMIN && !visit.user.is_admin)
+            route = refusal(&route, not_the_admin);
+    }
+    return answer(&route, &visit, request, page);
+}
