@@ -110,7 +110,14 @@ struct product {
 cache_status db_product(struct db *db, int64_t id, struct product *out);
 cache_status db_products(struct db *db, struct product out[], size_t max, size_t *n);
 cache_status db_add_product(struct db *db, const struct product *product);
-cache_status db_change_product(struct db *db, const struct product *product);
+
+/* What is to become of a product; NULL and NO_PRICE leave it as it is. */
+enum { NO_PRICE = -1 };
+struct product_change {
+    const char *name, *description;
+    int64_t cents;
+};
+cache_status db_change_product(struct db *db, int64_t id, const struct product_change *change, struct product *after);
 
 /* ---- search ------------------------------------------------------------------------------------------------------ */
 

@@ -35,29 +35,31 @@ cache_status db_products(struct db *db, struct product out[], size_t max, size_t
     return status == CACHE_MISS ? CACHE_OK : status;
 }
 
-static void bind_product(sqlite3_stmt *statement, const struct product *product)
-{
-    sqlite3_bind_text(statement, 1, product->name, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 2, product->description, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(statement, 3, product->cents);
-}
-
 cache_status db_add_product(struct db *db, const struct product *product)
 {
     sqlite3_stmt *statement = db_begin(db, ADD_PRODUCT);
-    bind_product(statement, product);
+    sqlite3_bind_text(statement, 1, product->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, product->description, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, product->cents);
     const cache_status status = db_run(db, statement);
     db_end(db, statement);
     return status;
 }
 
-cache_status db_change_product(struct db *db, const struct product *product)
+cache_status db_change_product(struct db *db, int64_t id, const struct product_change *change, struct product *after)
 {
-    sqlite3_stmt *statement = db_begin(db, CHANGE_PRODUCT);
-    bind_product(statement, product);
-    sqlite3_bind_int64(statement, 4, product->id);
-    const cache_status status = db_run_on_one(db, statement);
-    db_end(db, statement);
+    sqlite3_stmt *row = db_begin(db, CHANGE_PRODUCT);
+    sqlite3_bind_text(row, 1, change->name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, 2, change->description, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 3, change->cents);
+    sqlite3_bind_int64(row, 4, id);
+    cache_status status = db_row(db, row);
+    if (status == CACHE_OK) {
+        read_product(row, after);
+        if (db_row(db, row) == CACHE_ERR_IO)    /* the change is complete at the end of the rows */
+            status = CACHE_ERR_IO;
+    }
+    db_end(db, row);
     return status;
 }
 

@@ -1,12 +1,29 @@
-/* files.c - the stylesheet and the scripts, which are parts of the program. */
+/* files.c - the stylesheet, the icon, the scripts: parts of the program. */
 #include "files.h"
 
 #include "style.h"
 
+#include <string.h>
+
+static cache_status send_file(cache_response *response, const char *type, const void *data, size_t size)
+{
+    (void)cache_response_set_header(response, "Content-Type", type);
+    (void)cache_response_set_header(response, "Cache-Control", "max-age=3600");
+    (void)cache_response_set_header(response, "X-Content-Type-Options", "nosniff");
+    return cache_writer_append(cache_response_body(response), data, size);
+}
+
 cache_status style_sheet(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    (void)cache_response_set_header(response, "Content-Type", "text/css; charset=utf-8");
-    (void)cache_response_set_header(response, "Cache-Control", "max-age=3600");
-    return cache_writer_append(cache_response_body(response), style_css, sizeof style_css);
+    return send_file(response, "text/css; charset=utf-8", style_css, sizeof style_css);
+}
+
+cache_status icon(void *ctx, const cache_request *request, cache_response *response)
+{
+    static const char svg[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" "
+                              "rx=\"4\" fill=\"#0b6b5d\"/><path d=\"M4 5h8M4 8h8M4 11h5\" stroke=\"#fff\" stroke-width=\"1.6\" "
+                              "stroke-linecap=\"round\"/></svg>\n";
+    (void)ctx, (void)request;
+    return send_file(response, "image/svg+xml", svg, strlen(svg));
 }

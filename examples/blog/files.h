@@ -1,9 +1,9 @@
-/* files.h - the stylesheet and the scripts. */
+/* files.h - the stylesheet, the icon, the scripts. */
 #ifndef FILES_H
 #define FILES_H
 
 #include "visit.h"
 
-cache_handler_fn style_sheet;
+cache_handler_fn style_sheet, icon;
 
 #endif

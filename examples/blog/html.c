@@ -38,12 +38,12 @@ void html_begin(cache_writer *out, const char *title)
 {
     (void)cache_writer_puts(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                                 "<link rel=\"icon\" href=\"data:,\">\n<title>");    /* else browsers ask for /favicon.ico */
+                                 "<link rel=\"icon\" href=\"/icon.svg\">\n<title>");
     html_text(out, title);
     (void)cache_writer_puts(out, "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
                                  "<a class=\"brand\" href=\"/\">The cached blog</a><a href=\"/popular\">Popular</a>"
-                                 "<a href=\"/new-post\">New post</a><a href=\"/weather/Berlin\">Weather</a>"
-                                 "<a href=\"/dashboard\">Dashboard</a><a href=\"/admin\">Admin</a>"
+                                 "<a href=\"/new-post\">New post</a>"
+                                 "<a href=\"/dashboard\">Dashboard</a>"
                                  "</nav></header>\n<main>\n<h1>");
     html_text(out, title);
     (void)cache_writer_puts(out, "</h1>\n");

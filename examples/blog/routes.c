@@ -1,8 +1,11 @@
 /* routes.c - which path is answered by what, for whom, and how it is cached. */
 #include "routes.h"
 
+#include "api.h"
 #include "files.h"
+#include "lookups.h"
 #include "posts.h"
+#include "products.h"
 #include "respond.h"
 #include "session.h"
 #include "statistics.h"
@@ -27,6 +30,12 @@ static cache_status tag_tag(void *ctx, const cache_request *request, cache_tag_l
     return cache_tag_list_add(tags, "tag:%s", request->path + strlen("/tag/"));
 }
 
+static cache_status tag_user(void *ctx, const cache_request *request, cache_tag_list *tags)
+{
+    (void)ctx;
+    return cache_tag_list_add(tags, "user:%s", request->path + strlen("/user/"));
+}
+
 static cache_status tag_visitor(void *ctx, const cache_request *request, cache_tag_list *tags)
 {
     (void)ctx;
@@ -36,12 +45,15 @@ static cache_status tag_visitor(void *ctx, const cache_request *request, cache_t
 /* ---- the views --------------------------------------------------------------------------------------------------- */
 
 static const char *const posts_tag[] = { "posts", NULL };
+static const char *const products_tag[] = { "products", NULL };
 
 static const cache_view home_view = CACHE_VIEW("home", 60, .tags = posts_tag);
 static const cache_view popular_view = CACHE_VIEW("popular", 300, .tags = posts_tag);
 static const cache_view author_view = CACHE_VIEW("author", 60, .make_tags = tag_author);
 static const cache_view tag_view = CACHE_VIEW("tag", 60, .make_tags = tag_tag);
 static const cache_view dashboard_view = CACHE_VIEW("dashboard", 60, .vary_user = true, .make_tags = tag_visitor);
+static const cache_view products_view = CACHE_VIEW("products", 300, .tags = products_tag);
+static const cache_view user_view = CACHE_VIEW("user", 60, .make_tags = tag_user);
 static const cache_view file_view = CACHE_VIEW("files", 300);
 
 /* ---- the routes -------------------------------------------------------------------------------------------------- */
@@ -75,8 +87,18 @@ static const struct route {
     { "POST", "/logout", ANYBODY, NULL, logout },
     { "GET", "/dashboard", USER, &dashboard_view, dashboard_page },
 
+    { "GET", "/products", ANYBODY, &products_view, products_page },
+    { "GET", "/product/", ANYBODY, NULL, product_page },
+    { "POST", "/update-product/", ANYBODY, NULL, update_product },
+    { "GET", "/search", ANYBODY, NULL, search_page },
+    { "GET", "/user/", ANYBODY, &user_view, user_page },
+    { "GET", "/user-info/", ANYBODY, NULL, user_info_page },
+    { "GET", "/data/", ANYBODY, NULL, data_page },
+
+    { "GET", "/metrics", ANYBODY, NULL, metrics_page },
     { "GET", "/cache-stats", ANYBODY, NULL, cache_stats_page },
     { "GET", "/style.css", ANYBODY, &file_view, style_sheet },
+    { "GET", "/icon.svg", ANYBODY, &file_view, icon },
 };
 
 enum { ROUTES = sizeof routes / sizeof routes[0] };
@@ -169,6 +191,8 @@ static struct route find_route(const cache_request *request)
 
 cache_status routes_serve(struct blog *blog, const cache_request *request, cache_page *page)
 {
+    if (strncmp(request->path, "/api/", strlen("/api/")) == 0)
+        return api_serve(blog, request, page);
     struct route route = find_route(request);
     struct visit visit = { blog, { 0, false, "", "" }, "" };
     if (strlen(request->path) >= strlen(route.path))

@@ -1,0 +1,17 @@
+/* json.h - records as JSON objects. NULL: no memory. */
+#ifndef JSON_H
+#define JSON_H
+
+#include "db.h"
+
+#include <cjson/cJSON.h>
+
+cJSON *json_post(const struct post *post);
+cJSON *json_product(const struct product *product);
+cJSON *json_user(const struct user *user);
+
+/* {"posts": [ … ]}, {"products": [ … ]} */
+cJSON *json_posts(const struct post posts[], size_t n);
+cJSON *json_products(const struct product products[], size_t n);
+
+#endif

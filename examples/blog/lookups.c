@@ -1,0 +1,196 @@
+/* lookups.c - questions that are answered in JSON. */
+#include "lookups.h"
+
+#include "caching.h"
+#include "form.h"
+#include "json.h"
+#include "respond.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUERY_MAX = 200, FOUND_MAX = 20 };
+
+/* ---- by cache_fetch, under a key of one's own ---------------------------------------------------------------------- */
+
+static cache_status put_json(cache_writer *out, cJSON *object)
+{
+    char *text = cJSON_PrintUnformatted(object);
+    const cache_status status = text != NULL ? cache_writer_puts(out, text) : CACHE_ERR_NOMEM;
+    cJSON_free(text);
+    cJSON_Delete(object);
+    return status;
+}
+
+/* The object that `compute` makes, from the cache if it can, with "source": "cache" or "fresh" at its front. */
+static cache_status respond_fetched(struct blog *blog, const char *key, const cache_fetch_options *options,
+                                    cache_compute_fn *compute, void *ctx, cache_response *response)
+{
+    cache_value value;
+    cache_fetch_info info;
+    cache_fetch_options asked = *options;
+    asked.info = &info;
+    const cache_status status = cache_fetch(blog->cache, key, &asked, compute, ctx, &value);
+    if (status != CACHE_OK)
+        return status;
+    const bool is_stored = info.source == CACHE_SOURCE_HIT || info.source == CACHE_SOURCE_STALE;
+    (void)cache_response_set_header(response, "Content-Type", "application/json");
+    (void)cache_writer_printf(cache_response_body(response), "{\"source\":\"%s\",%s\n", is_stored ? "cache" : "fresh",
+                              (const char *)value.data + 1);
+    cache_value_release(&value);
+    return cache_writer_status(cache_response_body(response));
+}
+
+/* ---- search -------------------------------------------------------------------------------------------------------- */
+
+struct search {
+    struct db *db;
+    const char *text;
+};
+
+static cache_status compute_search(void *ctx, cache_writer *out)
+{
+    const struct search *search = ctx;
+    struct found found[FOUND_MAX];
+    char url[40];
+    size_t n = 0;
+    const cache_status status = db_search(search->db, search->text, found, FOUND_MAX, &n);
+    if (status != CACHE_OK)
+        return status;
+    cJSON *object = cJSON_CreateObject();
+    (void)cJSON_AddStringToObject(object, "query", search->text);
+    (void)cJSON_AddNumberToObject(object, "count", (double)n);
+    cJSON *results = cJSON_AddArrayToObject(object, "results");
+    for (size_t i = 0; i < n; i++) {
+        const char *kind = found[i].is_product ? "product" : "post";
+        cJSON *result = cJSON_CreateObject();
+        (void)snprintf(url, sizeof url, "/%s/%" PRId64, kind, found[i].id);
+        (void)cJSON_AddStringToObject(result, "type", kind);
+        (void)cJSON_AddStringToObject(result, "title", found[i].title);
+        (void)cJSON_AddStringToObject(result, "url", url);
+        (void)cJSON_AddItemToArray(results, result);
+    }
+    return put_json(out, object);
+}
+
+cache_status search_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    static const char *const tags[] = { "posts", "products" };
+    cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+    struct visit *visit = ctx;
+    char key[QUERY_MAX + 8];
+    options.ttl = 60;
+    options.name = "search";
+    options.tags = tags;
+    options.n_tags = 2;
+    char *text = request->query != NULL ? form_field(request->query, strlen(request->query), "q") : NULL;
+    if (text == NULL || text[0] == '\0' || strlen(text) > QUERY_MAX) {
+        free(text);
+        return respond_json_error(response, 400, "q must be a text of 1 to %d bytes", QUERY_MAX);
+    }
+    (void)snprintf(key, sizeof key, "search_%s", text);
+    const cache_status status =
+        respond_fetched(visit->blog, key, &options, compute_search, &(struct search){ visit->blog->db, text }, response);
+    free(text);
+    return status;
+}
+
+/* ---- what is in a post --------------------------------------------------------------------------------------------- */
+
+struct question {
+    struct db *db;
+    int64_t id;
+};
+
+static cJSON *measure(const struct post *post, const char *content)
+{
+    size_t words = 0, lines = 1;
+    bool in_word = false;
+    for (const char *at = content; *at != '\0'; at++) {
+        const bool is_space = isspace((unsigned char)*at) != 0;
+        words += !is_space && !in_word ? 1 : 0;
+        lines += *at == '\n' ? 1 : 0;
+        in_word = !is_space;
+    }
+    cJSON *data = json_post(post);
+    (void)cJSON_AddNumberToObject(data, "bytes", (double)strlen(content));
+    (void)cJSON_AddNumberToObject(data, "words", (double)words);
+    (void)cJSON_AddNumberToObject(data, "lines", (double)lines);
+    return data;
+}
+
+static cache_status compute_data(void *ctx, cache_writer *out)
+{
+    const struct question *question = ctx;
+    struct post post;
+    char *content = NULL;
+    cache_status status = db_post(question->db, question->id, &post);
+    if (status == CACHE_OK)
+        status = db_post_content(question->db, question->id, &content);
+    if (status != CACHE_OK)
+        return status;
+    cJSON *object = cJSON_CreateObject();
+    (void)cJSON_AddItemToObject(object, "data", measure(&post, content));
+    free(content);
+    return put_json(out, object);
+}
+
+cache_status data_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+    struct visit *visit = ctx;
+    char key[40], tag[40];
+    int64_t id = 0;
+    (void)request;
+    if (!visit_id(visit, &id))
+        return respond_json_error(response, 400, "an id is a number above 0");
+    (void)snprintf(key, sizeof key, "data_%" PRId64, id);
+    (void)snprintf(tag, sizeof tag, "post:%" PRId64, id);
+    options.ttl = 300;
+    options.name = "data";
+    options.tags = (const char *const[]){ tag };
+    options.n_tags = 1;
+    const cache_status status =
+        respond_fetched(visit->blog, key, &options, compute_data, &(struct question){ visit->blog->db, id }, response);
+    return status == CACHE_MISS ? respond_json_error(response, 404, "there is no data %" PRId64, id) : status;
+}
+
+/* ---- users --------------------------------------------------------------------------------------------------------- */
+
+/* Cached as a page: routes.c. */
+cache_status user_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct user user;
+    int64_t id = 0;
+    (void)request;
+    if (!visit_id(visit, &id))
+        return respond_json_error(response, 400, "a user's id is a number above 0");
+    const cache_status status = db_user(visit->blog->db, id, &user);
+    if (status == CACHE_MISS)
+        return respond_json_error(response, 404, "there is no user %" PRId64, id);
+    return status == CACHE_OK ? respond_json(response, 200, json_user(&user)) : status;
+}
+
+/* Memoized: caching.h. */
+cache_status user_info_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct user_info info;
+    int64_t id = 0;
+    (void)request;
+    if (!visit_id(visit, &id))
+        return respond_json_error(response, 400, "a user's id is a number above 0");
+    const cache_status status = get_user_info(visit->blog->cache, visit->blog->db, id, &info);
+    if (status == CACHE_MISS)
+        return respond_json_error(response, 404, "there is no user %" PRId64, id);
+    if (status != CACHE_OK)
+        return status;
+    cJSON *object = json_user(&info.user);
+    (void)cJSON_AddNumberToObject(object, "posts", (double)info.posts);
+    (void)cJSON_AddNumberToObject(object, "views", (double)info.views);
+    return respond_json(response, 200, object);
+}

@@ -1,0 +1,107 @@
+/* products.c - products, as JSON. Anybody may update them, as in the tutorial that this follows; a shop would ask who. */
+#include "products.h"
+
+#include "caching.h"
+#include "json.h"
+#include "respond.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double max_price = 1e9;
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+cache_status products_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    size_t n = 0;
+    (void)request;
+    struct product *products = malloc(LISTED_PRODUCTS * sizeof *products);
+    if (products == NULL)
+        return CACHE_ERR_NOMEM;
+    cache_status status = db_products(visit->blog->db, products, LISTED_PRODUCTS, &n);
+    if (status == CACHE_OK)
+        status = respond_json(response, 200, json_products(products, n));
+    free(products);
+    return status;
+}
+
+static cache_status no_such_product(cache_response *response, int64_t id)
+{
+    return respond_json_error(response, 404, "there is no product %" PRId64, id);
+}
+
+cache_status product_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct product product;
+    int64_t id = 0;
+    (void)request;
+    if (!visit_id(visit, &id))
+        return respond_json_error(response, 400, "a product's id is a number above 0");
+    const cache_status status = get_product(visit->blog->cache, visit->blog->db, id, &product);
+    if (status == CACHE_MISS)
+        return no_such_product(response, id);
+    return status == CACHE_OK ? respond_json(response, 200, json_product(&product)) : status;
+}
+
+/* ---- updating ---------------------------------------------------------------------------------------------------- */
+
+/* The text that `object` has under `name`; `*text` stays NULL if it has none. False: it is no text, or of another size. */
+static bool take_text(const cJSON *object, const char *name, size_t min, size_t max, const char **text)
+{
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
+    if (member == NULL)
+        return true;
+    *text = cJSON_GetStringValue(member);
+    return *text != NULL && strlen(*text) >= min && strlen(*text) <= max;
+}
+
+/* NULL: good; else what is wrong. The change points into `object`. */
+static const char *read_change(const cJSON *object, struct product_change *change)
+{
+    const cJSON *price = cJSON_GetObjectItemCaseSensitive(object, "price");
+    *change = (struct product_change){ NULL, NULL, NO_PRICE };
+    if (!cJSON_IsObject(object))
+        return "the body must be a JSON object";
+    if (!take_text(object, "name", 1, PRODUCT_NAME_MAX, &change->name))
+        return "name must be a text of 1 to 100 bytes";
+    if (!take_text(object, "description", 0, DESCRIPTION_MAX, &change->description))
+        return "description must be a text of at most 500 bytes";
+    if (price != NULL && !(cJSON_IsNumber(price) && price->valuedouble >= 0 && price->valuedouble <= max_price))
+        return "price must be a number from 0 to 1000000000";
+    if (price != NULL)
+        change->cents = llround(price->valuedouble * 100);
+    return change->name == NULL && change->description == NULL && price == NULL ? "name, description or price is missing" : NULL;
+}
+
+static cache_status update(struct blog *blog, int64_t id, const cJSON *body, cache_response *response)
+{
+    struct product_change change;
+    struct product product;
+    const char *wrong = read_change(body, &change);
+    if (wrong != NULL)
+        return respond_json_error(response, 400, "%s", wrong);
+    const cache_status status = db_change_product(blog->db, id, &change, &product);
+    if (status == CACHE_MISS)
+        return no_such_product(response, id);
+    if (status != CACHE_OK)
+        return status;
+    forget_product(blog, id);
+    return respond_json(response, 200, json_product(&product));
+}
+
+cache_status update_product(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    int64_t id = 0;
+    if (!visit_id(visit, &id))
+        return respond_json_error(response, 400, "a product's id is a number above 0");
+    cJSON *body = cJSON_ParseWithLength(request->body, request->body_size);
+    const cache_status status = update(visit->blog, id, body, response);
+    cJSON_Delete(body);
+    return status;
+}
