@@ -40,9 +40,26 @@ static cache_status read_options(struct fetch *fetch, const cache_fetch_options 
     return status;
 }
 
+cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_fetch_options *options)
+{
+    fetch->cache = cache;
+    fetch->compute = NULL;
+    fetch->ctx = NULL;
+    fetch->tags = (struct cache_tags){ 0, NULL, NULL };
+    fetch->flight = NULL;
+    fetch->landed = 0;
+    fetch->old = FOUND_NOTHING;
+    fetch->old_created_ms = 0;
+    fetch->deadline_ns = 0;
+    const cache_status status = read_options(fetch, options);
+    if (status == CACHE_OK)
+        fetch->named = cache_names_find(cache->store->names, fetch->options.name);
+    return status;
+}
+
 /* ---- handing out ------------------------------------------------------------------------------------------------- */
 
-static void tell(const struct fetch *fetch, cache_source source, int64_t created_ms, int64_t expires_ms, bool negative)
+static void tell(const struct fetch *fetch, cache_source source, const struct cache_outcome *what)
 {
     cache_fetch_info *info = fetch->options.info;
     if (info == NULL)
@@ -51,9 +68,9 @@ static void tell(const struct fetch *fetch, cache_source source, int64_t created
     const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_envelope_recent_ms(fetch->cache)
                                                       : cache_envelope_now_ms(fetch->cache);
     *info = (cache_fetch_info){
-        .source = source, .negative = negative,
-        .age = now_ms > created_ms ? (double)(now_ms - created_ms) / 1000 : 0,
-        .ttl_left = expires_ms != 0 ? (double)(expires_ms - now_ms) / 1000 : CACHE_TTL_FOREVER,
+        .source = source, .negative = what->negative, .stored = what->stored,
+        .age = now_ms > what->created_ms ? (double)(now_ms - what->created_ms) / 1000 : 0,
+        .ttl_left = what->expires_ms != 0 ? (double)(what->expires_ms - now_ms) / 1000 : CACHE_TTL_FOREVER,
     };
 }
 
@@ -64,53 +81,50 @@ cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading
     if (stale) {
         cache_fetch_count(fetch, COUNT_STALE);
         cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_STALE, CACHE_OK,
-                       cache_user_key(fetch->cache, fetch->key.bytes), 0);
+                       cache_user_key(fetch->cache, fetch->key), 0);
     }
-    tell(fetch, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, reading->created_ms, reading->expires_ms,
-         reading->negative);
-    if (reading->negative) {
+    const struct cache_outcome what = cache_fetch_outcome(reading);
+    tell(fetch, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);
+    if (reading->negative)
         cache_value_release(&reading->value);
-        return CACHE_MISS;
-    }
-    *out = reading->value;
-    return CACHE_OK;
+    else
+        *out = reading->value;
+    return what.status;
 }
 
-static cache_status give_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
-                                 cache_value *out)
+cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
+                                      struct reading *reading, cache_value *out)
 {
+    if (outcome->again || (outcome->status < 0 && reading->found != FOUND_NOTHING))
+        return cache_fetch_give(fetch, reading, out);
     const bool something = outcome->status == CACHE_OK || outcome->negative;
-    tell(fetch, something ? source : CACHE_SOURCE_NONE, outcome->created_ms, outcome->expires_ms, outcome->negative);
+    cache_value_release(&reading->value);
+    if (!fetch->options.unless)
+        cache_fetch_count(fetch, COUNT_MISS);
+    if (source == CACHE_SOURCE_SHARED && something)
+        cache_fetch_count(fetch, COUNT_WAIT_SAVED);
+    if (something)
+        tell(fetch, source, outcome);
     *out = outcome->value;
     return outcome->status;
 }
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
-static enum cache_flight_role join(struct fetch *fetch, struct cache_flight **flight)
+enum cache_flight_role cache_fetch_join(struct fetch *fetch, struct cache_flight **flight)
 {
     const struct cache_flight_request request = {
-        .key = fetch->key.bytes, .type = fetch->options.type, .tags = fetch->tags.n > 0 ? &fetch->tags : NULL,
+        .key = fetch->key, .type = fetch->options.type, .tags = fetch->tags.n > 0 ? &fetch->tags : NULL,
         .anew = fetch->options.force,
     };
     return cache_flight_join(fetch->cache->store->flights, &request, flight);
-}
-
-/* Recomputing failed: is the old value still good enough? */
-static bool falls_back(const struct reading *reading, cache_status status)
-{
-    return status < 0 && reading->found != FOUND_NOTHING;
 }
 
 static cache_status lead_here(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     struct cache_outcome outcome;
     const cache_source source = cache_fetch_lead(fetch, &outcome);
-    if (outcome.again || falls_back(reading, outcome.status))
-        return cache_fetch_give(fetch, reading, out);
-    cache_value_release(&reading->value);
-    cache_fetch_count(fetch, COUNT_MISS);
-    return give_outcome(fetch, &outcome, source, out);
+    return cache_fetch_give_outcome(fetch, &outcome, source, reading, out);
 }
 
 /* A flight that landed between our read and our taking the lead has stored what we missed. True: so it was, and our
@@ -138,7 +152,7 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
 {
     struct fetch *job = cache_fetch_job_new(fetch);
     struct fetch *leader = job != NULL ? job : fetch;
-    const enum cache_flight_role role = join(leader, &leader->flight);
+    const enum cache_flight_role role = cache_fetch_join(leader, &leader->flight);
     if (role == FLIGHT_FOLLOW) {
         cache_flight_leave(leader->flight);
         leader->flight = NULL;
@@ -153,9 +167,8 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
     return cache_fetch_give(fetch, reading, out);
 }
 
-/* Wait for another thread's result. `*again`: it had none to share, but only served an old value. */
-static cache_status follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out,
-                           bool *again)
+cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out,
+                                bool *again)
 {
     struct cache_outcome outcome = { .status = CACHE_ERR_TIMEOUT };
     bool cycle = false;
@@ -164,25 +177,19 @@ static cache_status follow(struct fetch *fetch, struct cache_flight *flight, str
     if (!cache_flight_wait(flight, fetch->deadline_ns, &outcome, &cycle)) {
         if (cycle)
             outcome.status = cache_fail(CACHE_ERR_INVALID, "fetch '%.100s': its computation waits for itself",
-                                        cache_user_key(fetch->cache, fetch->key.bytes));
+                                        cache_user_key(fetch->cache, fetch->key));
         else
             outcome.status = cache_fail(CACHE_ERR_TIMEOUT,
                                         "fetch '%.100s': another thread still computes after %lld ms",
-                                        cache_user_key(fetch->cache, fetch->key.bytes), (long long)fetch->wait_ms);
+                                        cache_user_key(fetch->cache, fetch->key), (long long)fetch->wait_ms);
     } else if (outcome.again) {
         *again = true;
         cache_value_release(&reading->value);
         return CACHE_MISS;
     } else if (outcome.status < 0)
         (void)cache_fail(outcome.status, "fetch '%.100s': the computation in another thread failed: %s",
-                         cache_user_key(fetch->cache, fetch->key.bytes), cache_strerror(outcome.status));
-    if (falls_back(reading, outcome.status))
-        return cache_fetch_give(fetch, reading, out);
-    cache_value_release(&reading->value);
-    cache_fetch_count(fetch, COUNT_MISS);
-    if (outcome.status == CACHE_OK || outcome.negative)
-        cache_fetch_count(fetch, COUNT_WAIT_SAVED);
-    return give_outcome(fetch, &outcome, CACHE_SOURCE_SHARED, out);
+                         cache_user_key(fetch->cache, fetch->key), cache_strerror(outcome.status));
+    return cache_fetch_give_outcome(fetch, &outcome, CACHE_SOURCE_SHARED, reading, out);
 }
 
 static cache_status compute_alone(struct fetch *fetch, struct reading *reading, cache_value *out)
@@ -194,7 +201,7 @@ static cache_status compute_alone(struct fetch *fetch, struct reading *reading, 
 /* Nothing good was found: compute, or wait for who does. */
 static cache_status miss(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
-    const enum cache_flight_role role = join(fetch, &fetch->flight);
+    const enum cache_flight_role role = cache_fetch_join(fetch, &fetch->flight);
     switch (role) {
     case FLIGHT_LEAD:
         if (was_stored_meanwhile(fetch, fetch->flight, reading))
@@ -207,7 +214,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
             cache_flight_leave(flight);
             return compute_alone(fetch, reading, out);
         }
-        return follow(fetch, flight, reading, out, again);
+        return cache_fetch_follow(fetch, flight, reading, out, again);
     }
     case FLIGHT_ALONE:
         return compute_alone(fetch, reading, out);
@@ -216,7 +223,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
     }
     cache_value_release(&reading->value);
     return cache_fail(CACHE_ERR_INVALID, "fetch '%.100s': its computation asks for its own key",
-                      cache_user_key(fetch->cache, fetch->key.bytes));
+                      cache_user_key(fetch->cache, fetch->key));
 }
 
 void cache_fetch_look(struct fetch *fetch, struct reading *reading)
@@ -269,7 +276,7 @@ bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value 
     bool again = false;
     if (fetch->options.unless)
         return false;
-    const enum cache_flight_role role = join(fetch, &fetch->flight);
+    const enum cache_flight_role role = cache_fetch_join(fetch, &fetch->flight);
     if (role == FLIGHT_LEAD && was_stored_meanwhile(fetch, fetch->flight, reading)) {
         fetch->flight = NULL;
         return cache_fetch_give(fetch, reading, out) == CACHE_OK;
@@ -281,7 +288,7 @@ bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value 
     struct cache_flight *flight = fetch->flight;
     fetch->flight = NULL;
     if (role == FLIGHT_FOLLOW && !refreshes && !fetch->options.no_wait)
-        return follow(fetch, flight, reading, out, &again) == CACHE_OK;
+        return cache_fetch_follow(fetch, flight, reading, out, &again) == CACHE_OK;
     if (role == FLIGHT_FOLLOW)
         cache_flight_leave(flight);
     return refreshes && cache_fetch_give(fetch, reading, out) == CACHE_OK;
@@ -289,25 +296,18 @@ bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value 
 
 /* ---- the public call --------------------------------------------------------------------------------------------- */
 
-cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options)
+cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options,
+                              struct cache_full_key *full)
 {
-    cache_status status = cache_key_make(cache, key, &fetch->key);
+    cache_status status = cache_key_make(cache, key, full);
+    if (status == CACHE_OK)
+        status = cache_fetch_begin(fetch, cache, options);
     if (status != CACHE_OK)
         return status;
-    fetch->cache = cache;
-    fetch->compute = NULL;
-    fetch->ctx = NULL;
-    fetch->flight = NULL;
-    fetch->landed = 0;
-    fetch->old = FOUND_NOTHING;
-    fetch->deadline_ns = 0;
-    status = read_options(fetch, options);
-    if (status != CACHE_OK)
-        return status;
-    fetch->named = cache_names_find(cache->store->names, fetch->options.name);
+    fetch->key = full->bytes;
     if (fetch->options.info != NULL)
         *fetch->options.info = (cache_fetch_info){ .source = CACHE_SOURCE_NONE };
-    return cache_tags_init(cache, fetch->key.bytes, fetch->options.tags, fetch->options.n_tags, &fetch->tags);
+    return cache_tags_init(cache, fetch->key, fetch->options.tags, fetch->options.n_tags, &fetch->tags);
 }
 
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
@@ -316,8 +316,9 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
     if (out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "fetch: out is NULL");
     *out = (cache_value){ NULL, 0, NULL };
+    struct cache_full_key full;
     struct fetch fetch;
-    cache_status status = cache_fetch_init(&fetch, cache, key, options);
+    cache_status status = cache_fetch_init(&fetch, cache, key, options, &full);
     if (status != CACHE_OK)
         return status;
     fetch.compute = compute_fn;

@@ -1,6 +1,8 @@
 /* fetch_background.c - computing a stale value's successor while nobody waits. */
 #include "fetching.h"
 
+#include <string.h>
+
 void cache_fetch_job_free(struct fetch *job)
 {
     const cache_env *env = &job->cache->store->env;
@@ -19,7 +21,7 @@ struct fetch *cache_fetch_job_new(const struct fetch *fetch)
     const bool can_copy = fetch->ctx == NULL || (fetch->options.ctx_copy != NULL && fetch->options.ctx_free != NULL);
     if (env->spawn == NULL || !can_copy)
         return NULL;
-    struct fetch *job = cache_env_alloc(env, sizeof *job);
+    struct fetch *job = cache_env_alloc(env, sizeof *job + fetch->key.size + 1);
     cache_t *cache = job != NULL ? cache_handle_copy(fetch->cache) : NULL;
     if (cache == NULL) {
         cache_env_free(env, job);
@@ -27,13 +29,13 @@ struct fetch *cache_fetch_job_new(const struct fetch *fetch)
     }
     *job = *fetch;
     job->cache = cache;
-    job->key.bytes.data = job->key.text;
+    job->key.data = memcpy(job + 1, fetch->key.data, fetch->key.size + 1);
     job->options.info = NULL;
     job->options.validate = NULL;    /* its context is the caller's, who does not wait */
     job->options.name = NULL;
     job->options.type = fetch->options.type != NULL ? cache_env_strdup(env, fetch->options.type) : NULL;
     job->ctx = fetch->ctx != NULL ? fetch->options.ctx_copy(fetch->ctx) : NULL;
-    const cache_status status = cache_tags_init(cache, job->key.bytes, fetch->options.tags, fetch->options.n_tags,
+    const cache_status status = cache_tags_init(cache, job->key, fetch->options.tags, fetch->options.n_tags,
                                                 &job->tags);
     if (status != CACHE_OK || (fetch->ctx != NULL && job->ctx == NULL) ||
         (fetch->options.type != NULL && job->options.type == NULL)) {

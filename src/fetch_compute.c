@@ -16,27 +16,21 @@ static int64_t with_jitter(const struct fetch *fetch, int64_t ttl_ms)
     return ttl_ms - off > 0 ? ttl_ms - off : 1;
 }
 
-/* How long a result is kept, and what it cost. */
-struct lifetime {
-    int64_t ttl_ms;                    /* 0: for ever */
-    int64_t stale_ms, stale_if_error_ms;
-    bool is_own;                       /* the last two are the computation's word, not the options' */
-    uint64_t cost_us;
-};
-
-/* Store what was computed, in its envelope. */
-static void store(const struct fetch *fetch, const struct cache_outcome *outcome, const struct lifetime *lifetime)
+int64_t cache_fetch_kept_ms(const struct cache_outcome *outcome, const struct cache_lifetime *lifetime, int64_t ttl_ms)
 {
-    cache_t *cache = fetch->cache;
-    const struct cache_tags *tags = &fetch->tags;
-    cache_writer whole, versions;
-    cache_writer_init(&whole, cache->store->env.allocator);
-    cache_writer_init(&versions, cache->store->env.allocator);
+    if (ttl_ms == 0 || outcome->negative)
+        return ttl_ms;
+    return ttl_ms + (lifetime->stale_ms > lifetime->stale_if_error_ms ? lifetime->stale_ms : lifetime->stale_if_error_ms);
+}
+
+cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_outcome *outcome,
+                                const struct cache_lifetime *lifetime, cache_writer *whole)
+{
+    cache_writer versions;
+    cache_writer_init(&versions, fetch->cache->store->env.allocator);
     const char *type = fetch->options.type != NULL ? fetch->options.type : "";
-    int64_t keep_ms = lifetime->stale_ms > lifetime->stale_if_error_ms ? lifetime->stale_ms : lifetime->stale_if_error_ms;
-    if (outcome->negative)
-        keep_ms = 0;
-    if (cache_tags_write(cache, tags, &versions) == CACHE_OK) {
+    cache_status status = cache_tags_write(fetch->cache, &fetch->tags, &versions);
+    if (status == CACHE_OK) {
         const struct cache_envelope envelope = {
             .flags = (outcome->negative ? ENVELOPE_NEGATIVE : 0) | (lifetime->is_own ? ENVELOPE_STALE : 0),
             .created_ms = outcome->created_ms, .expires_ms = outcome->expires_ms, .cost_us = lifetime->cost_us,
@@ -44,57 +38,74 @@ static void store(const struct fetch *fetch, const struct cache_outcome *outcome
             .type = { type, strlen(type) }, .tags = { versions.data, versions.size },
             .payload = { outcome->value.data, outcome->value.size },
         };
-        if (cache_envelope_encode(&envelope, fetch->key.bytes, &whole) == CACHE_OK) {
-            const uint64_t begun = fetch->named != NULL ? cache_now_ns() : 0;
-            const cache_status status = cache_store_set(cache, fetch->key.bytes, (cache_bytes){ whole.data, whole.size },
-                                                        lifetime->ttl_ms != 0 ? lifetime->ttl_ms + keep_ms : 0, 0);
-            cache_fetch_count_store(fetch, TIMED_SET, begun, status);
-        }
+        status = cache_envelope_encode(&envelope, fetch->key, whole);
     }
     cache_writer_release(&versions);
-    cache_writer_release(&whole);
+    return status;
 }
 
-static struct lifetime lifetime_of(const struct fetch *fetch, const cache_writer *writer, bool is_negative, uint64_t took_ns)
+/* Store what was computed, in its envelope. */
+static cache_status store(const struct fetch *fetch, const struct cache_outcome *outcome, const struct cache_lifetime *lifetime)
+{
+    cache_writer whole;
+    cache_writer_init(&whole, fetch->cache->store->env.allocator);
+    cache_status status = cache_fetch_encode(fetch, outcome, lifetime, &whole);
+    if (status == CACHE_OK) {
+        const uint64_t begun = fetch->named != NULL ? cache_now_ns() : 0;
+        status = cache_store_set(fetch->cache, fetch->key, (cache_bytes){ whole.data, whole.size },
+                                 cache_fetch_kept_ms(outcome, lifetime, lifetime->ttl_ms), 0);
+        cache_fetch_count_store(fetch, TIMED_SET, begun, status);
+    }
+    cache_writer_release(&whole);
+    return status;
+}
+
+static struct cache_lifetime lifetime_of(const struct fetch *fetch, const cache_writer *writer, bool is_negative,
+                                         uint64_t took_ns)
 {
     const int64_t asked_ms = is_negative ? fetch->negative_ms : fetch->ttl_ms;
-    return (struct lifetime){
-        .ttl_ms = with_jitter(fetch, writer->has_ttl ? writer->ttl_ms : asked_ms),
+    const int64_t ttl_ms = writer->has_ttl ? writer->ttl_ms : asked_ms;
+    return (struct cache_lifetime){
+        .ttl_ms = with_jitter(fetch, ttl_ms), .whole_ttl_ms = ttl_ms,
         .stale_ms = writer->has_stale ? writer->stale_ms : fetch->stale_ms,
         .stale_if_error_ms = writer->has_stale ? writer->stale_if_error_ms : fetch->stale_if_error_ms,
         .is_own = writer->has_stale, .cost_us = took_ns / 1000,
     };
 }
 
-static void count_computation(const struct fetch *fetch, cache_status status, uint64_t took)
+bool cache_fetch_settle(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
+                        struct cache_outcome *outcome, struct cache_lifetime *lifetime)
 {
     cache_fetch_count(fetch, COUNT_COMPUTE);
     if (status < 0)
         cache_fetch_count(fetch, COUNT_COMPUTE_ERROR);
-    cache_tally_time(fetch->cache->store->tally, TIMED_COMPUTE, took);
-    if (fetch->named != NULL)
-        cache_tally_time(fetch->named, TIMED_COMPUTE, took);
-}
-
-/* What came of the computation; true if it may be stored, for as long as `*lifetime` says. */
-static bool judge(struct fetch *fetch, cache_writer *writer, uint64_t took, struct cache_outcome *outcome,
-                  struct lifetime *lifetime)
-{
-    count_computation(fetch, outcome->status, took);
-    cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_COMPUTE, outcome->status,
-                   cache_user_key(fetch->cache, fetch->key.bytes), took);
+    cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_COMPUTE, status, cache_user_key(fetch->cache, fetch->key),
+                   took_ns);
     const bool storable = !writer->no_store;
-    outcome->negative = storable && outcome->status == CACHE_MISS && fetch->negative_ms > 0;
-    *lifetime = lifetime_of(fetch, writer, outcome->negative, took);
+    outcome->status = status;
+    outcome->negative = storable && status == CACHE_MISS && (fetch->negative_ms > 0 || writer->has_ttl);
+    *lifetime = lifetime_of(fetch, writer, outcome->negative, took_ns);
     outcome->created_ms = cache_envelope_now_ms(fetch->cache);
     outcome->expires_ms = lifetime->ttl_ms != 0 ? outcome->created_ms + lifetime->ttl_ms : 0;
-    if (outcome->status == CACHE_OK)
+    if (status == CACHE_OK)
         outcome->status = cache_writer_take(writer, &outcome->value);
+    cache_writer_release(writer);
     return storable && (outcome->status == CACHE_OK || outcome->negative);
 }
 
-/* There is nothing, and that is not remembered: then an old value must not be served stale either. */
-static bool is_gone(const struct fetch *fetch, const struct cache_outcome *outcome)
+/* Run the caller's function; true if its result may be stored, for as long as `*lifetime` says. */
+static bool compute(const struct fetch *fetch, struct cache_outcome *outcome, struct cache_lifetime *lifetime)
+{
+    cache_writer writer;
+    cache_writer_init(&writer, fetch->cache->store->env.allocator);
+    const uint64_t begun = cache_now_ns();
+    const cache_status status = fetch->compute(fetch->ctx, &writer);
+    const uint64_t took = cache_now_ns() - begun;
+    cache_fetch_time(fetch, TIMED_COMPUTE, took);
+    return cache_fetch_settle(fetch, status, &writer, took, outcome, lifetime);
+}
+
+bool cache_fetch_is_gone(const struct fetch *fetch, const struct cache_outcome *outcome)
 {
     return outcome->status == CACHE_MISS && !outcome->negative && fetch->flight != NULL &&
            !cache_flight_is_invalidated(fetch->flight) && (fetch->old != FOUND_NOTHING || fetch->options.force);
@@ -102,19 +113,19 @@ static bool is_gone(const struct fetch *fetch, const struct cache_outcome *outco
 
 /* Store what may be stored, unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
 static void store_unless_invalidated(struct fetch *fetch, const struct cache_lease *lease,
-                                     const struct cache_outcome *outcome, const struct lifetime *lifetime, bool storable)
+                                     struct cache_outcome *outcome, const struct cache_lifetime *lifetime, bool storable)
 {
     cache_t *cache = fetch->cache;
     storable = storable && fetch->flight != NULL && !cache_flight_is_invalidated(fetch->flight);
     if (storable && lease != NULL)
         storable = cache_lease_holds(cache, lease);
-    if (storable)
-        store(fetch, outcome, lifetime);
+    outcome->stored = storable && store(fetch, outcome, lifetime) == CACHE_OK;
     const bool ours = lease == NULL || cache_lease_drop(cache, lease);
     /* An invalidation that came between the question and the store has found nothing to remove. */
     const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
-    if (revoked || is_gone(fetch, outcome))
-        (void)cache_inner_remove(cache, fetch->key.bytes);
+    outcome->stored = outcome->stored && !revoked;
+    if (revoked || cache_fetch_is_gone(fetch, outcome))
+        (void)cache_inner_remove(cache, fetch->key);
 }
 
 /* The tags' versions from before: an invalidation while computing makes the result a miss. */
@@ -125,22 +136,18 @@ bool cache_fetch_prepare(struct fetch *fetch)
 
 static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
 {
-    struct lifetime lifetime;
-    cache_writer writer;
+    struct cache_lifetime lifetime;
     const bool tagged = cache_fetch_prepare(fetch);
-    cache_writer_init(&writer, fetch->cache->store->env.allocator);
-    const uint64_t begun = cache_now_ns();
-    outcome->status = fetch->compute(fetch->ctx, &writer);
-    const bool storable = judge(fetch, &writer, cache_now_ns() - begun, outcome, &lifetime);
-    cache_writer_release(&writer);
+    const bool storable = compute(fetch, outcome, &lifetime);
     store_unless_invalidated(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
 void cache_fetch_conclude(struct fetch *fetch, cache_writer *writer, cache_status status, uint64_t took_ns, bool storable)
 {
     struct cache_outcome outcome = { .status = status };
-    struct lifetime lifetime;
-    storable = judge(fetch, writer, took_ns, &outcome, &lifetime) && storable;
+    struct cache_lifetime lifetime;
+    cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
+    storable = cache_fetch_settle(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
     store_unless_invalidated(fetch, NULL, &outcome, &lifetime, storable);
     outcome.again = outcome.status != CACHE_OK;    /* a failure that has no status to share: the others see for themselves */
     cache_flight_land(fetch->flight, &outcome);
@@ -163,7 +170,7 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
 {
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
     for (int64_t ms = 2;; ms = ms < 50 ? ms * 2 : ms) {
-        const cache_status status = cache_lease_take(fetch->cache, fetch->key.bytes, fetch->lock_ms, lease);
+        const cache_status status = cache_lease_take(fetch->cache, fetch->key, fetch->lock_ms, lease);
         *held = status == CACHE_OK;
         struct reading reading;
         cache_fetch_read(fetch, &reading);    /* the one before us may have stored and let go since we read */

@@ -49,20 +49,25 @@ static uint64_t begin(const struct fetch *fetch)
 
 void cache_fetch_read(struct fetch *fetch, struct reading *reading)
 {
-    struct cache_envelope envelope = { .payload = { NULL, 0 } };
     *reading = (struct reading){ FOUND_NOTHING, { NULL, 0, NULL }, 0, 0, false };
     fetch->landed = cache_flights_landed(fetch->cache->store->flights);
     cache_value *value = &reading->value;
     const uint64_t begun = begin(fetch);
     const cache_status status = fetch->tags.n > 0 ? cache_tags_read(fetch->cache, &fetch->tags, value)
-                                                  : cache_store_get(fetch->cache, fetch->key.bytes, value);
+                                                  : cache_store_get(fetch->cache, fetch->key, value);
     cache_fetch_count_store(fetch, TIMED_GET, begun, status);
-    if (status != CACHE_OK)
-        return;
+    if (status == CACHE_OK)
+        cache_fetch_judge(fetch, reading);
+}
+
+void cache_fetch_judge(const struct fetch *fetch, struct reading *reading)
+{
+    struct cache_envelope envelope = { .payload = { NULL, 0 } };
+    cache_value *value = &reading->value;
     if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */
         reading->found = fetch->options.type == NULL ? FOUND_FRESH : FOUND_NOTHING;
         reading->created_ms = fetch->options.info != NULL ? cache_envelope_now_ms(fetch->cache) : 0;
-    } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key.bytes, &envelope)) {
+    } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key, &envelope)) {
         reading->found = judge(fetch, &envelope, &reading->negative);
         reading->created_ms = envelope.created_ms;
         reading->expires_ms = envelope.expires_ms;
@@ -87,6 +92,7 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading)
 {
     return (struct cache_outcome){
         .status = reading->negative ? CACHE_MISS : CACHE_OK, .value = reading->value, .negative = reading->negative,
+        .stored = true,
         .created_ms = reading->created_ms, .expires_ms = reading->expires_ms,
     };
 }

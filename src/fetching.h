@@ -17,7 +17,7 @@ enum found {
 /* One call. It stands on the caller's stack, or, if it ends after that, on the heap. */
 struct fetch {
     cache_t *cache;
-    struct cache_full_key key;
+    cache_bytes key;                   /* whole; it stays where it is until the end of the call, or of the job */
     cache_fetch_options options;
     int64_t ttl_ms, stale_ms, stale_if_error_ms, negative_ms, wait_ms, lock_ms;
     cache_compute_fn *compute;
@@ -46,6 +46,13 @@ static inline void cache_fetch_count(const struct fetch *fetch, enum counter cou
         cache_tally_add(fetch->named, counter, 1);
 }
 
+static inline void cache_fetch_time(const struct fetch *fetch, enum timed what, uint64_t nanoseconds)
+{
+    cache_tally_time(fetch->cache->store->tally, what, nanoseconds);
+    if (fetch->named != NULL)
+        cache_tally_time(fetch->named, what, nanoseconds);
+}
+
 /* What the store's operations count of themselves already, again for the name. `begun` 0: it was not timed. */
 static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed what, uint64_t begun, cache_status status)
 {
@@ -59,22 +66,50 @@ static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed
         cache_tally_add(fetch->named, COUNT_ERROR, 1);
 }
 
+/* How long a result is kept, and what it cost. */
+struct cache_lifetime {
+    int64_t ttl_ms;                    /* 0: for ever */
+    int64_t whole_ttl_ms;              /* the same without jitter */
+    int64_t stale_ms, stale_if_error_ms;
+    bool is_own;                       /* the last two are the computation's word, not the options' */
+    uint64_t cost_us;
+};
+
 /* fetch.c */
 
-/* Check the arguments. CACHE_OK: `tags` are to be released. */
-cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options);
+/* Check the arguments; the key is written to `full`, which stays. CACHE_OK: `tags` are to be released. */
+cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options,
+                              struct cache_full_key *full);
+
+/* The part of it that is without the key and its tags. */
+cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_fetch_options *options);
 
 /* What is there, as far as the options want to see it. */
 void cache_fetch_look(struct fetch *fetch, struct reading *reading);
 
+/* Take the lead, or join who has it. */
+enum cache_flight_role cache_fetch_join(struct fetch *fetch, struct cache_flight **flight);
+
+/* Wait for another thread's result, which becomes the caller's, or the reading if it failed. `*again`: it had none to
+ * share, but only served an old value; the reading is released. */
+cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out,
+                                bool *again);
+
 /* Hand out what was read: it becomes the caller's. CACHE_MISS: a remembered nothing. */
 cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading, cache_value *out);
+
+/* Hand out what a computation came to, or the reading if that failed and the reading may stand in. */
+cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
+                                      struct reading *reading, cache_value *out);
 
 /* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True: `*out`
  * is the value, and the reading is spent. False: compute; if `flight` is not NULL now, end with cache_fetch_conclude. */
 bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* fetch_read.c */
+
+/* Judge `reading->value`, as it is stored, by the options: what is good becomes the payload, else it is released. */
+void cache_fetch_judge(const struct fetch *fetch, struct reading *reading);
 
 /* Read the value and judge it by the options. A store that fails holds nothing, as far as a fetch is concerned. */
 void cache_fetch_read(struct fetch *fetch, struct reading *reading);
@@ -86,6 +121,21 @@ bool cache_fetch_is_new(const struct fetch *fetch, const struct reading *reading
 struct cache_outcome cache_fetch_outcome(const struct reading *reading);
 
 /* fetch_compute.c */
+
+/* What a run of the caller's function that took so long came to, counted. True: it may be stored, for as long as `*lifetime`
+ * says. The writer is emptied. */
+bool cache_fetch_settle(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
+                        struct cache_outcome *outcome, struct cache_lifetime *lifetime);
+
+/* Append the outcome in its envelope. The writer's status. */
+cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_outcome *outcome,
+                                const struct cache_lifetime *lifetime, cache_writer *whole);
+
+/* How long the store keeps what is fresh for `ttl_ms`. */
+int64_t cache_fetch_kept_ms(const struct cache_outcome *outcome, const struct cache_lifetime *lifetime, int64_t ttl_ms);
+
+/* There is nothing, and that is not remembered: then an old value must not be served stale either. */
+bool cache_fetch_is_gone(const struct fetch *fetch, const struct cache_outcome *outcome);
 
 /* Compute as the leader of the flight (or alone, without one), store, and land it. The outcome is the caller's. */
 cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome);

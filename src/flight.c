@@ -351,11 +351,14 @@ void cache_flight_leave(struct cache_flight *flight)
 
 /* ---- leading --------------------------------------------------------------------------------------------------- */
 
-/* With the lock held. A flight ends before those around it, so it is the innermost. */
+/* With the lock held. A flight ends before those around it; the flights of one cache_fetch_many end in any order. */
 static void unset_leader(struct cache_flight *flight)
 {
-    if (flight->leader == &me)
-        me.computes = flight->outer;
+    struct cache_flight **at = &me.computes;
+    while (flight->leader == &me && *at != NULL && *at != flight)
+        at = &(*at)->outer;
+    if (flight->leader == &me && *at == flight)
+        *at = flight->outer;
     flight->leader = NULL;
 }
 

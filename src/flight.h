@@ -13,6 +13,7 @@ struct cache_outcome {
     cache_value value;                 /* owned; with CACHE_OK alone */
     int64_t created_ms, expires_ms;    /* as in an envelope */
     bool negative;
+    bool stored;                       /* others may find it */
     bool again;                        /* nothing came, and nothing failed: those who waited begin anew */
 };
 

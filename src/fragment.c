@@ -49,6 +49,7 @@ cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], si
 struct cache_rendering {
     struct cache_writer_guest guest;
     struct fetch fetch;
+    struct cache_full_key key;
     cache_value old;                   /* to show if the body fails */
     uint64_t begun_ns;
     bool tagged;
@@ -90,7 +91,7 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
     rendering->guest = (struct cache_writer_guest){ NULL, abandon };
     rendering->fetch = *fetch;
     rendering->fetch.cache = cache;
-    rendering->fetch.key.bytes.data = rendering->fetch.key.text;
+    rendering->fetch.key.data = memcpy(rendering->key.text, fetch->key.data, fetch->key.size + 1);
     rendering->old = (cache_value){ NULL, 0, NULL };
     fetch->tags = (struct cache_tags){ 0, NULL, NULL };
     return rendering;
@@ -99,11 +100,11 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
 /* A fragment inside itself must not wait for itself. */
 static bool renders_already(const cache_writer *out, const struct fetch *fetch)
 {
-    const cache_bytes key = fetch->key.bytes;
+    const cache_bytes key = fetch->key;
     for (struct cache_writer_guest *guest = out->guests; guest != NULL; guest = guest->outer) {
         const struct fetch *other = &rendering_of(guest)->fetch;
-        if (other->cache->store == fetch->cache->store && other->key.bytes.size == key.size &&
-            memcmp(other->key.bytes.data, key.data, key.size) == 0)
+        if (other->cache->store == fetch->cache->store && other->key.size == key.size &&
+            memcmp(other->key.data, key.data, key.size) == 0)
             return true;
     }
     return false;
@@ -139,6 +140,7 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
                  size_t n, cache_value *value)
 {
     char key[CACHE_MAX_KEY + 1];
+    struct cache_full_key full;
     struct fetch fetch;
     struct reading reading;
     cache_fetch_options named = CACHE_FETCH_OPTIONS_INIT;
@@ -147,7 +149,7 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
     if (named.name == NULL)
         named.name = n > 0 ? parts[0] : NULL;
     if (cache == NULL || cache_fragment_key(key, sizeof key, parts, n) != CACHE_OK ||
-        cache_fetch_init(&fetch, cache, key, &named) != CACHE_OK)
+        cache_fetch_init(&fetch, cache, key, &named, &full) != CACHE_OK)
         return false;
     /* What the caller's block owns is not asked again once the block may be gone. */
     fetch.options.tags = NULL;

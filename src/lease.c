@@ -41,3 +41,36 @@ cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key)
     cache_key_make_inner(cache, kind, cache_user_key(cache, key), &full);
     return cache->store->ops.remove(cache->store->self, full.bytes);
 }
+
+static cache_status remove_all(const struct cache_store *store, const cache_bytes keys[], size_t n)
+{
+    size_t removed = 0;
+    cache_status first = CACHE_OK;
+    if (store->ops.remove_many != NULL)
+        return store->ops.remove_many(store->self, keys, n, &removed);
+    for (size_t i = 0; i < n; i++)
+        cache_keep_first(&first, store->ops.remove(store->self, keys[i]));
+    return first;
+}
+
+cache_status cache_lease_revoke_many(const cache_t *cache, const cache_bytes keys[], size_t n)
+{
+    if (n == 0 || (cache->store->ops.flags & CACHE_BACKEND_LOCAL))
+        return CACHE_OK;
+    size_t total = 0;
+    struct cache_full_key full;
+    for (size_t i = 0; i < n; i++)
+        total += keys[i].size + sizeof kind;
+    cache_bytes *leases = cache_env_alloc(&cache->store->env, n * sizeof *leases + total);
+    if (leases == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu keys", n);
+    char *text = (char *)&leases[n];
+    for (size_t i = 0; i < n; i++) {
+        cache_key_make_inner(cache, kind, cache_user_key(cache, keys[i]), &full);
+        leases[i] = (cache_bytes){ memcpy(text, full.text, full.bytes.size + 1), full.bytes.size };
+        text += full.bytes.size + 1;
+    }
+    const cache_status status = remove_all(cache->store, leases, n);
+    cache_env_free(&cache->store->env, leases);
+    return status;
+}

@@ -23,4 +23,7 @@ bool cache_lease_drop(const cache_t *cache, const struct cache_lease *lease);
  * process sees it. A failure is the delete's: it is not counted here. */
 cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key);
 
+/* The same for `n` keys, in one round trip. */
+cache_status cache_lease_revoke_many(const cache_t *cache, const cache_bytes keys[], size_t n);
+
 #endif

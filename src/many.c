@@ -2,6 +2,7 @@
 #include "envelope.h"
 #include "fetch.h"
 #include "handle.h"
+#include "lease.h"
 
 #include <string.h>
 
@@ -34,6 +35,11 @@ static cache_status make_keys(const cache_t *cache, const char *const keys[], co
     }
     *out = made;
     return CACHE_OK;
+}
+
+cache_status cache_keys_make(const cache_t *cache, const char *const keys[], size_t n, cache_bytes **out)
+{
+    return make_keys(cache, keys, NULL, n, out);
 }
 
 cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, cache_value out[])
@@ -110,7 +116,13 @@ cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t 
         return status;
     for (size_t i = 0; i < n; i++)
         cache_flights_invalidate(cache->store->flights, full[i]);
+    /* The leases first, as in cache_delete; a failure that the values meet too is counted once. */
+    const cache_status revoked = cache_lease_revoke_many(cache, full, n);
     status = cache_store_remove_many(cache, full, n, &removed);
+    if (status == CACHE_OK && revoked < 0) {
+        cache_tally_add(cache->store->tally, COUNT_ERROR, 1);
+        status = revoked;
+    }
     if (deleted != NULL)
         *deleted = removed;
     cache_env_free(&cache->store->env, full);

@@ -112,6 +112,7 @@ static cache_status make_room(cache_writer *writer, size_t more)
 {
     if (writer->status != CACHE_OK)
         return writer->status;
+    writer->begun = true;
     if (writer->memory == WRITER_PINNED)
         return fail(writer, CACHE_ERR_INVALID, "nothing can follow a pinned value");
     if (more <= writer->capacity - writer->size)

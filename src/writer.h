@@ -28,6 +28,7 @@ struct cache_writer {
     int64_t ttl_ms;                /* what the computation asked for, if has_ttl */
     int64_t stale_ms, stale_if_error_ms;    /* the same, if has_stale */
     bool has_ttl, has_stale, no_store;
+    bool begun;                    /* something was appended, be it nothing */
     unsigned refusals;             /* how often no_store was said, and a fragment failed */
     bool fragment_failed;          /* the body that runs says so */
     struct cache_writer_guest *guests;    /* the innermost */

@@ -411,6 +411,68 @@ static void the_computation_may_say_how_long_nothing_is_remembered(void **state)
     cache_close(cache);
 }
 
+static void jitter_takes_a_part_off_negative_ttl_too(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    cache_fetch_options options = with_ttl(10);
+    options.negative_ttl = 100;
+    options.jitter = 0.5;
+    struct work work = { .status = CACHE_MISS };
+    int64_t first_ms = 0, ttl_ms = 0;
+    bool differ = false;
+    for (int i = 0; i < 20; i++) {
+        char byte;
+        fake_store_poke(KEY, NULL, 0);
+        expect(cache, &options, &work, CACHE_MISS, NULL);
+        assert_true(fake_store_peek(KEY, &byte, 1, &ttl_ms) > 0);
+        assert_true(ttl_ms >= 50000 && ttl_ms <= 100000);
+        first_ms = i == 0 ? ttl_ms : first_ms;
+        differ = differ || ttl_ms != first_ms;
+    }
+    assert_true(differ);
+    cache_close(cache);
+}
+
+static void a_computation_that_says_how_long_is_remembered_without_negative_ttl(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    const cache_fetch_options options = with_ttl(10);
+    struct work work = { .status = CACHE_MISS, .ttl = 7 };
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    now_ms += 6999;
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    assert_int_equal(work.runs, 1);
+    now_ms += 1;
+    expect(cache, &options, &work, CACHE_MISS, NULL);
+    assert_int_equal(work.runs, 2);
+    cache_close(cache);
+}
+
+static void a_clock_below_zero_is_a_clock_too(void **state)
+{
+    (void)state;
+    static const char *const urls[] = { "fake://", "fakelocal://", "memory://" };
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        fake_store_reset();
+        now_ms = -1000000;
+        cache_t *cache = test_open_with_clock(urls[i], &now_ms);
+        const cache_fetch_options options = with_ttl(10);
+        struct work work = { 0 };
+        expect(cache, &options, &work, CACHE_OK, "v1");
+        now_ms += 9999;
+        expect(cache, &options, &work, CACHE_OK, "v1");
+        now_ms += 1;
+        expect(cache, &options, &work, CACHE_OK, "v2");
+        assert_status(CACHE_OK, cache_set_string(cache, "plain", "x", 5));
+        assert_text(cache, "plain", "x");
+        now_ms += 5000;
+        assert_text(cache, "plain", NULL);
+        cache_close(cache);
+    }
+}
+
 static void without_negative_ttl_nothing_is_asked_for_each_time(void **state)
 {
     (void)state;
@@ -611,14 +673,55 @@ static void info_tells_what_was_read(void **state)
     struct work work = { .no_store = true };
     expect(cache, &options, &work, CACHE_OK, "v1");
     assert_int_equal(info.source, CACHE_SOURCE_COMPUTED);
-    assert_true(info.age == 0 && info.ttl_left == 10);    /* stored or not */
+    assert_true(info.age == 0 && info.ttl_left == 10 && !info.stored);
     work.no_store = false;
     expect(cache, &options, &work, CACHE_OK, "v2");
     now_ms += 4000;
     expect(cache, &options, &work, CACHE_OK, "v2");
     assert_int_equal(info.source, CACHE_SOURCE_HIT);
-    assert_true(info.age == 4 && info.ttl_left == 6);
+    assert_true(info.age == 4 && info.ttl_left == 6 && info.stored);
+    work.status = CACHE_ERR_IO;
+    options.force = true;
+    expect(cache, &options, &work, CACHE_ERR_IO, NULL);
+    assert_true(info.source == CACHE_SOURCE_NONE && !info.stored && info.ttl_left == 0);
     cache_close(cache);
+}
+
+/* ---- has --------------------------------------------------------------------------------------------------------- */
+
+/* memory:// has an operation for it, the fake stores have none. */
+static void has_agrees_with_get_where_nobody_shares_the_store(void **state)
+{
+    (void)state;
+    static const char *const urls[] = { "memory://", "fakelocal://", "fake://" };
+    static const char *const tags[] = { "tag" };
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        fake_store_reset();
+        now_ms = 1000;
+        cache_t *cache = test_open_with_clock(urls[i], &now_ms);
+        cache_fetch_options options = with_ttl(10);
+        options.stale = 100;
+        options.negative_ttl = 100;
+        struct work work = { 0 };
+        expect(cache, &options, &work, CACHE_OK, "v1");
+        assert_status(CACHE_OK, cache_has(cache, "k"));
+        now_ms += 10000;
+        assert_text(cache, "k", NULL);
+        assert_status(CACHE_MISS, cache_has(cache, "k"));
+
+        options.force = true;
+        options.tags = tags;
+        options.n_tags = 1;
+        expect(cache, &options, &work, CACHE_OK, "v2");
+        assert_status(CACHE_OK, cache_has(cache, "k"));
+        assert_status(CACHE_OK, cache_invalidate_tag(cache, "tag"));
+        assert_status(CACHE_MISS, cache_has(cache, "k"));
+
+        work.status = CACHE_MISS;
+        expect(cache, &options, &work, CACHE_MISS, NULL);
+        assert_status(CACHE_MISS, cache_has(cache, "k"));
+        cache_close(cache);
+    }
 }
 
 /* ---- a store that fails ------------------------------------------------------------------------------------------ */
@@ -691,6 +794,9 @@ int main(void)
         cmocka_unit_test(without_stale_if_error_a_failure_is_returned_and_not_stored),
         cmocka_unit_test(negative_ttl_remembers_that_there_is_nothing),
         cmocka_unit_test(the_computation_may_say_how_long_nothing_is_remembered),
+        cmocka_unit_test(jitter_takes_a_part_off_negative_ttl_too),
+        cmocka_unit_test(a_computation_that_says_how_long_is_remembered_without_negative_ttl),
+        cmocka_unit_test(a_clock_below_zero_is_a_clock_too),
         cmocka_unit_test(without_negative_ttl_nothing_is_asked_for_each_time),
         cmocka_unit_test(what_is_gone_is_not_served_stale_any_more),
         cmocka_unit_test(jitter_takes_at_most_its_part_off_the_ttl),
@@ -702,6 +808,7 @@ int main(void)
         cmocka_unit_test(a_value_that_does_not_validate_is_a_miss),
         cmocka_unit_test(a_value_of_another_type_is_a_miss),
         cmocka_unit_test(info_tells_what_was_read),
+        cmocka_unit_test(has_agrees_with_get_where_nobody_shares_the_store),
         cmocka_unit_test(a_store_that_fails_costs_a_computation_and_no_error),
         cmocka_unit_test(bytes_that_only_look_like_an_envelope_are_a_miss),
         cmocka_unit_test(wrong_options_are_refused_by_name),

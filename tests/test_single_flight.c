@@ -389,6 +389,29 @@ static void a_delete_in_another_process_keeps_a_locked_computation_from_being_st
     cache_close(second);
 }
 
+static void a_delete_of_many_in_another_process_does_too_in_two_round_trips(void **state)
+{
+    (void)state;
+    static const char *const urls[] = { "fake://", "fakemany://" };
+    static const char *const keys[] = { "other", "k", "\001odd" };
+    for (size_t i = 0; i < 2; i++) {
+        fake_store_reset();
+        cache_t *first = test_open_with_clock(urls[i], &now_ms), *second = test_open_with_clock(urls[i], &now_ms);
+        struct gate gate = { 0 };
+        struct caller here;
+        size_t deleted = 9;
+        start_locked_inside(&here, first, &gate, 0);
+        assert_status(CACHE_OK, cache_delete_many(second, keys, 3, &deleted));
+        assert_int_equal(deleted, 0);    /* a lease is no value */
+        assert_int_equal(fake_store_calls(i == 1 ? FAKE_REMOVE_MANY : FAKE_REMOVE), i == 1 ? 2 : 6);
+        atomic_store(&gate.open, true);
+        finish(&here, CACHE_OK, "v1");
+        assert_text(first, "k", NULL);
+        cache_close(first);
+        cache_close(second);
+    }
+}
+
 static void a_delete_in_another_process_in_the_instant_before_the_store_wins(void **state)
 {
     (void)state;
@@ -523,6 +546,7 @@ int main(void)
         cmocka_unit_test(without_a_lock_each_process_computes),
         cmocka_unit_test(waiting_for_another_process_is_bounded_and_its_lease_runs_out),
         cmocka_unit_test(a_delete_in_another_process_keeps_a_locked_computation_from_being_stored),
+        cmocka_unit_test(a_delete_of_many_in_another_process_does_too_in_two_round_trips),
         cmocka_unit_test(a_delete_in_another_process_in_the_instant_before_the_store_wins),
         cmocka_unit_test(a_stale_value_is_served_at_once_while_another_process_recomputes),
         cmocka_unit_test(who_followed_a_caller_that_took_the_stale_value_gets_the_new_one),

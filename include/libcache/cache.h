@@ -188,8 +188,9 @@ cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t
  * one in another process under cache_fetch_options.lock. A store that others share is asked twice for this. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
-/* CACHE_OK: it is there. CACHE_MISS: it is not. Sees also what cache_get would not show: a value of cache_fetch that is
- * stale, a remembered nothing, or one whose tag was invalidated. */
+/* CACHE_OK: it is there. CACHE_MISS: it is not. A store that others share (Redis, Memcached, files) is not asked for the
+ * value itself: there it sees also what cache_get would not show, a value of cache_fetch that is stale, a remembered
+ * nothing, or one whose tag was invalidated. */
 cache_status cache_has(cache_t *cache, const char *key);
 
 /* Give the value that is there a new time to live. CACHE_MISS: there is none. A value of cache_fetch becomes stale
@@ -213,8 +214,7 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl);
 
 /* Delete `n` keys; `*deleted` (may be NULL) tells how many were there. After a failure the rest is still tried.
- * A computation of one of them that is under way in this process will not be stored; one in another process may be, also
- * under a lock. */
+ * Computations of them that are under way are not stored, as with cache_delete. */
 cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t n, size_t *deleted);
 
 /* Delete every key with this handle's prefix, and nobody else's. CACHE_ERR_UNSUPPORTED: the store cannot tell them. */
@@ -239,7 +239,8 @@ cache_status cache_writer_printf(cache_writer *writer, const char *format, ...);
 const char *cache_writer_data(const cache_writer *writer, size_t *size);
 cache_status cache_writer_status(const cache_writer *writer);
 
-/* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for. */
+/* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for; with CACHE_MISS, so long
+ * it is remembered that there is nothing. */
 cache_status cache_writer_set_ttl(cache_writer *writer, double ttl);
 
 /* For a function that computes a value: past its TTL this result may be served for `stale` seconds while one caller
@@ -270,8 +271,9 @@ typedef enum cache_source {
 typedef struct cache_fetch_info {
     cache_source source;
     double age;                    /* seconds since it was computed */
-    double ttl_left;               /* seconds until it is stale; below 0: since; CACHE_TTL_FOREVER if never */
+    double ttl_left;               /* seconds until it is stale, stored or not; below 0: since; CACHE_TTL_FOREVER if never */
     bool negative;                 /* the remembered answer is that there is nothing */
+    bool stored;                   /* others may find it. Not: it failed, was not to be stored, or was invalidated meanwhile */
 } cache_fetch_info;
 
 typedef struct cache_fetch_options {
@@ -279,7 +281,7 @@ typedef struct cache_fetch_options {
     double ttl;                    /* seconds the value is fresh */
     double stale;                  /* seconds past ttl in which it is still served while one caller recomputes */
     double stale_if_error;         /* seconds past ttl in which it is served when recomputing fails */
-    double negative_ttl;           /* seconds to remember CACHE_MISS of compute; 0: not at all */
+    double negative_ttl;           /* seconds to remember CACHE_MISS of compute; 0: not at all, unless it set its own ttl */
     double jitter;                 /* 0 to 1: take up to this part off each ttl at random, so that expiries spread */
     double beta;                   /* XFetch: recompute before expiry with growing probability; 1 is usual, 0 is off */
     double wait;                   /* longest wait for another's computation, seconds; 0: 30 */
@@ -311,6 +313,27 @@ typedef struct cache_fetch_options {
  * key. `*out` is to be released; anything but CACHE_OK zeroes it. */
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
                          cache_compute_fn *compute, void *ctx, cache_value *out);
+
+/* One key that cache_fetch_many did not find. */
+typedef struct cache_missing {
+    size_t index;                  /* of the key among those that were asked for */
+    const char *key;
+    cache_writer *out;             /* append the value's bytes; "" for an empty one. Untouched: there is nothing, CACHE_MISS */
+    cache_status status;           /* CACHE_OK; set it to CACHE_MISS, or to an error where this key alone failed */
+} cache_missing;
+
+/* Compute the values of the `n` keys that are missing, with one query for all. CACHE_OK: what came of each stands in
+ * `missing`. Anything else holds for every one of them. */
+typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], size_t n);
+
+/* Get `n` keys (0 and repeats are fine) in one round trip a server, compute those that are missing in one call, and store
+ * them in one round trip more for each TTL among them. Each key is fetched as by cache_fetch: one computation of it at a
+ * time, whoever asks; keys that others compute are waited for after ours are done. out[i] is key i's value, to be released,
+ * or zeroed where there is nothing or it failed. CACHE_OK, or the first failure; the other keys are there all the same.
+ * The options hold for every key, with these differences: `info` is NULL or points to n; `lock` is CACHE_ERR_INVALID; a
+ * stale value's successor is computed with the missing ones, not by cache_config.spawn. */
+cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
+                              cache_compute_many_fn *compute, void *ctx, cache_value out[]);
 
 /* Make everything that was stored under `tag` a miss, on every process that shares the store, at the cost of one write. */
 cache_status cache_invalidate_tag(cache_t *cache, const char *tag);

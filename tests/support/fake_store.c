@@ -149,6 +149,30 @@ static cache_status fake_remove(void *self, cache_bytes key)
     return status;
 }
 
+static cache_status fake_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n, int64_t ttl_ms)
+{
+    const cache_status status = enter(FAKE_SET_MANY, keys[0]);
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < n && status == CACHE_OK; i++)
+        put(keys[i], values[i], ttl_ms, cache_env_monotonic_ms(self));
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+static cache_status fake_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    const cache_status status = enter(FAKE_REMOVE_MANY, keys[0]);
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < n && status == CACHE_OK; i++) {
+        struct entry **at = find_live(self, keys[i]);
+        *removed += *at != NULL;
+        if (*at != NULL)
+            drop(at);
+    }
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
 static cache_status fake_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
     const cache_status status = enter(FAKE_INC, key);
@@ -187,6 +211,11 @@ static const cache_backend_ops local_ops = {
     .size = sizeof(cache_backend_ops), .scheme = "fakelocal", .flags = CACHE_BACKEND_LOCAL, OPERATIONS
 };
 
+static const cache_backend_ops many_ops = {
+    .size = sizeof(cache_backend_ops), .scheme = "fakemany", OPERATIONS,
+    .set_many = fake_set_many, .remove_many = fake_remove_many
+};
+
 /* ---- for tests ------------------------------------------------------------------------------------------------- */
 
 void fake_store_reset(void)
@@ -195,6 +224,7 @@ void fake_store_reset(void)
     if (!known) {
         assert_status(CACHE_OK, cache_register_backend(&shared_ops));
         assert_status(CACHE_OK, cache_register_backend(&local_ops));
+        assert_status(CACHE_OK, cache_register_backend(&many_ops));
         known = true;
     }
     while (entries != NULL)
@@ -229,7 +259,8 @@ long fake_store_peek(const char *key, void *buf, size_t cap, int64_t *ttl_ms)
     const struct entry *entry = *find((cache_bytes){ key, strlen(key) });
     if (entry != NULL) {
         size = (long)entry->size;
-        memcpy(buf, entry->data, entry->size < cap ? entry->size : cap);
+        if (cap > 0)
+            memcpy(buf, entry->data, entry->size < cap ? entry->size : cap);
         if (ttl_ms != NULL)
             *ttl_ms = entry->ttl_ms;
     }

@@ -1,0 +1,431 @@
+/* fetch_many.c - many keys at once: one read, one computation of what is missing, one write.
+ *
+ * Each key has a flight of its own, so that calls for overlapping keys share their computations. A call first takes the
+ * lead of all it can, computes and lands those, and only then waits for the keys that others lead: two calls never wait
+ * for each other. */
+#include "fetching.h"
+#include "inner.h"
+
+#include <string.h>
+
+enum role {
+    ROLE_FOUND,                        /* the reading is the answer */
+    ROLE_COMPUTES,                     /* this call does: as the flight's leader, or alone */
+    ROLE_FOLLOWS,                      /* another call does */
+    ROLE_REPEATS,                      /* the same key as an earlier one's, which this call computes */
+    ROLE_FAILED
+};
+
+struct entry {
+    struct fetch fetch;
+    struct reading reading;
+    enum role role;
+    struct cache_flight *follows;
+    size_t first;                      /* of those with the same key */
+    cache_writer writer, whole;        /* what is computed; the same in its envelope */
+    struct cache_outcome outcome;
+    struct cache_lifetime lifetime;
+    bool storable;
+};
+
+struct many {
+    cache_t *cache;
+    size_t n;
+    const char *const *names;          /* the keys as the caller has them */
+    struct entry *entries;
+    cache_bytes *keys;
+    struct cache_tags tags;            /* of all: each entry's share these arrays */
+    cache_compute_many_fn *compute;
+    void *ctx;
+    cache_value *out;
+
+    /* Room for what goes to the store, and to the caller's function. */
+    cache_bytes *asked, *values;
+    cache_value *read;
+    size_t *indices;
+    cache_missing *missing;
+};
+
+/* ---- the call's memory ----------------------------------------------------------------------------------------- */
+
+static cache_status many_init(struct many *many, const cache_fetch_options *options)
+{
+    const cache_env *env = &many->cache->store->env;
+    const size_t n = many->n;
+    struct fetch first;
+    cache_status status = cache_fetch_begin(&first, many->cache, options);
+    if (status == CACHE_OK && first.options.lock)
+        status = cache_fail(CACHE_ERR_INVALID, "fetch_many: lock: a lease for each key is not supported");
+    if (status == CACHE_OK)
+        status = cache_tags_init(many->cache, many->keys[0], first.options.tags, first.options.n_tags, &many->tags);
+    if (status != CACHE_OK)
+        return status;
+    const size_t asked = n + many->tags.n;
+    many->entries = cache_env_alloc(env, n * sizeof *many->entries);
+    many->asked = cache_env_alloc(env, asked * sizeof *many->asked);
+    many->values = cache_env_alloc(env, n * sizeof *many->values);
+    many->read = cache_env_alloc(env, asked * sizeof *many->read);
+    many->indices = cache_env_alloc(env, n * sizeof *many->indices);
+    many->missing = cache_env_alloc(env, n * sizeof *many->missing);
+    if (many->entries == NULL || many->asked == NULL || many->values == NULL || many->read == NULL ||
+        many->indices == NULL || many->missing == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "fetch_many: out of memory for %zu keys", n);
+    memset(many->entries, 0, n * sizeof *many->entries);
+    for (size_t i = 0; i < n; i++) {
+        struct fetch *fetch = &many->entries[i].fetch;
+        *fetch = first;
+        fetch->key = many->keys[i];
+        fetch->tags = many->tags;
+        if (first.options.info != NULL) {
+            fetch->options.info = &first.options.info[i];
+            *fetch->options.info = (cache_fetch_info){ .source = CACHE_SOURCE_NONE };
+        }
+    }
+    return CACHE_OK;
+}
+
+static void many_release(struct many *many)
+{
+    const cache_env *env = &many->cache->store->env;
+    cache_tags_release(many->cache, &many->tags);
+    void *const blocks[] = { many->missing, many->indices, many->read, many->values, many->asked, many->entries, many->keys };
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        cache_env_free(env, blocks[i]);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+/* Read the keys of `many->indices`, and with them the tags' versions; readings[k] is of the k-th. */
+static void read_some(struct many *many, size_t n, struct reading readings[])
+{
+    const cache_t *cache = many->cache;
+    const struct fetch *any = &many->entries[0].fetch;
+    for (size_t k = 0; k < n; k++)
+        many->asked[k] = many->keys[many->indices[k]];
+    for (size_t t = 1; t <= many->tags.n; t++)
+        many->asked[n + t - 1] = many->tags.keys[t];
+    const uint64_t begun = any->named != NULL ? cache_now_ns() : 0;
+    const cache_status status = cache_store_get_many(cache, many->asked, n + many->tags.n, many->read);
+    cache_fetch_count_store(any, TIMED_GET, begun, status);
+    for (size_t t = 1; t <= many->tags.n; t++) {
+        cache_value_release(&many->tags.values[t]);
+        many->tags.values[t] = many->read[n + t - 1];
+    }
+    for (size_t k = 0; k < n; k++) {
+        readings[k] = (struct reading){ .value = many->read[k] };
+        if (many->read[k].data != NULL)
+            cache_fetch_judge(&many->entries[many->indices[k]].fetch, &readings[k]);
+    }
+}
+
+static cache_status read_all(struct many *many)
+{
+    const cache_env *env = &many->cache->store->env;
+    struct reading *readings = cache_env_alloc(env, many->n * sizeof *readings);
+    if (readings == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "fetch_many: out of memory for %zu keys", many->n);
+    const unsigned landed = cache_flights_landed(many->cache->store->flights);
+    for (size_t i = 0; i < many->n; i++)
+        many->indices[i] = i;
+    read_some(many, many->n, readings);
+    for (size_t i = 0; i < many->n; i++) {
+        struct entry *entry = &many->entries[i];
+        if (entry->fetch.options.force && readings[i].found != FOUND_NOTHING) {
+            cache_value_release(&readings[i].value);
+            readings[i].found = FOUND_NOTHING;
+        }
+        entry->reading = readings[i];
+        entry->fetch.landed = landed;
+        entry->fetch.old = readings[i].found;
+        entry->fetch.old_created_ms = readings[i].created_ms;
+    }
+    cache_env_free(env, readings);
+    return CACHE_OK;
+}
+
+/* A flight that landed between our read and our taking the lead has stored what we missed. */
+static void read_again(struct many *many)
+{
+    const cache_env *env = &many->cache->store->env;
+    size_t n = 0;
+    for (size_t i = 0; i < many->n; i++)
+        if (many->entries[i].role == ROLE_COMPUTES && many->entries[i].fetch.flight != NULL)
+            many->indices[n++] = i;
+    const struct fetch *any = &many->entries[0].fetch;
+    if (n == 0 || any->options.force || cache_flights_landed(many->cache->store->flights) == any->landed)
+        return;
+    struct reading *seconds = cache_env_alloc(env, n * sizeof *seconds);
+    if (seconds == NULL)
+        return;    /* costs a computation */
+    read_some(many, n, seconds);
+    for (size_t k = 0; k < n; k++) {
+        struct entry *entry = &many->entries[many->indices[k]];
+        if (!cache_fetch_is_new(&entry->fetch, &seconds[k])) {
+            cache_value_release(&seconds[k].value);
+            continue;
+        }
+        cache_value_release(&entry->reading.value);
+        entry->reading = seconds[k];
+        entry->role = ROLE_FOUND;
+        const struct cache_outcome outcome = cache_fetch_outcome(&entry->reading);
+        cache_flight_land(entry->fetch.flight, &outcome);
+        entry->fetch.flight = NULL;
+    }
+    cache_env_free(env, seconds);
+}
+
+/* ---- who computes ---------------------------------------------------------------------------------------------- */
+
+/* The earlier entry with this key that we lead already; `i`: there is none. */
+static size_t first_of(const struct many *many, size_t i)
+{
+    for (size_t k = 0; k < i; k++) {
+        const struct entry *entry = &many->entries[k];
+        if (entry->fetch.flight != NULL && entry->fetch.key.size == many->keys[i].size &&
+            memcmp(entry->fetch.key.data, many->keys[i].data, many->keys[i].size) == 0)
+            return k;
+    }
+    return i;
+}
+
+/* There is something to hand out: it is computed anew only where we are the one to do it. */
+static enum role role_with_old(struct entry *entry, enum cache_flight_role role)
+{
+    if (role == FLIGHT_FOLLOW) {
+        cache_flight_leave(entry->fetch.flight);
+        entry->fetch.flight = NULL;
+    }
+    return role == FLIGHT_LEAD ? ROLE_COMPUTES : ROLE_FOUND;
+}
+
+static enum role role_of(struct many *many, size_t i)
+{
+    struct entry *entry = &many->entries[i];
+    struct fetch *fetch = &entry->fetch;
+    if (fetch->options.unless)
+        return ROLE_COMPUTES;
+    if (entry->reading.found == FOUND_FRESH)
+        return ROLE_FOUND;
+    const enum cache_flight_role role = cache_fetch_join(fetch, &fetch->flight);
+    if (entry->reading.found == FOUND_EARLY || entry->reading.found == FOUND_STALE)
+        return role_with_old(entry, role);
+    switch (role) {
+    case FLIGHT_FOLLOW:
+        entry->follows = fetch->flight;
+        fetch->flight = NULL;
+        if (!fetch->options.no_wait)
+            return ROLE_FOLLOWS;
+        cache_flight_leave(entry->follows);
+        return ROLE_COMPUTES;
+    case FLIGHT_CYCLE:
+        entry->first = first_of(many, i);
+        if (entry->first < i)
+            return ROLE_REPEATS;
+        entry->outcome.status = cache_fail(CACHE_ERR_INVALID, "fetch_many '%.100s': its computation asks for its own key",
+                                           many->names[i]);
+        return ROLE_FAILED;
+    default:
+        return ROLE_COMPUTES;
+    }
+}
+
+/* ---- computing and storing ------------------------------------------------------------------------------------- */
+
+/* One call of the caller's function for all of `many->indices`. */
+static void compute(struct many *many, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        const size_t i = many->indices[k];
+        cache_writer_init(&many->entries[i].writer, many->cache->store->env.allocator);
+        many->missing[k] = (cache_missing){ i, many->names[i], &many->entries[i].writer, CACHE_OK };
+    }
+    const uint64_t begun = cache_now_ns();
+    const cache_status status = many->compute(many->ctx, many->missing, n);
+    const uint64_t took = cache_now_ns() - begun;
+    cache_fetch_time(&many->entries[0].fetch, TIMED_COMPUTE, took);
+    for (size_t k = 0; k < n; k++) {
+        struct entry *entry = &many->entries[many->indices[k]];
+        cache_status its = status != CACHE_OK ? status : many->missing[k].status;
+        if (its == CACHE_OK && !entry->writer.begun && entry->writer.status == CACHE_OK)
+            its = CACHE_MISS;
+        entry->storable = cache_fetch_settle(&entry->fetch, its, &entry->writer, took, &entry->outcome, &entry->lifetime);
+    }
+}
+
+/* What is stored for one time goes in one call: jitter moves only the time in the envelope. */
+static int64_t kept_ms(const struct entry *entry)
+{
+    return cache_fetch_kept_ms(&entry->outcome, &entry->lifetime, entry->lifetime.whole_ttl_ms);
+}
+
+/* Store those that are kept `ttl_ms`; they are not `storable` any more, but `stored` if they were. */
+static void store_some(struct many *many, size_t n, int64_t ttl_ms)
+{
+    size_t some = 0;
+    for (size_t k = 0; k < n; k++) {
+        const struct entry *entry = &many->entries[many->indices[k]];
+        if (!entry->storable || kept_ms(entry) != ttl_ms)
+            continue;
+        many->asked[some] = entry->fetch.key;
+        many->values[some++] = (cache_bytes){ entry->whole.data, entry->whole.size };
+    }
+    const struct fetch *any = &many->entries[0].fetch;
+    const uint64_t begun = any->named != NULL ? cache_now_ns() : 0;
+    const cache_status status = cache_store_set_many(many->cache, many->asked, many->values, some, ttl_ms);
+    cache_fetch_count_store(any, TIMED_SET, begun, status);
+    if (any->named != NULL && status == CACHE_OK)
+        cache_tally_add(any->named, COUNT_SET, some - 1);    /* the call counted as one */
+    for (size_t k = 0; k < n; k++) {
+        struct entry *entry = &many->entries[many->indices[k]];
+        if (!entry->storable || kept_ms(entry) != ttl_ms)
+            continue;
+        entry->storable = false;
+        entry->outcome.stored = status == CACHE_OK;
+        /* An invalidation that came between the question and the store has found nothing to remove. */
+        if (cache_flight_is_invalidated(entry->fetch.flight)) {
+            entry->outcome.stored = false;
+            (void)cache_inner_remove(many->cache, entry->fetch.key);
+        }
+    }
+}
+
+static void store(struct many *many, size_t n, bool tagged)
+{
+    for (size_t k = 0; k < n; k++) {
+        struct entry *entry = &many->entries[many->indices[k]];
+        cache_writer_init(&entry->whole, many->cache->store->env.allocator);
+        entry->storable = entry->storable && tagged && entry->fetch.flight != NULL &&
+                          !cache_flight_is_invalidated(entry->fetch.flight) &&
+                          cache_fetch_encode(&entry->fetch, &entry->outcome, &entry->lifetime, &entry->whole) == CACHE_OK;
+    }
+    for (size_t k = 0; k < n; k++) {
+        const struct entry *entry = &many->entries[many->indices[k]];
+        if (entry->storable)
+            store_some(many, n, kept_ms(entry));
+        if (cache_fetch_is_gone(&entry->fetch, &entry->outcome))
+            (void)cache_inner_remove(many->cache, entry->fetch.key);
+    }
+    for (size_t k = 0; k < n; k++)
+        cache_writer_release(&many->entries[many->indices[k]].whole);
+}
+
+/* Compute, store and land all that is ours. The outcomes are the entries'. */
+static void lead(struct many *many)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < many->n; i++)
+        if (many->entries[i].role == ROLE_COMPUTES)
+            many->indices[n++] = i;
+    if (n == 0)
+        return;
+    /* The tags' versions from before: an invalidation while computing makes the results misses. */
+    const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags) == CACHE_OK;
+    compute(many, n);
+    store(many, n, tagged);
+    for (size_t k = n; k-- > 0;) {    /* the innermost first */
+        struct entry *entry = &many->entries[many->indices[k]];
+        if (entry->fetch.flight != NULL)
+            cache_flight_land(entry->fetch.flight, &entry->outcome);
+        entry->fetch.flight = NULL;
+    }
+}
+
+/* ---- handing out ----------------------------------------------------------------------------------------------- */
+
+struct one {
+    struct many *many;
+    size_t index;
+};
+
+/* The caller's function for one key. */
+static cache_status compute_one(void *ctx, cache_writer *out)
+{
+    const struct one *one = ctx;
+    const struct many *many = one->many;
+    cache_missing missing = { one->index, many->names[one->index], out, CACHE_OK };
+    const cache_status status = many->compute(many->ctx, &missing, 1);
+    if (status == CACHE_OK && missing.status == CACHE_OK && !out->begun)
+        return CACHE_MISS;
+    return status != CACHE_OK ? status : missing.status;
+}
+
+static cache_status follow(struct many *many, size_t i)
+{
+    struct entry *entry = &many->entries[i];
+    bool again = false;
+    const cache_status status = cache_fetch_follow(&entry->fetch, entry->follows, &entry->reading, &many->out[i], &again);
+    if (!again)
+        return status;
+    struct one one = { many, i };
+    return cache_fetch(many->cache, many->names[i], &entry->fetch.options, compute_one, &one, &many->out[i]);
+}
+
+static cache_status give(struct many *many, size_t i)
+{
+    struct entry *entry = &many->entries[i];
+    const struct entry *first = &many->entries[entry->first];
+    switch (entry->role) {
+    case ROLE_FOUND:
+        return cache_fetch_give(&entry->fetch, &entry->reading, &many->out[i]);
+    case ROLE_FOLLOWS:
+        return follow(many, i);
+    case ROLE_REPEATS:
+        entry->outcome = first->role == ROLE_FOUND ? cache_fetch_outcome(&first->reading) : first->outcome;
+        entry->outcome.value = (cache_value){ NULL, 0, NULL };
+        if (entry->outcome.status == CACHE_OK)
+            entry->outcome.value = cache_value_retain(&many->out[entry->first]);
+        break;
+    default:
+        break;
+    }
+    return cache_fetch_give_outcome(&entry->fetch, &entry->outcome, CACHE_SOURCE_COMPUTED, &entry->reading, &many->out[i]);
+}
+
+/* Those of others come last, and share one deadline. */
+static cache_status give_all(struct many *many)
+{
+    cache_status first = CACHE_OK;
+    for (size_t i = 0; i < many->n; i++)
+        if (many->entries[i].role != ROLE_FOLLOWS)
+            cache_keep_first(&first, give(many, i));
+    const uint64_t deadline_ns = cache_now_ns() + (uint64_t)many->entries[0].fetch.wait_ms * 1000000;
+    for (size_t i = 0; i < many->n; i++)
+        if (many->entries[i].role == ROLE_FOLLOWS) {
+            many->entries[i].fetch.deadline_ns = deadline_ns;
+            cache_keep_first(&first, give(many, i));
+        }
+    return first;
+}
+
+static cache_status run(struct many *many, const cache_fetch_options *options)
+{
+    cache_status status = many_init(many, options);
+    if (status == CACHE_OK && !many->entries[0].fetch.options.unless)
+        status = read_all(many);
+    if (status != CACHE_OK)
+        return status;
+    for (size_t i = 0; i < many->n; i++)
+        many->entries[i].role = role_of(many, i);
+    read_again(many);
+    lead(many);
+    return give_all(many);
+}
+
+cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
+                              cache_compute_many_fn *compute_fn, void *ctx, cache_value out[])
+{
+    if (out == NULL && n > 0)
+        return cache_fail(CACHE_ERR_INVALID, "fetch_many: out is NULL");
+    if (n > 0)
+        memset(out, 0, n * sizeof *out);
+    if (compute_fn == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "fetch_many: compute is NULL");
+    struct many many = { .cache = cache, .n = n, .names = keys, .compute = compute_fn, .ctx = ctx, .out = out };
+    cache_status status = cache_keys_make(cache, keys, n, &many.keys);
+    if (status != CACHE_OK)
+        return status;
+    if (n > 0)
+        status = run(&many, options);
+    many_release(&many);
+    return status;
+}
