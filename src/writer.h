@@ -50,6 +50,12 @@ void cache_writer_release(cache_writer *writer);
  * buffer and cannot be moved out of it, else the writer's own status: then `*out` is zeroed. */
 cache_status cache_writer_take(cache_writer *writer, cache_value *out);
 
+/* True if `size` more bytes fit into the caller's buffer, so that an append only copies. */
+static inline bool cache_writer_fits(const cache_writer *writer, size_t size)
+{
+    return writer->memory == WRITER_BUFFER && writer->data != NULL && size <= writer->capacity - writer->size;
+}
+
 /* Another reference to the same bytes. */
 cache_value cache_value_retain(const cache_value *value);
 

@@ -1,10 +1,10 @@
-/* The memory store: its limits, its order of eviction, expiry, pinned values, and many threads on the same keys. */
+/* The memory store: its limits, its order of eviction, expiry, pinned values. Its threads: test_memory_threads.c. */
 #include "test.h"
 
 #include "number.h"
 
-#include <pthread.h>
-#include <time.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 static uint64_t items_of(cache_t *cache)
 {
@@ -106,6 +106,66 @@ static void limits_hold_over_many_shards(void **state)
     for (int i = 0; i < 60000; i++)
         set_numbered(cache, "k", i, 60);
     assert_int_equal(items_of(cache), 20000);
+    cache_close(cache);
+}
+
+static void a_much_smaller_value_gives_memory_back(void **state)
+{
+    static char value[5000];
+    (void)state;
+    cache_t *cache = test_open("memory://");
+    assert_status(CACHE_OK, cache_set(cache, "k", value, sizeof value, 60));
+    assert_true(bytes_of(cache) > 5000);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "small", 60));
+    assert_true(bytes_of(cache) < 500);
+    assert_text(cache, "k", "small");
+    cache_close(cache);
+}
+
+/* An allocator that counts its calls. */
+static void *counting_alloc(void *ctx, size_t size)
+{
+    ++*(int *)ctx;
+    return malloc(size);
+}
+
+static void *counting_resize(void *ctx, void *block, size_t size)
+{
+    ++*(int *)ctx;
+    return realloc(block, size);
+}
+
+static void counting_free(void *ctx, void *block)
+{
+    (void)ctx;
+    free(block);
+}
+
+static void what_is_there_is_read_counted_and_set_anew_without_an_allocation(void **state)
+{
+    int calls = 0;
+    char buffer[16];
+    cache_value value;
+    const cache_allocator allocator = { counting_alloc, counting_resize, counting_free, &calls };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    (void)state;
+    config.url = "memory://";
+    config.allocator = &allocator;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "eight ch", 60));
+    assert_status(CACHE_OK, cache_inc(cache, "n", 1, NULL));
+    const int before = calls;
+    for (int i = 0; i < 1000; i++) {
+        assert_status(CACHE_OK, cache_inc(cache, "n", INT64_C(9000000000000000), NULL));
+        assert_status(CACHE_OK, cache_set_string(cache, "k", i % 2 ? "eight ch" : "five!", 60));
+        assert_status(CACHE_OK, cache_get(cache, "k", &value));
+        cache_value_release(&value);
+        assert_status(CACHE_OK, cache_get_copy(cache, "k", buffer, sizeof buffer, NULL));
+        assert_status(CACHE_OK, cache_touch(cache, "k", 60));
+        assert_status(CACHE_OK, cache_has(cache, "k"));
+    }
+    assert_int_equal(calls, before);
     cache_close(cache);
 }
 
@@ -219,6 +279,52 @@ static void dead_items_leave_memory_though_nobody_reads_them(void **state)
     }
 }
 
+static void the_last_deadline_given_counts(void **state)
+{
+    _Atomic int64_t now = 5000;
+    (void)state;
+    cache_t *cache = test_open_with_clock("memory://?max_items=100", &now);
+    for (int i = 0; i < 30; i++)
+        set_numbered(cache, "k", i, 1);
+    for (int i = 0; i < 10; i++) {    /* later, by a set */
+        set_numbered(cache, "k", i, 100);
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", 10 + i);
+        assert_status(CACHE_OK, cache_touch(cache, key, i % 2 ? 100 : 0));    /* later, or for ever */
+    }
+    atomic_fetch_add(&now, 1000);
+    for (int i = 0; i < 20; i++)
+        set_numbered(cache, "one", 0, 0);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(has_numbered(cache, "k", i), i < 20);
+    assert_int_equal(items_of(cache), 21);
+    set_numbered(cache, "k", 0, 0.5);    /* sooner */
+    atomic_fetch_add(&now, 500);
+    set_numbered(cache, "one", 0, 0);
+    assert_int_equal(items_of(cache), 20);
+    atomic_fetch_add(&now, 100000);
+    for (int i = 0; i < 20; i++)
+        set_numbered(cache, "one", 0, 0);
+    assert_int_equal(items_of(cache), 6);    /* the five that were touched for ever, and "one" */
+    cache_close(cache);
+}
+
+static void what_died_in_one_shard_goes_though_all_traffic_is_in_another(void **state)
+{
+    _Atomic int64_t now = 5000;
+    (void)state;
+    cache_t *cache = test_open_with_clock("memory://", &now);
+    for (int i = 0; i < 5000; i++)
+        set_numbered(cache, "dead", i, 1);
+    set_numbered(cache, "read", 0, 0);
+    atomic_fetch_add(&now, 2000);
+    for (int i = 0; i < 10000000 && items_of(cache) > 1; i++)
+        for (int reads = 0; reads < 10000; reads++)
+            assert_true(has_numbered(cache, "read", 0));
+    assert_int_equal(items_of(cache), 1);
+    cache_close(cache);
+}
+
 /* ---- pinned values ----------------------------------------------------------------------------------------------- */
 
 static void a_pinned_value_outlives_everything(void **state)
@@ -260,133 +366,6 @@ static void a_counter_that_is_being_read_is_not_changed_under_the_reader(void **
     cache_close(cache);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------- */
-
-enum { THREADS = 4, KEYS = 50, STEPS = 20000 };
-
-struct worker {
-    pthread_t thread;
-    cache_t *cache;
-    unsigned random;
-    int wrong;
-};
-
-static unsigned next_random(struct worker *worker)
-{
-    return worker->random = worker->random * 1664525u + 1013904223u;
-}
-
-static void run_threads(void *(*body)(void *), cache_t *cache, struct worker workers[THREADS])
-{
-    for (unsigned i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){ .cache = cache, .random = i + 1 };
-        assert_int_equal(pthread_create(&workers[i].thread, NULL, body, &workers[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(workers[i].thread, NULL);
-        assert_int_equal(workers[i].wrong, 0);
-    }
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* Each value begins with its key, so that a mixed-up one shows. */
-static void *mix(void *arg)
-{
-    struct worker *worker = arg;
-    const double until = seconds_now() + 2;
-    for (int i = 0; i % 64 != 0 || seconds_now() < until; i++) {
-        char key[16], text[64];
-        cache_value value;
-        const int size = snprintf(key, sizeof key, "k%u", next_random(worker) / 65536 % KEYS);
-        switch (next_random(worker) / 65536 % 8) {
-        case 0:
-        case 1:
-            (void)snprintf(text, sizeof text, "%s=%u", key, worker->random);
-            worker->wrong += cache_set_string(worker->cache, key, text, worker->random % 3 == 0 ? 0.001 : 60) != CACHE_OK;
-            break;
-        case 2: worker->wrong += cache_delete(worker->cache, key) < 0; break;
-        case 3: worker->wrong += cache_inc(worker->cache, "counter", 1, NULL) != CACHE_OK; break;
-        case 4: worker->wrong += cache_touch(worker->cache, key, 60) < 0; break;
-        case 5: worker->wrong += worker->random % 512 == 0 && cache_clear(worker->cache) != CACHE_OK; break;
-        default:
-            if (cache_get(worker->cache, key, &value) == CACHE_OK)
-                worker->wrong += strncmp(value.data, key, (size_t)size) != 0;
-            cache_value_release(&value);
-        }
-        cache_counters counters;
-        if (i % 16 == 0)
-            worker->wrong += cache_stats(worker->cache, &counters) != CACHE_OK || counters.items > 30 + THREADS;
-    }
-    return NULL;
-}
-
-static void threads_that_do_everything_to_the_same_keys_get_no_wrong_value(void **state)
-{
-    struct worker workers[THREADS];
-    (void)state;
-    cache_t *cache = test_open("memory://?max_items=30");
-    run_threads(mix, cache, workers);
-    assert_true(items_of(cache) <= 30);
-    cache_close(cache);
-}
-
-static void *count_and_read(void *arg)
-{
-    struct worker *worker = arg;
-    for (int i = 0; i < STEPS; i++) {
-        cache_value value;
-        worker->wrong += cache_inc(worker->cache, "n", 1, NULL) != CACHE_OK;
-        if (cache_get(worker->cache, "n", &value) == CACHE_OK) {
-            int64_t number = 0;
-            worker->wrong += !cache_number_parse(value.data, value.size, &number) || number < i + 1;
-        } else
-            worker->wrong++;
-        cache_value_release(&value);
-    }
-    return NULL;
-}
-
-static void no_step_of_a_counter_is_lost_while_others_read_it(void **state)
-{
-    struct worker workers[THREADS];
-    int64_t number = 0;
-    (void)state;
-    cache_t *cache = test_open("memory://?default_ttl=0");
-    run_threads(count_and_read, cache, workers);
-    assert_status(CACHE_OK, cache_inc(cache, "n", 0, &number));
-    assert_int_equal(number, THREADS * STEPS);
-    cache_close(cache);
-}
-
-static void *fill(void *arg)
-{
-    struct worker *worker = arg;
-    for (int i = 0; i < STEPS; i++) {
-        char key[32];
-        (void)snprintf(key, sizeof key, "key %u", next_random(worker));
-        worker->wrong += cache_set_string(worker->cache, key, key, 60) != CACHE_OK;
-    }
-    return NULL;
-}
-
-static void limits_hold_after_many_threads_filled_it(void **state)
-{
-    struct worker workers[THREADS];
-    (void)state;
-    cache_t *cache = test_open("memory://?max_items=5000&max_bytes=1mb");
-    run_threads(fill, cache, workers);
-    assert_true(items_of(cache) <= 5000);
-    assert_true(bytes_of(cache) <= 1 << 20);
-    assert_true(items_of(cache) > 1000);
-    cache_close(cache);
-}
-
 /* ---- numbers ------------------------------------------------------------------------------------------------------- */
 
 static void a_number_is_read_as_it_is_written_and_nothing_else_is_one(void **state)
@@ -419,16 +398,17 @@ int main(void)
         cmocka_unit_test(a_value_over_max_bytes_is_refused_and_the_old_one_stays),
         cmocka_unit_test(a_hundred_items_of_room_hold_at_least_ninety),
         cmocka_unit_test(limits_hold_over_many_shards),
+        cmocka_unit_test(a_much_smaller_value_gives_memory_back),
+        cmocka_unit_test(what_is_there_is_read_counted_and_set_anew_without_an_allocation),
         cmocka_unit_test(what_was_hit_survives_a_scan),
         cmocka_unit_test(expired_items_go_before_live_ones),
         cmocka_unit_test(an_eviction_is_an_event_with_the_users_key),
         cmocka_unit_test(an_item_lives_to_the_millisecond),
         cmocka_unit_test(dead_items_leave_memory_though_nobody_reads_them),
+        cmocka_unit_test(the_last_deadline_given_counts),
+        cmocka_unit_test(what_died_in_one_shard_goes_though_all_traffic_is_in_another),
         cmocka_unit_test(a_pinned_value_outlives_everything),
         cmocka_unit_test(a_counter_that_is_being_read_is_not_changed_under_the_reader),
-        cmocka_unit_test(threads_that_do_everything_to_the_same_keys_get_no_wrong_value),
-        cmocka_unit_test(no_step_of_a_counter_is_lost_while_others_read_it),
-        cmocka_unit_test(limits_hold_after_many_threads_filled_it),
         cmocka_unit_test(a_number_is_read_as_it_is_written_and_nothing_else_is_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

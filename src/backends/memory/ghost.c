@@ -5,14 +5,9 @@
 
 enum { WAYS = 4, SMALLEST = 64 };
 
-static struct ghost_entry *set_of(struct ghost *ghost, uint64_t hash)
+static struct ghost_entry *set_of(struct ghost *ghost, uint32_t hash)
 {
     return &ghost->entries[(hash & (ghost->n / WAYS - 1)) * WAYS];
-}
-
-static uint32_t fingerprint_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> 32);
 }
 
 /* A larger table begins empty: what is forgotten costs a few misses, once. */
@@ -31,7 +26,7 @@ static void grow(struct ghost *ghost, const cache_allocator *allocator, size_t w
     *ghost = (struct ghost){ entries, n, WAYS };
 }
 
-void ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint64_t hash, size_t wanted)
+void ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint32_t hash, size_t wanted)
 {
     if (ghost->n < wanted)
         grow(ghost, allocator, wanted);
@@ -42,16 +37,16 @@ void ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint64_t h
     for (int i = 1; i < WAYS; i++)
         if (ghost->time - set[i].time > ghost->time - oldest->time)
             oldest = &set[i];
-    *oldest = (struct ghost_entry){ fingerprint_of(hash), ghost->time };
+    *oldest = (struct ghost_entry){ hash, ghost->time };
 }
 
-bool ghost_take(struct ghost *ghost, uint64_t hash, size_t window)
+bool ghost_take(struct ghost *ghost, uint32_t hash, size_t window)
 {
     if (ghost->n == 0)
         return false;
     struct ghost_entry *set = set_of(ghost, hash);
     for (int i = 0; i < WAYS; i++)
-        if (set[i].time != 0 && set[i].fingerprint == fingerprint_of(hash)) {
+        if (set[i].time != 0 && set[i].hash == hash) {
             const bool recent = ghost->time - set[i].time < window;
             set[i].time = 0;
             return recent;

@@ -5,7 +5,7 @@
 #include "../../api.h"
 
 struct ghost_entry {
-    uint32_t fingerprint, time;
+    uint32_t hash, time;
 };
 
 /* Sets of four entries; the oldest of a set makes room. */
@@ -16,10 +16,10 @@ struct ghost {
 };
 
 /* Remember `hash`, in a table that fits `wanted` entries. Without memory for one, nothing is remembered. */
-void ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint64_t hash, size_t wanted);
+void ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint32_t hash, size_t wanted);
 
 /* Was it evicted within the last `window` evictions? If so it is forgotten here. */
-bool ghost_take(struct ghost *ghost, uint64_t hash, size_t window);
+bool ghost_take(struct ghost *ghost, uint32_t hash, size_t window);
 void ghost_release(struct ghost *ghost, const cache_allocator *allocator);
 
 #endif

@@ -1,6 +1,8 @@
 /* wheel.c - a hierarchical timing wheel. */
 #include "wheel.h"
 
+enum { LOOKS = 32 };
+
 static struct item **slot_for(struct wheel *wheel, int64_t deadline_ms)
 {
     const int64_t tick = deadline_ms >> WHEEL_TICK_BITS, now = wheel->now_ms >> WHEEL_TICK_BITS;
@@ -37,6 +39,16 @@ void wheel_remove(struct item *item)
     item->wheel_at = NULL;
 }
 
+void wheel_reschedule(struct wheel *wheel, struct item *item, int64_t deadline_ms)
+{
+    const bool later = item->wheel_at != NULL && deadline_ms >= item->deadline_ms;
+    if (!later)
+        wheel_remove(item);
+    item->deadline_ms = deadline_ms;
+    if (!later)
+        wheel_add(wheel, item);
+}
+
 /* Hang the items of a slot where they belong now: nearer. */
 static void cascade(struct wheel *wheel, struct item **slot)
 {
@@ -49,13 +61,20 @@ static void cascade(struct wheel *wheel, struct item **slot)
     }
 }
 
-static struct item *take_expired(struct item **slot, int64_t now_ms)
+/* From the slot of this tick. What was given a later deadline since it was hung is hung anew; what is due within the tick
+ * stays, and is not looked through to the end each time: a tick may hold all that was set in one loop. */
+static struct item *take_expired(struct wheel *wheel, struct item **slot, int64_t now_ms)
 {
-    for (struct item *item = *slot; item != NULL; item = item->wheel_next)
-        if (item->deadline_ms <= now_ms) {
-            wheel_remove(item);
+    struct item *item = *slot, *next;
+    for (int looked_at = 0; item != NULL && looked_at < LOOKS; looked_at++, item = next) {
+        next = item->wheel_next;
+        if (item->deadline_ms >> WHEEL_TICK_BITS <= now_ms >> WHEEL_TICK_BITS && item->deadline_ms > now_ms)
+            continue;
+        wheel_remove(item);
+        if (item->deadline_ms <= now_ms)
             return item;
-        }
+        wheel_add(wheel, item);
+    }
     return NULL;
 }
 
@@ -84,5 +103,5 @@ struct item *wheel_expired(struct wheel *wheel, int64_t now_ms)
 {
     if (now_ms > wheel->now_ms)
         turn(wheel, now_ms);
-    return take_expired(&wheel->slots[0][(wheel->now_ms >> WHEEL_TICK_BITS) & (WHEEL_SLOTS - 1)], now_ms);
+    return take_expired(wheel, &wheel->slots[0][(wheel->now_ms >> WHEEL_TICK_BITS) & (WHEEL_SLOTS - 1)], now_ms);
 }

@@ -7,7 +7,8 @@
 
 #include "item.h"
 
-enum { WHEEL_LEVELS = 7, WHEEL_SLOTS = 64, WHEEL_BITS = 6, WHEEL_TICK_BITS = 4 };    /* a tick is 16 ms; 2^46 ms in all */
+/* A tick is 16 ms, a turn of the last level 198 days; what is farther away passes there more than once. */
+enum { WHEEL_LEVELS = 5, WHEEL_SLOTS = 64, WHEEL_BITS = 6, WHEEL_TICK_BITS = 4 };
 
 struct wheel {
     int64_t now_ms;                    /* how far it was turned */
@@ -17,7 +18,11 @@ struct wheel {
 void wheel_add(struct wheel *wheel, struct item *item);        /* its deadline_ms says where; 0: nowhere */
 void wheel_remove(struct item *item);
 
-/* Turn to `now_ms` and give an item that has expired by then, taken out of the wheel; NULL: none is left. */
+/* A new deadline. A later one, as a renewed item gets, moves nothing: the item is hung anew when the wheel comes to it. */
+void wheel_reschedule(struct wheel *wheel, struct item *item, int64_t deadline_ms);
+
+/* Turn to `now_ms` and give an item that has expired by then, taken out of the wheel; NULL: none is left, or in the tick of
+ * `now_ms` itself none among the first few. */
 struct item *wheel_expired(struct wheel *wheel, int64_t now_ms);
 
 #endif
