@@ -165,16 +165,32 @@ static cache_status put_file(struct draft *draft)
     return put_threshold(draft);
 }
 
-/* A URL for redis-py: the same but for the scheme of unix sockets. */
+static bool names_db(const char *url)
+{
+    const char *options = strchr(url, '?');
+    if (options != NULL && (strstr(options, "?db=") != NULL || strstr(options, "&db=") != NULL))
+        return true;
+    const char *host = strncmp(url, "redis", 5) == 0 ? strstr(url, "://") : NULL;    /* a socket's path is no database */
+    const char *path = host != NULL ? strpbrk(host + 3, "/?") : NULL;
+    return path != NULL && path[0] == '/' && path[1] != '\0' && path[1] != '?';
+}
+
+/* A URL for redis-py: the same but for the scheme of unix sockets. CACHE_REDIS_DB counts if the URL names no database. */
 static cache_status put_redis_url(struct draft *draft, const char *url)
 {
+    const char *db = names_db(url) ? NULL : variable("CACHE_REDIS_DB");
     use(draft, "CACHE_REDIS_URL");
     if (strncmp(url, "unix://", 7) == 0)
         (void)cache_writer_puts(&draft->url, "redis+");
     else if (strncmp(url, "redis", 5) != 0)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_REDIS_URL must begin with redis://, rediss:// or unix://");
     draft->separator = strchr(url, '?') != NULL ? '&' : '?';
-    return cache_writer_puts(&draft->url, url);
+    (void)cache_writer_puts(&draft->url, url);
+    if (db == NULL)
+        return CACHE_OK;
+    use(draft, "CACHE_REDIS_DB");
+    put_option(draft, "db", db);
+    return check_number("CACHE_REDIS_DB", db, 2000000000);
 }
 
 static cache_status put_redis_number(struct draft *draft, const char *name, const char *before, long max)
@@ -236,6 +252,36 @@ static cache_status put_memcached(struct draft *draft)
     return n > 0 ? CACHE_OK : cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS names no server");
 }
 
+/* ---- what is refused ----------------------------------------------------------------------------------------------- */
+
+/* Settings of Flask-Caching that would be lost: said, never ignored. `type`: for that store alone; NULL: for all. */
+static const struct { const char *name, *type, *why; } lost[] = {
+    { "CACHE_OPTIONS", NULL, "it is a Python dictionary; a store's options stand in CACHE_URL" },
+    { "CACHE_ARGS", NULL, "it is a Python list; a store's options stand in CACHE_URL" },
+    { "CACHE_MEMCACHED_USERNAME", "MemcachedCache", "SASL is not supported" },
+    { "CACHE_MEMCACHED_PASSWORD", "MemcachedCache", "SASL is not supported" },
+    { "CACHE_REDIS_SENTINELS", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0" },
+    { "CACHE_REDIS_SENTINEL_MASTER", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0" },
+    { "CACHE_REDIS_SENTINEL_PASSWORD", "RedisCache", "sentinels that want a password are not supported" },
+    { "CACHE_REDIS_CLUSTER", "RedisCache", "Redis Cluster is not supported" },
+};
+
+static cache_status refuse_lost(const char *type)
+{
+    bool check = false;
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++)
+        if (variable(lost[i].name) != NULL && (lost[i].type == NULL || strcmp(lost[i].type, type) == 0))
+            return cache_fail(CACHE_ERR_CONFIG, "%s: %s", lost[i].name, lost[i].why);
+    const char *source_check = variable("CACHE_SOURCE_CHECK");
+    const cache_status status = source_check != NULL ? check_bool("CACHE_SOURCE_CHECK", source_check, &check) : CACHE_OK;
+    if (check)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_SOURCE_CHECK: a compiled function has no source to look at; change its "
+                          "name or the prefix when it changes");
+    return status;
+}
+
+/* ---- the type ------------------------------------------------------------------------------------------------------ */
+
 static const struct type { const char *name, *old_name; cache_status (*put)(struct draft *draft); } types[] = {
     { "SimpleCache", "simple", put_memory },
     { "FileSystemCache", "filesystem", put_file },
@@ -247,8 +293,10 @@ static const struct type { const char *name, *old_name; cache_status (*put)(stru
 /* What is there but under another URL, and what there is none of: never taken for something else in silence. */
 static cache_status refuse_type(const char *type)
 {
-    if (strcasecmp(type, "RedisSentinelCache") == 0)
+    if (strcasecmp(type, "RedisSentinelCache") == 0 || strcasecmp(type, "redissentinel") == 0)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisSentinelCache set CACHE_URL=redis+sentinel://…");
+    if (strcasecmp(type, "SASLMemcachedCache") == 0 || strcasecmp(type, "SpreadSASLMemcachedCache") == 0)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: %s: SASL is not supported; MemcachedCache is, without", type);
     return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE must be SimpleCache, FileSystemCache, RedisCache, MemcachedCache or "
                       "NullCache, not '%.60s'", type);
 }
@@ -256,15 +304,19 @@ static cache_status refuse_type(const char *type)
 static cache_status put_store(struct draft *draft)
 {
     const char *type = variable("CACHE_TYPE");
-    if (type == NULL)
-        return put_memory(draft);
+    if (type == NULL) {
+        const cache_status status = refuse_lost("SimpleCache");
+        return status == CACHE_OK ? put_memory(draft) : status;
+    }
     use(draft, "CACHE_TYPE");
     /* Flask-Caching takes the class with its module too: flask_caching.backends.SimpleCache. */
     const char *dot = strrchr(type, '.');
     const char *name = dot != NULL ? dot + 1 : type;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcasecmp(name, types[i].name) == 0 || strcasecmp(name, types[i].old_name) == 0)
-            return types[i].put(draft);
+        if (strcasecmp(name, types[i].name) == 0 || strcasecmp(name, types[i].old_name) == 0) {
+            const cache_status status = refuse_lost(types[i].name);
+            return status == CACHE_OK ? types[i].put(draft) : status;
+        }
     return refuse_type(name);
 }
 

@@ -9,7 +9,9 @@
 static const char *const names[] = {
     "CACHE_URL", "CACHE_TYPE", "CACHE_DEFAULT_TIMEOUT", "CACHE_KEY_PREFIX", "CACHE_THRESHOLD", "CACHE_DIR",
     "CACHE_REDIS_HOST", "CACHE_REDIS_PORT", "CACHE_REDIS_PASSWORD", "CACHE_REDIS_DB", "CACHE_REDIS_URL",
-    "CACHE_MEMCACHED_SERVERS", "CACHE_IGNORE_ERRORS",
+    "CACHE_MEMCACHED_SERVERS", "CACHE_IGNORE_ERRORS", "CACHE_OPTIONS", "CACHE_ARGS", "CACHE_SOURCE_CHECK",
+    "CACHE_NO_NULL_WARNING", "CACHE_MEMCACHED_USERNAME", "CACHE_MEMCACHED_PASSWORD", "CACHE_REDIS_SENTINELS",
+    "CACHE_REDIS_SENTINEL_MASTER", "CACHE_REDIS_SENTINEL_PASSWORD", "CACHE_REDIS_CLUSTER",
 };
 
 static int clear_environment(void **state)
@@ -119,6 +121,10 @@ static void settings_of_a_store_that_is_not_used_do_no_harm(void **state)
     set("CACHE_THRESHOLD", "500");
     set("CACHE_DIR", "/nowhere");
     set("CACHE_REDIS_PORT", "none");
+    set("CACHE_REDIS_SENTINELS", "host:26379");
+    set("CACHE_MEMCACHED_USERNAME", "user");
+    set("CACHE_SOURCE_CHECK", "False");
+    set("CACHE_NO_NULL_WARNING", "True");
     cache_close(open_env());
 }
 
@@ -134,6 +140,12 @@ static void a_wrong_value_is_refused_with_the_variables_name(void **state)
         { "CACHE_REDIS_PORT", "0", "RedisCache" },
         { "CACHE_REDIS_DB", "first", "RedisCache" }, { "CACHE_REDIS_URL", "http://localhost", "RedisCache" },
         { "CACHE_MEMCACHED_SERVERS", " , ", "MemcachedCache" },
+        { "CACHE_TYPE", "SASLMemcachedCache", "" }, { "CACHE_TYPE", "RedisClusterCache", "" },
+        { "CACHE_OPTIONS", "{'socket_timeout': 1}", "" }, { "CACHE_ARGS", "[1]", "NullCache" },
+        { "CACHE_SOURCE_CHECK", "True", "SimpleCache" }, { "CACHE_SOURCE_CHECK", "perhaps", "" },
+        { "CACHE_MEMCACHED_USERNAME", "user", "MemcachedCache" }, { "CACHE_MEMCACHED_PASSWORD", "x", "memcached" },
+        { "CACHE_REDIS_SENTINELS", "host:26379", "RedisCache" }, { "CACHE_REDIS_SENTINEL_MASTER", "m", "RedisCache" },
+        { "CACHE_REDIS_SENTINEL_PASSWORD", "x", "redis" }, { "CACHE_REDIS_CLUSTER", "host:7000", "RedisCache" },
         { "CACHE_URL", "nosuch://", "" }, { "CACHE_URL", "memory://?nosuch=1", "" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -142,6 +154,29 @@ static void a_wrong_value_is_refused_with_the_variables_name(void **state)
             set("CACHE_TYPE", wrong[i][2]);
         set(wrong[i][0], wrong[i][1]);
         assert_refused(wrong[i][0]);
+    }
+}
+
+/* The store is not asked: what its URL says shows in what is refused. */
+static void redis_db_counts_where_the_redis_url_names_none(void **state)
+{
+    static const char *const without[] = {
+        "redis://localhost", "redis://localhost/", "redis://localhost:6379?timeout=1", "unix:///run/redis.sock",
+    };
+    static const char *const with[] = { "redis://localhost/3", "redis://localhost?db=3", "unix:///run/redis.sock?timeout=1&db=3" };
+    (void)state;
+    set("CACHE_TYPE", "RedisCache");
+    set("CACHE_REDIS_DB", "first");
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        set("CACHE_REDIS_URL", without[i]);
+        assert_refused("CACHE_REDIS_DB");
+    }
+    for (size_t i = 0; i < sizeof with / sizeof with[0]; i++) {
+        cache_t *cache = NULL;
+        set("CACHE_REDIS_URL", with[i]);
+        if (cache_open_env(&cache) < 0)    /* a build without Redis */
+            assert_null(strstr(cache_last_error(), "CACHE_REDIS_DB"));
+        cache_close(cache);
     }
 }
 
@@ -201,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup(timeout_prefix_and_ignore_errors_reach_the_handle, clear_environment),
         cmocka_unit_test_setup(settings_of_a_store_that_is_not_used_do_no_harm, clear_environment),
         cmocka_unit_test_setup(a_wrong_value_is_refused_with_the_variables_name, clear_environment),
+        cmocka_unit_test_setup(redis_db_counts_where_the_redis_url_names_none, clear_environment),
         cmocka_unit_test_setup(a_prefix_that_is_too_long_is_refused, clear_environment),
         cmocka_unit_test_setup(the_file_store_needs_its_directory, clear_environment),
         cmocka_unit_test_setup(no_message_shows_a_password, clear_environment),

@@ -130,7 +130,8 @@ cache_status cache_open_config(const cache_config *config, cache_t **out);
 
 /* The same, from the environment: CACHE_URL, or else Flask-Caching's names: CACHE_TYPE (SimpleCache, FileSystemCache,
  * RedisCache, MemcachedCache, NullCache), CACHE_DEFAULT_TIMEOUT, CACHE_KEY_PREFIX, CACHE_THRESHOLD, CACHE_DIR,
- * CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, CACHE_IGNORE_ERRORS. memory:// without any. */
+ * CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, CACHE_IGNORE_ERRORS. memory:// without any. Those
+ * of Flask-Caching's settings that would be lost (CACHE_OPTIONS, SASL, Sentinel, …) are CACHE_ERR_CONFIG, by their name. */
 cache_status cache_open_env(cache_t **out);
 
 /* A second handle on the same store, with the same connections and settings, whose keys have `prefix` behind this

@@ -1,0 +1,35 @@
+#!/bin/sh
+# The C in the guides compiles, as it stands there: every ```c block of the files that are named. A block that begins a line
+# with what stands outside of functions is a file of its own, any other one a function's body; prelude.h comes before both.
+#   check.sh INCLUDE_DIR FILE.md…
+set -eu
+here=$(dirname "$0")
+include=$1
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for guide in "$@"; do
+    awk -v out="$work/$(basename "$guide" .md)" '
+        /^```c$/ { inside = 1; file = out "-" NR ".c"; body = ""; whole = 0; next }
+        /^```$/ && inside {
+            inside = 0
+            if (!whole)
+                body = "void snippet(struct scope *s);\nvoid snippet(struct scope *s)\n{\n" \
+                       "cache_t *cache = s->cache; cache_writer *out = s->out; const cache_request *request = s->request;\n" \
+                       "sqlite3 *db = s->db; struct user *user = s->user; const char *text = s->text; int id = s->id;\n" \
+                       "(void)cache; (void)out; (void)request; (void)db; (void)user; (void)text; (void)id;\n" body "}\n"
+            printf "%s", body > file
+            close(file)
+        }
+        inside { body = body $0 "\n" }
+        inside && /^(static|struct [a-z]+ [{]|CACHE_MEMOIZE|#include|int main)/ { whole = 1 }' "$guide"
+done
+found=no
+for snippet in "$work"/*.c; do
+    found=yes
+    for cc in gcc clang; do
+        $cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -Wno-unused-function -Wno-unused-const-variable \
+            -Wno-unused-variable -I"$include" -include "$here/prelude.h" -fsyntax-only "$snippet"
+    done
+done
+[ $found = yes ]

@@ -1,0 +1,38 @@
+/* What the C in the guides takes for granted: the program around it. */
+#include <libcache/cache.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct product {
+    int id;
+    double price;
+};
+
+struct user {
+    int id;
+    const char *name;
+};
+
+typedef struct sqlite3 sqlite3;
+
+cache_status load_product(int id, struct product *out);
+cache_status load_report(sqlite3 *db, int year, double *out);
+cache_status load_greeting(const char *name, char **out);
+cache_status list_products(void *ctx, cache_writer *out);
+cache_status put_activities(const struct user *user, cache_writer *out);
+void write_list(cache_writer *out, int user);
+bool is_preview(void *ctx, const cache_request *request);
+bool is_good(void *ctx, const cache_response *response);
+
+/* In scope of snippets that are statements. */
+struct scope {
+    cache_t *cache;
+    cache_writer *out;
+    const cache_request *request;
+    sqlite3 *db;
+    struct user *user;
+    const char *text;
+    int id;
+};
