@@ -5,8 +5,9 @@ Served by gunicorn: BLOG_DB=blog.db gunicorn --workers 2 --bind 127.0.0.1:9000 f
 import os
 import sqlite3
 
-from flask import Flask, abort, g, render_template_string
+from flask import Flask, abort, g, render_template
 from flask_caching import Cache
+from jinja2 import DictLoader
 
 app = Flask(__name__)
 cache = Cache(app, config={"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 300})
@@ -40,6 +41,8 @@ HOME = LAYOUT % """{% for post in posts %}<article><h2><a href="/post/{{ post.id
 POST = LAYOUT % """<div class="about">{{ post.created }}</div>
 {% for text in post.content.split('\n\n') %}<p>{{ text }}</p>{% endfor %}"""
 
+app.jinja_loader = DictLoader({"home.html": HOME, "post.html": POST})  # compiled once
+
 
 def query(sql, *args):
     if "db" not in g:
@@ -59,7 +62,7 @@ def close_db(_error):
 @cache.cached(timeout=60)
 def home():
     posts = query("SELECT id, views, created, title, content FROM posts ORDER BY id DESC LIMIT 10")
-    return render_template_string(HOME, title="Newest posts", posts=posts)
+    return render_template("home.html", title="Newest posts", posts=posts)
 
 
 @cache.memoize(60)
@@ -73,7 +76,7 @@ def show_post(post_id):
     post = get_post(post_id)
     if post is None:
         abort(404)
-    return render_template_string(POST, title=post["title"], post=post)
+    return render_template("post.html", title=post["title"], post=post)
 
 
 @app.route("/cache-stats")

@@ -75,7 +75,7 @@ def start_all(directory, servers):
     db = directory / "blog.db"
     servers["blog"] = Server(port := free_port(), BUILD / "examples/blog/blog", "--port", port, "--db", db, "--threads", THREADS)
     servers["Flask"] = Server(port := free_port(), "gunicorn", "--workers", 2, "--bind", f"127.0.0.1:{port}",
-                              "--log-level", "error", "flask_blog:app", BLOG_DB=str(db))
+                              "--log-level", "error", "flask_blog:app", BLOG_DB=str(db), PYTHONDONTWRITEBYTECODE="1")
     for i, page in enumerate(PAGES):
         file = directory / f"answer{i}"
         file.write_bytes(answer_of(servers["blog"].url(page)))
