@@ -1,7 +1,7 @@
 // walk.test.mjs - the blog as a reader and a writer of it meet it, in a narrow and a wide window.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { WINDOWS, assertFits, startBlog, startBrowser, visit } from "./blog.mjs";
+import { PASSWORDS, WINDOWS, assertFits, startBlog, startBrowser, visit } from "./blog.mjs";
 
 const program = process.env.BLOG_PROGRAM ?? new URL("../../build/examples/blog/blog", import.meta.url).pathname;
 const blog = await startBlog(program);
@@ -99,4 +99,89 @@ walk("a browser that comes back is told that nothing has changed", async ({ page
     await page.goto("/");
     assert.ok(statuses.includes(304), `statuses: ${statuses}`);
     assert.equal(await page.getByRole("article").count(), 10);
+});
+
+// ---- users ----------------------------------------------------------------------------------------------------------
+
+async function logIn(page, name) {
+    await page.goto("/login");
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(PASSWORDS[name]);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.waitForURL((url) => url.pathname !== "/login");
+}
+
+walk("a post is edited and deleted by who wrote it, and each page knows at once", async ({ page }, size) => {
+    await logIn(page, "ada");
+    await publish(page, `A draft, ${size}`, "First thoughts.");
+    const post = page.url();
+    await page.goto("/");
+    await page.goto(post);
+    await page.getByRole("link", { name: "Edit" }).click();
+    await page.getByLabel("Title").fill(`The final word, ${size}`);
+    await page.getByLabel(/^Text/).fill("*Second* thoughts.");
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.waitForURL(post);
+    assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), `The final word, ${size}`);
+    assert.ok(await page.locator("em", { hasText: "Second" }).isVisible());
+    assert.equal(await page.getByText("First thoughts").count(), 0);
+    for (const path of ["/", "/author/ada"]) {
+        await page.goto(path);
+        assert.ok(await page.getByRole("link", { name: `The final word, ${size}` }).isVisible(), path);
+        assert.equal(await page.getByText(`A draft, ${size}`).count(), 0, path);
+    }
+    await page.goto(post);
+    await assertFits(page);
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.waitForURL((url) => url.href !== post);
+    for (const path of ["/", "/author/ada", "/popular"]) {
+        await page.goto(path);
+        assert.equal(await page.getByText(`The final word, ${size}`).count(), 0, path);
+    }
+    assert.equal((await page.request.get(post)).status(), 404);
+});
+
+walk("two users side by side each see a dashboard of their own", async ({ page: ada, complaints }, size) => {
+    const grace = await visit(browser, blog.url, WINDOWS[size]);
+    await logIn(ada, "ada");
+    await logIn(grace.page, "grace");
+    await publish(ada, `By Ada, ${size}`, "x");
+    await publish(grace.page, `By Grace, ${size}`, "x");
+    for (let round = 0; round < 3; round++) {    // the later ones from the cache
+        const [hers, other] = await Promise.all([ada, grace.page].map(async (page) => {
+            await page.goto("/dashboard");
+            await assertFits(page);
+            return page.getByRole("main").textContent();
+        }));
+        assert.match(hers, /Hello, ada/);
+        assert.match(hers, new RegExp(`By Ada, ${size}`));
+        assert.doesNotMatch(hers, /grace/i);
+        assert.match(other, /Hello, grace/);
+        assert.match(other, new RegExp(`Published: By Grace, ${size}`));
+        assert.doesNotMatch(other, /\bada\b/i);
+    }
+    // What the one wrote, the other may read and not change.
+    await grace.page.goto("/");
+    await grace.page.getByRole("link", { name: `By Ada, ${size}` }).click();
+    await grace.page.waitForURL(/\/post\/\d+$/);
+    assert.equal(await grace.page.getByRole("button", { name: "Delete" }).count(), 0);
+    complaints.push(...grace.complaints);
+    await grace.context.close();
+});
+
+walk("who logs out is asked to log in again, and comes back to where he was going", async ({ page, context }) => {
+    await page.goto("/dashboard");
+    assert.equal(new URL(page.url()).pathname, "/login");
+    await assertFits(page);
+    await page.getByLabel("Name").fill("grace");
+    await page.getByLabel("Password").fill(PASSWORDS.grace);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.waitForURL("/dashboard");
+    const [cookie] = await context.cookies();
+    assert.ok(cookie.httpOnly);
+    assert.equal(cookie.sameSite, "Lax");
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.waitForURL((url) => url.pathname !== "/dashboard");
+    await page.goto("/dashboard");
+    assert.equal(new URL(page.url()).pathname, "/login");
 });
