@@ -22,7 +22,7 @@ static uint64_t wall_ns(void)
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t random_bits(void)
+uint64_t cache_unique_bits(void)
 {
     static atomic_uint_fast64_t calls;
     uint64_t bits = 0;
@@ -40,14 +40,14 @@ static void put_hex(char *out, uint64_t number)
 void cache_unique_make(char out[UNIQUE_SIZE])
 {
     put_hex(out, wall_ns());
-    put_hex(out + 16, random_bits());
+    put_hex(out + 16, cache_unique_bits());
 }
 
 double cache_unique_fraction(void)
 {
     static _Thread_local uint64_t state;
     if (state == 0)
-        state = random_bits();
+        state = cache_unique_bits();
     state += UINT64_C(0x9e3779b97f4a7c15);
     return (double)((mix(state) >> 11) + 1) / 9007199254740992.0;    /* 2^53 */
 }

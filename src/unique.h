@@ -10,6 +10,9 @@
 /* Another id at each call, in every process, after a fork and after a reboot. No NUL is added. */
 void cache_unique_make(char out[UNIQUE_SIZE]);
 
+/* 64 random bits. Any thread. */
+uint64_t cache_unique_bits(void);
+
 /* Above 0, at most 1, evenly. Any thread. */
 double cache_unique_fraction(void);
 

@@ -1,0 +1,151 @@
+/* evict.c - making room: what expired first, then what was not used for long.
+ *
+ * Approximately least recently used. A sample is taken, of one leaf or of as many as it takes; keys are spread by a hash, so
+ * that it stands for all. The sixteenth of it whose last use is oldest goes. Use is a file's mtime: the time of its
+ * writing, or of a read, of which one in FS_USE_SAMPLE is noted. */
+#include "store.h"
+
+#include "env.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SAMPLE = 64, PART = 16, MOST = 128 };
+
+struct candidate {
+    struct timespec used;
+    unsigned leaf;
+    char name[FS_NAME_DIGITS + 1];
+};
+
+struct sample {
+    const struct fs_name *keep;
+    size_t seen, n;
+    struct candidate oldest[2 * MOST];    /* room to gather; sorted and cut when it is full */
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct timespec x = ((const struct candidate *)a)->used, y = ((const struct candidate *)b)->used;
+    if (x.tv_sec != y.tv_sec)
+        return x.tv_sec < y.tv_sec ? -1 : 1;
+    return (x.tv_nsec > y.tv_nsec) - (x.tv_nsec < y.tv_nsec);
+}
+
+static bool gather(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info)
+{
+    struct sample *sample = ctx;
+    if (leaf->number == sample->keep->leaf && strcmp(name, cache_fs_base(sample->keep)) == 0)
+        return false;
+    sample->seen++;
+    if (sample->n == 2 * MOST) {
+        qsort(sample->oldest, sample->n, sizeof sample->oldest[0], compare);
+        sample->n = MOST;
+    }
+    struct candidate *candidate = &sample->oldest[sample->n++];
+    candidate->used = info->st_mtim;
+    candidate->leaf = leaf->number;
+    memcpy(candidate->name, name, sizeof candidate->name);
+    return false;
+}
+
+static cache_status take_sample(struct fs_store *store, const struct fs_usage table[FS_LEAVES], struct sample *sample)
+{
+    const unsigned first = atomic_load_explicit(&store->cursor, memory_order_relaxed);
+    unsigned i = 0;
+    cache_status status = CACHE_OK;
+    for (; i < FS_LEAVES && sample->seen < SAMPLE && status == CACHE_OK; i++) {
+        const unsigned number = (first + i) % FS_LEAVES;
+        if (table[number].items == 0)
+            continue;
+        struct fs_leaf leaf;
+        status = cache_fs_leaf_lock(store, number, &leaf);
+        if (status != CACHE_OK)
+            break;
+        status = cache_fs_leaf_scan(&leaf, gather, sample);
+        cache_fs_leaf_unlock(&leaf);
+    }
+    atomic_store_explicit(&store->cursor, first + i, memory_order_relaxed);
+    return status;
+}
+
+static bool read_key(const struct fs_leaf *leaf, const char *name, struct fs_entry *entry)
+{
+    int fd = -1;
+    if (cache_fs_leaf_find(leaf, name, &fd) != CACHE_OK)
+        return false;
+    const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, (cache_bytes){ NULL, 0 }, entry);
+    close(fd);
+    return state == FS_LIVE;
+}
+
+/* Unless it was used or replaced since it was seen. */
+static cache_status evict_one(struct fs_store *store, const struct candidate *candidate)
+{
+    struct fs_leaf leaf;
+    struct fs_entry entry;
+    struct stat info;
+    bool tell = false;
+    cache_status status = cache_fs_leaf_lock(store, candidate->leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = CACHE_MISS;
+    if (leaf.fd >= 0 && fstatat(leaf.fd, candidate->name, &info, AT_SYMLINK_NOFOLLOW) == 0
+        && info.st_mtim.tv_sec == candidate->used.tv_sec && info.st_mtim.tv_nsec == candidate->used.tv_nsec) {
+        tell = cache_env_wants_events(store->env) && read_key(&leaf, candidate->name, &entry);
+        status = cache_fs_leaf_remove(&leaf, candidate->name);
+    }
+    cache_fs_leaf_unlock(&leaf);
+    if (status == CACHE_OK) {
+        atomic_fetch_add_explicit(&store->evictions, 1, memory_order_relaxed);
+        if (tell) {
+            const cache_bytes key = cache_fs_entry_key(&entry);
+            entry.bytes[sizeof(struct fs_head) + key.size] = '\0';
+            cache_env_evicted(store->env, key);
+        }
+    }
+    return status;
+}
+
+static bool is_over(const struct fs_store *store, struct fs_usage sum)
+{
+    return (store->max_items != 0 && sum.items > store->max_items) || (store->max_bytes != 0 && sum.bytes > store->max_bytes);
+}
+
+static bool measure(struct fs_store *store, struct fs_usage table[FS_LEAVES])
+{
+    cache_fs_usage_all(store, table);
+    return is_over(store, cache_fs_usage_sum(table));
+}
+
+/* A sample, and its oldest part out. CACHE_MISS: there is nothing to evict. */
+static cache_status evict_some(struct fs_store *store, const struct fs_usage table[FS_LEAVES], const struct fs_name *keep)
+{
+    struct sample sample = { .keep = keep };
+    cache_status status = take_sample(store, table, &sample);
+    if (status != CACHE_OK || sample.n == 0)
+        return status == CACHE_OK ? CACHE_MISS : status;
+    qsort(sample.oldest, sample.n, sizeof sample.oldest[0], compare);
+    size_t wanted = sample.seen / PART;
+    wanted = wanted < 1 ? 1 : wanted > MOST ? MOST : wanted;
+    for (size_t i = 0; i < wanted && i < sample.n && status >= 0; i++)
+        status = evict_one(store, &sample.oldest[i]);
+    return status < 0 ? status : CACHE_OK;
+}
+
+void cache_fs_evict(struct fs_store *store, const struct fs_name *keep)
+{
+    if (store->max_items == 0 && store->max_bytes == 0)
+        return;
+    struct fs_usage table[FS_LEAVES];
+    const uint64_t deadline = cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
+    unsigned from = atomic_load_explicit(&store->sweep_cursor, memory_order_relaxed);
+    cache_status status = CACHE_OK;
+    while (measure(store, table) && status == CACHE_OK && cache_now_ns() < deadline)
+        if (!cache_fs_expire_one(store, table, &from, UINT64_MAX))
+            status = evict_some(store, table, keep);
+    if (status < 0)
+        cache_env_log(store->env, CACHE_LOG_WARN, "%s: the limits cannot be kept", cache_last_error());
+}

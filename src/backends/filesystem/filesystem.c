@@ -1,0 +1,465 @@
+/* filesystem.c - the filesystem store: the options, one key at a time, the table. */
+#include "store.h"
+
+#include "number.h"
+#include "unique.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One read in so many is noted for the order of eviction: a note costs as much as the read's own open. */
+enum { NOTE_ONE_IN = 8 };
+
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
+
+static const cache_option options[] = {
+    { "max_items", CACHE_OPTION_INT, .def = "0", .min = 0, .max = 1e12,
+      .help = "most entries, of all processes together; 0: no limit" },
+    { "max_bytes", CACHE_OPTION_BYTES, .def = "0", .min = 0, .max = 1e15,
+      .help = "most bytes of all files: 48 of a header, key and value each; 0: no limit" },
+    { "mode", CACHE_OPTION_OCTAL, .def = "0600", .min = 0600, .max = 0666,
+      .help = "permissions of files; directories can be entered by whom they let read" },
+    { 0 },
+};
+
+static cache_status check(const cache_backend_config *config)
+{
+    if (config->user != NULL || config->password != NULL || config->n_hosts > 0)
+        return cache_fail(CACHE_ERR_CONFIG, "file: the URL names a host or user: write file:///path, with three slashes");
+    if (config->path[0] == '\0')
+        return cache_fail(CACHE_ERR_CONFIG, "file: the URL names no directory: write file:///path");
+    if ((cache_option_int(config, "mode") & 0600) != 0600)
+        return cache_fail(CACHE_ERR_CONFIG, "file: option 'mode' must let the owner read and write, as 0600 does");
+    return CACHE_OK;
+}
+
+static void store_close(void *self)
+{
+    struct fs_store *store = self;
+    cache_fs_locks_release(store);
+    cache_fs_directory_close(store);
+    cache_env_free(store->env, store->path);
+    cache_env_free(store->env, store);
+}
+
+static struct fs_store *store_new(const cache_backend_config *config)
+{
+    const cache_env *env = config->env;
+    const size_t size = strlen(config->path) + 1;
+    const mode_t mode = (mode_t)cache_option_int(config, "mode");
+    struct fs_store *store = cache_env_alloc(env, sizeof *store);
+    char *path = cache_env_alloc(env, size);
+    if (store == NULL || path == NULL) {
+        cache_env_free(env, path);
+        cache_env_free(env, store);
+        return NULL;
+    }
+    memcpy(path, config->path, size);
+    memset(store, 0, sizeof *store);
+    store->env = env;
+    store->path = path;
+    store->directory = -1;
+    atomic_init(&store->marker, -1);
+    store->file_mode = mode;
+    store->directory_mode = mode | (mode & 0444) >> 2;    /* 0640 makes 0750 */
+    store->max_items = (uint64_t)cache_option_int(config, "max_items");
+    store->max_bytes = (uint64_t)cache_option_int(config, "max_bytes");
+    store->timeout_ms = cache_option_ms(config, "timeout");
+    /* Processes that begin together look at different leaves. */
+    const unsigned begin = (unsigned)(cache_unique_bits() % FS_LEAVES);
+    atomic_init(&store->cursor, begin);
+    atomic_init(&store->sweep_cursor, begin);
+    cache_fs_locks_init(store);
+    return store;
+}
+
+static cache_status store_open(const cache_backend_config *config, void **self)
+{
+    cache_status status = check(config);
+    if (status != CACHE_OK)
+        return status;
+    struct fs_store *store = store_new(config);
+    if (store == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "file: out of memory");
+    status = cache_fs_directory_open(store);
+    if (status == CACHE_OK)
+        *self = store;
+    else
+        store_close(store);
+    return status;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static void note_use(const struct fs_store *store, int fd)
+{
+    if ((store->max_items != 0 || store->max_bytes != 0) && cache_unique_fraction() * NOTE_ONE_IN <= 1)
+        cache_fs_set_times(fd, 0, cache_env_wall_ms(store->env));
+}
+
+/* Open the file that `name` stands for. CACHE_MISS: there is none, or something that is not followed. */
+static cache_status find(const struct fs_store *store, const struct fs_name *name, int *fd)
+{
+    *fd = cache_fs_open(store, name->path, O_RDONLY | O_NONBLOCK);
+    if (*fd >= 0)
+        return CACHE_OK;
+    return errno == ENOENT || errno == ELOOP || errno == ENXIO ? CACHE_MISS : cache_fs_fail(store, name->path, errno);
+}
+
+/* What a read comes to, with the file closed: one that expired or is torn leaves the disk. */
+static cache_status end_read(struct fs_store *store, const struct fs_name *name, int fd, enum fs_state state,
+                             cache_status status)
+{
+    const int error = errno;
+    close(fd);
+    if (state == FS_FAILED)
+        return cache_fs_fail(store, name->path, error);
+    if (state == FS_EXPIRED || state == FS_TORN)
+        cache_fs_discard(store, name);
+    return status;
+}
+
+static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    struct fs_entry entry;
+    int fd = -1;
+    cache_fs_name(store, key, &name);
+    cache_status status = find(store, &name, &fd);
+    if (status != CACHE_OK)
+        return status;
+    status = CACHE_MISS;
+    enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
+    if (state == FS_LIVE)
+        status = cache_fs_entry_value(fd, &entry, out, &state);
+    if (status == CACHE_OK)
+        note_use(store, fd);
+    return end_read(store, &name, fd, state, status);
+}
+
+static cache_status store_has(void *self, cache_bytes key)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    struct fs_entry entry;
+    int fd = -1;
+    cache_fs_name(store, key, &name);
+    const cache_status status = find(store, &name, &fd);
+    if (status != CACHE_OK)
+        return status;
+    enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
+    if (state == FS_LIVE)
+        state = cache_fs_entry_copy(fd, &entry, -1);
+    return end_read(store, &name, fd, state, state == FS_LIVE ? CACHE_OK : CACHE_MISS);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+static int64_t deadline(const struct fs_store *store, int64_t ttl_ms)
+{
+    return ttl_ms > 0 ? cache_env_wall_ms(store->env) + ttl_ms : 0;
+}
+
+static cache_status check_size(const struct fs_store *store, cache_bytes key, size_t value_size)
+{
+    const uint64_t size = sizeof(struct fs_head) + (uint64_t)key.size + value_size;
+    if (store->max_bytes == 0 || size <= store->max_bytes)
+        return CACHE_OK;
+    return cache_fail(CACHE_ERR_TOO_LARGE, "file %.200s: header, key and value of %llu bytes: max_bytes is %llu", store->path,
+                      (unsigned long long)size, (unsigned long long)store->max_bytes);
+}
+
+/* Write an entry in a leaf that is locked. */
+static cache_status put(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes value,
+                        int64_t expires_ms)
+{
+    struct fs_head head;
+    int fd = -1;
+    cache_fs_head_make(&head, key, value, expires_ms);
+    const cache_status status = cache_fs_draft_open(leaf, &fd);
+    if (status != CACHE_OK)
+        return status;
+    const cache_bytes parts[] = { { (const char *)&head, sizeof head }, key, value };
+    const int error = cache_fs_write(fd, parts, 3);
+    if (error == 0)
+        return cache_fs_draft_commit(leaf, fd, name, &head);
+    cache_fs_draft_drop(leaf, fd);
+    return cache_fs_fail(leaf->store, name->path, error);
+}
+
+/* The live entry of `key` in a leaf that is locked, opened and loaded. CACHE_MISS: none. */
+static cache_status find_live(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, struct fs_entry *entry,
+                              int *fd)
+{
+    const cache_status status = cache_fs_leaf_find(leaf, cache_fs_base(name), fd);
+    if (status != CACHE_OK)
+        return status;
+    const enum fs_state state = cache_fs_entry_load(*fd, leaf->store->env, key, entry);
+    if (state == FS_LIVE)
+        return CACHE_OK;
+    const int error = errno;
+    close(*fd);
+    *fd = -1;
+    return state == FS_FAILED ? cache_fs_fail(leaf->store, name->path, error) : CACHE_MISS;
+}
+
+static cache_status is_there(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key)
+{
+    struct fs_entry entry;
+    int fd = -1;
+    const cache_status status = find_live(leaf, name, key, &entry, &fd);
+    if (status != CACHE_OK)
+        return status;
+    const enum fs_state state = cache_fs_entry_copy(fd, &entry, -1);
+    const int error = errno;
+    close(fd);
+    return state == FS_LIVE ? CACHE_OK : state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, error);
+}
+
+/* With no lock held. */
+static void after_write(struct fs_store *store, const struct fs_name *name)
+{
+    cache_fs_sweep(store);
+    cache_fs_evict(store, name);
+}
+
+static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    struct fs_leaf leaf;
+    cache_fs_name(store, key, &name);
+    cache_status status = check_size(store, key, value.size);
+    if (status == CACHE_OK)
+        status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = flags & CACHE_SET_IF_ABSENT ? is_there(&leaf, &name, key) : CACHE_MISS;
+    if (status == CACHE_MISS)
+        status = put(&leaf, &name, key, value, deadline(store, ttl_ms));
+    else if (status == CACHE_OK)
+        status = CACHE_NOT_STORED;
+    cache_fs_leaf_unlock(&leaf);
+    if (status == CACHE_OK)
+        after_write(store, &name);
+    return status;
+}
+
+static cache_status store_remove(void *self, cache_bytes key)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    struct fs_leaf leaf;
+    struct fs_entry entry;
+    int fd = -1;
+    cache_fs_name(store, key, &name);
+    cache_status status = find(store, &name, &fd);    /* what is not there needs no lock */
+    if (status != CACHE_OK)
+        return status;
+    close(fd);
+    status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = cache_fs_leaf_find(&leaf, cache_fs_base(&name), &fd);
+    if (status == CACHE_OK) {
+        const enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
+        const int error = errno;
+        close(fd);
+        if (state == FS_FAILED)
+            status = cache_fs_fail(store, name.path, error);
+        else if (state != FS_OTHER)
+            status = cache_fs_leaf_remove(&leaf, cache_fs_base(&name));
+        if (status == CACHE_OK && state != FS_LIVE)
+            status = CACHE_MISS;
+    }
+    cache_fs_leaf_unlock(&leaf);
+    return status;
+}
+
+/* A copy with another expiry: a reader sees the old entry or the new one, as after any write. */
+static cache_status renew(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, struct fs_entry *entry, int from,
+                          int64_t expires_ms)
+{
+    struct fs_head head = entry->head;
+    int fd = -1;
+    cache_fs_head_renew(&head, key, expires_ms);
+    const cache_status status = cache_fs_draft_open(leaf, &fd);
+    if (status != CACHE_OK)
+        return status;
+    const cache_bytes parts[] = { { (const char *)&head, sizeof head }, key };
+    int error = cache_fs_write(fd, parts, 2);
+    enum fs_state state = FS_FAILED;
+    if (error == 0) {
+        state = cache_fs_entry_copy(from, entry, fd);
+        error = errno;
+    }
+    if (state == FS_LIVE)
+        return cache_fs_draft_commit(leaf, fd, name, &head);
+    cache_fs_draft_drop(leaf, fd);
+    return state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, error);
+}
+
+static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    struct fs_leaf leaf;
+    struct fs_entry entry;
+    int fd = -1;
+    cache_fs_name(store, key, &name);
+    cache_status status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = find_live(&leaf, &name, key, &entry, &fd);
+    if (status == CACHE_OK) {
+        status = renew(&leaf, &name, key, &entry, fd, deadline(store, ttl_ms));
+        close(fd);
+    }
+    cache_fs_leaf_unlock(&leaf);
+    if (status == CACHE_OK)
+        cache_fs_sweep(store);
+    return status;
+}
+
+/* The number that stands there, and when it ends. CACHE_MISS: none. */
+static cache_status read_number(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, int64_t *number,
+                                int64_t *expires_ms)
+{
+    struct fs_entry entry;
+    int fd = -1;
+    const cache_status status = find_live(leaf, name, key, &entry, &fd);
+    if (status != CACHE_OK)
+        return status;
+    cache_bytes text = { NULL, 0 };
+    bool fits = false;
+    const enum fs_state state = cache_fs_entry_small(fd, &entry, NUMBER_MAX_SIZE, &text, &fits);
+    const int error = errno;
+    close(fd);
+    if (state != FS_LIVE)
+        return state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, error);
+    if (!fits || !cache_number_parse(text.data, text.size, number))
+        return cache_fail(CACHE_ERR_TYPE, "file %.200s: inc: the value is not a number", leaf->store->path);
+    *expires_ms = entry.head.expires_ms;
+    return CACHE_OK;
+}
+
+static cache_status inc_locked(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, int64_t delta,
+                               int64_t ttl_ms, int64_t *result)
+{
+    int64_t number = 0, expires_ms = deadline(leaf->store, ttl_ms), sum = 0;
+    cache_status status = read_number(leaf, name, key, &number, &expires_ms);
+    if (status != CACHE_OK && status != CACHE_MISS)
+        return status;
+    if (!cache_number_add(number, delta, &sum))
+        return cache_fail(CACHE_ERR_RANGE, "file %.200s: inc: the counter would leave int64", leaf->store->path);
+    char text[NUMBER_MAX_SIZE + 1];
+    const size_t size = cache_number_format(sum, text);
+    status = check_size(leaf->store, key, size);
+    if (status == CACHE_OK)
+        status = put(leaf, name, key, (cache_bytes){ text, size }, expires_ms);
+    if (status == CACHE_OK)
+        *result = sum;
+    return status;
+}
+
+static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    struct fs_leaf leaf;
+    cache_fs_name(store, key, &name);
+    cache_status status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = inc_locked(&leaf, &name, key, delta, ttl_ms, result);
+    cache_fs_leaf_unlock(&leaf);
+    if (status == CACHE_OK)
+        after_write(store, &name);
+    return status;
+}
+
+/* ---- all keys ---------------------------------------------------------------------------------------------------- */
+
+struct clear {
+    cache_bytes prefix;
+    cache_status status;
+};
+
+static bool begins(cache_bytes key, cache_bytes with)
+{
+    return key.size >= with.size && memcmp(key.data, with.data, with.size) == 0;
+}
+
+/* Only a sound header is ours to judge by; what has none is left to who asks for its key. */
+static bool clear_one(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info)
+{
+    struct clear *clear = ctx;
+    struct fs_entry entry;
+    int fd = -1;
+    (void)info;
+    cache_status status = cache_fs_leaf_find(leaf, name, &fd);
+    bool gone = false;
+    if (status == CACHE_OK) {
+        const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, (cache_bytes){ NULL, 0 }, &entry);
+        close(fd);
+        if ((state == FS_LIVE || state == FS_EXPIRED) && begins(cache_fs_entry_key(&entry), clear->prefix)) {
+            status = cache_fs_leaf_remove(leaf, name);
+            gone = status == CACHE_OK;
+        }
+    }
+    if (status < 0 && clear->status == CACHE_OK)
+        clear->status = status;
+    return gone;
+}
+
+static cache_status store_clear(void *self, cache_bytes prefix)
+{
+    struct fs_store *store = self;
+    struct clear clear = { prefix, CACHE_OK };
+    for (unsigned i = 0; i < FS_LEAVES; i++) {
+        struct fs_leaf leaf;
+        cache_status status = cache_fs_leaf_lock(store, i, &leaf);
+        if (status == CACHE_OK) {
+            status = cache_fs_leaf_scan(&leaf, clear_one, &clear);
+            cache_fs_leaf_unlock(&leaf);
+        }
+        if (status < 0 && clear.status == CACHE_OK)
+            clear.status = status;
+    }
+    return clear.status;
+}
+
+static cache_status store_stats(void *self, cache_counters *out)
+{
+    struct fs_store *store = self;
+    struct fs_usage table[FS_LEAVES];
+    cache_fs_usage_all(store, table);
+    const struct fs_usage sum = cache_fs_usage_sum(table);
+    out->items += sum.items;
+    out->bytes += sum.bytes;
+    out->max_items = store->max_items;
+    out->max_bytes = store->max_bytes;
+    out->evictions += atomic_load_explicit(&store->evictions, memory_order_relaxed);
+    out->expirations += atomic_load_explicit(&store->expirations, memory_order_relaxed);
+    out->timeouts += atomic_load_explicit(&store->timeouts, memory_order_relaxed);
+    return CACHE_OK;
+}
+
+const cache_backend_ops cache_filesystem_ops = {
+    .size = sizeof(cache_backend_ops),
+    .scheme = "file",
+    .options = options,
+    .open = store_open,
+    .close = store_close,
+    .get = store_get,
+    .set = store_set,
+    .remove = store_remove,
+    .inc = store_inc,
+    .clear = store_clear,
+    .touch = store_touch,
+    .has = store_has,
+    .stats = store_stats,
+};
