@@ -265,7 +265,9 @@ static cache_status store_remove(void *self, cache_bytes key)
         return status;
     status = cache_fs_leaf_find(&leaf, cache_fs_base(&name), &fd);
     if (status == CACHE_OK) {
-        const enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
+        enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
+        if (state == FS_LIVE)
+            state = cache_fs_entry_copy(fd, &entry, -1);    /* a torn one was not there */
         const int error = errno;
         close(fd);
         if (state == FS_FAILED)

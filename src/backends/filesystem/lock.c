@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOCKS_AT = 1 << 20, FIRST_PAUSE_NS = 20000, LONGEST_PAUSE_NS = 500000 };
+enum { LOCKS_AT = 1 << 20, FRONTS_BEHIND = 1024, FIRST_PAUSE_NS = 20000, LONGEST_PAUSE_NS = 200000 };
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
@@ -76,17 +76,17 @@ void cache_fs_locks_release(struct fs_store *store)
 
 /* ---- among processes --------------------------------------------------------------------------------------------- */
 
-static int lock_byte(int marker, unsigned number, short type)
+static int set_lock(int marker, off_t at, short type)
 {
-    struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = LOCKS_AT + (off_t)number, .l_len = 1 };
+    struct flock range = { .l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
     return fcntl(marker, F_OFD_SETLK, &range) == 0 ? 0 : errno;
 }
 
 /* Asked again and again, since a wait in the kernel has no end: a process that was stopped would stop all others. */
-int cache_fs_range_lock(int marker, unsigned number, uint64_t deadline)
+static int wait_for(int marker, off_t at, uint64_t deadline)
 {
     for (long pause = FIRST_PAUSE_NS;; pause = pause < LONGEST_PAUSE_NS ? pause * 2 : pause) {
-        const int error = lock_byte(marker, number, F_WRLCK);
+        const int error = set_lock(marker, at, F_WRLCK);
         if (error != EAGAIN && error != EACCES && error != EINTR)
             return error;
         if (cache_now_ns() >= deadline)
@@ -95,9 +95,21 @@ int cache_fs_range_lock(int marker, unsigned number, uint64_t deadline)
     }
 }
 
+/* Who waits holds the place in front of the lock: else one that locks in a loop would always be first. */
+int cache_fs_range_lock(int marker, unsigned number, uint64_t deadline)
+{
+    const off_t lock = LOCKS_AT + (off_t)number, front = lock + FRONTS_BEHIND;
+    int error = wait_for(marker, front, deadline);
+    if (error != 0)
+        return error;
+    error = wait_for(marker, lock, deadline);
+    (void)set_lock(marker, front, F_UNLCK);
+    return error;
+}
+
 void cache_fs_range_unlock(int marker, unsigned number)
 {
-    (void)lock_byte(marker, number, F_UNLCK);
+    (void)set_lock(marker, LOCKS_AT + (off_t)number, F_UNLCK);
 }
 
 /* ---- a leaf ------------------------------------------------------------------------------------------------------ */

@@ -1,0 +1,64 @@
+/* files.c - looking at a cache directory from outside. _GNU_SOURCE for nftw's sake. */
+#define _GNU_SOURCE
+#include "test.h"
+
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct files seen;
+
+static int look_at(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    const char *name = path + where->base;
+    if (type == FTW_D || strcmp(name, ".libcache") == 0)
+        return 0;
+    if (type == FTW_F && where->level == 3 && strlen(name) == 30) {
+        seen.entries++;
+        seen.bytes += (uint64_t)info->st_size;
+        (void)snprintf(seen.path, sizeof seen.path, "%s", path);
+    } else if (strcmp(name, ".tmp") == 0)
+        seen.drafts++;
+    else
+        seen.others++;
+    return 0;
+}
+
+struct files files_look(const char *directory)
+{
+    seen = (struct files){ 0 };
+    (void)nftw(directory, look_at, 16, FTW_PHYS);
+    return seen;
+}
+
+char *files_read(const char *path, size_t *size)
+{
+    struct stat info;
+    const int fd = open(path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &info) != 0)
+        fail_msg("%s: %s", path, strerror(errno));
+    *size = (size_t)info.st_size;
+    char *bytes = malloc(*size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(read(fd, bytes, *size), *size);
+    close(fd);
+    return bytes;
+}
+
+void files_write(const char *path, const void *data, size_t size)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+        fail_msg("%s: %s", path, strerror(errno));
+    close(fd);
+}
+
+int files_exist(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0;
+}

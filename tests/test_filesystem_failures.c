@@ -1,0 +1,362 @@
+/* The filesystem store when something is missing: space, permission, file descriptors, memory, openat2.
+ * Limits are those of a child process, so that nothing else meets them. _GNU_SOURCE for unshare. */
+#define _GNU_SOURCE
+#include "test.h"
+
+#include "files.h"
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char directory[64], url[128];
+
+static int make(void **state)
+{
+    (void)state;
+    test_directory_make(directory, sizeof directory);
+    (void)snprintf(url, sizeof url, "file://%s?prefix=t:", directory);
+    return 0;
+}
+
+static int unmake(void **state)
+{
+    (void)state;
+    test_directory_remove(directory);
+    return 0;
+}
+
+/* Run `body` in a child: it exits 0, or prints what it found instead and exits 1. */
+static void in_a_child(void (*body)(void))
+{
+    int status = 0;
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        body();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* In a child, where cmocka's asserts would jump into the parent's test. */
+#define must(condition)                                                                                       \
+    do {                                                                                                      \
+        if (!(condition)) {                                                                                   \
+            fprintf(stderr, "%s:%d: %s (%s, %s)\n", __FILE__, __LINE__, #condition, cache_last_error(), strerror(errno)); \
+            _exit(1);                                                                                         \
+        }                                                                                                     \
+    } while (0)
+
+static bool holds(cache_t *cache, const char *key, const char *text)
+{
+    cache_value value;
+    const bool good = cache_get(cache, key, &value) == CACHE_OK && strcmp(value.data, text) == 0;
+    cache_value_release(&value);
+    return good;
+}
+
+static bool says(const char *what)
+{
+    return strstr(cache_last_error(), what) != NULL && strstr(cache_last_error(), directory) != NULL;
+}
+
+static cache_t *open_in_child(void)
+{
+    cache_t *cache = NULL;
+    must(cache_open(url, &cache) == CACHE_OK);
+    return cache;
+}
+
+/* ---- space --------------------------------------------------------------------------------------------------------- */
+
+static void write_past_the_largest_file(void)
+{
+    static char large[100000];
+    cache_t *cache = open_in_child();
+    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit limit = { 40000, 40000 };
+    must(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    must(cache_set(cache, "k", large, sizeof large, 60) == CACHE_ERR_IO && says("File too large"));
+    must(holds(cache, "k", "old"));
+    must(files_look(directory).drafts == 0);
+    must(cache_set_string(cache, "k", "new", 60) == CACHE_OK && holds(cache, "k", "new"));
+    cache_counters counters;
+    must(cache_stats(cache, &counters) == CACHE_OK && counters.items == 1 && counters.errors == 1);
+    cache_close(cache);
+}
+
+static void a_write_that_stops_half_way_leaves_the_old_entry(void **state)
+{
+    (void)state;
+    in_a_child(write_past_the_largest_file);
+}
+
+/* A disk of its own for the child. False: this machine lets nobody mount. */
+static bool mount_small_disk(void)
+{
+    const bool apart = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+    return apart && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0
+        && mount("tmpfs", directory, "tmpfs", 0, "size=512k,mode=700") == 0;
+}
+
+static void fill_the_disk(void)
+{
+    static char block[20000];
+    cache_t *cache = open_in_child();
+    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
+    cache_status status = CACHE_OK;
+    char key[16];
+    int written = 0;
+    for (; status == CACHE_OK && written < 1000; written++) {
+        (void)snprintf(key, sizeof key, "%d", written);
+        status = cache_set(cache, key, block, sizeof block, 60);
+    }
+    must(status == CACHE_ERR_IO && says("No space left"));
+    must(cache_set(cache, "k", block, sizeof block, 60) == CACHE_ERR_IO && holds(cache, "k", "old"));
+    must(files_look(directory).drafts == 0);
+    must(cache_delete(cache, "0") == CACHE_OK && cache_delete(cache, "1") == CACHE_OK);
+    must(cache_set(cache, "k", block, sizeof block, 60) == CACHE_OK);
+    must(cache_clear(cache) == CACHE_OK && files_look(directory).entries == 0);
+    cache_close(cache);
+}
+
+static void write_to_a_read_only_disk(void)
+{
+    cache_t *cache = open_in_child();
+    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
+    cache_close(cache);
+    must(mount("none", directory, NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+    cache = open_in_child();
+    must(cache_set_string(cache, "k", "new", 60) == CACHE_ERR_IO && says("Read-only"));
+    must(cache_delete(cache, "k") == CACHE_ERR_IO);
+    must(cache_inc(cache, "n", 1, NULL) == CACHE_ERR_IO);
+    must(cache_clear(cache) == CACHE_ERR_IO);
+    must(holds(cache, "k", "old") && cache_has(cache, "missing") == CACHE_MISS);
+    cache_close(cache);
+}
+
+static void on_a_small_disk(void (*body)(void))
+{
+    if (!mount_small_disk()) {
+        /* As far as it goes without a mount: a write that fails half way is tested above. */
+        print_message("no right to mount: not on a disk of its own (%s)\n", strerror(errno));
+        return;
+    }
+    body();
+}
+
+static void full(void)
+{
+    on_a_small_disk(fill_the_disk);
+}
+
+static void read_only(void)
+{
+    on_a_small_disk(write_to_a_read_only_disk);
+}
+
+static void a_full_disk_is_an_error_and_the_old_entry_stays(void **state)
+{
+    (void)state;
+    in_a_child(full);
+}
+
+static void a_read_only_disk_is_read_from(void **state)
+{
+    (void)state;
+    in_a_child(read_only);
+}
+
+/* ---- what stands in the way ---------------------------------------------------------------------------------------- */
+
+static void a_file_in_place_of_a_directory_is_an_error_that_names_it(void **state)
+{
+    (void)state;
+    char leaf[FILES_PATH], ours[256];
+    cache_t *cache = test_open(url), *lenient = NULL;
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    (void)snprintf(leaf, sizeof leaf, "%s", files_look(directory).path);
+    *strrchr(leaf, '/') = '\0';
+    test_directory_remove(leaf);
+    files_write(leaf, "in the way", 10);
+    assert_status(CACHE_ERR_IO, cache_set_string(cache, "k", "y", 60));
+    assert_non_null(strstr(cache_last_error(), leaf));
+    assert_non_null(strstr(cache_last_error(), "Not a directory"));
+    cache_value value;
+    assert_status(CACHE_ERR_IO, cache_get(cache, "k", &value));
+    (void)snprintf(ours, sizeof ours, "%s&on_error=miss", url);
+    lenient = test_open(ours);
+    assert_status(CACHE_OK, cache_set_string(lenient, "k", "y", 60));
+    assert_text(lenient, "k", NULL);
+    size_t size = 0;
+    free(files_read(leaf, &size));
+    assert_int_equal(size, 10);
+    cache_close(lenient);
+    cache_close(cache);
+}
+
+static void a_directory_in_place_of_an_entry_is_an_error(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    const struct files files = files_look(directory);
+    assert_int_equal(unlink(files.path), 0);
+    assert_int_equal(mkdir(files.path, 0700), 0);
+    cache_value value;
+    assert_status(CACHE_ERR_IO, cache_get(cache, "k", &value));
+    assert_status(CACHE_ERR_IO, cache_set_string(cache, "k", "y", 60));
+    assert_status(CACHE_OK, cache_clear(cache));
+    assert_true(files_exist(files.path));
+    assert_int_equal(files_look(directory).drafts, 0);
+    cache_close(cache);
+}
+
+static void a_fifo_in_place_of_an_entry_does_not_hang(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    const struct files files = files_look(directory);
+    assert_int_equal(unlink(files.path), 0);
+    assert_int_equal(mkfifo(files.path, 0600), 0);
+    assert_true(cache_has(cache, "k") != CACHE_OK);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "y", 60));
+    assert_text(cache, "k", "y");
+    cache_close(cache);
+}
+
+static void a_file_where_the_cache_should_be_is_an_error(void **state)
+{
+    (void)state;
+    char path[128], in_it[160];
+    cache_t *cache = NULL;
+    (void)snprintf(path, sizeof path, "%s/file", directory);
+    files_write(path, "x", 1);
+    (void)snprintf(in_it, sizeof in_it, "file://%s", path);
+    assert_status(CACHE_ERR_IO, cache_open(in_it, &cache));
+    assert_non_null(strstr(cache_last_error(), "Not a directory"));
+    (void)snprintf(in_it, sizeof in_it, "file://%s/below/it", path);
+    assert_status(CACHE_ERR_IO, cache_open(in_it, &cache));
+    assert_non_null(strstr(cache_last_error(), path));
+}
+
+/* ---- no file descriptors, no permission, no openat2 ---------------------------------------------------------------- */
+
+static void use_up_descriptors(void)
+{
+    cache_t *cache = open_in_child();
+    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
+    struct rlimit limit, none;
+    must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    none = (struct rlimit){ 0, limit.rlim_max };
+    must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    cache_value value;
+    must(cache_get(cache, "k", &value) == CACHE_ERR_IO && says("Too many open files"));
+    must(cache_set_string(cache, "k", "new", 60) == CACHE_ERR_IO && says("Too many open files"));
+    must(cache_clear(cache) == CACHE_ERR_IO);
+    must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    must(holds(cache, "k", "old"));
+    cache_close(cache);
+}
+
+static void no_file_descriptors_is_an_error_and_the_old_entry_stays(void **state)
+{
+    (void)state;
+    in_a_child(use_up_descriptors);
+}
+
+static void write_as_nobody(void)
+{
+    cache_t *cache = open_in_child(), *theirs = NULL;
+    char open_to_read[160];
+    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
+    if (geteuid() == 0)    /* whom permissions do not stop */
+        must(setgid(65534) == 0 && setuid(65534) == 0);
+    else
+        must(chmod(directory, 0) == 0);
+    (void)snprintf(open_to_read, sizeof open_to_read, "%s&timeout=0.1", url);
+    must(cache_open(open_to_read, &theirs) == CACHE_ERR_IO && theirs == NULL && says("Permission denied"));
+    must(chmod(directory, 0700) == 0 || geteuid() == 65534);
+    cache_close(cache);
+}
+
+static void no_permission_is_an_error(void **state)
+{
+    (void)state;
+    in_a_child(write_as_nobody);
+}
+
+/* What a sandbox does that was written before openat2. */
+static void forbid_openat2(int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { sizeof code / sizeof code[0], code };
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void use_without_openat2(void)
+{
+    forbid_openat2(EPERM);
+    cache_t *cache = open_in_child();
+    char path[FILES_PATH], moved[FILES_PATH + 8];
+    must(cache_set_string(cache, "k", "x", 60) == CACHE_OK && holds(cache, "k", "x"));
+    must(cache_has(cache, "missing") == CACHE_MISS);
+    (void)snprintf(path, sizeof path, "%s", files_look(directory).path);
+    *strrchr(path, '/') = '\0';
+    for (int up = 0; up < 2; up++) {    /* a link in place of the leaf, then of what is above it */
+        (void)snprintf(moved, sizeof moved, "%s.moved", path);
+        must(rename(path, moved) == 0 && symlink(moved, path) == 0);
+        must(cache_has(cache, "k") != CACHE_OK);
+        must(cache_set_string(cache, "k", "y", 60) == CACHE_ERR_IO);
+        must(unlink(path) == 0 && rename(moved, path) == 0);
+        must(holds(cache, "k", "x"));
+        *strrchr(path, '/') = '\0';
+    }
+    cache_close(cache);
+}
+
+static void without_openat2_links_are_not_followed_either(void **state)
+{
+    (void)state;
+    in_a_child(use_without_openat2);
+}
+
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        files_test(a_write_that_stops_half_way_leaves_the_old_entry),
+        files_test(a_full_disk_is_an_error_and_the_old_entry_stays),
+        files_test(a_read_only_disk_is_read_from),
+        files_test(a_file_in_place_of_a_directory_is_an_error_that_names_it),
+        files_test(a_directory_in_place_of_an_entry_is_an_error),
+        files_test(a_fifo_in_place_of_an_entry_does_not_hang),
+        files_test(a_file_where_the_cache_should_be_is_an_error),
+        files_test(no_file_descriptors_is_an_error_and_the_old_entry_stays),
+        files_test(no_permission_is_an_error),
+        files_test(without_openat2_links_are_not_followed_either),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
