@@ -1,6 +1,7 @@
 /* No memory: the allocator fails at its n-th call, for every n of a scenario that uses each function once. Never a crash,
  * a leak, a wrong value or a lost old one; and every failure is CACHE_ERR_NOMEM. */
 #include "failing.h"
+#include "server.h"
 
 static void good(cache_status status)
 {
@@ -129,11 +130,26 @@ static void no_memory_at_any_call_loses_nothing_in_a_memory_store_without_limits
     survives("memory://");
 }
 
+static void no_memory_at_any_call_loses_nothing_in_a_filesystem_store(void **state)
+{
+    (void)state;
+    bool ended = false;
+    for (long n = 0; !ended; n++) {
+        char directory[64], url[96];
+        test_directory_make(directory, sizeof directory);    /* each time anew: the store outlives its handle */
+        (void)snprintf(url, sizeof url, "file://%s?max_items=100", directory);
+        ended = run(url, n);
+        test_directory_remove(directory);
+        assert_true(n > 10 || !ended);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_memory_at_any_call_loses_nothing_in_a_full_memory_store),
         cmocka_unit_test(no_memory_at_any_call_loses_nothing_in_a_memory_store_without_limits),
+        cmocka_unit_test(no_memory_at_any_call_loses_nothing_in_a_filesystem_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
