@@ -1,15 +1,18 @@
 /* Fragments: rendered once per vary parts, never stored when they should not be, whatever way the body is left. */
-#include "test.h"
+#include "stores.h"
 
 #include <pthread.h>
 #include <sched.h>
 
 static atomic_int rendered;
 
+static void *store;                            /* what the test runs on, to open it otherwise */
+
 static int open_cache(void **state)
 {
     rendered = 0;
-    *state = test_open("memory://");
+    store = *state;
+    *state = test_store_open(state, NULL);
     return 0;
 }
 
@@ -196,7 +199,7 @@ static void a_fragment_around_it_ends_a_body_left_by_goto(void **state)
 
 static void the_cache_may_be_closed_before_the_writer_of_a_body_that_was_left(void **state)
 {
-    cache_t *cache = test_open("memory://");
+    cache_t *cache = test_store_open(&store, NULL);
     cache_writer *out = cache_writer_new();
     (void)state;
     render_and_return(cache, out);
@@ -292,6 +295,23 @@ static void a_tag_makes_its_fragments_misses(void **state)
     assert_written(out, "0022");
 }
 
+static void a_tag_that_another_process_invalidates_beats_a_body_that_runs(void **state)
+{
+    cache_t *cache = test_store_open(&store, NULL);
+    cache_t *other = test_store_is_shared(&store) ? test_store_open_again(&store, NULL) : NULL;
+    cache_writer *out = cache_writer_new();
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        CACHE_FRAGMENT_TAGGED(cache, out, 60, ("post:7"), "post", "7") {
+            cache_writer_printf(out, "%d", i);
+            if (i == 0)
+                assert_status(CACHE_OK, cache_invalidate_tag(other != NULL ? other : cache, "post:7"));
+        }
+    assert_written(out, "011");
+    cache_close(other);
+    cache_close(cache);
+}
+
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static const cache_fetch_options stale_and_safe = {
@@ -310,7 +330,9 @@ static void render_at(cache_t *cache, cache_writer *out, const char *text, bool 
 static void a_body_that_fails_shows_the_old_text(void **state)
 {
     _Atomic int64_t now_ms = 1000;
-    cache_t *cache = test_open_with_clock("memory://", &now_ms);
+    cache_config config = CACHE_CONFIG_INIT;
+    config.clock = test_clock(&now_ms);
+    cache_t *cache = test_store_open(&store, &config);
     cache_writer *out = cache_writer_new();
     (void)state;
     render_at(cache, out, "a", false);
@@ -404,9 +426,10 @@ int main(void)
         fragment_test(a_fragment_inside_itself_does_not_wait_for_itself),
         fragment_test(an_invalidation_beats_a_body_that_began_before_it),
         fragment_test(a_tag_makes_its_fragments_misses),
+        fragment_test(a_tag_that_another_process_invalidates_beats_a_body_that_runs),
         fragment_test(a_body_that_fails_shows_the_old_text),
         fragment_test(one_of_many_threads_runs_the_body),
         fragment_test(the_others_render_their_own_when_the_body_fails),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_on_stores(tests, sizeof tests / sizeof tests[0]);
 }

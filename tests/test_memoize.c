@@ -1,5 +1,5 @@
 /* Memoized functions: computed once per set of arguments, forgotten when told, and never mixed up. */
-#include "test.h"
+#include "stores.h"
 
 #include <math.h>
 
@@ -157,10 +157,13 @@ CACHE_MEMOIZE_WITH(get_stale_ignoring, load_stale_ignoring, &stale_for_a_minute,
 CACHE_MEMOIZE_CODEC_WITH(get_stale_list, load_list, &stale_for_a_minute, struct list, encode_list, decode_list, (int, n))
 CACHE_MEMOIZE_WITH(get_product_or_nothing, load_product, &remember_nothing, struct product, (int, id))
 
+static void *store;                            /* what the test runs on, to open it otherwise */
+
 static int open_cache(void **state)
 {
     computed = 0;
-    *state = test_open("memory://");
+    store = *state;
+    *state = test_store_open(state, NULL);
     return 0;
 }
 
@@ -400,6 +403,29 @@ static void tags_of_the_options_and_of_the_arguments_and_forget_all_each_invalid
     assert_int_equal(computed, ++expected);
 }
 
+static void what_one_process_forgets_is_forgotten_in_all(void **state)
+{
+    struct product product;
+    cache_t *cache = test_store_open(&store, NULL);
+    cache_t *other = test_store_is_shared(&store) ? test_store_open_again(&store, NULL) : cache;
+    (void)state;
+    assert_status(CACHE_OK, get_tagged(cache, 7, &product));
+    assert_status(CACHE_OK, get_tagged(other, 7, &product));
+    assert_int_equal(computed, 1);
+    assert_status(CACHE_OK, get_tagged_forget(other, 7));
+    assert_status(CACHE_OK, get_tagged(cache, 7, &product));
+    assert_int_equal(computed, 2);
+    assert_status(CACHE_OK, get_tagged_forget_all(other));
+    assert_status(CACHE_OK, get_tagged(cache, 7, &product));
+    assert_int_equal(computed, 3);
+    assert_status(CACHE_OK, cache_invalidate_tag(other, "product:7"));
+    assert_status(CACHE_OK, get_tagged(cache, 7, &product));
+    assert_int_equal(computed, 4);
+    if (other != cache)
+        cache_close(other);
+    cache_close(cache);
+}
+
 static void a_tag_that_is_too_long_keeps_the_result_out_of_the_cache(void **state)
 {
     char *city = long_text(600, 'c');
@@ -474,13 +500,10 @@ static void run_queued(void)
 static cache_t *open_with_spawn(_Atomic int64_t *now_ms)
 {
     cache_config config = CACHE_CONFIG_INIT;
-    cache_t *cache = NULL;
     memset(&queue, 0, sizeof queue);
-    config.url = "memory://";
     config.clock = test_clock(now_ms);
     config.spawn = queue_up;
-    assert_status(CACHE_OK, cache_open_config(&config, &cache));
-    return cache;
+    return test_store_open(&store, &config);
 }
 
 static void a_stale_results_successor_is_computed_from_copies_of_the_arguments(void **state)
@@ -600,6 +623,7 @@ int main(void)
         memoize_test(a_null_text_is_not_an_empty_one),
         memoize_test(floats_that_are_equal_or_no_number_share_a_result),
         memoize_test(tags_of_the_options_and_of_the_arguments_and_forget_all_each_invalidate),
+        memoize_test(what_one_process_forgets_is_forgotten_in_all),
         memoize_test(a_tag_that_is_too_long_keeps_the_result_out_of_the_cache),
         memoize_test(a_name_sets_functions_of_one_name_apart),
         memoize_test(validate_is_asked_on_each_hit),
@@ -611,5 +635,5 @@ int main(void)
         memoize_test(arguments_may_have_any_name),
         memoize_test(without_a_cache_the_function_is_computed),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_on_stores(tests, sizeof tests / sizeof tests[0]);
 }

@@ -76,6 +76,34 @@ static void fetch(cache_t *cache)
     good(cache_invalidate_tag(cache, "one"));
 }
 
+static cache_status load_double(int n, int *out)
+{
+    *out = 2 * n;
+    return CACHE_OK;
+}
+
+CACHE_MEMOIZE(get_double, load_double, 60, int, (int, n), CACHE_TAG("n:%d", n))
+
+/* A page comes about whole, whatever could not be stored of it. */
+static void layers(cache_t *cache)
+{
+    for (int i = 0; i < 3; i++) {
+        int result = 0;
+        const cache_status status = get_double(cache, 4, &result);
+        good(status);
+        assert_int_equal(result, status == CACHE_OK ? 8 : 0);
+        cache_writer *out = cache_writer_new();
+        CACHE_FRAGMENT_TAGGED(cache, out, 60, ("one", "two"), "outer") {
+            cache_writer_puts(out, "a");
+            CACHE_FRAGMENT(cache, out, 60, "inner", "part")
+                cache_writer_puts(out, "b");
+        }
+        assert_string_equal(cache_writer_data(out, NULL), "ab");
+        cache_writer_free(out);
+    }
+    good(get_double_forget(cache, 4));
+}
+
 static void the_rest(cache_t *cache)
 {
     cache_t *inner = NULL;
@@ -103,6 +131,7 @@ static bool run(const char *url, long until_failure)
         write_and_read(cache);
         many(cache);
         fetch(cache);
+        layers(cache);
         the_rest(cache);
     }
     cache_close(cache);

@@ -1,5 +1,5 @@
 /* Templates: what they print, what they ask for, what they store, and what is said of a wrong one. */
-#include "test.h"
+#include "stores.h"
 
 #include <pthread.h>
 
@@ -32,10 +32,13 @@ static cache_status resolve(void *ctx, const char *name, cache_writer *out)
     return CACHE_MISS;
 }
 
+static void *store;                            /* what the test runs on, to open it otherwise */
+
 static int open_cache(void **state)
 {
     asked = items_rendered = 0;
-    *state = test_open("memory://");
+    store = *state;
+    *state = test_store_open(state, NULL);
     return 0;
 }
 
@@ -164,19 +167,21 @@ static void parts_may_stand_in_one_another(void **state)
 static void a_ttl_is_a_number_a_name_or_none(void **state)
 {
     _Atomic int64_t now_ms = 1000;
-    cache_t *cache = test_open_with_clock("memory://?default_ttl=10", &now_ms);
-    static const char page[] = "{% cache 1.5, 'a' %}{{ count }}{% endcache %}{% cache ttl, 'b' %}{{ count }}{% endcache %}"
-                               "{% cache none, 'c' %}{{ count }}{% endcache %}{% cache 0, 'd' %}{{ count }}{% endcache %}";
+    cache_config config = CACHE_CONFIG_INIT;
+    config.clock = test_clock(&now_ms);
+    cache_t *cache = test_store_open(&store, &config);
+    static const char page[] = "{% cache 1.5, 'a' %}{{ count }}{% endcache %},{% cache ttl, 'b' %}{{ count }}{% endcache %},"
+                               "{% cache none, 'c' %}{{ count }}{% endcache %},{% cache 0, 'd' %}{{ count }}{% endcache %}";
     (void)state;
-    assert_page(cache, page, NULL, "1234");
+    assert_page(cache, page, NULL, "1,2,3,4");
     now_ms += 1499;
-    assert_page(cache, page, NULL, "1234");
+    assert_page(cache, page, NULL, "1,2,3,4");
     now_ms += 1;
-    assert_page(cache, page, NULL, "5234");
-    now_ms += 10000;
-    assert_page(cache, page, NULL, "6274");
-    now_ms += 60000;
-    assert_page(cache, page, NULL, "89104");
+    assert_page(cache, page, NULL, "5,2,3,4");
+    now_ms += 60 * 1000;
+    assert_page(cache, page, NULL, "6,7,3,4");
+    now_ms += 300 * 1000;    /* the handle's default */
+    assert_page(cache, page, NULL, "8,9,10,4");
     cache_close(cache);
 }
 
@@ -441,5 +446,5 @@ int main(void)
         template_test(a_large_template_is_no_burden),
         template_test(many_threads_render_one_template),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_on_stores(tests, sizeof tests / sizeof tests[0]);
 }
