@@ -8,6 +8,9 @@ struct blog {
     cache_t *cache;
     struct db *db;
     struct view_counter *views;
+    struct weather_client *weather;
+    struct history *history;
+    const char *store;                 /* the scheme of the cache's URL, which has no password */
 };
 
 #endif

@@ -1,7 +1,9 @@
 /* files.c - the stylesheet, the icon, the scripts: parts of the program. */
 #include "files.h"
 
-#include "style.h"
+#include "admin.js.h"
+#include "chart.js.h"
+#include "style.css.h"
 
 #include <string.h>
 
@@ -17,6 +19,19 @@ cache_status style_sheet(void *ctx, const cache_request *request, cache_response
 {
     (void)ctx, (void)request;
     return send_file(response, "text/css; charset=utf-8", style_css, sizeof style_css);
+}
+
+cache_status admin_script(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return send_file(response, "text/javascript; charset=utf-8", admin_js, sizeof admin_js);
+}
+
+/* Chart.js, as Debian has it: the page asks no other site for it. */
+cache_status chart_script(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return send_file(response, "text/javascript; charset=utf-8", chart_js, sizeof chart_js);
 }
 
 cache_status icon(void *ctx, const cache_request *request, cache_response *response)

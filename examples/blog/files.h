@@ -4,6 +4,6 @@
 
 #include "visit.h"
 
-cache_handler_fn style_sheet, icon;
+cache_handler_fn style_sheet, icon, admin_script, chart_script;
 
 #endif

@@ -42,8 +42,8 @@ void html_begin(cache_writer *out, const char *title)
     html_text(out, title);
     (void)cache_writer_puts(out, "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
                                  "<a class=\"brand\" href=\"/\">The cached blog</a><a href=\"/popular\">Popular</a>"
-                                 "<a href=\"/new-post\">New post</a>"
-                                 "<a href=\"/dashboard\">Dashboard</a>"
+                                 "<a href=\"/new-post\">New post</a><a href=\"/weather/Berlin\">Weather</a>"
+                                 "<a href=\"/dashboard\">Dashboard</a><a href=\"/admin\">Admin</a>"
                                  "</nav></header>\n<main>\n<h1>");
     html_text(out, title);
     (void)cache_writer_puts(out, "</h1>\n");

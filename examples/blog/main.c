@@ -1,85 +1,18 @@
-/* main.c - the blog: options, start and stop. */
+/* main.c - the blog: its parts start, serve, and stop in reverse order. */
 #include "accounts.h"
 #include "db.h"
-#include "http.h"
+#include "history.h"
 #include "routes.h"
+#include "settings.h"
 #include "view_counter.h"
+#include "weather.h"
+#include "weather_client.h"
+#include "weather_service.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct settings {
-    struct http_options http;
-    const char *cache_url, *db_file;
-};
-
-static const char usage[] =
-    "usage: blog [OPTION]…\n"
-    "  --port N       listen on this port (8080); 0: any that is free\n"
-    "  --bind ADDR    listen on this address, IPv4 or IPv6 (127.0.0.1)\n"
-    "  --cache URL    where pages are cached (memory://?max_bytes=64mb)\n"
-    "  --db FILE      the SQLite database (blog.db)\n"
-    "  --threads N    threads that serve requests (2)\n"
-    "  --access-log F a line for each request to this file, - for stdout, or off (off)\n"
-    "  --time-limit S seconds that a client may take to send a request, or to take its answer (30)\n"
-    "  --help         show this\n";
-
-static bool read_number(const char *text, long min, long max, long *out)
-{
-    char *end = NULL;
-    *out = strtol(text, &end, 10);
-    return end != text && *end == '\0' && *out >= min && *out <= max;
-}
-
-/* -1: go on; else the exit status. */
-static int read_settings(int argc, char **argv, struct settings *settings)
-{
-    static const struct option options[] = {
-        { "port", required_argument, NULL, 'p' },  { "bind", required_argument, NULL, 'b' },
-        { "cache", required_argument, NULL, 'c' }, { "db", required_argument, NULL, 'd' },
-        { "threads", required_argument, NULL, 't' }, { "access-log", required_argument, NULL, 'a' },
-        { "time-limit", required_argument, NULL, 'l' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
-    };
-    long number = 0;
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
-        switch (option) {
-        case 'p':
-            if (!read_number(optarg, 0, 65535, &number)) {
-                fprintf(stderr, "blog: --port must be 0..65535, not '%s'\n", optarg);
-                return 2;
-            }
-            settings->http.port = (int)number;
-            break;
-        case 't':
-            if (!read_number(optarg, 1, 256, &number)) {
-                fprintf(stderr, "blog: --threads must be 1..256, not '%s'\n", optarg);
-                return 2;
-            }
-            settings->http.threads = (unsigned)number;
-            break;
-        case 'l':
-            if (!read_number(optarg, 1, 3600, &number)) {
-                fprintf(stderr, "blog: --time-limit must be 1..3600, not '%s'\n", optarg);
-                return 2;
-            }
-            settings->http.time_limit = (double)number;
-            break;
-        case 'a': settings->http.access_log = strcmp(optarg, "off") != 0 ? optarg : NULL; break;
-        case 'b': settings->http.bind = optarg; break;
-        case 'c': settings->cache_url = optarg; break;
-        case 'd': settings->db_file = optarg; break;
-        case 'h': fputs(usage, stdout); return 0;
-        default: fputs(usage, stderr); return 2;
-        }
-    if (optind < argc) {
-        fprintf(stderr, "blog: unexpected '%s'\n%s", argv[optind], usage);
-        return 2;
-    }
-    return -1;
-}
 
 static cache_status serve(void *ctx, const cache_request *request, cache_page *page)
 {
@@ -103,10 +36,44 @@ static int run(struct blog *blog, const struct settings *settings, const char *t
     return EXIT_SUCCESS;
 }
 
+static bool open_cache(struct blog *blog, const struct settings *settings)
+{
+    if (cache_open(settings->cache_url, &blog->cache) == CACHE_OK)
+        return true;
+    fprintf(stderr, "blog: %s\n", cache_last_error());
+    return false;
+}
+
+static bool start_threads(struct blog *blog)
+{
+    if ((blog->views = view_counter_start(blog->db)) != NULL && (blog->history = history_start(blog)) != NULL)
+        return true;
+    fputs("blog: out of memory or threads\n", stderr);
+    return false;
+}
+
+/* `*service` is started unless the settings name another. */
+static bool start_weather(struct blog *blog, const struct settings *settings, struct weather_service **service)
+{
+    const char *url = settings->weather_url;
+    if (url == NULL && (*service = weather_service_start()) != NULL)
+        url = weather_service_url(*service);
+    if (url == NULL)
+        return false;
+    weather_set_ttl(settings->weather_ttl);
+    if ((blog->weather = weather_client_new(url)) != NULL)
+        return true;
+    fputs("blog: the weather client cannot start\n", stderr);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    struct settings settings = { { "127.0.0.1", 8080, 2, NULL, 30 }, "memory://?max_bytes=64mb", "blog.db" };
-    const int done = read_settings(argc, argv, &settings);
+    struct settings settings = {
+        .http = { .bind = "127.0.0.1", .port = 8080, .threads = 2, .time_limit = 30 },
+        .cache_url = "memory://?max_bytes=64mb", .db_file = "blog.db", .weather_ttl = 300,
+    };
+    const int done = settings_read(argc, argv, &settings);
     if (done >= 0)
         return done;
     sigset_t signals;
@@ -116,18 +83,22 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 
-    struct blog blog = { NULL, NULL, NULL };
-    cache_writer *told = cache_writer_new();
+    char store[32];
+    struct blog blog = { .store = store };
+    struct weather_service *service = NULL;
     int status = EXIT_FAILURE;
+    (void)snprintf(store, sizeof store, "%.*s", (int)strcspn(settings.cache_url, ":"), settings.cache_url);
+    cache_writer *told = cache_writer_new();
     if (told == NULL)
         fputs("blog: out of memory\n", stderr);
-    else if (cache_open(settings.cache_url, &blog.cache) != CACHE_OK)
-        fprintf(stderr, "blog: %s\n", cache_last_error());
-    else if ((blog.db = db_open(settings.db_file)) != NULL && accounts_prepare(blog.db, told) &&
-             (blog.views = view_counter_start(blog.db)) != NULL)
+    else if (open_cache(&blog, &settings) && (blog.db = db_open(settings.db_file)) != NULL &&
+             accounts_prepare(blog.db, told) && start_weather(&blog, &settings, &service) && start_threads(&blog))
         status = run(&blog, &settings, cache_writer_data(told, NULL), &signals);
     cache_writer_free(told);
+    history_stop(blog.history);
     view_counter_stop(blog.views);
+    weather_client_free(blog.weather);
+    weather_service_stop(service);
     db_close(blog.db);
     cache_close(blog.cache);
     return status;

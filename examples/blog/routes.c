@@ -1,6 +1,7 @@
 /* routes.c - which path is answered by what, for whom, and how it is cached. */
 #include "routes.h"
 
+#include "admin.h"
 #include "api.h"
 #include "files.h"
 #include "lookups.h"
@@ -11,6 +12,7 @@
 #include "statistics.h"
 #include "users.h"
 #include "visit.h"
+#include "weather.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -95,10 +97,17 @@ static const struct route {
     { "GET", "/user-info/", ANYBODY, NULL, user_info_page },
     { "GET", "/data/", ANYBODY, NULL, data_page },
 
+    { "GET", "/weather/", ANYBODY, NULL, weather_page },
+
+    { "GET", "/admin", ADMIN, NULL, admin_page },
+    { "GET", "/admin/numbers", ADMIN, NULL, admin_numbers },
+    { "POST", "/admin/clear", ADMIN, NULL, admin_clear },
     { "GET", "/metrics", ANYBODY, NULL, metrics_page },
     { "GET", "/cache-stats", ANYBODY, NULL, cache_stats_page },
     { "GET", "/style.css", ANYBODY, &file_view, style_sheet },
     { "GET", "/icon.svg", ANYBODY, &file_view, icon },
+    { "GET", "/admin.js", ANYBODY, &file_view, admin_script },
+    { "GET", "/chart.js", ANYBODY, &file_view, chart_script },
 };
 
 enum { ROUTES = sizeof routes / sizeof routes[0] };

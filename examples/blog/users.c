@@ -136,6 +136,8 @@ static cache_status put_activities(cache_writer *out, struct db *db, int64_t use
 
 static void put_own_posts(cache_writer *out, const struct post posts[], size_t n)
 {
+    if (n == 0)
+        (void)cache_writer_puts(out, "<p>There are none yet.</p>\n");
     (void)cache_writer_puts(out, "<ul>\n");
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);

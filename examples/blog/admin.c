@@ -1,0 +1,191 @@
+/* admin.c - the admin's dashboard. The page shows the numbers as they are; admin.js brings them up to date and draws. */
+#include "admin.h"
+
+#include "form.h"
+#include "history.h"
+#include "html.h"
+#include "respond.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAG_NAME_MAX = 200 };
+
+/* ---- the numbers, which the page and the script share ---------------------------------------------------------------- */
+
+/* Whether the store answers, asked now; by touching what is not there, which counts as neither hit nor miss. */
+static cJSON *store_json(struct blog *blog)
+{
+    const cache_status status = cache_touch(blog->cache, "is-anybody-there", 1);
+    cJSON *store = cJSON_CreateObject();
+    (void)cJSON_AddStringToObject(store, "kind", blog->store);
+    (void)cJSON_AddStringToObject(store, "state", status >= 0 || status == CACHE_ERR_UNSUPPORTED ? "answers" : cache_last_error());
+    return store;
+}
+
+/* {"store": …, "stats": what cache_stats_json says, "history": …}; NULL: no memory. */
+static cJSON *numbers_json(struct blog *blog)
+{
+    cache_writer *text = cache_writer_new();
+    cJSON *stats = text != NULL && cache_stats_json(blog->cache, text) == CACHE_OK ? cJSON_Parse(cache_writer_data(text, NULL))
+                                                                                  : NULL;
+    cache_writer_free(text);
+    if (stats == NULL)
+        return NULL;
+    cJSON *numbers = cJSON_CreateObject();
+    (void)cJSON_AddItemToObject(numbers, "store", store_json(blog));
+    (void)cJSON_AddItemToObject(numbers, "stats", stats);
+    (void)cJSON_AddItemToObject(numbers, "history", history_json(blog->history));
+    return numbers;
+}
+
+cache_status admin_numbers(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    (void)request;
+    return respond_json(response, 200, numbers_json(visit->blog));
+}
+
+/* ---- the page ---------------------------------------------------------------------------------------------------- */
+
+/* How a number is written; admin.js knows the same units. */
+static void put_number(cache_writer *out, const char *unit, double number)
+{
+    static const char *const scale[][4] = { { "B", "kB", "MB", "GB" }, { "ns", "\xC2\xB5s", "ms", "s" } };
+    const bool is_bytes = strcmp(unit, "bytes") == 0, is_time = strcmp(unit, "ns") == 0;
+    size_t step = 0;
+    const double base = is_bytes ? 1024 : 1000;
+    for (; (is_bytes || is_time) && number >= base && step < 3; step++)
+        number /= base;
+    (void)cache_writer_printf(out, step > 0 ? "%.1f" : "%.0f", number);
+    if (is_bytes || is_time)
+        (void)cache_writer_printf(out, " %s", scale[is_time][step]);
+}
+
+/* "latency.get.p99_ns" leads through objects; NULL: there is no such member. */
+static const cJSON *member_at(const cJSON *object, const char *path)
+{
+    char copy[64], *rest = copy;
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    for (const char *name; object != NULL && (name = strtok_r(rest, ".", &rest)) != NULL;)
+        object = cJSON_GetObjectItemCaseSensitive(object, name);
+    return object;
+}
+
+static void put_member(cache_writer *out, const char *unit, const cJSON *member)
+{
+    if (cJSON_IsString(member))
+        html_text(out, member->valuestring);
+    else if (cJSON_IsNumber(member))
+        put_number(out, unit, member->valuedouble);
+}
+
+static void put_tiles(cache_writer *out, const cJSON *stats)
+{
+    static const struct { const char *label, *path, *unit; } tiles[] = {
+        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" }, { "Stale hits", "stale_hits", "" },
+        { "Computations", "computations", "" }, { "Waits saved", "waits_saved", "" }, { "Errors", "errors", "" },
+        { "Evictions", "evictions", "" }, { "Expirations", "expirations", "" }, { "Items", "items", "" },
+        { "Memory", "bytes", "bytes" }, { "Memory's limit", "max_bytes", "bytes" },
+        { "Get, median", "latency.get.p50_ns", "ns" }, { "Get, 99 of 100", "latency.get.p99_ns", "ns" },
+        { "Set, 99 of 100", "latency.set.p99_ns", "ns" }, { "Compute, 99 of 100", "latency.compute.p99_ns", "ns" },
+    };
+    (void)cache_writer_puts(out, "<dl class=\"tiles\">\n");
+    for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
+        (void)cache_writer_printf(out, "<div><dt>%s</dt><dd data-path=\"%s\" data-unit=\"%s\">", tiles[i].label, tiles[i].path,
+                                  tiles[i].unit);
+        put_member(out, tiles[i].unit, member_at(stats, tiles[i].path));
+        (void)cache_writer_puts(out, "</dd></div>\n");
+    }
+    (void)cache_writer_puts(out, "</dl>\n");
+}
+
+/* A row for each view and memoized function. */
+static void put_names(cache_writer *out, const cJSON *names)
+{
+    static const struct { const char *label, *path, *unit; } columns[] = {
+        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" }, { "Computed", "computations", "" },
+        { "Failed", "compute_errors", "" }, { "Get, median", "latency.get.p50_ns", "ns" },
+        { "Compute, median", "latency.compute.p50_ns", "ns" }, { "Compute, 99 of 100", "latency.compute.p99_ns", "ns" },
+    };
+    enum { COLUMNS = sizeof columns / sizeof columns[0] };
+    (void)cache_writer_puts(out, "<div class=\"wide\"><table id=\"names\">\n<thead><tr><th>View or function</th>");
+    for (size_t i = 0; i < COLUMNS; i++)
+        (void)cache_writer_printf(out, "<th data-path=\"%s\" data-unit=\"%s\">%s</th>", columns[i].path, columns[i].unit,
+                                  columns[i].label);
+    (void)cache_writer_puts(out, "</tr></thead>\n<tbody>\n");
+    for (const cJSON *name = names != NULL ? names->child : NULL; name != NULL; name = name->next) {
+        (void)cache_writer_puts(out, "<tr><th>");
+        html_text(out, name->string);
+        (void)cache_writer_puts(out, "</th>");
+        for (size_t i = 0; i < COLUMNS; i++) {
+            (void)cache_writer_puts(out, "<td>");
+            put_member(out, columns[i].unit, member_at(name, columns[i].path));
+            (void)cache_writer_puts(out, "</td>");
+        }
+        (void)cache_writer_puts(out, "</tr>\n");
+    }
+    (void)cache_writer_puts(out, "</tbody></table></div>\n");
+}
+
+static void put_store(cache_writer *out, const cJSON *store)
+{
+    (void)cache_writer_puts(out, "<p>The store is <strong>");
+    html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(store, "kind")));
+    (void)cache_writer_puts(out, "</strong>: <span id=\"state\">");
+    html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(store, "state")));
+    (void)cache_writer_puts(out, "</span>.</p>\n");
+}
+
+cache_status admin_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    (void)request;
+    cJSON *numbers = numbers_json(visit->blog);
+    const cJSON *stats = cJSON_GetObjectItemCaseSensitive(numbers, "stats");
+    if (stats == NULL)
+        return CACHE_ERR_NOMEM;
+    cache_writer *out = respond_html(response, 200, "The cache");
+    put_store(out, cJSON_GetObjectItemCaseSensitive(numbers, "store"));
+    put_tiles(out, stats);
+    (void)cache_writer_puts(out, "<h2>The last ten minutes</h2>\n<div class=\"chart\"><canvas id=\"chart\" role=\"img\" "
+                                 "aria-label=\"Hits, misses and hit rate over time\"></canvas></div>\n"
+                                 "<noscript><p>The chart needs JavaScript; the numbers do not.</p></noscript>\n"
+                                 "<h2>By view and function</h2>\n");
+    put_names(out, cJSON_GetObjectItemCaseSensitive(stats, "names"));
+    (void)cache_writer_puts(out, "<p class=\"about\">Of 50 or 99 of 100 no one took longer; times are rounded up to a power "
+                                 "of 2.</p>\n");
+    (void)cache_writer_printf(out, "<h2>Forgetting</h2>\n<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
+                                   "<input name=\"tag\" required maxlength=\"%d\" placeholder=\"posts, post:7, author:ada\" "
+                                   "aria-label=\"Tag\"><button>Forget this tag</button></form>\n"
+                                   "<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
+                                   "<input type=\"hidden\" name=\"all\" value=\"yes\">"
+                                   "<button class=\"danger\">Clear the cache</button></form>\n"
+                                   "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n",
+                              TAG_NAME_MAX);
+    html_end(out);
+    cJSON_Delete(numbers);
+    return cache_writer_status(out);
+}
+
+/* ---- the buttons ------------------------------------------------------------------------------------------------- */
+
+cache_status admin_clear(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    char *all = form_field(request->body, request->body_size, "all");
+    char *tag = form_trim(form_field(request->body, request->body_size, "tag"));
+    cache_status status = CACHE_MISS;
+    if (all != NULL)
+        status = cache_clear(visit->blog->cache);
+    else if (tag != NULL && tag[0] != '\0' && strlen(tag) <= TAG_NAME_MAX)
+        status = cache_invalidate_tag(visit->blog->cache, tag);
+    free(all);
+    free(tag);
+    if (status == CACHE_MISS)
+        return respond_message(response, 400, "Nothing was cleared", "A tag is needed, of at most 200 bytes.");
+    return status == CACHE_OK ? respond_redirect(response, "/admin") : status;
+}

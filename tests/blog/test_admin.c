@@ -1,0 +1,146 @@
+/* The admin's dashboard, from outside: whose it is, what it tells, and what its buttons do. */
+#include "test.h"
+
+#include "site.h"
+
+static struct site site;
+static const char *admin;
+
+static int start(void **state)
+{
+    (void)state;
+    site_start_on_store(&site, NULL);
+    admin = site_log_in(&site, "admin", ADMIN_PASSWORD);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    site_stop(&site);
+    return 0;
+}
+
+static const char *get(const char *path)
+{
+    return site_get(&site, path);
+}
+
+static const char *get_as_admin(const char *path)
+{
+    return site_ask(&site, "GET", path, admin, "");
+}
+
+static void warm(const char *path)
+{
+    (void)get(path);
+    assert_has(get(path), "X-Cache: HIT");
+}
+
+static void it_is_the_admins_alone(void **state)
+{
+    static const struct { const char *method, *path; } pages[] = {
+        { "GET", "/admin" }, { "GET", "/admin/numbers" }, { "POST", "/admin/clear" },
+    };
+    (void)state;
+    warm("/");
+    const char *ada = site_log_in(&site, "ada", ADA_PASSWORD);
+    for (size_t i = 0; i < 3; i++) {
+        assert_has(site_ask(&site, pages[i].method, pages[i].path, "", "all=yes"), "Location: /login");
+        assert_has(site_ask(&site, pages[i].method, pages[i].path, ada, "all=yes"), "403 Forbidden");
+    }
+    assert_has(get("/"), "X-Cache: HIT");
+    assert_has(get_as_admin("/admin"), "200 OK");
+}
+
+static void it_tells_what_the_cache_did(void **state)
+{
+    (void)state;
+    warm("/");
+    (void)get("/post/1");
+    assert_has(get_as_admin("/admin"), "<th>get_post</th>");
+    assert_has(site.answer, "<th>home</th>");
+    assert_has(site.answer, "answers</span>");
+    assert_has(site.answer, "%</dd>");
+    assert_has(get_as_admin("/admin/numbers"), "\"state\":\"answers\"");
+    assert_has(site.answer, "\"hit_rate\":\"");
+    const long misses = number_behind(get("/cache-stats"), "\"cache_misses\":");
+    for (int i = 0; i < 10; i++)
+        (void)get_as_admin("/admin/numbers");
+    assert_int_equal(number_behind(get("/cache-stats"), "\"cache_misses\":"), misses);    /* looking does not change it */
+    while (strstr(get_as_admin("/admin/numbers"), "\"seconds_ago\":[0]") == NULL)
+        continue;
+}
+
+static void a_tag_is_forgotten_and_nothing_else(void **state)
+{
+    (void)state;
+    warm("/");
+    warm("/products");
+    assert_has(site_post(&site, "/admin/clear", admin, "tag=+posts+"), "Location: /admin\r\n");
+    assert_has(get("/"), "X-Cache: MISS");
+    assert_has(get("/products"), "X-Cache: HIT");
+}
+
+static void all_is_cleared_and_the_admin_stays_logged_in(void **state)
+{
+    (void)state;
+    warm("/");
+    warm("/products");
+    assert_has(site_post(&site, "/admin/clear", admin, "all=yes"), "303 See Other");
+    assert_has(get("/"), "X-Cache: MISS");
+    assert_has(get("/products"), "X-Cache: MISS");
+    assert_has(get_as_admin("/admin"), "200 OK");
+}
+
+static void a_button_without_a_tag_clears_nothing(void **state)
+{
+    (void)state;
+    warm("/");
+    assert_has(site_post(&site, "/admin/clear", admin, ""), "400 Bad Request");
+    assert_has(site_post(&site, "/admin/clear", admin, "tag=++"), "400 Bad Request");
+    assert_has(get("/"), "X-Cache: HIT");
+}
+
+static void another_site_cannot_press_the_buttons(void **state)
+{
+    char headers[300];
+    (void)state;
+    warm("/");
+    (void)snprintf(headers, sizeof headers, "%sOrigin: http://evil.example\r\n", admin);
+    assert_has(site_post(&site, "/admin/clear", headers, "all=yes"), "403 Forbidden");
+    (void)snprintf(headers, sizeof headers, "%sSec-Fetch-Site: cross-site\r\n", admin);
+    assert_has(site_post(&site, "/admin/clear", headers, "all=yes"), "403 Forbidden");
+    assert_has(get("/"), "X-Cache: HIT");
+}
+
+static void pages_load_nothing_from_elsewhere(void **state)
+{
+    (void)state;
+    assert_has(get_as_admin("/admin"), "Content-Security-Policy: default-src 'none'; script-src 'self';");
+    assert_has(site.answer, "<script src=\"/chart.js\" defer></script>");
+    assert_has_not(site.answer, "src=\"http");
+    assert_has(get("/chart.js"), "Chart.js v");
+    assert_has(site.answer, "text/javascript");
+    assert_has(get("/admin.js"), "text/javascript");
+    assert_has(get("/"), "Content-Security-Policy: default-src 'none'");
+}
+
+#define admin_test(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        admin_test(it_is_the_admins_alone),
+        admin_test(it_tells_what_the_cache_did),
+        admin_test(a_tag_is_forgotten_and_nothing_else),
+        admin_test(all_is_cleared_and_the_admin_stays_logged_in),
+        admin_test(a_button_without_a_tag_clears_nothing),
+        admin_test(another_site_cannot_press_the_buttons),
+        admin_test(pages_load_nothing_from_elsewhere),
+    };
+    site_store_choose(argc, argv);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    site_store_release();
+    return failed;
+}
