@@ -121,7 +121,8 @@ static void store_unless_invalidated(struct fetch *fetch, const struct cache_lea
         storable = cache_lease_holds(cache, lease);
     outcome->stored = storable && store(fetch, outcome, lifetime) == CACHE_OK;
     const bool ours = lease == NULL || cache_lease_drop(cache, lease);
-    /* An invalidation that came between the question and the store has found nothing to remove. */
+    /* An invalidation that came between the question and the store has found nothing to remove. What is removed here may be
+     * what somebody has set since: that costs a miss, keeping ours would show what was true before. */
     const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
     outcome->stored = outcome->stored && !revoked;
     if (revoked || cache_fetch_is_gone(fetch, outcome))

@@ -8,12 +8,17 @@ static cache_status counted(const cache_t *cache, cache_status status)
     return status;
 }
 
+cache_status cache_inner_read(const cache_t *cache, cache_bytes key, cache_writer *out)
+{
+    return counted(cache, cache->store->ops.get(cache->store->self, key, out));
+}
+
 cache_status cache_inner_get(const cache_t *cache, cache_bytes key, cache_value *out)
 {
     cache_writer writer;
     cache_writer_init(&writer, cache->store->env.allocator);
     *out = (cache_value){ NULL, 0, NULL };
-    cache_status status = counted(cache, cache->store->ops.get(cache->store->self, key, &writer));
+    cache_status status = cache_inner_read(cache, key, &writer);
     if (status == CACHE_OK)
         status = cache_writer_take(&writer, out);
     cache_writer_release(&writer);

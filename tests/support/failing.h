@@ -1,4 +1,4 @@
-/* failing.h - an allocator that fails at its n-th call, and counts what was not given back. */
+/* failing.h - an allocator that fails at its n-th call (once, or from then on), and counts what was not given back. */
 #ifndef FAILING_H
 #define FAILING_H
 
@@ -8,13 +8,14 @@ struct failing {
     long until_failure;        /* calls that still succeed */
     long out;                  /* blocks given and not taken back */
     bool failed;
+    bool for_good;             /* and at every call after that */
 };
 
 static inline bool fails(struct failing *failing)
 {
     if (failing->until_failure-- == 0)
         failing->failed = true;
-    return failing->failed && failing->until_failure == -1;
+    return failing->failed && (failing->for_good || failing->until_failure == -1);
 }
 
 static inline void *failing_alloc(void *ctx, size_t size)
