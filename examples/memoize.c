@@ -1,4 +1,4 @@
-/* memoize.c - wrap a slow function: the second call does not run it. */
+/* memoize.c - wrap a slow function: the second call does not run it, until the result is forgotten. */
 #include <libcache/cache.h>
 
 #include <stdio.h>
@@ -29,6 +29,8 @@ int main(void)
         if (get_product(cache, 42, &product) == CACHE_OK)
             printf("product %d costs %.2f\n", product.id, product.price);
     get_product_forget(cache, 42);    /* after an update */
+    if (get_product(cache, 42, &product) == CACHE_OK)
+        printf("product %d costs %.2f again\n", product.id, product.price);
     cache_close(cache);
     return 0;
 }

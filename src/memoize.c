@@ -76,6 +76,8 @@ static void release(cache_memo_key *key)
 void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size)
 {
     key->status = CACHE_OK;
+    key->function = function;
+    key->name = name;
     key->size = 0;
     key->text[0] = '\0';
     key->whole = NULL;
@@ -90,8 +92,9 @@ void cache_memo_begin(cache_memo_key *key, const char *function, const char *nam
     put_text(key, type);
     put_text(key, "/");
     put_number(key, (int64_t)size);
-    (void)snprintf(key->tag, sizeof key->tag, "%.*s", (int)sizeof key->tag - 1,
-                   key->whole != NULL ? key->whole : key->text);
+    const size_t tag_size = key->size < sizeof key->tag ? key->size : sizeof key->tag - 1;
+    memcpy(key->tag, key->whole != NULL ? key->whole : key->text, tag_size);
+    key->tag[tag_size] = '\0';
     put_text(key, "(");
 }
 
@@ -215,16 +218,26 @@ static cache_status fetch(cache_t *cache, const cache_memo_key *key, const char 
                           const cache_fetch_options *options, cache_compute_fn *compute, void *ctx, cache_value *out)
 {
     *out = (cache_value){ NULL, 0, NULL };
-    if (cache == NULL || key->status != CACHE_OK)
+    if (cache == NULL)
         return compute_uncached(compute, ctx, out);
     const char *tags[CACHE_MAX_TAGS];
+    char counted[CACHE_MAX_NAME + 1];
     cache_fetch_options all = *options;
-    const cache_status status = collect_tags(key, options, tags, &all.n_tags);
-    if (status != CACHE_OK)
-        return status;
+    cache_status status = CACHE_OK;
+    all.name = key->function;
+    if (key->name != NULL) {
+        (void)snprintf(counted, sizeof counted, "%s@%s", key->function, key->name);
+        all.name = counted;
+    }
     all.tags = tags;
     all.type = key->whole != NULL ? key->whole : type;
-    return cache_fetch(cache, key->text, &all, compute, ctx, out);
+    if (key->status == CACHE_OK)
+        status = collect_tags(key, options, tags, &all.n_tags);
+    else {    /* neither read nor stored, and counted all the same */
+        all.unless = true;
+        all.n_tags = 0;
+    }
+    return status == CACHE_OK ? cache_fetch(cache, key->text, &all, compute, ctx, out) : status;
 }
 
 cache_status cache_memo_fetch_value(cache_t *cache, cache_memo_key *key, const char *type,

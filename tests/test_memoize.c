@@ -325,12 +325,15 @@ static void a_hash_that_two_calls_share_does_not_mix_them_up(void **state)
 static void arguments_longer_than_any_key_are_computed_each_time(void **state)
 {
     char *name = long_text(70000, 'x');
+    cache_counters counters;
     int result = 0;
     for (int i = 0; i < 2; i++) {
         assert_status(CACHE_OK, get_length(*state, name, &result));
         assert_int_equal(result, 70000);
     }
     assert_int_equal(computed, 2);
+    assert_status(CACHE_OK, cache_stats(*state, &counters));
+    assert_int_equal(counters.computations, 2);
     assert_status(CACHE_MISS, get_length_forget(*state, name));
     free(name);
 }
@@ -445,6 +448,28 @@ static void a_name_sets_functions_of_one_name_apart(void **state)
     (void)state;
     assert_status(CACHE_OK, get_tagged_key(key, sizeof key, 7));
     assert_memory_equal(key, "memo/get_tagged@shop 2/struct product/", 38);
+}
+
+static void count_names(void *ctx, const char *name, const cache_counters *counters)
+{
+    int *seen = ctx;
+    if (strcmp(name, "get_tagged@shop 2") == 0)
+        seen[0] += (int)counters->computations;
+    else if (strcmp(name, "get_answer") == 0)
+        seen[1] += (int)counters->computations;
+    else
+        fail_msg("%s was not called", name);
+}
+
+static void statistics_count_under_the_function_and_its_name(void **state)
+{
+    struct product product;
+    int answer = 0, seen[2] = { 0, 0 };
+    assert_status(CACHE_OK, get_tagged(*state, 7, &product));
+    assert_status(CACHE_OK, get_answer(*state, &answer));
+    assert_status(CACHE_OK, cache_stats_names(*state, count_names, seen));
+    assert_int_equal(seen[0], 1);
+    assert_int_equal(seen[1], 1);
 }
 
 static bool is_cheap(void *ctx, const cache_value *value)
@@ -626,6 +651,7 @@ int main(void)
         memoize_test(what_one_process_forgets_is_forgotten_in_all),
         memoize_test(a_tag_that_is_too_long_keeps_the_result_out_of_the_cache),
         memoize_test(a_name_sets_functions_of_one_name_apart),
+        memoize_test(statistics_count_under_the_function_and_its_name),
         memoize_test(validate_is_asked_on_each_hit),
         memoize_test(a_stale_results_successor_is_computed_from_copies_of_the_arguments),
         memoize_test(what_is_ignored_may_be_the_callers_so_the_caller_computes),

@@ -24,6 +24,7 @@ extern "C" {
  * compared: no two calls share a result by chance. */
 typedef struct cache_memo_key {
     cache_status status;               /* not CACHE_OK: it cannot be kept whole, and the call is computed each time */
+    const char *function, *name;       /* counted as "function" or "function@name" */
     size_t size;                       /* of the whole text */
     char *whole;                       /* NULL, or the text of a key that is longer than `text` */
     size_t n_tags, tags_size;
@@ -142,9 +143,9 @@ void cache_fragment_fail(cache_writer *out);
  *
  * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` in the place of the ttl. Its tags are added to those of the list;
  * its `name` stands in the key beside the function's: give one to tell apart static functions of one name and signature
- * in two files, or change it when the result's meaning does. With `stale`, a cache that has cache_config.spawn computes a
- * successor in the background, from copies of the arguments; not where CACHE_IGNORE passes on what is the caller's.
- * A call whose arguments have over 60 KB of text is computed each time. */
+ * in two files, or change it when the result's meaning does. Statistics count under "function@name", or the function.
+ * With `stale`, a cache that has cache_config.spawn computes a successor in the background, from copies of the arguments;
+ * not where CACHE_IGNORE passes on what is the caller's. A call with over 60 KB of arguments is computed each time. */
 #define CACHE_MEMOIZE(name, compute, ttl, ...)                                                                         \
     CACHE_MEMO_TTL_(name, ttl)                                                                                         \
     CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
@@ -289,7 +290,6 @@ void cache_fragment_fail(cache_writer *out);
         const cache_fetch_options init = CACHE_FETCH_OPTIONS_INIT;                                                     \
         *memo_options_ = init;                                                                                         \
         memo_options_->ttl = (seconds);                                                                                \
-        memo_options_->name = #function;                                                                               \
     }                                                                                                                  \
     static inline const char *function##_name_(void)                                                                   \
     {                                                                                                                  \
@@ -299,8 +299,6 @@ void cache_fragment_fail(cache_writer *out);
     static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
     {                                                                                                                  \
         *memo_options_ = *(given);                                                                                     \
-        if (memo_options_->name == NULL)                                                                               \
-            memo_options_->name = #function;                                                                           \
     }                                                                                                                  \
     static inline const char *function##_name_(void)                                                                   \
     {                                                                                                                  \
