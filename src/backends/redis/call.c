@@ -127,16 +127,25 @@ static cache_status exchange(struct attempt *attempt)
 {
     const struct redis_request *request = attempt->request;
     redisContext *context = attempt->connection->context;
+    struct redis_values *values = request->values;
     cache_status first = CACHE_OK;
+    if (values != NULL)
+        cache_redis_values_begin(values, context);
     cache_status status = cache_redis_send(attempt->store, context, request->data, request->size, attempt->deadline);
     for (size_t i = 0; i < request->n_replies && status == CACHE_OK && !attempt->lost; i++) {
         redisReply *reply = NULL;
+        if (values != NULL)
+            values->base = i * values->keys_a_reply;
         status = cache_redis_receive(attempt->store, context, attempt->deadline, &reply);
         if (status != CACHE_OK)
             break;
         if (first == CACHE_OK)
             first = handle(attempt, i, reply);
         freeReplyObject(reply);    /* behind a failure they are read, and dropped */
+    }
+    if (values != NULL) {
+        cache_redis_values_end(values, context);
+        attempt->n_handled += values->any;
     }
     attempt->lost = attempt->lost || status != CACHE_OK || cache_redis_has_more(context);
     return status != CACHE_OK ? status : first;

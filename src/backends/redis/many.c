@@ -35,7 +35,7 @@ static cache_status append_keys(const struct redis_store *store, cache_writer *o
 
 /* Send as many commands `name` as all the keys need, in one round trip. */
 static cache_status call_with_keys(struct redis_store *store, const char *name, const cache_bytes keys[], size_t n,
-                                   redis_reply_fn *reply, void *ctx)
+                                   redis_reply_fn *reply, void *ctx, struct redis_values *values)
 {
     cache_writer out;
     cache_writer_init(&out, cache_env_allocator(store->env));
@@ -45,7 +45,7 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
         status = append_keys(store, &out, name, keys + i, n - i < KEYS_A_COMMAND ? n - i : KEYS_A_COMMAND);
     if (status == CACHE_OK) {
         const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = n_commands,
-                                               .repeatable = true, .reply = reply, .ctx = ctx };
+                                               .repeatable = true, .reply = reply, .ctx = ctx, .values = values };
         status = cache_redis_call(store, &request);
     }
     cache_writer_release(&out);
@@ -57,31 +57,24 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
 struct read {
     struct redis_store *store;
     size_t n;
-    cache_results *out;
+    struct redis_values values;
 };
 
-static cache_status use_values(void *ctx, size_t index, const redisReply *reply)
+/* The values went to the caller while they came; what is no string is nil here, which is a miss. */
+static cache_status check_array(void *ctx, size_t index, const redisReply *reply)
 {
     const struct read *read = ctx;
-    const size_t from = index * KEYS_A_COMMAND, left = read->n - from;
+    const size_t left = read->n - index * KEYS_A_COMMAND;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (left < KEYS_A_COMMAND ? left : KEYS_A_COMMAND))
         return cache_redis_unexpected(read->store, reply);
-    cache_status first = CACHE_OK;
-    for (size_t i = 0; i < reply->elements; i++) {
-        const redisReply *value = reply->element[i];
-        if (value->type != REDIS_REPLY_STRING)
-            continue;    /* missing, or no string: what MGET says nil to */
-        const cache_status status = cache_results_put(read->out, from + i, value->str, value->len);
-        if (first == CACHE_OK)
-            first = status;
-    }
-    return first;
+    return CACHE_OK;
 }
 
 cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    struct read read = { self, n, out };
-    return call_with_keys(self, "MGET", keys, n, use_values, &read);
+    struct read read = { self, n, { .out = out, .keys_a_reply = KEYS_A_COMMAND } };
+    const cache_status status = call_with_keys(self, "MGET", keys, n, check_array, &read, &read.values);
+    return status != CACHE_OK ? status : read.values.status;
 }
 
 /* ---- remove -------------------------------------------------------------------------------------------------------- */
@@ -98,7 +91,7 @@ static cache_status use_count(void *ctx, size_t index, const redisReply *reply)
 
 cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
 {
-    return call_with_keys(self, "UNLINK", keys, n, use_count, removed);
+    return call_with_keys(self, "UNLINK", keys, n, use_count, removed, NULL);
 }
 
 /* ---- set ----------------------------------------------------------------------------------------------------------- */

@@ -71,6 +71,19 @@ cache_status cache_redis_find_master(struct redis_store *store, uint64_t deadlin
 
 /* ---- requests (call.c) ------------------------------------------------------------------------------------------- */
 
+/* Where strings in arrays go as they come (values.c). The reply that is handed on has NULL in their places. */
+struct redis_values {
+    cache_results *out;
+    size_t base;                       /* the index of the first key of the reply under way */
+    size_t keys_a_reply;
+    cache_status status;               /* the first failure of `out` */
+    bool any;                          /* something was put there: the request is not sent again */
+    redisReplyObjectFunctions functions, *others;
+};
+
+void cache_redis_values_begin(struct redis_values *values, redisContext *context);
+void cache_redis_values_end(struct redis_values *values, redisContext *context);
+
 /* One reply that is no error. What it returns is the outcome of the call; CACHE_ERR_PROTOCOL also ends the connection. */
 typedef cache_status redis_reply_fn(void *ctx, size_t index, const redisReply *reply);
 
@@ -82,6 +95,7 @@ struct redis_request {
     bool transaction;                  /* nothing is done before the last reply */
     redis_reply_fn *reply;
     void *ctx;
+    struct redis_values *values;       /* NULL: strings in arrays are handed on like all else */
 };
 
 /* Send a request on a connection of the pool and hand each reply to `reply`. The first failure, of the connection, of

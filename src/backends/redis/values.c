@@ -1,0 +1,35 @@
+/* values.c - the values of MGET, straight from the connection's buffer to the caller: hiredis would make an object and a copy of
+ * each, only for both to be copied and freed. Its parser takes functions that make its objects; one of them is ours. */
+#include "store.h"
+
+/* What a string in an array becomes: any object but NULL, which would say that there is no memory. It is never looked at. */
+static char taken;
+
+static void *make_string(const redisReadTask *task, char *text, size_t size)
+{
+    struct redis_values *values = task->privdata;
+    if (task->parent == NULL || task->type != REDIS_REPLY_STRING)
+        return values->others->createString(task, text, size);
+    const cache_status status = cache_results_put(values->out, values->base + (size_t)task->idx, text, size);
+    if (values->status == CACHE_OK)
+        values->status = status;
+    values->any = true;
+    return &taken;
+}
+
+void cache_redis_values_begin(struct redis_values *values, redisContext *context)
+{
+    values->others = context->reader->fn;
+    values->functions = *values->others;
+    values->functions.createString = make_string;
+    values->status = CACHE_OK;
+    values->any = false;
+    context->reader->fn = &values->functions;
+    context->reader->privdata = values;
+}
+
+void cache_redis_values_end(struct redis_values *values, redisContext *context)
+{
+    context->reader->fn = values->others;
+    context->reader->privdata = NULL;
+}
