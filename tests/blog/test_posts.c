@@ -3,13 +3,16 @@
 
 #include "site.h"
 
+#include <pthread.h>
+
 static struct site site;
 static const char *ada, *grace, *admin;
 
 static int start(void **state)
 {
+    static const char *const threads[] = { "--threads", "4", NULL };
     (void)state;
-    site_start_on_store(&site, NULL);
+    site_start_on_store(&site, threads);
     ada = site_log_in(&site, "ada", ADA_PASSWORD);
     grace = site_log_in(&site, "grace", GRACE_PASSWORD);
     admin = site_log_in(&site, "admin", ADMIN_PASSWORD);
@@ -137,6 +140,57 @@ static void a_change_leaves_the_pages_alone_that_do_not_show_it(void **state)
     assert_has(get("/author/grace"), "X-Cache: HIT");
     assert_has(get("/tag/y"), "X-Cache: HIT");
     assert_has(get_as(grace, "/dashboard"), "X-Cache: HIT");
+}
+
+/* ---- under load -------------------------------------------------------------------------------------------------- */
+
+enum { READERS = 5, EDITS = 60 };
+
+static _Atomic long answered;          /* the newest version whose edit was answered */
+
+struct reader {
+    const char *path;
+    struct site *site;                 /* with an answer of its own */
+    long old, readings;
+};
+
+/* Each page that is asked for after an edit was answered shows that edit, or a later one. */
+static void *read_versions(void *arg)
+{
+    struct reader *reader = arg;
+    for (long least; (least = atomic_load(&answered)) < EDITS; reader->readings++) {
+        const char *at = strstr(site_get(reader->site, reader->path), "Version ");
+        if (at == NULL || strtol(at + 8, NULL, 10) < least)
+            reader->old++;
+    }
+    return NULL;
+}
+
+static void an_edit_that_was_answered_is_seen_by_all_who_ask_later(void **state)
+{
+    static const char *const paths[READERS] = { "/", "/author/ada", "/tag/x", "/post/11", "/api/posts/11" };
+    struct reader readers[READERS];
+    pthread_t threads[READERS];
+    char body[100];
+    (void)state;
+    (void)post(ada, "/new-post", "title=Version+0&content=c&tags=x");
+    atomic_store(&answered, 0);
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){ paths[i], test_malloc(sizeof site), 0, 0 };
+        memcpy(readers[i].site, &site, sizeof site);
+        assert_int_equal(pthread_create(&threads[i], NULL, read_versions, &readers[i]), 0);
+    }
+    for (long version = 1; version <= EDITS; version++) {
+        (void)snprintf(body, sizeof body, "title=Version+%ld&content=c&tags=x", version);
+        assert_has(post(ada, "/edit-post/11", body), "303 See Other");
+        atomic_store(&answered, version);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        pthread_join(threads[i], NULL);
+        if (readers[i].old > 0)
+            fail_msg("%s: %ld of %ld readings were old", readers[i].path, readers[i].old, readers[i].readings);
+        test_free(readers[i].site);
+    }
 }
 
 static void readings_are_counted_and_leave_the_cached_post_alone(void **state)
@@ -299,6 +353,7 @@ int main(int argc, char **argv)
         post_test(a_deleted_post_is_nowhere),
         post_test(a_post_leaves_the_page_of_a_tag_that_it_no_longer_has),
         post_test(a_change_leaves_the_pages_alone_that_do_not_show_it),
+        post_test(an_edit_that_was_answered_is_seen_by_all_who_ask_later),
         post_test(readings_are_counted_and_leave_the_cached_post_alone),
         post_test(only_its_author_and_the_admin_change_a_post),
         post_test(a_post_of_nobody_is_everybodys_who_is_logged_in),
