@@ -223,9 +223,11 @@ static void only_its_author_and_the_admin_change_a_post(void **state)
     assert_has_not(get_as(grace, "/post/11"), "/delete-post/11");
     assert_has(get_as(ada, "/post/11"), "/delete-post/11");
     assert_has(get_as(ada, "/edit-post/11"), "value=\"Of ada\"");
+    warm(ada, "/dashboard");
     assert_has(post(admin, "/edit-post/11", "title=Of+the+admin&content=b"), "303 See Other");
     assert_has(get("/post/11"), "Of the admin");
     assert_has(site.answer, "by <a href=\"/author/ada\">");
+    assert_has(get_as(ada, "/dashboard"), ">Of the admin</a>");
     assert_has(post(admin, "/delete-post/11", ""), "303 See Other");
 }
 

@@ -114,6 +114,26 @@ static void a_cookie_that_is_no_session_is_nobodys(void **state)
     assert_has(get_as(beside, "/dashboard"), "Hello, ada");
 }
 
+static size_t count(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
+        n++;
+    return n;
+}
+
+static void a_dashboard_shows_at_once_what_its_user_did(void **state)
+{
+    (void)state;
+    const char *ada = site_log_in(&site, "ada", ADA_PASSWORD);
+    (void)get_as(ada, "/dashboard");
+    assert_has(get_as(ada, "/dashboard"), "X-Cache: HIT");
+    assert_int_equal(count(site.answer, "<li>Logged in "), 1);
+    const char *again = site_log_in(&site, "ada", ADA_PASSWORD);
+    assert_int_equal(count(get_as(again, "/dashboard"), "<li>Logged in "), 2);
+    assert_int_equal(count(get_as(ada, "/dashboard"), "<li>Logged in "), 2);
+}
+
 /* ---- pages of their own -------------------------------------------------------------------------------------------- */
 
 struct reader {
@@ -212,6 +232,7 @@ int main(int argc, char **argv)
         user_test(a_login_leads_to_no_other_site),
         user_test(a_session_outlives_a_restart_and_the_cache),
         user_test(a_cookie_that_is_no_session_is_nobodys),
+        user_test(a_dashboard_shows_at_once_what_its_user_did),
         user_test(no_user_ever_gets_anothers_page_under_load),
         user_test(pages_that_are_for_all_are_shared_by_all),
         user_test(a_password_that_nobody_gave_is_told_once),
