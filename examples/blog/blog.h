@@ -10,6 +10,7 @@ struct blog {
     struct view_counter *views;
     struct weather_client *weather;
     struct history *history;
+    struct cache_template *dashboard;
     const char *store;                 /* the scheme of the cache's URL, which has no password */
 };
 

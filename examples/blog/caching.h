@@ -7,8 +7,10 @@
  *     /tag/NAME            view, tag "tag:NAME"                            60  a post that has, had or gets the tag changes
  *     /post/ID             memoized get_post and get_post_html,            60  the post changes; its views are counted
  *                          tag "post:ID"                                       beside the cache
+ *     … by the same author fragment "more_by", author's ID                 60  the author writes, edits, deletes
  *     /dashboard           view per user, tag "user:ID"                    60  the user writes, edits, deletes, logs in
- *     … recent activities  fragment "recent_activities", ID                60  the same
+ *     … recent activities  fragment "recent_activities", ID, in a          60  the same
+ *                          template
  *     who is logged in     memoized get_session                            60  the user logs out
  *     /products            view, tag "products"                           300  a product changes
  *     /product/ID          memoized get_product, tag "product:ID"         300  that product changes
@@ -25,7 +27,8 @@
  * A change is written to the database first, and forgotten then. A tag is invalidated by one write, however much is stored
  * under it, and for every process that shares the store; what began to be computed before an invalidation is not kept.
  * What is made of other cached things is forgotten after them: else it could be made again from an old part. So nothing
- * old is shown once the change is answered. */
+ * old is shown once the change is answered. (Fragments have no tags: one that another process is making at the moment of a
+ * change may keep its old text until its minute is over.) */
 #ifndef CACHING_H
 #define CACHING_H
 
@@ -46,9 +49,6 @@ CACHE_MEMOIZE(get_user_info, db_user_info, 60, struct user_info, CACHE_IGNORE(st
 CACHE_MEMOIZE(get_product, db_product, 300, struct product, CACHE_IGNORE(struct db *, db), (int64_t, id),
               CACHE_TAG("product:%" PRId64, id))
 CACHE_MEMOIZE(get_session, db_session, 60, struct user, CACHE_IGNORE(struct db *, db), (const char *, token))
-
-/* The parts of a page that show what one user did. */
-#define ACTIVITIES_FRAGMENT "recent_activities"
 
 /* A post changed: `before` is NULL for a new one, `after` for one that was deleted. */
 void forget_post(struct blog *blog, const struct post *before, const struct post *after);

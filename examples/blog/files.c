@@ -18,20 +18,20 @@ static cache_status send_file(cache_response *response, const char *type, const 
 cache_status style_sheet(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return send_file(response, "text/css; charset=utf-8", style_css, sizeof style_css);
+    return send_file(response, "text/css; charset=utf-8", style_css, sizeof style_css - 1);
 }
 
 cache_status admin_script(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return send_file(response, "text/javascript; charset=utf-8", admin_js, sizeof admin_js);
+    return send_file(response, "text/javascript; charset=utf-8", admin_js, sizeof admin_js - 1);
 }
 
 /* Chart.js, as Debian has it: the page asks no other site for it. */
 cache_status chart_script(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return send_file(response, "text/javascript; charset=utf-8", chart_js, sizeof chart_js);
+    return send_file(response, "text/javascript; charset=utf-8", chart_js, sizeof chart_js - 1);
 }
 
 cache_status icon(void *ctx, const cache_request *request, cache_response *response)

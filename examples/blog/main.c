@@ -1,5 +1,6 @@
 /* main.c - the blog: its parts start, serve, and stop in reverse order. */
 #include "accounts.h"
+#include "dashboard.h"
 #include "db.h"
 #include "history.h"
 #include "routes.h"
@@ -8,6 +9,8 @@
 #include "weather.h"
 #include "weather_client.h"
 #include "weather_service.h"
+
+#include <libcache/template.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -92,13 +95,14 @@ int main(int argc, char **argv)
     if (told == NULL)
         fputs("blog: out of memory\n", stderr);
     else if (open_cache(&blog, &settings) && (blog.db = db_open(settings.db_file)) != NULL &&
-             accounts_prepare(blog.db, told) && start_weather(&blog, &settings, &service) && start_threads(&blog))
+             accounts_prepare(blog.db, told) && dashboard_prepare(&blog) && start_weather(&blog, &settings, &service) && start_threads(&blog))
         status = run(&blog, &settings, cache_writer_data(told, NULL), &signals);
     cache_writer_free(told);
     history_stop(blog.history);
     view_counter_stop(blog.views);
     weather_client_free(blog.weather);
     weather_service_stop(service);
+    cache_template_free(blog.dashboard);
     db_close(blog.db);
     cache_close(blog.cache);
     return status;

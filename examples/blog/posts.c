@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MORE_POSTS = 5 };
+
 bool may_change(const struct user *user, const struct post *post)
 {
     return user->id != 0 && (user->is_admin || post->author == 0 || post->author == user->id);
@@ -141,6 +143,32 @@ static void put_buttons(cache_writer *out, int64_t id)
                                    "<button class=\"danger\">Delete</button></form>\n", id, id);
 }
 
+static cache_status put_newest_by(cache_writer *out, struct db *db, const struct post *post)
+{
+    struct post posts[MORE_POSTS];
+    size_t n = 0;
+    const cache_status status = db_posts_by(db, post->author, posts, MORE_POSTS, &n);
+    (void)cache_writer_printf(out, "<aside>\n<h2>By %s lately</h2>\n<ul>\n", post->author_name);
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);
+        html_text(out, posts[i].title);
+        (void)cache_writer_puts(out, "</a></li>\n");
+    }
+    (void)cache_writer_puts(out, "</ul>\n</aside>\n");
+    return status;
+}
+
+/* The same under all posts of an author: made once for all of them. */
+static void put_more_by_author(cache_writer *out, struct blog *blog, const struct post *post)
+{
+    char author[24];
+    (void)snprintf(author, sizeof author, "%" PRId64, post->author);
+    CACHE_FRAGMENT(blog->cache, out, 60, "more_by", author) {
+        if (put_newest_by(out, blog->db, post) != CACHE_OK)
+            cache_fragment_fail(out);    /* the page does without */
+    }
+}
+
 /* The page is made for each reader, of cached parts: the writer's own has buttons, and each reading is counted. */
 cache_status post_page(void *ctx, const cache_request *request, cache_response *response)
 {
@@ -167,6 +195,8 @@ cache_status post_page(void *ctx, const cache_request *request, cache_response *
     (void)cache_writer_puts(out, "</div>\n");
     if (may_change(&visit->user, &post))
         put_buttons(out, id);
+    if (post.author != 0)
+        put_more_by_author(out, blog, &post);
     html_end(out);
     free(html);
     return cache_writer_status(out);

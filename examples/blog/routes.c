@@ -3,14 +3,15 @@
 
 #include "admin.h"
 #include "api.h"
+#include "dashboard.h"
 #include "files.h"
+#include "login.h"
 #include "lookups.h"
 #include "posts.h"
 #include "products.h"
 #include "respond.h"
 #include "session.h"
 #include "statistics.h"
-#include "users.h"
 #include "visit.h"
 #include "weather.h"
 

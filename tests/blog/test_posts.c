@@ -58,6 +58,7 @@ static void warm_all(void)
         warm("", cached[i]);
     warm(ada, "/dashboard");
     (void)get("/post/11");
+    assert_has(get("/post/1"), "<a href=\"/post/11\">The old title</a>");
 }
 
 /* ---- what a change does to the pages ------------------------------------------------------------------------------- */
@@ -91,6 +92,8 @@ static void an_edited_post_is_nowhere_as_it_was(void **state)
         assert_has(get(cached[i]), "The new title");
         assert_has_not(site.answer, "The old");
     }
+    assert_has(get("/post/1"), "<a href=\"/post/11\">The new title</a>");    /* ada's latest posts stand under each of them */
+    assert_has_not(site.answer, "The old");
     assert_has(get("/post/11"), "The new words");
     assert_has(site.answer, "edited 20");
     assert_has_not(site.answer, "The old");
@@ -106,6 +109,7 @@ static void a_deleted_post_is_nowhere(void **state)
     assert_has(post(ada, "/delete-post/11", ""), "Location: /\r\n");
     for (size_t i = 0; i < CACHED; i++)
         assert_has_not(get(cached[i]), "The old");
+    assert_has_not(get("/post/1"), "The old");
     assert_has(get("/post/11"), "404 Not Found");
     assert_has(get("/tag/x"), "404 Not Found");
     assert_has_not(get_as(ada, "/dashboard"), ">The old title</a>");

@@ -1,20 +1,18 @@
-/* users.c - logging in and out, and each user's own page. */
-#include "users.h"
+/* login.c - logging in and out. */
+#include "login.h"
 
 #include "caching.h"
 #include "form.h"
 #include "html.h"
 #include "password.h"
-#include "posts.h"
 #include "respond.h"
 #include "session.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSWORD_MAX = 200, LISTED_ACTIVITIES = 10, MAX_FAILURES = 10 };
+enum { PASSWORD_MAX = 200, MAX_FAILURES = 10 };
 
 /* ---- the form ---------------------------------------------------------------------------------------------------- */
 
@@ -115,60 +113,4 @@ cache_status logout(void *ctx, const cache_request *request, cache_response *res
     struct visit *visit = ctx;
     const cache_status status = session_end(visit->blog, request, response);
     return status == CACHE_OK ? respond_redirect(response, "/") : status;
-}
-
-/* ---- the dashboard ----------------------------------------------------------------------------------------------- */
-
-static cache_status put_activities(cache_writer *out, struct db *db, int64_t user)
-{
-    struct activity activities[LISTED_ACTIVITIES];
-    size_t n = 0;
-    const cache_status status = db_activities(db, user, activities, LISTED_ACTIVITIES, &n);
-    (void)cache_writer_puts(out, "<ul class=\"activities\">\n");
-    for (size_t i = 0; i < n; i++) {
-        (void)cache_writer_puts(out, "<li>");
-        html_text(out, activities[i].text);
-        (void)cache_writer_printf(out, " <span class=\"about\">%s</span></li>\n", activities[i].at);
-    }
-    (void)cache_writer_puts(out, "</ul>\n");
-    return status;
-}
-
-static void put_own_posts(cache_writer *out, const struct post posts[], size_t n)
-{
-    if (n == 0)
-        (void)cache_writer_puts(out, "<p>There are none yet.</p>\n");
-    (void)cache_writer_puts(out, "<ul>\n");
-    for (size_t i = 0; i < n; i++) {
-        (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);
-        html_text(out, posts[i].title);
-        (void)cache_writer_printf(out, "</a> <span class=\"about\">%" PRId64 " views, <a href=\"/edit-post/%" PRId64
-                                       "\">edit</a></span></li>\n", posts[i].views, posts[i].id);
-    }
-    (void)cache_writer_puts(out, "</ul>\n");
-}
-
-cache_status dashboard_page(void *ctx, const cache_request *request, cache_response *response)
-{
-    struct visit *visit = ctx;
-    struct blog *blog = visit->blog;
-    struct post posts[LISTED_POSTS];
-    char title[USER_NAME_MAX + 20];
-    size_t n = 0;
-    const cache_status status = db_posts_by(blog->db, visit->user.id, posts, LISTED_POSTS, &n);
-    if (status != CACHE_OK)
-        return status;
-    (void)snprintf(title, sizeof title, "Hello, %s", visit->user.name);
-    cache_writer *out = respond_html(response, 200, title);
-    (void)cache_writer_printf(out, "<form class=\"buttons\" method=\"post\" action=\"/logout\">"
-                                   "<a class=\"button\" href=\"/new-post\">New post</a>"
-                                   "<button class=\"quiet\">Log out</button></form>\n<h2>Your posts</h2>\n");
-    put_own_posts(out, posts, n);
-    (void)cache_writer_puts(out, "<h2>Recent activities</h2>\n");
-    CACHE_FRAGMENT(blog->cache, out, 60, ACTIVITIES_FRAGMENT, request->user) {
-        if (put_activities(out, blog->db, visit->user.id) != CACHE_OK)
-            cache_fragment_fail(out);
-    }
-    html_end(out);
-    return cache_writer_status(out);
 }
