@@ -143,13 +143,14 @@ static void compute_and_store(struct fetch *fetch, const struct cache_lease *lea
     store_unless_invalidated(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
-void cache_fetch_conclude(struct fetch *fetch, cache_writer *writer, cache_status status, uint64_t took_ns, bool storable)
+void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer, cache_status status,
+                          uint64_t took_ns, bool storable)
 {
     struct cache_outcome outcome = { .status = status };
     struct cache_lifetime lifetime;
     cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
     storable = cache_fetch_settle(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
-    store_unless_invalidated(fetch, NULL, &outcome, &lifetime, storable);
+    store_unless_invalidated(fetch, lease, &outcome, &lifetime, storable);
     outcome.again = outcome.status != CACHE_OK;    /* a failure that has no status to share: the others see for themselves */
     cache_flight_land(fetch->flight, &outcome);
     fetch->flight = NULL;

@@ -6,6 +6,8 @@
 #include "flight.h"
 #include "names.h"
 
+struct cache_lease;                    /* lease.h */
+
 enum found {
     FOUND_NOTHING,
     FOUND_FRESH,
@@ -141,9 +143,10 @@ bool cache_fetch_is_gone(const struct fetch *fetch, const struct cache_outcome *
 cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome);
 
 /* The two halves of it, for a computation that is no function. Before: note the tags' versions; false: nothing can be
- * stored under them. After: store what `writer` holds, and land; CACHE_OK if `status` was, and there was memory. */
+ * stored under them. After: store what `writer` holds if it may be, give the lease back (NULL: none), and land. */
 bool cache_fetch_prepare(struct fetch *fetch);
-void cache_fetch_conclude(struct fetch *fetch, cache_writer *writer, cache_status status, uint64_t took_ns, bool storable);
+void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer, cache_status status,
+                          uint64_t took_ns, bool storable);
 
 /* fetch_background.c */
 

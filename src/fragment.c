@@ -1,5 +1,6 @@
 /* fragment.c - a part of a page, cached where it is written. */
 #include "fetching.h"
+#include "lease.h"
 #include "number.h"
 
 #include <string.h>
@@ -52,7 +53,8 @@ struct cache_rendering {
     struct cache_full_key key;
     cache_value old;                   /* to show if the body fails */
     uint64_t begun_ns;
-    bool tagged;
+    struct cache_lease lease;          /* if it is held */
+    bool leased, storable;
 };
 
 static struct cache_rendering *rendering_of(struct cache_writer_guest *guest)
@@ -74,6 +76,8 @@ static void abandon(struct cache_writer_guest *guest)
 {
     struct cache_rendering *rendering = rendering_of(guest);
     const struct cache_outcome outcome = { .status = CACHE_ERR_COMPUTE, .again = true };
+    if (rendering->leased)
+        (void)cache_lease_drop(rendering->fetch.cache, &rendering->lease);
     cache_flight_land(rendering->fetch.flight, &outcome);
     free_rendering(rendering);
 }
@@ -110,6 +114,18 @@ static bool renders_already(const cache_writer *out, const struct fetch *fetch)
     return false;
 }
 
+/* With `lock`: is no other process rendering this? A store that fails keeps nobody from it. */
+static bool take_lease(struct cache_rendering *rendering)
+{
+    const struct fetch *fetch = &rendering->fetch;
+    rendering->leased = false;
+    if (!fetch->options.lock || (fetch->cache->store->ops.flags & CACHE_BACKEND_LOCAL))
+        return true;
+    const cache_status status = cache_lease_take(fetch->cache, fetch->key, fetch->lock_ms, &rendering->lease);
+    rendering->leased = status == CACHE_OK;
+    return status != CACHE_NOT_STORED;
+}
+
 /* Nothing fresh is there: another's text, or this call's turn to render. True: `*value` is the text. */
 static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct reading *reading, cache_value *value)
 {
@@ -126,8 +142,14 @@ static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct read
         free_rendering(rendering);
         return found;
     }
+    rendering->storable = take_lease(rendering);
+    if (!rendering->storable && (reading->found == FOUND_STALE || reading->found == FOUND_EARLY)) {
+        const cache_status status = cache_fetch_give(&rendering->fetch, reading, value);
+        abandon(&rendering->guest);
+        return status == CACHE_OK;
+    }
     rendering->old = reading->value;
-    rendering->tagged = cache_fetch_prepare(&rendering->fetch);
+    rendering->storable = cache_fetch_prepare(&rendering->fetch) && rendering->storable;
     rendering->begun_ns = cache_now_ns();
     rendering->guest.outer = out->guests;
     out->guests = &rendering->guest;
@@ -208,7 +230,8 @@ static void conclude(const cache_fragment *fragment, cache_status status)
     cache_writer_init(&text, rendering->fetch.cache->store->env.allocator);
     if (status == CACHE_OK)
         status = cache_writer_append(&text, cache_writer_data(out, NULL) + fragment->begin, out->size - fragment->begin);
-    cache_fetch_conclude(&rendering->fetch, &text, status, took_ns, rendering->tagged);
+    cache_fetch_conclude(&rendering->fetch, rendering->leased ? &rendering->lease : NULL, &text, status, took_ns,
+                         rendering->storable);
     cache_writer_release(&text);
     free_rendering(rendering);
 }

@@ -312,6 +312,57 @@ static void a_tag_that_another_process_invalidates_beats_a_body_that_runs(void *
     cache_close(cache);
 }
 
+static void render_locked(cache_t *cache, cache_writer *out, const char *text, void (*meanwhile)(cache_t *), cache_t *other)
+{
+    static const cache_fetch_options locked = { .size = sizeof(cache_fetch_options), .ttl = 60, .stale = 60, .lock = true };
+    CACHE_FRAGMENT_WITH(cache, out, &locked, "locked") {
+        cache_writer_puts(out, text);
+        if (meanwhile != NULL)
+            meanwhile(other);
+    }
+}
+
+static void forget_locked(cache_t *cache)
+{
+    (void)cache_fragment_forget(cache, (const char *const[]){ "locked" }, 1);
+}
+
+static void visit_from_another_process(cache_t *cache)
+{
+    cache_writer *out = cache_writer_new();
+    render_locked(cache, out, "theirs", NULL, NULL);
+    assert_written(out, "theirs");
+}
+
+static void with_a_lock_another_processs_forget_beats_a_body_too(void **state)
+{
+    cache_t *cache = test_store_open(&store, NULL);
+    cache_t *other = test_store_is_shared(&store) ? test_store_open_again(&store, NULL) : cache;
+    cache_writer *out = cache_writer_new();
+    (void)state;
+    render_locked(cache, out, "a", forget_locked, other);
+    render_locked(cache, out, "b", NULL, NULL);
+    render_locked(cache, out, "c", NULL, NULL);
+    assert_written(out, "abb");
+    if (other != cache)
+        cache_close(other);
+    cache_close(cache);
+}
+
+static void with_a_lock_one_process_stores(void **state)
+{
+    (void)state;
+    if (!test_store_is_shared(&store))
+        return;    /* one process sees it */
+    cache_t *cache = test_store_open(&store, NULL), *other = test_store_open_again(&store, NULL);
+    cache_writer *out = cache_writer_new();
+    render_locked(cache, out, "ours ", visit_from_another_process, other);
+    render_locked(other, out, "never", NULL, NULL);
+    assert_written(out, "ours ours ");
+    cache_close(other);
+    cache_close(cache);
+}
+
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static const cache_fetch_options stale_and_safe = {
@@ -427,6 +478,8 @@ int main(void)
         fragment_test(an_invalidation_beats_a_body_that_began_before_it),
         fragment_test(a_tag_makes_its_fragments_misses),
         fragment_test(a_tag_that_another_process_invalidates_beats_a_body_that_runs),
+        fragment_test(with_a_lock_another_processs_forget_beats_a_body_too),
+        fragment_test(with_a_lock_one_process_stores),
         fragment_test(a_body_that_fails_shows_the_old_text),
         fragment_test(one_of_many_threads_runs_the_body),
         fragment_test(the_others_render_their_own_when_the_body_fails),
