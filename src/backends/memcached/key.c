@@ -33,17 +33,16 @@ static bool fits(const char *text, size_t size)
     return true;
 }
 
+/* `text` may be `out->text`, and is, if it has no more bytes than go there. */
 static void name(const char *text, size_t size, struct mc_key *out)
 {
     out->hashed = !fits(text, size);
-    if (!out->hashed) {
-        memcpy(out->text, text, size);
-        out->size = size;
-    } else {
+    out->size = size;
+    if (out->hashed) {
+        const XXH128_hash_t hash = XXH3_128bits(text, size);    /* unseeded: every process must find it */
         const size_t head = size < HEAD ? size : HEAD;
         for (size_t i = 0; i < head; i++)
             out->text[i] = is_allowed((unsigned char)text[i]) ? text[i] : '_';
-        const XXH128_hash_t hash = XXH3_128bits(text, size);    /* unseeded: every process must find it */
         (void)snprintf(out->text + head, sizeof out->text - head, "#%016llx%016llx", (unsigned long long)hash.high64,
                        (unsigned long long)hash.low64);
         out->size = head + 1 + HASH_DIGITS;
@@ -66,24 +65,28 @@ static size_t print_base_36(int64_t id, char out[GENERATION_DIGITS])
 
 void cache_mc_key(const struct mc_store *store, cache_bytes key, int64_t generation, struct mc_key *out)
 {
-    if (generation < 0) {
-        name(key.data, key.size, out);
-        return;
-    }
-    char text[CACHE_MAX_PREFIX + GENERATION_DIGITS + 1 + CACHE_MAX_INNER_KEY];
-    size_t size = store->prefix_size;
+    char whole[CACHE_MAX_PREFIX + GENERATION_DIGITS + 1 + CACHE_MAX_INNER_KEY];
+    char *text = key.size + GENERATION_DIGITS + 1 <= MC_MAX_WIRE_KEY ? out->text : whole;
+    size_t size = generation >= 0 ? store->prefix_size : 0;
+    const size_t rest = key.size - size;
     memcpy(text, key.data, size);
-    size += print_base_36(generation, text + size);
-    text[size++] = ':';
-    memcpy(text + size, key.data + store->prefix_size, key.size - store->prefix_size);
-    name(text, size + key.size - store->prefix_size, out);
+    if (generation >= 0) {
+        size += print_base_36(generation, text + size);
+        text[size++] = ':';
+    }
+    memcpy(text + size, key.data + key.size - rest, rest);
+    size += rest;
+    if (text != out->text && size <= MC_MAX_WIRE_KEY) {
+        memcpy(out->text, text, size);
+        text = out->text;
+    }
+    name(text, size, out);
 }
 
 void cache_mc_generation_key(const struct mc_store *store, struct mc_key *out)
 {
-    char text[CACHE_MAX_PREFIX + 16];
-    const int size = snprintf(text, sizeof text, "%sgeneration", store->prefix);
-    name(text, (size_t)size, out);
+    const int size = snprintf(out->text, sizeof out->text, "%sgeneration", store->prefix);
+    name(out->text, (size_t)size, out);
 }
 
 time_t cache_mc_expiration(int64_t ttl_ms)

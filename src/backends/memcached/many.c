@@ -42,6 +42,21 @@ static void drop_repeats(struct mc_many *many)
     many->n = kept;
 }
 
+/* Neighbours are mostly of one host, and its generation is theirs. */
+static cache_status place(struct mc_many *many, cache_bytes key, struct mc_server **last, int64_t *generation,
+                          struct mc_place *out)
+{
+    out->server = cache_mc_route(many->store, key);
+    if (out->server != *last) {
+        const cache_status status = cache_mc_generation(out->server, many->deadline, generation);
+        *last = status == CACHE_OK ? out->server : NULL;
+        if (status != CACHE_OK)
+            return status;
+    }
+    cache_mc_key(many->store, key, *generation, &out->wire);
+    return CACHE_OK;
+}
+
 static void share_out(struct mc_many *many)
 {
     for (size_t i = 0; i < many->n; i++) {
@@ -68,11 +83,13 @@ cache_status cache_mc_many_init(struct mc_many *many, struct mc_store *store, co
     many->shares = (struct mc_share *)(void *)(many->wanted + n);
     many->texts = (const char **)(void *)(many->shares + store->n_servers);
     many->sizes = (size_t *)(void *)(many->texts + n);
+    struct mc_server *last = NULL;
+    int64_t generation = -1;
     for (size_t i = 0; i < n; i++) {
         struct mc_wanted *wanted = &many->wanted[many->n];
         wanted->index = i;
         wanted->found = false;
-        const cache_status status = cache_mc_place(store, keys[i], many->deadline, &wanted->place);
+        const cache_status status = place(many, keys[i], &last, &generation, &wanted->place);
         cache_mc_keep_first(&many->first, status);
         many->n += status == CACHE_OK;
     }
