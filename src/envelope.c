@@ -5,8 +5,9 @@
  *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 zero (2)   16 tags size (4)
  *     20 created, ms (8)   28 expires, ms (8)   36 cost, us (8)   44 key, type, tags, payload
  *
- * With ENVELOPE_STALE, stale (8) and stale_if_error (8) in milliseconds stand before the key. A tag is its size (2), its version (32) and its name. The payload comes last, so that it can be handed out in place,
- * with the NUL that stands behind the stored bytes. The magic's first byte begins no text in ASCII or UTF-8. */
+ * With ENVELOPE_STALE, stale (8) and stale_if_error (8) in milliseconds stand before the key. A tag is its size (2),
+ * its version (32) and its name. The payload comes last, so that it can be handed out in place, with the NUL that
+ * stands behind the stored bytes. The magic's first byte begins no text in ASCII or UTF-8. */
 #include "envelope.h"
 
 #include "tag.h"

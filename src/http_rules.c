@@ -111,7 +111,8 @@ bool cache_http_find_cookie(const char *cookies, const char *name, cache_bytes *
 
 /* ---- Cache-Control ----------------------------------------------------------------------------------------------- */
 
-/* The directive's argument in seconds, which some write in quotes. RFC 9111 section 4.2.1: what is no number is stale. */
+/* The directive's argument in seconds, which some write in quotes. RFC 9111 section 4.2.1: what is no number is
+ * stale. */
 static double read_seconds(cache_bytes argument)
 {
     double seconds = 0;
@@ -201,7 +202,7 @@ static cache_bytes without_weakness(cache_bytes etag)
 
 bool cache_http_none_match(const char *if_none_match, const char *etag)
 {
-    const cache_bytes ours = etag != NULL ? without_weakness((cache_bytes){ etag, strlen(etag) }) : (cache_bytes){ "", 0 };
+    const cache_bytes ours = without_weakness((cache_bytes){ etag, etag != NULL ? strlen(etag) : 0 });
     cache_bytes element;
     while (cache_http_next_element(&if_none_match, &element)) {
         const cache_bytes theirs = without_weakness(element);

@@ -59,7 +59,8 @@ static cache_status put(const struct call *call, const cache_response *response,
     return status == CACHE_OK ? cache_page_encode(response, out) : status;
 }
 
-/* The computation of cache_fetch. What may be stored is judged by what the handler said, before anything is added to it. */
+/* The computation of cache_fetch. What may be stored is judged by what the handler said, before anything is added to
+ * it. */
 static cache_status compute(void *ctx, cache_writer *out)
 {
     struct call *call = ctx;

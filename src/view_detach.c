@@ -87,8 +87,8 @@ static const char *put_text(char **at, const char *end, const char *text)
     return put(at, end, (cache_bytes){ text, text != NULL ? strlen(text) : 0 });
 }
 
-static void put_pairs(struct pair *pairs, const cache_request *request, const char *const *names, ask_fn *ask, char **at,
-                      const char *end)
+static void put_pairs(struct pair *pairs, const cache_request *request, const char *const *names, ask_fn *ask,
+                      char **at, const char *end)
 {
     cache_bytes value;
     for (size_t i = 0; names != NULL && names[i] != NULL; i++)

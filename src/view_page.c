@@ -4,9 +4,9 @@
  *     8 index of Last-Modified (2)   10 zero (2)   12 size of the texts (4)
  *     16 for each header, where in the texts its name (4) and its value (4) begin; the texts; the body
  *
- * Numbers are little-endian. Texts end with NUL, so that a page's headers point into the stored bytes; one more look, at the
- * last byte of all texts, says that whatever begins in them ends in them. The upper bit of a name's place says that a 304
- * has no such header. */
+ * Numbers are little-endian. Texts end with NUL, so that a page's headers point into the stored bytes; one more look,
+ * at the last byte of all texts, says that whatever begins in them ends in them. The upper bit of a name's place says
+ * that a 304 has no such header. */
 #include "view_page.h"
 
 #include "number.h"
@@ -70,7 +70,8 @@ static struct shape shape_of(const cache_response *response)
     return shape;
 }
 
-/* RFC 9110 section 15.4.5: what describes the content is left out; Last-Modified stays where it is the only validator. */
+/* RFC 9110 section 15.4.5: what describes the content is left out; Last-Modified stays where it is the only
+ * validator. */
 static bool is_in_304(const struct shape *shape, size_t index, const char *name)
 {
     return !(cache_http_is_of_content(name) || (index == shape->last_modified && shape->etag != NO_INDEX));
@@ -98,7 +99,8 @@ cache_status cache_page_encode(const cache_response *response, cache_writer *out
 {
     const struct shape shape = shape_of(response);
     if (shape.n > MAX_HEADERS || shape.texts >= NOT_IN_304)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "view: a response has more than %d headers, or 2 GB of them", MAX_HEADERS);
+        return cache_fail(CACHE_ERR_TOO_LARGE, "view: a response has more than %d headers, or 2 GB of them",
+                          MAX_HEADERS);
     unsigned char *at = cache_writer_reserve(out, FIXED + shape.n * ENTRY + shape.texts);
     if (at == NULL)
         return cache_writer_status(out);
@@ -171,7 +173,8 @@ bool cache_page_as_response(const cache_env *env, const struct stored_page *stor
         return false;
     for (; out->n < stored->n_headers; out->n++) {
         const cache_header header = header_at(stored, out->n, NULL);
-        out->headers[out->n] = (struct response_header){ (char *)(uintptr_t)header.name, (char *)(uintptr_t)header.value };
+        out->headers[out->n].name = (char *)(uintptr_t)header.name;
+        out->headers[out->n].value = (char *)(uintptr_t)header.value;
     }
     cache_writer_init_buffer(&out->body, env->allocator, (char *)(uintptr_t)stored->body.data, stored->body.size);
     out->body.size = stored->body.size;

@@ -53,7 +53,8 @@ static bool varies_beyond(const cache_view *view, const cache_response *response
     return false;
 }
 
-/* RFC 9111 section 4.2.1: s-maxage, else max-age, else Expires less Date; what is no date has expired. Below 0: not said. */
+/* RFC 9111 section 4.2.1: s-maxage, else max-age, else Expires less Date; what is no date has expired. Below 0: not
+ * said. */
 static double explicit_lifetime(const cache_response *response, const struct cache_http_control *control)
 {
     const char *expires = cache_response_header(response, "Expires"), *date = cache_response_header(response, "Date");
@@ -152,7 +153,8 @@ cache_status cache_view_complete(const cache_view *view, const cache_request *re
     const cache_writer *body = &response->body;
     if (body->size > 0 && cache_response_header(response, "Content-Type") == NULL)
         (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
-    /* The answer to another method is no page that could be asked for again: RFC 9110 section 9.3.4 forbids an ETag there. */
+    /* The answer to another method is no page that could be asked for again: RFC 9110 section 9.3.4 forbids an ETag
+     * there. */
     if (response->status == 200 && cache_request_reads(request) && cache_response_header(response, "ETag") == NULL) {
         char etag[40];
         write_etag(body, etag);

@@ -58,7 +58,7 @@ static void a_long_pattern_of_stars_ends_soon(void **state)
     site_close(&site);
 }
 
-/* ---- an API -------------------------------------------------------------------------------------------------------- */
+/* ---- an API ------------------------------------------------------------------------------------------------------ */
 
 /* Handlers as they are written without a cache in mind. */
 static void write_items(struct site *site, const cache_request *request, cache_response *response)

@@ -231,7 +231,8 @@ static char *noise(unsigned *seed, const char *alphabet, size_t most)
     if (text == NULL)
         abort();
     for (size_t i = 0; i < size; i++)
-        text[i] = next_random(seed) % 8 != 0 ? alphabet[next_random(seed) % letters] : (char)(next_random(seed) % 255 + 1);
+        text[i] = next_random(seed) % 8 != 0 ? alphabet[next_random(seed) % letters]
+                                             : (char)(next_random(seed) % 255 + 1);
     text[size] = '\0';
     return text;
 }
@@ -251,8 +252,8 @@ static void a_request_of_noise_is_served_and_then_hit(void **state)
         char *cookie = noise(&seed, "X-Noise=;, \"\\", 60), *match = noise(&seed, "\"W/,* \\ab", 40);
         struct pair headers[] = { { "Cookie", cookie }, { "If-None-Match", match }, { "If-Modified-Since", match },
                                   { "X-Noise", query }, { NULL, NULL } };
-        const cache_request request = { .method = "GET", .path = path, .query = query, .user = match, .header = find_pair,
-                                        .lookup_ctx = headers };
+        const cache_request request = { .method = "GET", .path = path, .query = query, .user = match,
+                                        .header = find_pair, .lookup_ctx = headers };
         cache_page page = site_serve(&site, &request);
         cache_page_release(&page);
         page = site_serve(&site, &request);

@@ -1,5 +1,5 @@
-/* Views without memory: the allocator fails at its n-th call, for every n of a scenario. Never a crash, a leak or half a
- * page; every failure is CACHE_ERR_NOMEM, and the next request is served. */
+/* Views without memory: the allocator fails at its n-th call, for every n of a scenario. Never a crash, a leak or
+ * half a page; every failure is CACHE_ERR_NOMEM, and the next request is served. */
 #include "failing.h"
 #include "site.h"
 
@@ -61,7 +61,8 @@ static bool run(long until_failure)
     site.view.make_tags = add_tags;
     site.view.validate = holds;
     struct pair headers[] = { { "X-Lang", "de" }, { NULL, NULL } };
-    const cache_request request = { .method = "GET", .path = "/p", .user = "ann", .header = find_pair, .lookup_ctx = headers,
+    const cache_request request = { .method = "GET", .path = "/p", .user = "ann",
+                                    .header = find_pair, .lookup_ctx = headers,
                                     .query = "a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q&r&s" };
     serve(&site, &request);
     serve(&site, &request);

@@ -7,8 +7,9 @@ static void a_response_that_forbids_it_is_not_stored(void **state)
 {
     static const struct pair cases[] = {
         { "Set-Cookie", "a=b" }, { "Cache-Control", "no-store" }, { "Cache-Control", "max-age=60, Private" },
-        { "Cache-Control", "no-cache" }, { "Cache-Control", "max-age=0" }, { "Cache-Control", "max-age=60, s-maxage=0" },
-        { "Cache-Control", "max-age=soon" }, { "Cache-Control", "max-age=60, max-age=0" }, { "Cache-Control", "max-age" },
+        { "Cache-Control", "no-cache" }, { "Cache-Control", "max-age=0" },
+        { "Cache-Control", "max-age=60, s-maxage=0" }, { "Cache-Control", "max-age=soon" },
+        { "Cache-Control", "max-age=60, max-age=0" }, { "Cache-Control", "max-age" },
         { "Cache-Control", ",,no-store,," }, { "Cache-Control", "no-cache=\"a, b\"" },
         { "Vary", "Accept-Encoding" }, { "Vary", "*" }, { "vary", "X, Accept-Encoding" },
         { "Expires", "0" }, { "Expires", "Thu, 01 Jan 1970 00:00:00 GMT" }, { "Expires", "" },
@@ -49,7 +50,8 @@ static void a_status_is_stored_as_the_rfc_says(void **state)
     static const struct { int status; bool without, with_lifetime; } cases[] = {
         { 200, true, true }, { 203, true, true }, { 204, true, true }, { 301, true, true }, { 308, true, true },
         { 302, false, true }, { 307, false, true }, { 403, false, true }, { 206, false, false }, { 304, false, false },
-        { 412, false, false }, { 416, false, false }, { 500, false, false }, { 503, false, false }, { 101, false, false },
+        { 412, false, false }, { 416, false, false }, { 500, false, false }, { 503, false, false },
+        { 101, false, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int with = 0; with < 2; with++) {
@@ -63,7 +65,8 @@ static void a_status_is_stored_as_the_rfc_says(void **state)
                 cache_page page = site_serve(&site, &(cache_request){ .method = "GET", .path = "/p" });
                 assert_string_equal(page_header(&page, "X-Cache"), stored && asked_before ? "HIT" : "MISS");
                 assert_int_equal(page.status, cases[i].status);
-                assert_true(page.body_size == 8 || cases[i].status == 204 || cases[i].status == 304 || cases[i].status == 101);
+                const bool has_body = cases[i].status != 204 && cases[i].status != 304 && cases[i].status != 101;
+                assert_int_equal(page.body_size, has_body ? 8 : 0);
                 cache_page_release(&page);
             }
             site_close(&site);

@@ -145,7 +145,8 @@ static void if_modified_since_counts_where_there_is_no_if_none_match(void **stat
     assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "Sunday, 06-Nov-94 08:49:38 GMT"), 304);
     assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "Sun Nov  6 08:49:36 1994"), 200);
     assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "yesterday"), 200);
-    struct pair both[] = { { "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT" }, { "If-None-Match", "\"x\"" }, { NULL, NULL } };
+    struct pair both[] = { { "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT" }, { "If-None-Match", "\"x\"" },
+                           { NULL, NULL } };
     const cache_request request = { .method = "GET", .path = "/p", .header = find_pair, .lookup_ctx = both };
     cache_page page = site_serve(&site, &request);
     assert_int_equal(page.status, 200);

@@ -199,10 +199,15 @@ static void a_private_page_is_kept_for_a_user_and_not_for_nobody(void **state)
     site_close(&site);
 }
 
+static const char *who(const char *user)
+{
+    return user != NULL ? user : "nobody";
+}
+
 static void write_user(struct site *site, const cache_request *request, cache_response *response)
 {
     (void)site;
-    (void)cache_writer_printf(cache_response_body(response), "for %s", request->user != NULL ? request->user : "nobody");
+    (void)cache_writer_printf(cache_response_body(response), "for %s", who(request->user));
 }
 
 struct crowd {
@@ -216,18 +221,19 @@ static void *ask_often(void *arg)
 {
     const struct crowd *crowd = arg;
     char expected[32];
-    (void)snprintf(expected, sizeof expected, "for %s", crowd->user != NULL ? crowd->user : "nobody");
+    (void)snprintf(expected, sizeof expected, "for %s", who(crowd->user));
     for (int i = 0; i < crowd->rounds; i++) {
-        const cache_request request = { .method = i % 3 != 0 ? "GET" : "HEAD", .path = "/dashboard", .user = crowd->user,
-                                        .query = i % 2 != 0 ? "a=1" : NULL };
+        struct site *site = crowd->site;
+        const cache_request request = { .method = i % 3 != 0 ? "GET" : "HEAD", .path = "/dashboard",
+                                        .user = crowd->user, .query = i % 2 != 0 ? "a=1" : NULL };
         cache_page page;
-        if (cache_view_serve(crowd->site->cache, &crowd->site->view, &request, site_handler, crowd->site, &page) != CACHE_OK ||
+        if (cache_view_serve(site->cache, &site->view, &request, site_handler, site, &page) != CACHE_OK ||
             page.body_size != strlen(expected) || memcmp(page.body, expected, page.body_size) != 0)
             atomic_fetch_add(crowd->wrong, 1);
         cache_page_release(&page);
         if (i % 10 == 0)
-            (void)cache_view_forget_path(crowd->site->cache, "/dashboard");
-        atomic_fetch_add(&crowd->site->now_ms, 7);
+            (void)cache_view_forget_path(site->cache, "/dashboard");
+        atomic_fetch_add(&site->now_ms, 7);
     }
     return NULL;
 }

@@ -80,7 +80,7 @@ static void an_uncacheable_successor_is_not_replaced_by_the_stale_page(void **st
     site_close(&site);
 }
 
-/* ---- the response's own word: RFC 5861 ---------------------------------------------------------------------------- */
+/* ---- the response's own word: RFC 5861 --------------------------------------------------------------------------- */
 
 static void stale_if_error_of_the_response_covers_a_failure_though_the_view_does_not(void **state)
 {
@@ -110,7 +110,7 @@ static void stale_while_revalidate_of_the_response_goes_before_the_views_stale(v
     site_close(&site);
 }
 
-/* ---- one makes it anew, the others do not wait --------------------------------------------------------------------- */
+/* ---- one makes it anew, the others do not wait ------------------------------------------------------------------- */
 
 static atomic_int served;
 
@@ -327,9 +327,9 @@ static void describe(struct site *site, const cache_request *request, cache_resp
     const char *language = request->header(request->lookup_ctx, "accept-language");
     const char *other = request->header(request->lookup_ctx, "X-Other");
     const char *theme = request->cookie != NULL ? request->cookie(request->lookup_ctx, "theme") : "from the header";
-    (void)cache_writer_printf(cache_response_body(response), "%s %s?%s %s '%.*s' %s %s %s", request->method, request->path,
-                              request->query, request->user, (int)request->body_size, (const char *)request->body, language,
-                              theme, other != NULL ? other : "-");
+    (void)cache_writer_printf(cache_response_body(response), "%s %s?%s %s '%.*s' %s %s %s", request->method,
+                              request->path, request->query, request->user, (int)request->body_size,
+                              (const char *)request->body, language, theme, other != NULL ? other : "-");
 }
 
 static void the_handler_in_the_background_gets_a_copy_of_what_counts(void **state)
@@ -343,9 +343,10 @@ static void the_handler_in_the_background_gets_a_copy_of_what_counts(void **stat
     site.view.vary_cookies = themes;
     site.view.vary_user = site.view.query_string = site.view.post_by_body = true;
     char texts[][32] = { "POST", "/find", "q=1", "ann", "body", "de", "theme=dark; x=1", "other" };
-    struct pair headers[] = { { "Accept-Language", texts[5] }, { "Cookie", texts[6] }, { "X-Other", texts[7] }, { NULL, NULL } };
-    const cache_request request = { .method = texts[0], .path = texts[1], .query = texts[2], .user = texts[3], .body = texts[4],
-                                    .body_size = 4, .header = find_pair, .lookup_ctx = headers };
+    struct pair headers[] = { { "Accept-Language", texts[5] }, { "Cookie", texts[6] }, { "X-Other", texts[7] },
+                              { NULL, NULL } };
+    const cache_request request = { .method = texts[0], .path = texts[1], .query = texts[2], .user = texts[3],
+                                    .body = texts[4], .body_size = 4, .header = find_pair, .lookup_ctx = headers };
     assert_request(&site, &request, "MISS", "POST /find?q=1 ann 'body' de from the header other");
     site_pass(&site, 70);
     assert_request(&site, &request, "STALE", "POST /find?q=1 ann 'body' de from the header other");

@@ -27,7 +27,8 @@ struct site {
     cache_status result;               /* what it returns */
     struct pair headers[SITE_MAX_HEADERS];    /* that it adds; a name of NULL ends them */
     bool personal;                     /* each response has a cookie of its own */
-    void (*inside)(struct site *site, const cache_request *request, cache_response *response);    /* NULL, or called by it */
+    /* NULL, or called by it. */
+    void (*inside)(struct site *site, const cache_request *request, cache_response *response);
     void *inside_ctx;
 };
 

@@ -2,7 +2,8 @@
  *
  *     return test_on_stores(tests, sizeof tests / sizeof tests[0]);
  *
- * Each test runs twice, as "name [memory]" and "name [redis]", the latter on a server that is started for the program. */
+ * Each test runs twice, as "name [memory]" and "name [redis]", the latter on a server that is started for the
+ * program. */
 #ifndef STORES_H
 #define STORES_H
 
@@ -10,7 +11,8 @@
 
 int test_on_stores(const struct CMUnitTest tests[], size_t n);
 
-/* The store that the test runs on, empty: each call gives a prefix of its own. `config` may have hooks set; NULL: none. */
+/* The store that the test runs on, empty: each call gives a prefix of its own. `config` may have hooks set; NULL:
+ * none. */
 cache_t *test_store_open(void **state, const cache_config *config);
 
 /* True if processes share it; then it can be opened again as another process would, with what is in it. */
