@@ -273,25 +273,31 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool refreshes = reading->found == FOUND_EARLY || reading->found == FOUND_STALE;
-    bool again = false;
-    if (fetch->options.unless)
-        return false;
-    const enum cache_flight_role role = cache_fetch_join(fetch, &fetch->flight);
+    const enum cache_flight_role role = fetch->options.unless ? FLIGHT_ALONE : cache_fetch_join(fetch, &fetch->flight);
     if (role == FLIGHT_LEAD && was_stored_meanwhile(fetch, fetch->flight, reading)) {
         fetch->flight = NULL;
         return cache_fetch_give(fetch, reading, out) == CACHE_OK;
     }
-    if (role == FLIGHT_LEAD) {
+    if (role == FLIGHT_LEAD)
         cache_flight_hand_over(fetch->flight);    /* nothing ties the end to this thread */
-        return false;
-    }
-    struct cache_flight *flight = fetch->flight;
-    fetch->flight = NULL;
-    if (role == FLIGHT_FOLLOW && !refreshes && !fetch->options.no_wait)
-        return cache_fetch_follow(fetch, flight, reading, out, &again) == CACHE_OK;
-    if (role == FLIGHT_FOLLOW)
+    else if (role == FLIGHT_FOLLOW) {
+        struct cache_flight *flight = fetch->flight;
+        bool again = false;
+        fetch->flight = NULL;
+        if (!refreshes && !fetch->options.no_wait) {
+            const cache_status status = cache_fetch_follow(fetch, flight, reading, out, &again);
+            if (again)
+                cache_fetch_count(fetch, COUNT_MISS);
+            return status == CACHE_OK;
+        }
         cache_flight_leave(flight);
-    return refreshes && cache_fetch_give(fetch, reading, out) == CACHE_OK;
+    }
+    if (role == FLIGHT_LEAD)
+        return false;
+    if (refreshes)
+        return cache_fetch_give(fetch, reading, out) == CACHE_OK;
+    cache_fetch_count(fetch, COUNT_MISS);
+    return false;
 }
 
 /* ---- the public call --------------------------------------------------------------------------------------------- */

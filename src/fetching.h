@@ -105,7 +105,8 @@ cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_ou
                                       struct reading *reading, cache_value *out);
 
 /* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True: `*out`
- * is the value, and the reading is spent. False: compute; if `flight` is not NULL now, end with cache_fetch_conclude. */
+ * is the value, and the reading is spent. False: compute; if `flight` is not NULL now, count the miss, and end with
+ * cache_fetch_conclude. */
 bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* fetch_read.c */

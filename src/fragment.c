@@ -133,6 +133,7 @@ static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct read
     struct cache_rendering *rendering = renders_already(out, fetch) ? NULL : new_rendering(fetch);
     if (rendering == NULL) {
         cache_value_release(&reading->value);
+        cache_fetch_count(fetch, COUNT_MISS);
         return false;
     }
     const bool found = cache_fetch_turn(&rendering->fetch, reading, value);
@@ -148,6 +149,7 @@ static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct read
         abandon(&rendering->guest);
         return status == CACHE_OK;
     }
+    cache_fetch_count(&rendering->fetch, COUNT_MISS);
     rendering->old = reading->value;
     rendering->storable = cache_fetch_prepare(&rendering->fetch) && rendering->storable;
     rendering->begun_ns = cache_now_ns();
@@ -179,10 +181,6 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
     cache_fetch_look(&fetch, &reading);
     const bool found = reading.found == FOUND_FRESH ? cache_fetch_give(&fetch, &reading, value) == CACHE_OK
                                                     : take_turn(fragment, &fetch, &reading, value);
-    if (!found)
-        cache_tally_add(cache->store->tally, COUNT_MISS, 1);
-    if (!found && fetch.named != NULL)
-        cache_tally_add(fetch.named, COUNT_MISS, 1);
     cache_tags_release(cache, &fetch.tags);
     return found;
 }

@@ -112,8 +112,8 @@ void cache_fragment_fail(cache_writer *out);
 
 /* The same, with all options of cache_fetch. With `lock` an invalidation beats a body that runs in another process too;
  * a process that finds another at it shows a stale text, or renders its own and does not store it. With `stale` one thread
- * runs the body while the others show the old text; with `stale_if_error` a body that fails shows it. Statistics count under the options' name, or
- * the fragment's. */
+ * runs the body while the others show the old text; with `stale_if_error` a body that fails shows it. Statistics count
+ * under the options' name, or the fragment's. */
 #define CACHE_FRAGMENT_WITH(cache, out, options, ...)                                                                  \
     for (cache_fragment CACHE_PP_CAT(cache_fragment_, __LINE__) =                                                      \
              cache_fragment_begin(cache, out, options, (const char *const[]){ __VA_ARGS__ },                           \
