@@ -5,8 +5,10 @@
  *     /popular             view, key "view//popular", tag "posts"         300  the same; views alone do not
  *     /author/NAME         view, tag "author:NAME"                         60  the author writes, edits, deletes
  *     /tag/NAME            view, tag "tag:NAME"                            60  a post that has, had or gets the tag changes
- *     /post/ID             memoized get_post and get_post_html,            60  the post changes; its views are counted
- *                          tag "post:ID"                                       beside the cache
+ *     /post/ID             view of those who are not logged in, key        60  any post changes, since it leads to others;
+ *                          "view//post/ID", tag "posts"                        its readings are counted beside the cache
+ *     … the post           memoized get_post and get_post_html,            60  the post changes
+ *                          tag "post:ID"
  *     … by the same author fragment "more_by", author's ID                 60  the author writes, edits, deletes
  *     /dashboard           view per user, tag "user:ID"                    60  the user writes, edits, deletes, logs in
  *     … recent activities  fragment "recent_activities", ID, in a          60  the same

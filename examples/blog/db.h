@@ -20,7 +20,8 @@ uint64_t db_queries(const struct db *db);
 
 enum { TITLE_MAX = 200, CONTENT_MAX = 10000, TAG_MAX = 30, POST_TAGS_MAX = 5, USER_NAME_MAX = 32 };    /* bytes, tags */
 
-enum { TAGS_TEXT_MAX = POST_TAGS_MAX * (TAG_MAX + 1), BEGINNING_MAX = 4 * 300, TIME_MAX = 24 };
+enum { TAGS_TEXT_MAX = POST_TAGS_MAX * (TAG_MAX + 1), BEGINNING_CHARACTERS = 300,
+       BEGINNING_MAX = 4 * BEGINNING_CHARACTERS, TIME_MAX = 24 };
 
 struct post {
     int64_t id, views, author;                  /* author 0: nobody */

@@ -45,14 +45,31 @@ static void put_title(cache_writer *out, const struct post *post)
     (void)cache_writer_puts(out, "</a></h2>\n");
 }
 
+/* What was cut off at a certain character ends behind a word instead, and says that it goes on. */
+static void put_beginning(cache_writer *out, const struct post *post)
+{
+    char text[sizeof post->beginning];
+    size_t characters = 0, end = 0;
+    memcpy(text, post->beginning, sizeof text);
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        characters += ((unsigned char)text[i] & 0xc0) != 0x80;
+        if (text[i] == ' ' || text[i] == '\n')
+            end = i;
+    }
+    const bool is_cut = characters >= BEGINNING_CHARACTERS && end > 0;
+    if (is_cut)
+        text[end] = '\0';
+    (void)cache_writer_puts(out, "<p>");
+    (void)markdown_words(text, out);
+    (void)cache_writer_puts(out, is_cut ? " …</p>\n" : "</p>\n");
+}
+
 void put_summaries(cache_writer *out, const struct post posts[], size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_puts(out, "<article>");
         put_title(out, &posts[i]);
-        (void)cache_writer_puts(out, "<p>");
-        (void)markdown_words(posts[i].beginning, out);
-        (void)cache_writer_puts(out, "</p>\n");
+        put_beginning(out, &posts[i]);
         put_about(out, &posts[i]);
         (void)cache_writer_puts(out, "</article>\n");
     }
@@ -169,7 +186,7 @@ static void put_more_by_author(cache_writer *out, struct blog *blog, const struc
     }
 }
 
-/* The page is made for each reader, of cached parts: the writer's own has buttons, and each reading is counted. */
+/* Who is logged in may find buttons on it: then it is made for him, of cached parts. All others share one. */
 cache_status post_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
@@ -187,7 +204,6 @@ cache_status post_page(void *ctx, const cache_request *request, cache_response *
         return respond_not_found(response);
     if (status != CACHE_OK)
         return status;
-    view_counter_add(blog->views, id);
     cache_writer *out = respond_html(response, 200, post.title);
     put_about(out, &post);
     (void)cache_writer_puts(out, "<div class=\"text\">\n");
@@ -200,4 +216,11 @@ cache_status post_page(void *ctx, const cache_request *request, cache_response *
     html_end(out);
     free(html);
     return cache_writer_status(out);
+}
+
+void count_reading(const struct visit *visit)
+{
+    int64_t id = 0;
+    if (visit_id(visit, &id))
+        view_counter_add(visit->blog->views, id);
 }

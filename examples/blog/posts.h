@@ -9,6 +9,9 @@ enum { LISTED_POSTS = 10 };
 cache_handler_fn home_page, popular_page, author_page, tag_page, post_page;                     /* posts.c */
 cache_handler_fn new_post_form, new_post, edit_post_form, edit_post, delete_post;               /* post_forms.c */
 
+/* The visit's post was shown to somebody. */
+void count_reading(const struct visit *visit);
+
 /* A list of posts, each with the beginning of its text, its author and tags. */
 void put_summaries(cache_writer *out, const struct post posts[], size_t n);
 

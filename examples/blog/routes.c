@@ -51,6 +51,7 @@ static const char *const posts_tag[] = { "posts", NULL };
 static const char *const products_tag[] = { "products", NULL };
 
 static const cache_view home_view = CACHE_VIEW("home", 60, .tags = posts_tag);
+static const cache_view post_view = CACHE_VIEW("post", 60, .tags = posts_tag);    /* for those who are not logged in */
 static const cache_view popular_view = CACHE_VIEW("popular", 300, .tags = posts_tag);
 static const cache_view author_view = CACHE_VIEW("author", 60, .make_tags = tag_author);
 static const cache_view tag_view = CACHE_VIEW("tag", 60, .make_tags = tag_tag);
@@ -75,7 +76,7 @@ static const struct route {
     cache_handler_fn *handler;
 } routes[] = {
     { "GET", "/", ANYBODY, &home_view, home_page },
-    { "GET", "/post/", KNOWN, NULL, post_page },
+    { "GET", "/post/", KNOWN, &post_view, post_page },
     { "GET", "/popular", ANYBODY, &popular_view, popular_page },
     { "GET", "/author/", ANYBODY, &author_view, author_page },
     { "GET", "/tag/", ANYBODY, &tag_view, tag_page },
@@ -173,7 +174,11 @@ static cache_status answer(const struct route *route, struct visit *visit, const
         (void)snprintf(user, sizeof user, "%" PRId64, visit->user.id);
         asked.user = user;
     }
-    return cache_view_serve(visit->blog->cache, route->view, &asked, route->handler, visit, page);
+    const cache_status status = cache_view_serve(visit->blog->cache, route->view, &asked, route->handler, visit, page);
+    /* A reading is one, whether the page came from the cache or not. */
+    if (status == CACHE_OK && route->handler == post_page && page->status < 400 && strcmp(request->method, "GET") == 0)
+        count_reading(visit);
+    return status;
 }
 
 /* The same route, but with an answer that says why not. */

@@ -202,6 +202,8 @@ static void readings_are_counted_and_leave_the_cached_post_alone(void **state)
     (void)state;
     for (int i = 0; i < 5; i++)
         assert_has(get("/post/3"), "Stale is better than late");
+    assert_has(site.answer, "X-Cache: HIT");
+    assert_has(site_ask(&site, "HEAD", "/post/3", "", ""), "X-Cache: HIT");    /* which is no reading */
     do
         assert_has(post("", "/new-post", "title=t&content=c"), "303 See Other");    /* lets /popular be made anew */
     while (strstr(get("/popular"), "Stale is better than late</a></h2>\n<div class=\"about\">5 views") == NULL);

@@ -1,0 +1,75 @@
+// screenshots.mjs - pictures of the blog's pages: node screenshots.mjs PROGRAM DIRECTORY
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { PASSWORDS, WINDOWS, startBlog, startBrowser, visit } from "./blog.mjs";
+
+const [program, directory] = process.argv.slice(2);
+const MAX_BYTES = 150_000;
+
+async function logIn(page, name) {
+    await page.goto("/login");
+    await page.getByLabel("Name").fill(name);
+    await page.getByLabel("Password").fill(PASSWORDS[name]);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.waitForURL((url) => url.pathname !== "/login");
+}
+
+async function publish(page, title, content, tags) {
+    await page.goto("/new-post");
+    await page.getByLabel("Title").fill(title);
+    await page.getByLabel(/^Text/).fill(content);
+    await page.getByLabel(/^Tags/).fill(tags);
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.waitForURL(/\/post\/\d+$/);
+    return page.url();
+}
+
+const TEXT = `A page that ten thousand people read in a minute need not be made ten thousand times. It is made **once**, and kept.
+
+The code that makes it stays as it was:
+
+    CACHE_MEMOIZE(get_post, load_post, 60, struct post, (int64_t, id))
+
+What changes is that the database hears of a post *once a minute*:
+
+- the first reader waits for the query,
+- those who come meanwhile wait for the same one,
+- all others get the answer that is there.
+
+> Everything else is a question of when to forget.`;
+
+// Some minutes of a blog's life, so that the pages have something to show.
+async function live(page) {
+    const paths = ["/", "/popular", "/products", "/post/1", "/post/2", "/post/3", "/post/5", "/author/ada"];
+    for (let round = 0; round < 12; round++)
+        await Promise.all(paths.map((path) => page.request.get(path)));
+}
+
+async function take(page, path, name) {
+    const file = join(directory, `${name}.png`);
+    await page.goto(path);
+    await page.waitForLoadState("load");
+    await page.evaluate(() => document.fonts.ready);
+    await page.screenshot({ path: file });
+    const { size } = statSync(file);
+    if (size >= MAX_BYTES) throw new Error(`${file} has ${size} bytes, more than ${MAX_BYTES}`);
+    console.log(`${file}: ${size} bytes`);
+}
+
+mkdirSync(directory, { recursive: true });
+const blog = await startBlog(program);
+const browser = await startBrowser();
+const anybody = await visit(browser, blog.url, WINDOWS.wide);
+const ada = await visit(browser, blog.url, WINDOWS.wide);
+await logIn(ada.page, "ada");
+const post = await publish(ada.page, "Once a minute is enough", TEXT, "cache, c");
+await live(anybody.page);
+for (const [size, window] of Object.entries(WINDOWS)) {
+    await anybody.page.setViewportSize(window);
+    await ada.page.setViewportSize(window);
+    await take(anybody.page, "/", `home-${size}`);
+    await take(anybody.page, post, `post-${size}`);
+    await take(ada.page, "/dashboard", `dashboard-${size}`);
+}
+await browser.close();
+await blog.stop();
