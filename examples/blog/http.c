@@ -277,7 +277,7 @@ static struct MHD_Daemon *listen_on(struct http_server *server, const struct htt
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | (is_v4 ? 0u : (unsigned)MHD_USE_DUAL_STACK),
         (uint16_t)options->port, NULL, NULL, on_request, server,
         MHD_OPTION_SOCK_ADDR, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6,
-        MHD_OPTION_THREAD_POOL_SIZE, options->threads, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+        MHD_OPTION_THREAD_POOL_SIZE, options->threads,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MAX_HEADERS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_NOTIFY_COMPLETED, on_end, server,

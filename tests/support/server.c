@@ -31,8 +31,31 @@ static struct sockaddr_in loopback(int port)
     return address;
 }
 
-/* Not one that the system picks: until the server listens on it, an outgoing connection of anybody could be given it. Those
- * below the usual range of these are left, at random, since other tests look for one at the same time. */
+/* True: the port is this process's until its end, as far as the tests go: until the server listens on it, another test that
+ * looks for one would find it free. The lock is an abstract unix socket, which ends with the process, and is never closed. */
+static bool reserve(int port)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    const int size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "libcache-test-port-%d", port);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size)) == 0)
+        return true;
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
+static bool is_bindable(int port)
+{
+    const struct sockaddr_in address = loopback(port);
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    const bool yes = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+/* Below the range of those that the system gives to outgoing connections. */
 int test_free_port(void)
 {
     enum { FIRST = 10000, PORTS = 22000, TRIES = 1000 };
@@ -41,12 +64,8 @@ int test_free_port(void)
     uint64_t random = (uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 32;
     for (int i = 0; i < TRIES; i++) {
         random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        const int port = FIRST + (int)((random >> 33) % PORTS), fd = socket(AF_INET, SOCK_STREAM, 0);
-        const struct sockaddr_in address = loopback(port);
-        const bool is_free = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-        if (fd >= 0)
-            close(fd);
-        if (is_free)
+        const int port = FIRST + (int)((random >> 33) % PORTS);
+        if (reserve(port) && is_bindable(port))
             return port;
     }
     fail_msg("no free port: %s", strerror(errno));
