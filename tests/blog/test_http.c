@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -313,6 +314,18 @@ static void a_request_in_flight_is_finished_before_the_server_stops(void **state
     assert_int_equal(site_signal_and_wait(&site, 0), 0);
 }
 
+static void a_port_that_is_taken_is_an_error(void **state)
+{
+    char command[400];
+    (void)state;
+    (void)snprintf(command, sizeof command, "%s --port %d --db %s/second.db >/dev/null 2>&1", site_program(),
+                   site.server.port, site.server.directory);
+    const int status = system(command);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
+    assert_still_serves();
+}
+
 static void the_access_log_has_a_line_for_each_request(void **state)
 {
     char file[128], line[1024], address[64], method[16], path[256], verdict[16];
@@ -372,6 +385,7 @@ int main(void)
         http_test(idle_and_half_sent_requests_hold_no_thread),
         cmocka_unit_test_teardown(a_client_that_dribbles_is_hung_up_on, stop),
         http_test(a_request_in_flight_is_finished_before_the_server_stops),
+        http_test(a_port_that_is_taken_is_an_error),
         cmocka_unit_test_teardown(the_access_log_has_a_line_for_each_request, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
