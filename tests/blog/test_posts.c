@@ -197,6 +197,16 @@ static void an_edit_that_was_answered_is_seen_by_all_who_ask_later(void **state)
     }
 }
 
+static void a_post_leads_to_what_its_author_wrote_since(void **state)
+{
+    (void)state;
+    warm("", "/post/1");
+    assert_has(post(ada, "/new-post", "title=Since+then&content=c"), "303 See Other");
+    assert_has(get("/post/1"), "Since then");
+    assert_has(post(ada, "/delete-post/11", ""), "303 See Other");
+    assert_has_not(get("/post/1"), "Since then");
+}
+
 static void readings_are_counted_and_leave_the_cached_post_alone(void **state)
 {
     (void)state;
@@ -362,6 +372,7 @@ int main(int argc, char **argv)
         post_test(a_post_leaves_the_page_of_a_tag_that_it_no_longer_has),
         post_test(a_change_leaves_the_pages_alone_that_do_not_show_it),
         post_test(an_edit_that_was_answered_is_seen_by_all_who_ask_later),
+        post_test(a_post_leads_to_what_its_author_wrote_since),
         post_test(readings_are_counted_and_leave_the_cached_post_alone),
         post_test(only_its_author_and_the_admin_change_a_post),
         post_test(a_post_of_nobody_is_everybodys_who_is_logged_in),
