@@ -18,6 +18,39 @@ static void a_cold_page_is_made_once_for_32_threads(void **state)
     }
 }
 
+struct crowd_of {
+    struct site *site;
+    struct visitor visitors[8];
+};
+
+static void *visit_as_a_process(void *arg)
+{
+    struct crowd_of *crowd = arg;
+    site_visit(crowd->site, crowd->visitors, 8);
+    return NULL;
+}
+
+static void with_lock_a_cold_page_is_made_once_by_all_processes(void **state)
+{
+    struct site sites[2];
+    struct crowd_of crowds[2] = { { .site = &sites[0] }, { .site = &sites[1] } };
+    pthread_t thread;
+    if (!test_store_is_shared(state))
+        return;
+    site_open(&sites[0], state);
+    site_init(&sites[1]);
+    sites[1].cache = test_store_open_again(state, &sites[1].config);
+    sites[0].view.lock = sites[1].view.lock = true;
+    assert_int_equal(pthread_create(&thread, NULL, visit_as_a_process, &crowds[0]), 0);
+    (void)visit_as_a_process(&crowds[1]);
+    pthread_join(thread, NULL);
+    assert_int_equal(sites[0].runs + sites[1].runs, 1);
+    for (int i = 0; i < 16; i++)
+        assert_string_equal(crowds[i / 8].visitors[i % 8].body, "/p run 1");
+    site_close(&sites[0]);
+    site_close(&sites[1]);
+}
+
 /* The handler of each of the `inside_ctx` requests waits until all of them are in it. */
 static atomic_int inside, gave_up;
 
@@ -145,6 +178,39 @@ static void events_of_pages_that_are_not_stored_have_public_statuses(void **stat
     site_close(&site);
 }
 
+struct found {
+    const char *name;
+    cache_counters counters;
+};
+
+static void find_name(void *ctx, const char *name, const cache_counters *counters)
+{
+    struct found *found = ctx;
+    if (strcmp(name, found->name) == 0)
+        found->counters = *counters;
+}
+
+static void each_view_is_counted_by_its_name(void **state)
+{
+    struct site site;
+    struct found found = { .name = "front page" };
+    site_open(&site, state);
+    assert_get(&site, "MISS", "/p run 1");    /* without a name */
+    site.view.name = "front page";
+    assert_get(&site, "HIT", "/p run 1");
+    const cache_request other = { .method = "GET", .path = "/other" };
+    assert_request(&site, &other, "MISS", "/other run 2");
+    assert_request(&site, &other, "HIT", "/other run 2");
+    site.personal = true;
+    assert_request(&site, &(cache_request){ .method = "GET", .path = "/mine" }, "MISS", "/mine run 3");
+    assert_status(CACHE_OK, cache_stats_names(site.cache, find_name, &found));
+    assert_int_equal(found.counters.hits, 2);
+    assert_int_equal(found.counters.misses, 2);
+    assert_int_equal(found.counters.computations, 2);
+    assert_int_equal(found.counters.sets, 1);
+    site_close(&site);
+}
+
 /* ---- users ------------------------------------------------------------------------------------------------------- */
 
 static void requests_with_credentials_bypass_the_cache(void **state)
@@ -265,12 +331,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cold_page_is_made_once_for_32_threads),
+        cmocka_unit_test(with_lock_a_cold_page_is_made_once_by_all_processes),
         cmocka_unit_test(requests_of_a_page_that_is_not_stored_do_not_wait_for_each_other),
         cmocka_unit_test(ten_seconds_later_they_would_wait_again),
         cmocka_unit_test(a_page_that_may_be_stored_again_ends_that_at_once),
         cmocka_unit_test(each_of_16_threads_gets_the_cookie_that_was_made_for_it),
         cmocka_unit_test(each_of_16_threads_gets_a_server_error_of_its_own),
         cmocka_unit_test(events_of_pages_that_are_not_stored_have_public_statuses),
+        cmocka_unit_test(each_view_is_counted_by_its_name),
         cmocka_unit_test(requests_with_credentials_bypass_the_cache),
         cmocka_unit_test(vary_user_gives_each_user_a_page),
         cmocka_unit_test(a_private_page_is_kept_for_a_user_and_not_for_nobody),
