@@ -293,8 +293,8 @@ static cache_status copy_out(const cache_value *value, void *buf, size_t cap, si
         *size = value->size;
     if (value->size > cap)
         return cache_fail(CACHE_ERR_TOO_LARGE, "get_copy: the value has %zu bytes, the buffer %zu", value->size, cap);
-    if (value->size > 0)
-        memmove(buf, value->data, value->size);    /* from inside the buffer, where an envelope stood before it */
+    if (value->data != buf && value->size > 0)    /* the store has not put it there already */
+        memmove(buf, value->data, value->size);    /* maybe from inside the buffer, where an envelope stood before it */
     return CACHE_OK;
 }
 
@@ -321,7 +321,8 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
     cache_count_read(cache, status);
     if (status == CACHE_OK)
         status = copy_out(&value, buf, cap, size);
-    cache_writer_release(&writer);
+    if (writer.owner != NULL)    /* what stands in the caller's buffer needs none */
+        writer.owner->ops->release(writer.owner);
     return cache_look_over(cache, status, CACHE_MISS);
 }
 

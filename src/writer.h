@@ -4,6 +4,8 @@
 
 #include "api.h"
 
+#include <string.h>
+
 #include <stdarg.h>
 
 enum writer_memory {
@@ -50,10 +52,14 @@ void cache_writer_release(cache_writer *writer);
  * buffer and cannot be moved out of it, else the writer's own status: then `*out` is zeroed. */
 cache_status cache_writer_take(cache_writer *writer, cache_value *out);
 
-/* True if `size` more bytes fit into the caller's buffer, so that an append only copies. */
-static inline bool cache_writer_fits(const cache_writer *writer, size_t size)
+/* Append to a writer that has the room in the caller's buffer, which costs no more than the copy; false: it has not. */
+static inline bool cache_writer_append_in_place(cache_writer *writer, const void *data, size_t size)
 {
-    return writer->memory == WRITER_BUFFER && writer->data != NULL && size <= writer->capacity - writer->size;
+    if (writer->memory != WRITER_BUFFER || writer->data == NULL || size > writer->capacity - writer->size)
+        return false;
+    memcpy(writer->data + writer->size, data, size);
+    writer->size += size;
+    return true;
 }
 
 /* Another reference to the same bytes. */

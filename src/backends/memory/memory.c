@@ -112,7 +112,8 @@ void memory_tick(struct memory *memory)
     struct shard *shard = &memory->shards[turn & (memory->n_shards - 1)];
     struct item *gone = NULL;
     const int64_t now_ms = cache_env_monotonic_ms(memory->env);
-    rwlock_write_lock(&shard->lock);
+    if (!rwlock_try_write_lock(&shard->lock))    /* who uses the shard is not to wait for this */
+        return;
     shard_sweep(shard, SWEEP_BY_THE_WAY, now_ms, &gone);
     memory_uncount(memory, gone);
     rwlock_write_unlock(&shard->lock);
@@ -129,27 +130,25 @@ static void count_hit(struct item *item)
         atomic_store_explicit(&item->frequency, (unsigned char)(frequency + 1), memory_order_relaxed);
 }
 
-/* A small value is copied under the shared lock, which costs less than a reference. */
+/* A small value is copied under the shared lock, if the caller has a place for it: that costs less than a reference. */
 static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct memory *memory = self;
     const struct place place = memory_place(memory, key);
-    cache_status status = CACHE_MISS;
+    bool copied = false;
     rwlock_read_lock(&place.shard->lock);
     struct item *item = shard_find(place.shard, key, place.hash);
-    const bool copy = item != NULL && item->size <= COPY_AT_MOST && cache_writer_fits(out, item->size);
     if (item != NULL) {
         count_hit(item);
-        if (copy)
-            status = cache_writer_append(out, item_value(item), item->size);
-        else
+        copied = item->size <= COPY_AT_MOST && cache_writer_append_in_place(out, item_value(item), item->size);
+        if (!copied)
             item_retain(item);
     }
     rwlock_read_unlock(&place.shard->lock);
-    if (item != NULL && !copy)
-        status = cache_writer_pin(out, item_value(item), item->size, &item->owner);
     memory_tick(memory);
-    return status;
+    if (item == NULL)
+        return CACHE_MISS;
+    return copied ? CACHE_OK : cache_writer_pin(out, item_value(item), item->size, &item->owner);
 }
 
 static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)

@@ -1,12 +1,15 @@
 /* rwlock.h - a lock of one word for sections of some tens of nanoseconds.
  *
  * Readers share it: a hit costs two atomic additions and no exclusive access. pthread_rwlock_t costs several times that.
- * Who waits yields the processor soon, so that a holder that was preempted can go on. */
+ * A writer that waits keeps new readers out, so that it does not starve. Who waits gives the processor away soon, and then
+ * sleeps, so that a holder that was preempted can go on, however many threads there are. */
 #ifndef RWLOCK_H
 #define RWLOCK_H
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
 
 /* Bit 0: a writer is in, or waits for the readers to leave. The rest counts readers, in steps of 2. */
 struct rwlock {
@@ -15,7 +18,11 @@ struct rwlock {
 
 static inline void rwlock_pause(unsigned *tries)
 {
-    if (++*tries > 64)
+    enum { SPINS = 64, YIELDS = 64 };
+    ++*tries;
+    if (*tries > SPINS + YIELDS)
+        nanosleep(&(struct timespec){ 0, 50000 }, NULL);
+    else if (*tries > SPINS)
         sched_yield();
 }
 
@@ -41,6 +48,13 @@ static inline void rwlock_write_lock(struct rwlock *lock)
         rwlock_pause(&tries);
     while (atomic_load_explicit(&lock->state, memory_order_acquire) != 1)
         rwlock_pause(&tries);
+}
+
+/* Only if nobody is in, and nobody waits for it. */
+static inline bool rwlock_try_write_lock(struct rwlock *lock)
+{
+    unsigned nobody = 0;
+    return atomic_compare_exchange_strong_explicit(&lock->state, &nobody, 1, memory_order_acquire, memory_order_relaxed);
 }
 
 static inline void rwlock_write_unlock(struct rwlock *lock)

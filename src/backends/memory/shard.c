@@ -30,9 +30,27 @@ void shard_init(struct shard *shard, const cache_env *env)
 
 /* ---- the index --------------------------------------------------------------------------------------------------- */
 
+/* The first item of a chain is the one looked for, four times out of five: what lies behind its handle is fetched together
+ * with that, and not once the key is found to be the same. */
+static void fetch_ahead(const struct shard *shard, uint32_t hash)
+{
+    if (shard->index == NULL)
+        return;
+    const UT_hash_table *table = shard->index->hh.tbl;
+    unsigned bucket;
+    HASH_TO_BKT(hash, table->num_buckets, bucket);
+    const char *handle = (const char *)table->buckets[bucket].hh_head;
+    if (handle != NULL) {
+        __builtin_prefetch(handle + 64);
+        __builtin_prefetch(handle + 128);
+        __builtin_prefetch(handle + 192);
+    }
+}
+
 struct item *shard_find_any(const struct shard *shard, cache_bytes key, uint32_t hash)
 {
     struct item *item = NULL;
+    fetch_ahead(shard, hash);
     HASH_FIND_BYHASHVALUE(hh, shard->index, key.data, (unsigned)key.size, hash, item);
     return item;
 }
