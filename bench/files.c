@@ -1,7 +1,7 @@
 /* bench_files - microseconds per get and set of the filesystem store, beside plain system calls on the same bytes.
  *
- * A plain get is open, read, close of the very files that the store reads; a plain set is open, write, close, rename to files of
- * the same size, in as many directories. Rounds are interleaved, medians of five. On TMPDIR, or /tmp. */
+ * A plain get is open, read, close of the very files that the store reads; a plain set is open, write, close, rename to
+ * files of the same size, in as many directories. Turns are interleaved, medians of five rounds. On TMPDIR, or /tmp. */
 #define _GNU_SOURCE
 #include <libcache/cache.h>
 
@@ -15,7 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILES = 1000, GETS = 40000, SETS = 4000, ROUNDS = 5, TURNS = 40, MAX_THREADS = 2, LARGEST = 10000, HEADER = 48, PATH = 160 };
+enum { FILES = 1000, GETS = 40000, SETS = 2000, ROUNDS = 5, TURNS = 40, MAX_THREADS = 2, LARGEST = 10000, HEADER = 48,
+       PATH = 160 };
 
 static char directory[96], keys[FILES][16], plain[FILES][PATH], stored[FILES][PATH];
 static size_t n_stored, value_size;
@@ -75,25 +76,31 @@ static void *run(void *arg)
     return NULL;
 }
 
-static double seconds(void)
+static double seconds(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* Wall microseconds per operation, all threads together. */
-static double measure(void (*operation)(int i, int thread), int n, int threads)
+/* Microseconds per operation, all threads together: of the wall clock, and of processor time. */
+struct cost {
+    double wall, processor;
+};
+
+static void measure(void (*operation)(int i, int thread), int n, int threads, struct cost *sum)
 {
     struct work work[MAX_THREADS];
-    const double begun = seconds();
+    const double begun = seconds(CLOCK_MONOTONIC), begun_processor = seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (int i = 0; i < threads; i++) {
-        work[i] = (struct work){ .operation = operation, .begin = n / threads * i, .end = n / threads * (i + 1), .number = i };
+        work[i] = (struct work){ .operation = operation, .begin = n / threads * i, .end = n / threads * (i + 1),
+                                 .number = i };
         pthread_create(&work[i].thread, NULL, run, &work[i]);
     }
     for (int i = 0; i < threads; i++)
         pthread_join(work[i].thread, NULL);
-    return (seconds() - begun) * 1e6 / n;
+    sum->wall += (seconds(CLOCK_MONOTONIC) - begun) * 1e6 / n;
+    sum->processor += (seconds(CLOCK_PROCESS_CPUTIME_ID) - begun_processor) * 1e6 / n;
 }
 
 static int compare(const void *a, const void *b)
@@ -112,17 +119,21 @@ static double median(double took[ROUNDS])
 static void compare_operations(const char *name, void (*ours)(int, int), void (*theirs)(int, int), int n)
 {
     for (int threads = 1; threads <= MAX_THREADS; threads++) {
-        double our_times[ROUNDS], plain_times[ROUNDS], ratios[ROUNDS];
+        double our_times[ROUNDS], plain_times[ROUNDS], ratios[ROUNDS], processor_ratios[ROUNDS];
         for (int round = 0; round < ROUNDS; round++) {
-            our_times[round] = plain_times[round] = 0;
+            struct cost our_cost = { 0, 0 }, plain_cost = { 0, 0 };
             for (int turn = 0; turn < TURNS; turn++) {
-                our_times[round] += measure(ours, n / TURNS, threads) / TURNS;
-                plain_times[round] += measure(theirs, n / TURNS, threads) / TURNS;
+                measure(ours, n / TURNS, threads, &our_cost);
+                measure(theirs, n / TURNS, threads, &plain_cost);
             }
-            ratios[round] = our_times[round] / plain_times[round];
+            our_times[round] = our_cost.wall / TURNS;
+            plain_times[round] = plain_cost.wall / TURNS;
+            ratios[round] = our_cost.wall / plain_cost.wall;
+            processor_ratios[round] = our_cost.processor / plain_cost.processor;
         }
-        printf("%-5s %6zu B  %d thread%s  libcache %7.2f us   plain %7.2f us   ratio %5.2f\n", name, value_size, threads,
-               threads > 1 ? "s" : " ", median(our_times), median(plain_times), median(ratios));
+        printf("%-4s %6zu B  %d thread%s  libcache %8.2f us  plain %8.2f us  ratio %5.2f  of processor time %5.2f\n",
+               name, value_size, threads, threads > 1 ? "s" : " ", median(our_times), median(plain_times),
+               median(ratios), median(processor_ratios));
     }
 }
 
@@ -176,7 +187,9 @@ int main(void)
 {
     char url[PATH];
     const char *base = getenv("TMPDIR");
-    (void)snprintf(directory, sizeof directory, "%s/libcache-bench-XXXXXX", base != NULL && strlen(base) < 64 ? base : "/tmp");
+    if (base == NULL || strlen(base) >= 64)
+        base = "/tmp";
+    (void)snprintf(directory, sizeof directory, "%s/libcache-bench-XXXXXX", base);
     if (mkdtemp(directory) == NULL)
         return 1;
     (void)snprintf(url, sizeof url, "file://%s/cache?prefix=b:", directory);

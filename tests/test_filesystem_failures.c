@@ -55,7 +55,8 @@ static void in_a_child(void (*body)(void))
 #define must(condition)                                                                                       \
     do {                                                                                                      \
         if (!(condition)) {                                                                                   \
-            fprintf(stderr, "%s:%d: %s (%s, %s)\n", __FILE__, __LINE__, #condition, cache_last_error(), strerror(errno)); \
+            fprintf(stderr, "%s:%d: %s (%s, %s)\n", __FILE__, __LINE__, #condition, cache_last_error(),            \
+                    strerror(errno));                                                                         \
             _exit(1);                                                                                         \
         }                                                                                                     \
     } while (0)

@@ -1,4 +1,4 @@
-/* The filesystem store among processes: exact counts, limits, writers that are killed, forks, and tables that lost track.
+/* The filesystem store among processes: exact counts, limits, killed writers, forks, and tables that lost track.
  * _GNU_SOURCE for open file description locks. */
 #define _GNU_SOURCE
 #include "test.h"
@@ -283,6 +283,31 @@ static void a_lock_holder_that_hangs_costs_a_timeout_and_one_that_dies_nothing(v
     cache_close(cache);
 }
 
+static void a_hung_writer_holds_up_its_own_leaves_and_no_others(void **state)
+{
+    (void)state;
+    char path[96], key[16];
+    unsigned refused = 0, written = 0;
+    cache_t *cache = open_with("timeout=0.01&max_items=50");
+    (void)snprintf(path, sizeof path, "%s/.libcache", directory);
+    const int fd = open(path, O_RDWR);
+    struct flock half = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1 << 20, .l_len = 128 };
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &half), 0);
+    for (int i = 0; i < 250; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        /* One in two expires, so that sweeps find work. */
+        const cache_status status = cache_set_string(cache, key, "x", i % 2 == 0 ? 0.001 : 60);
+        refused += status == CACHE_ERR_TIMEOUT;
+        written += status == CACHE_OK;
+    }
+    assert_int_equal(refused + written, 250);
+    assert_true(refused > 50 && written > 50);
+    assert_int_equal(stats_of(cache).timeouts, refused);    /* neither eviction nor sweep waited */
+    assert_true(stats_of(cache).items <= 50);
+    close(fd);
+    cache_close(cache);
+}
+
 /* ---- fork ---------------------------------------------------------------------------------------------------------- */
 
 static int idle_pipe[2];
@@ -354,7 +379,8 @@ static void a_child_forked_while_threads_write_shares_no_lock_with_its_parent(vo
         if (pid == 0) {
             alarm(60);
             for (int i = 0; i < 50; i++)    /* the parent's threads count at the same key meanwhile */
-                if (cache_inc(cache, "shared", 1, NULL) != CACHE_OK || cache_inc(cache, "children", 1, NULL) != CACHE_OK)
+                if (cache_inc(cache, "shared", 1, NULL) != CACHE_OK
+                    || cache_inc(cache, "children", 1, NULL) != CACHE_OK)
                     _exit(1);
             _exit(0);
         }
@@ -460,6 +486,7 @@ int main(void)
         files_test(max_bytes_holds_among_processes),
         files_test(a_reader_sees_the_old_or_the_new_value_while_writers_are_killed),
         files_test(a_lock_holder_that_hangs_costs_a_timeout_and_one_that_dies_nothing),
+        files_test(a_hung_writer_holds_up_its_own_leaves_and_no_others),
         files_test(a_lock_ends_with_its_process_though_a_child_of_it_lives),
         files_test(a_child_forked_while_threads_write_shares_no_lock_with_its_parent),
         files_test(files_removed_by_hand_are_counted_off),

@@ -32,7 +32,9 @@ _Static_assert(sizeof(struct marker_head) == 64, "the table stands behind it");
 
 cache_status cache_fs_fail(const struct fs_store *store, const char *where, int error)
 {
-    const cache_status status = error == ENOMEM ? CACHE_ERR_NOMEM : error == ETIMEDOUT ? CACHE_ERR_TIMEOUT : CACHE_ERR_IO;
+    const cache_status status = error == ENOMEM      ? CACHE_ERR_NOMEM
+                              : error == ETIMEDOUT ? CACHE_ERR_TIMEOUT
+                                                   : CACHE_ERR_IO;
     return cache_fail(status, "file %.200s%s%s: %s", store->path, where != NULL ? "/" : "", where != NULL ? where : "",
                       strerror(error));
 }
@@ -74,7 +76,8 @@ int cache_fs_open(const struct fs_store *store, const char *path, int flags)
 #ifdef SYS_openat2
     static atomic_bool missing;
     if (!atomic_load_explicit(&missing, memory_order_relaxed)) {
-        struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
+        struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC),
+                                .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
         long fd = -1;
         do
             fd = syscall(SYS_openat2, store->directory, path, &how, sizeof how);
@@ -136,14 +139,16 @@ static bool is_empty(int directory, int *error)
     bool empty = true;
     const struct dirent *entry = NULL;
     while (empty && (entry = readdir(stream)) != NULL)
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, FS_MARKER) == 0;
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0
+             || strcmp(entry->d_name, FS_MARKER) == 0;
     closedir(stream);
     return empty;
 }
 
 static cache_status not_ours(const struct fs_store *store)
 {
-    return cache_fail(CACHE_ERR_CONFIG, "file %.200s: this directory is not empty, and not a cache of ours: it has no valid '%s'. "
+    return cache_fail(CACHE_ERR_CONFIG,
+                      "file %.200s: this directory is not empty, and not a cache of ours: it has no valid '%s'. "
                       "Nothing in it was touched", store->path, FS_MARKER);
 }
 
@@ -185,8 +190,9 @@ static cache_status check_marker(struct fs_store *store, int marker)
     if ((size_t)n < sizeof head || memcmp(head.magic, marker_magic, sizeof head.magic) != 0)
         return not_ours(store);
     if (head.version != MARKER_VERSION || head.leaves != FS_LEAVES)
-        return cache_fail(CACHE_ERR_CONFIG, "file %.200s: this cache was made by another version of libcache, or on another kind "
-                          "of machine: remove it", store->path);
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "file %.200s: this cache was made by another version of libcache, or on another kind of "
+                          "machine: remove it", store->path);
     store->seed = head.seed;
     return CACHE_OK;
 }
@@ -224,7 +230,8 @@ static cache_status use_marker(struct fs_store *store)
     if (status != CACHE_OK)
         return status;
     if (store->read_only == 0) {
-        const int error = cache_fs_range_lock(marker, FS_LEAVES, cache_now_ns() + (uint64_t)store->timeout_ms * 1000000);
+        const uint64_t deadline = cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
+        const int error = cache_fs_range_lock(marker, FS_LEAVES, deadline);
         status = error == 0 ? check_marker(store, marker) : cache_fs_fail(store, FS_MARKER, error);
         if (error == 0)
             cache_fs_range_unlock(marker, FS_LEAVES);

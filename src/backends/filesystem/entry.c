@@ -1,6 +1,7 @@
 /* entry.c - an entry's file: written whole, and believed only when all of it is as it was written.
  *
- * Nothing is synced: after a power cut a file may be cut off or hold zeros. So header and key have a hash, and the value. */
+ * Nothing is synced: after a power cut a file may be cut off or hold zeros. So header and key have a hash, and the
+ * value has one. */
 #include "store.h"
 
 #define XXH_INLINE_ALL
@@ -229,5 +230,6 @@ void cache_fs_set_times(int fd, int64_t expires_ms, int64_t used_ms)
 
 int64_t cache_fs_expiry_hint(const struct stat *info)
 {
-    return info->st_atim.tv_sec >= HINT_NEVER_S ? 0 : (int64_t)info->st_atim.tv_sec * 1000 + info->st_atim.tv_nsec / 1000000;
+    const struct timespec ends = info->st_atim;
+    return ends.tv_sec >= HINT_NEVER_S ? 0 : (int64_t)ends.tv_sec * 1000 + ends.tv_nsec / 1000000;
 }

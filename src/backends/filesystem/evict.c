@@ -1,8 +1,8 @@
 /* evict.c - making room: what expired first, then what was not used for long.
  *
- * Approximately least recently used. A sample is taken, of one leaf or of as many as it takes; keys are spread by a hash, so
- * that it stands for all. The sixteenth of it whose last use is oldest goes. Use is a file's mtime: the time of its
- * writing, or of a read, of which one in FS_USE_SAMPLE is noted. */
+ * Approximately least recently used. A sample is taken, of one leaf or of as many as it takes; keys are spread by a
+ * hash, so that it stands for all. The sixteenth of it whose last use is oldest goes. Use is a file's mtime: the time of its
+ * writing, or of a read, of which some are noted. */
 #include "store.h"
 
 #include "env.h"
@@ -51,24 +51,26 @@ static bool gather(void *ctx, struct fs_leaf *leaf, const char *name, const stru
     return false;
 }
 
-static cache_status take_sample(struct fs_store *store, const struct fs_usage table[FS_LEAVES], struct sample *sample)
+/* Of leaves that nobody holds; or, if `wait`, of all. */
+static cache_status take_sample(struct fs_store *store, const struct fs_usage table[FS_LEAVES], bool wait,
+                                struct sample *sample)
 {
     const unsigned first = atomic_load_explicit(&store->cursor, memory_order_relaxed);
     unsigned i = 0;
     cache_status status = CACHE_OK;
-    for (; i < FS_LEAVES && sample->seen < SAMPLE && status == CACHE_OK; i++) {
+    for (; i < FS_LEAVES && sample->seen < SAMPLE && status >= 0; i++) {
         const unsigned number = (first + i) % FS_LEAVES;
+        struct fs_leaf leaf;
         if (table[number].items == 0)
             continue;
-        struct fs_leaf leaf;
-        status = cache_fs_leaf_lock(store, number, &leaf);
-        if (status != CACHE_OK)
-            break;
-        status = cache_fs_leaf_scan(&leaf, gather, sample);
-        cache_fs_leaf_unlock(&leaf);
+        status = wait ? cache_fs_leaf_lock(store, number, &leaf) : cache_fs_leaf_try(store, number, &leaf);
+        if (status == CACHE_OK) {
+            status = cache_fs_leaf_scan(&leaf, gather, sample);
+            cache_fs_leaf_unlock(&leaf);
+        }
     }
-    atomic_store_explicit(&store->cursor, first + i, memory_order_relaxed);
-    return status;
+    atomic_store_explicit(&store->cursor, (first + i) % FS_LEAVES, memory_order_relaxed);
+    return status < 0 ? status : CACHE_OK;
 }
 
 static bool read_key(const struct fs_leaf *leaf, const char *name, struct fs_entry *entry)
@@ -111,7 +113,8 @@ static cache_status evict_one(struct fs_store *store, const struct candidate *ca
 
 static bool is_over(const struct fs_store *store, struct fs_usage sum)
 {
-    return (store->max_items != 0 && sum.items > store->max_items) || (store->max_bytes != 0 && sum.bytes > store->max_bytes);
+    return (store->max_items != 0 && sum.items > store->max_items)
+        || (store->max_bytes != 0 && sum.bytes > store->max_bytes);
 }
 
 static bool measure(struct fs_store *store, struct fs_usage table[FS_LEAVES])
@@ -121,10 +124,13 @@ static bool measure(struct fs_store *store, struct fs_usage table[FS_LEAVES])
 }
 
 /* A sample, and its oldest part out. CACHE_MISS: there is nothing to evict. */
-static cache_status evict_some(struct fs_store *store, const struct fs_usage table[FS_LEAVES], const struct fs_name *keep)
+static cache_status evict_some(struct fs_store *store, const struct fs_usage table[FS_LEAVES],
+                               const struct fs_name *keep)
 {
     struct sample sample = { .keep = keep };
-    cache_status status = take_sample(store, table, &sample);
+    cache_status status = take_sample(store, table, false, &sample);
+    if (status == CACHE_OK && sample.n == 0)
+        status = take_sample(store, table, true, &sample);
     if (status != CACHE_OK || sample.n == 0)
         return status == CACHE_OK ? CACHE_MISS : status;
     qsort(sample.oldest, sample.n, sizeof sample.oldest[0], compare);

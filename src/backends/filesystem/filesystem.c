@@ -27,7 +27,8 @@ static const cache_option options[] = {
 static cache_status check(const cache_backend_config *config)
 {
     if (config->user != NULL || config->password != NULL || config->n_hosts > 0)
-        return cache_fail(CACHE_ERR_CONFIG, "file: the URL names a host or user: write file:///path, with three slashes");
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "file: the URL names a host or user: write file:///path, with three slashes");
     if (config->path[0] == '\0')
         return cache_fail(CACHE_ERR_CONFIG, "file: the URL names no directory: write file:///path");
     if ((cache_option_int(config, "mode") & 0600) != 0600)
@@ -168,8 +169,8 @@ static cache_status check_size(const struct fs_store *store, cache_bytes key, si
     const uint64_t size = sizeof(struct fs_head) + (uint64_t)key.size + value_size;
     if (store->max_bytes == 0 || size <= store->max_bytes)
         return CACHE_OK;
-    return cache_fail(CACHE_ERR_TOO_LARGE, "file %.200s: header, key and value of %llu bytes: max_bytes is %llu", store->path,
-                      (unsigned long long)size, (unsigned long long)store->max_bytes);
+    return cache_fail(CACHE_ERR_TOO_LARGE, "file %.200s: header, key and value of %llu bytes: max_bytes is %llu",
+                      store->path, (unsigned long long)size, (unsigned long long)store->max_bytes);
 }
 
 /* Write an entry in a leaf that is locked. */
@@ -282,8 +283,8 @@ static cache_status store_remove(void *self, cache_bytes key)
 }
 
 /* A copy with another expiry: a reader sees the old entry or the new one, as after any write. */
-static cache_status renew(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, struct fs_entry *entry, int from,
-                          int64_t expires_ms)
+static cache_status renew(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, struct fs_entry *entry,
+                          int from, int64_t expires_ms)
 {
     struct fs_head head = entry->head;
     int fd = -1;

@@ -1,7 +1,7 @@
 /* leaf.c - changes in a locked leaf, each with the table's account of it.
  *
- * The table is written before an entry is renamed into its place: whoever dies between leaves a draft, and the next writer
- * who finds one counts the leaf anew. */
+ * The table is written before an entry is renamed into its place: whoever dies between leaves a draft, and the next
+ * writer who finds one counts the leaf anew. */
 #include "store.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* lock.c - one writer at a time in a leaf: a mutex among threads, and behind it a lock on a byte of the marker among
  * processes, which ends with its process.
  *
- * _GNU_SOURCE is for open file description locks: POSIX locks would be lost whenever another handle of this process on the
- * same directory is closed. A child shares its parent's open file, and with it the parent's locks: so it opens its own. */
+ * _GNU_SOURCE is for open file description locks: POSIX locks would be lost whenever another handle of this process on
+ * the same directory is closed. A child shares its parent's open file, and with it the locks: so it opens its own. */
 #define _GNU_SOURCE
 #include "store.h"
 
@@ -31,7 +31,7 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&stores_lock);
 }
 
-/* At once, not at its first write: as long as a child holds the parent's file, a lock of the parent outlives the parent. */
+/* At once, not at its first write: while a child holds the parent's file, the parent's locks outlive the parent. */
 static void after_fork_in_child(void)
 {
     for (struct fs_store *store = stores; store != NULL; store = store->next) {
@@ -136,42 +136,52 @@ static cache_status lock_failed(struct fs_store *store, unsigned number, int err
     if (error != ETIMEDOUT)
         return cache_fs_fail(store, FS_MARKER, error);
     atomic_fetch_add_explicit(&store->timeouts, 1, memory_order_relaxed);
-    return cache_fail(CACHE_ERR_TIMEOUT, "file %.200s: '%s' stayed locked by another writer for %lld ms", store->path, path,
-                      (long long)store->timeout_ms);
+    return cache_fail(CACHE_ERR_TIMEOUT, "file %.200s: '%s' stayed locked by another writer for %lld ms", store->path,
+                      path, (long long)store->timeout_ms);
 }
 
-static cache_status take_locks(struct fs_store *store, unsigned number)
+/* 0 or an errno. */
+static int take_locks(struct fs_store *store, unsigned number, int64_t wait_ms)
 {
-    const uint64_t deadline = cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
-    int error = lock_mutex(&store->locks[number], store->timeout_ms);
+    const uint64_t deadline = cache_now_ns() + (uint64_t)wait_ms * 1000000;
+    int error = lock_mutex(&store->locks[number], wait_ms);
     if (error != 0)
-        return lock_failed(store, number, error);
+        return error;
     const int marker = cache_fs_marker(store);
     error = marker >= 0 ? cache_fs_range_lock(marker, number, deadline) : errno;
-    if (error == 0)
-        return CACHE_OK;
-    pthread_mutex_unlock(&store->locks[number]);
-    return lock_failed(store, number, error);
+    if (error != 0)
+        pthread_mutex_unlock(&store->locks[number]);
+    return error;
 }
 
-cache_status cache_fs_leaf_lock(struct fs_store *store, unsigned number, struct fs_leaf *out)
+static cache_status enter(struct fs_store *store, unsigned number, struct fs_leaf *out)
 {
-    *out = (struct fs_leaf){ .store = store, .number = number, .fd = -1 };
-    if (store->read_only != 0)
-        return cache_fs_fail(store, FS_MARKER, store->read_only);
-    cache_status status = take_locks(store, number);
-    if (status != CACHE_OK)
-        return status;
-    out->fd = cache_fs_leaf_open(store, number);
+    *out = (struct fs_leaf){ .store = store, .number = number, .fd = cache_fs_leaf_open(store, number) };
     if (out->fd < 0 && errno != ENOENT) {
         char path[4];
         cache_fs_leaf_path(number, path);
-        status = cache_fs_fail(store, path, errno);
+        const cache_status status = cache_fs_fail(store, path, errno);
         cache_fs_leaf_unlock(out);
         return status;
     }
     cache_fs_usage_load(out);
     return CACHE_OK;
+}
+
+cache_status cache_fs_leaf_lock(struct fs_store *store, unsigned number, struct fs_leaf *out)
+{
+    if (store->read_only != 0)
+        return cache_fs_fail(store, FS_MARKER, store->read_only);
+    const int error = take_locks(store, number, store->timeout_ms);
+    return error == 0 ? enter(store, number, out) : lock_failed(store, number, error);
+}
+
+cache_status cache_fs_leaf_try(struct fs_store *store, unsigned number, struct fs_leaf *out)
+{
+    const int error = take_locks(store, number, 0);
+    if (error != 0)
+        return error == ETIMEDOUT ? CACHE_MISS : cache_fs_fail(store, FS_MARKER, error);
+    return enter(store, number, out);
 }
 
 void cache_fs_leaf_unlock(struct fs_leaf *leaf)

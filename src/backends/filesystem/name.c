@@ -1,5 +1,5 @@
-/* name.c - what the file of a key is called: a 128-bit hash, seeded per directory, so that nobody who chooses keys can make
- * them share a leaf or a name. */
+/* name.c - what the file of a key is called: a 128-bit hash, seeded per directory, so that nobody who chooses keys can
+ * make them share a leaf or a name. */
 #include "store.h"
 
 #define XXH_INLINE_ALL

@@ -1,6 +1,6 @@
 /* store.h - what the parts of the filesystem store share.
  *
- *     DIRECTORY/.libcache       the marker: it is ours; the seed of file names; how much each leaf holds; what locks stand on
+ *     DIRECTORY/.libcache       the marker: it is ours; the seed of file names; how much each leaf holds; the locks
  *     DIRECTORY/a/b/…30 hex…    an entry, in leaf 0xab: header, key, value
  *     DIRECTORY/a/b/.tmp        an entry being written, under the leaf's lock
  *
@@ -50,8 +50,7 @@ struct fs_store {
 cache_status cache_fs_directory_open(struct fs_store *store);
 void cache_fs_directory_close(struct fs_store *store);
 
-/* The marker, opened by this process: what is locked belongs to an open file, which a child shares with its parent. -1 and
- * errno. */
+/* The marker, opened by this process: locks belong to an open file, and a child has its parent's. -1 and errno. */
 int cache_fs_marker(struct fs_store *store);
 
 /* Open what is at `path` in the cache directory, through no symbolic link. -1 and errno. */
@@ -61,7 +60,7 @@ int cache_fs_open(const struct fs_store *store, const char *path, int flags);
 int cache_fs_leaf_open(const struct fs_store *store, unsigned leaf);
 int cache_fs_leaf_make(const struct fs_store *store, unsigned leaf);
 
-/* "file DIRECTORY/where: why", with `where` NULL for the directory itself. CACHE_ERR_IO, or what `error` says better. */
+/* "file DIRECTORY/where: why", with `where` NULL for the directory itself. CACHE_ERR_IO, or what fits `error`. */
 cache_status cache_fs_fail(const struct fs_store *store, const char *where, int error);
 
 /* ---- names (name.c) ---------------------------------------------------------------------------------------------- */
@@ -117,8 +116,8 @@ void cache_fs_head_make(struct fs_head *head, cache_bytes key, cache_bytes value
 /* The same entry with another expiry. */
 void cache_fs_head_renew(struct fs_head *head, cache_bytes key, int64_t expires_ms);
 
-/* Read header and key and as much of the value as comes with them. A `key` without data takes any key. FS_LIVE says nothing of
- * the value yet: that is for one of the three below. */
+/* Read header and key and as much of the value as comes with them. A `key` without data takes any key. FS_LIVE says
+ * nothing of the value yet: that is for one of the three below. */
 enum fs_state cache_fs_entry_load(int fd, const cache_env *env, cache_bytes key, struct fs_entry *entry);
 
 static inline cache_bytes cache_fs_entry_key(const struct fs_entry *entry)
@@ -132,15 +131,15 @@ cache_status cache_fs_entry_value(int fd, struct fs_entry *entry, cache_writer *
 /* The value of at most `max` bytes in `*value`, which points into `entry`; *fits tells. FS_LIVE, FS_TORN, FS_FAILED. */
 enum fs_state cache_fs_entry_small(int fd, struct fs_entry *entry, size_t max, cache_bytes *value, bool *fits);
 
-/* Read the value through and check it, writing it to `to` as it comes unless that is -1. What `entry` holds of it is lost.
- * FS_LIVE, FS_TORN, FS_FAILED. */
+/* Read the value through and check it, writing it to `to` as it comes unless that is -1. What `entry` holds of it is
+ * lost. FS_LIVE, FS_TORN, FS_FAILED. */
 enum fs_state cache_fs_entry_copy(int fd, struct fs_entry *entry, int to);
 
 /* Write all of it. 0 or an errno. */
 int cache_fs_write(int fd, const cache_bytes parts[], size_t n);
 
-/* The file's own times tell a scan what it need not open the file for: atime is when the entry ends, mtime when it was last
- * written or used. 0: leave it. */
+/* The file's own times tell a scan what it need not open the file for: atime is when the entry ends, mtime when it was
+ * last written or used. 0: leave it. */
 void cache_fs_set_times(int fd, int64_t expires_ms, int64_t used_ms);
 int64_t cache_fs_expiry_hint(const struct stat *info);    /* 0: never */
 
@@ -171,6 +170,9 @@ struct fs_leaf {
 cache_status cache_fs_leaf_lock(struct fs_store *store, unsigned number, struct fs_leaf *out);
 void cache_fs_leaf_unlock(struct fs_leaf *leaf);
 
+/* The same without a wait, for work that another leaf does as well. CACHE_MISS: it is locked. */
+cache_status cache_fs_leaf_try(struct fs_store *store, unsigned number, struct fs_leaf *out);
+
 void cache_fs_locks_init(struct fs_store *store);
 void cache_fs_locks_release(struct fs_store *store);
 
@@ -184,7 +186,8 @@ cache_status cache_fs_usage_save(struct fs_leaf *leaf);
 
 /* Begin an entry: `*fd` is its temporary file. Then commit, which puts it in the place of `name`, or drop. */
 cache_status cache_fs_draft_open(struct fs_leaf *leaf, int *fd);
-cache_status cache_fs_draft_commit(struct fs_leaf *leaf, int fd, const struct fs_name *name, const struct fs_head *head);
+cache_status cache_fs_draft_commit(struct fs_leaf *leaf, int fd, const struct fs_name *name,
+                                   const struct fs_head *head);
 void cache_fs_draft_drop(struct fs_leaf *leaf, int fd);
 
 /* Open an entry. CACHE_MISS: there is none. */
@@ -198,15 +201,16 @@ cache_status cache_fs_leaf_remove(struct fs_leaf *leaf, const char *name);
 /* Sees an entry's file; true: it is gone now. */
 typedef bool fs_visit_fn(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info);
 
-/* Look at all of a leaf: what expired goes, with the draft of a process that died; the rest is shown to `visit` (NULL: nobody)
- * and counted anew. */
+/* Look at all of a leaf: what expired goes, with the draft of a process that died; the rest is shown to `visit` (NULL:
+ * nobody) and counted anew. */
 cache_status cache_fs_leaf_scan(struct fs_leaf *leaf, fs_visit_fn *visit, void *ctx);
 
-/* After a write, with no lock held: evict until the limits hold, sparing `keep`; and look for expired entries, a little. */
+/* After a write, with no lock held: evict until the limits hold, sparing `keep`; look for expired entries, a little. */
 void cache_fs_evict(struct fs_store *store, const struct fs_name *keep);
 void cache_fs_sweep(struct fs_store *store);
 
-/* Scan a leaf in which something expired, if there is one. */
+/* Scan the next leaf in which something expired, of those with at most `most` entries; `*from` is behind it then.
+ * False: there is none that is not locked. */
 bool cache_fs_expire_one(struct fs_store *store, const struct fs_usage table[FS_LEAVES], unsigned *from, uint64_t most);
 
 /* Remove an entry that a reader found expired or torn, if it still is. */

@@ -1,7 +1,7 @@
 /* sweep.c - looking through a leaf: what expired leaves the disk, and what is there is counted.
  *
- * A scan opens only files whose times say that they have expired; the header decides. Each write earns a few entries' worth
- * of looking, and is spent on leaves in which something did expire: a cache in which nothing does pays nothing. */
+ * A scan opens only files whose times say that they have expired; the header decides. Each write earns a look at a few
+ * entries, which is spent on leaves in which something did expire: a cache in which nothing does pays nothing. */
 #include "store.h"
 
 #include <dirent.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CREDIT_A_WRITE = 4, CREDIT_TO_LOOK = 16, CREDIT_MOST = 1 << 20 };
+enum { CREDIT_A_WRITE = 4, CREDIT_TO_LOOK = 16, CREDIT_MOST = 1 << 20, SPENT_AT_ONCE = 128 };
 
 static const cache_bytes any_key = { NULL, 0 };
 
@@ -100,40 +100,40 @@ cache_status cache_fs_leaf_scan(struct fs_leaf *leaf, fs_visit_fn *visit, void *
 bool cache_fs_expire_one(struct fs_store *store, const struct fs_usage table[FS_LEAVES], unsigned *from, uint64_t most)
 {
     const int64_t now = cache_env_wall_ms(store->env);
-    for (unsigned end = *from + FS_LEAVES; *from != end; ++*from) {
-        const struct fs_usage *usage = &table[*from % FS_LEAVES];
-        if (usage->earliest_ms == 0 || usage->earliest_ms > now || usage->items > most)
-            continue;
+    for (unsigned end = *from + FS_LEAVES; *from != end;) {
+        const unsigned number = (*from)++ % FS_LEAVES;
         struct fs_leaf leaf;
-        if (cache_fs_leaf_lock(store, *from % FS_LEAVES, &leaf) == CACHE_OK) {
-            (void)cache_fs_leaf_scan(&leaf, NULL, NULL);
-            cache_fs_leaf_unlock(&leaf);
-        }
-        ++*from;
-        return true;
+        if (table[number].earliest_ms == 0 || table[number].earliest_ms > now || table[number].items > most
+            || cache_fs_leaf_try(store, number, &leaf) != CACHE_OK)
+            continue;
+        const cache_status status = cache_fs_leaf_scan(&leaf, NULL, NULL);
+        cache_fs_leaf_unlock(&leaf);
+        return status == CACHE_OK;
     }
     return false;
 }
 
-/* One leaf after the other while the credit lasts. One larger than all of it waits until enough writes have been. */
+/* One leaf after the other while the credit lasts, and not so many at once that a write would feel it. A leaf larger
+ * than all of the credit waits until enough writes have been. */
 void cache_fs_sweep(struct fs_store *store)
 {
     const int credit = atomic_fetch_add_explicit(&store->credit, CREDIT_A_WRITE, memory_order_relaxed) + CREDIT_A_WRITE;
-    if (credit < CREDIT_TO_LOOK || credit % CREDIT_TO_LOOK >= CREDIT_A_WRITE)
+    if (credit % CREDIT_TO_LOOK >= CREDIT_A_WRITE)
         return;
     struct fs_usage table[FS_LEAVES];
     cache_fs_usage_all(store, table);
-    int left = atomic_exchange_explicit(&store->credit, 0, memory_order_relaxed);
+    const int begun_with = atomic_exchange_explicit(&store->credit, 0, memory_order_relaxed);
+    int left = begun_with;
     unsigned from = atomic_load_explicit(&store->sweep_cursor, memory_order_relaxed);
-    for (unsigned seen = 0; left > 0 && seen < FS_LEAVES; seen++) {
-        if (!cache_fs_expire_one(store, table, &from, (uint64_t)left))
-            break;
+    const unsigned end = from + FS_LEAVES;
+    while (left > 0 && begun_with - left < SPENT_AT_ONCE && from < end
+           && cache_fs_expire_one(store, table, &from, (uint64_t)left)) {
         const struct fs_usage *looked_at = &table[(from - 1) % FS_LEAVES];
         left -= looked_at->items > 0 ? (int)looked_at->items : 1;
     }
-    atomic_store_explicit(&store->sweep_cursor, from, memory_order_relaxed);
-    if (left > 0 && left < CREDIT_MOST)
-        atomic_fetch_add_explicit(&store->credit, left, memory_order_relaxed);
+    atomic_store_explicit(&store->sweep_cursor, from % FS_LEAVES, memory_order_relaxed);
+    if (left > 0)
+        atomic_fetch_add_explicit(&store->credit, left < CREDIT_MOST ? left : CREDIT_MOST, memory_order_relaxed);
 }
 
 /* ---- one entry --------------------------------------------------------------------------------------------------- */
