@@ -38,18 +38,26 @@ What changes is that the database hears of a post *once a minute*:
 
 > Everything else is a question of when to forget.`;
 
-// Some minutes of a blog's life, so that the pages have something to show.
-async function live(page) {
-    const paths = ["/", "/popular", "/products", "/post/1", "/post/2", "/post/3", "/post/5", "/author/ada"];
-    for (let round = 0; round < 12; round++)
-        await Promise.all(paths.map((path) => page.request.get(path)));
+const PATHS = ["/", "/popular", "/products", "/post/1", "/post/2", "/post/3", "/post/5", "/author/ada", "/search?q=cache"];
+
+// Half a minute of a blog's life, more of it and then less, so that the pages have something to show.
+async function live(page, admin) {
+    const rounds = [2, 5, 9, 14, 10, 16, 20, 13, 17, 9, 6, 11, 8, 4, 6];
+    for (const [step, visits] of rounds.entries()) {
+        for (let i = 0; i < visits; i++)
+            await Promise.all(PATHS.slice(i % 3).map((path) => page.request.get(path)));
+        if (step % 5 === 4) await admin.request.post("/admin/clear", { form: { tag: "posts" } });
+        await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
 }
 
 async function take(page, path, name) {
     const file = join(directory, `${name}.png`);
     await page.goto(path);
     await page.waitForLoadState("load");
-    await page.evaluate(() => document.fonts.ready);
+    if (path === "/admin") await page.waitForFunction(() => document.querySelector("#state").textContent === "answers");
+    if (path === "/admin") await page.waitForResponse("**/admin/numbers");
+    if (name === "admin-narrow") await page.locator("#chart").scrollIntoViewIfNeeded();
     await page.screenshot({ path: file });
     const { size } = statSync(file);
     if (size >= MAX_BYTES) throw new Error(`${file} has ${size} bytes, more than ${MAX_BYTES}`);
@@ -63,13 +71,17 @@ const anybody = await visit(browser, blog.url, WINDOWS.wide);
 const ada = await visit(browser, blog.url, WINDOWS.wide);
 await logIn(ada.page, "ada");
 const post = await publish(ada.page, "Once a minute is enough", TEXT, "cache, c");
-await live(anybody.page);
+const admin = await visit(browser, blog.url, WINDOWS.wide);
+await logIn(admin.page, "admin");
+await live(anybody.page, admin.page);
 for (const [size, window] of Object.entries(WINDOWS)) {
     await anybody.page.setViewportSize(window);
     await ada.page.setViewportSize(window);
+    await admin.page.setViewportSize(window);
     await take(anybody.page, "/", `home-${size}`);
     await take(anybody.page, post, `post-${size}`);
     await take(ada.page, "/dashboard", `dashboard-${size}`);
+    await take(admin.page, "/admin", `admin-${size}`);
 }
 await browser.close();
 await blog.stop();

@@ -185,3 +185,53 @@ walk("who logs out is asked to log in again, and comes back to where he was goin
     await page.goto("/dashboard");
     assert.equal(new URL(page.url()).pathname, "/login");
 });
+
+// ---- the admin --------------------------------------------------------------------------------------------------------
+
+// How many pixels of the chart are not background.
+const inked = (page) => page.locator("#chart").evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let n = 0;
+    for (let i = 3; i < data.length; i += 4) n += data[i] > 0;
+    return n;
+});
+
+const until = async (condition, what) => {
+    for (const end = Date.now() + 20000; !(await condition());) {
+        if (Date.now() > end) assert.fail(`${what} did not happen`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+};
+
+walk("the admin sees the numbers move and the chart drawn, and clears the cache", async ({ page, context }, size) => {
+    await logIn(page, "admin");
+    await page.goto("/admin");
+    await assertFits(page);
+    const hits = async () => Number(await page.locator('dd[data-path="hits"]').textContent());
+    const before = await hits();
+    for (let i = 0; i < 5; i++) await context.request.get("/popular");
+    await until(async () => (await hits()) >= before + 4, "a move of the hits");
+    assert.ok(await page.locator("#names tbody tr").filter({ hasText: "popular" }).isVisible());
+    await until(async () => (await inked(page)) > 1000, "a drawing of the chart");
+    const { width } = await page.locator("#chart").boundingBox();
+    assert.ok(width > WINDOWS[size].width / 2, `the chart is ${width} pixels wide`);
+
+    assert.equal((await context.request.get("/popular")).headers()["x-cache"], "HIT");
+    await page.getByLabel("Tag").fill("posts");
+    await page.getByRole("button", { name: "Forget this tag" }).click();
+    await page.waitForURL("/admin");
+    assert.equal((await context.request.get("/popular")).headers()["x-cache"], "MISS");
+    await context.request.get("/style.css");
+    await page.getByRole("button", { name: "Clear the cache" }).click();
+    await page.waitForURL("/admin");
+    assert.equal((await context.request.get("/style.css")).headers()["x-cache"], "MISS");
+});
+
+test("the admin's page is nobody else's", async () => {
+    const { page, context } = await visit(browser, blog.url, WINDOWS.wide);
+    await page.goto("/admin");
+    assert.equal(new URL(page.url()).pathname, "/login");
+    await logIn(page, "ada");
+    assert.equal((await page.goto("/admin")).status(), 403);
+    await context.close();
+});
