@@ -90,5 +90,5 @@ void forget_activities(struct blog *blog, int64_t user)
 
 void forget_session(struct blog *blog, const char *token)
 {
-    tell(get_session_forget(blog->cache, blog->db, token));
+    invalidate(blog, "session:", token);
 }
