@@ -1,4 +1,4 @@
-/* admin.c - the admin's dashboard. The page shows the numbers as they are; admin.js brings them up to date and draws. */
+/* admin.c - the admin's dashboard. The page shows the numbers as they are; admin.js keeps them up to date, and draws. */
 #include "admin.h"
 
 #include "form.h"
@@ -14,7 +14,7 @@
 
 enum { TAG_NAME_MAX = 200 };
 
-/* ---- the numbers, which the page and the script share ---------------------------------------------------------------- */
+/* ---- the numbers, which the page and the script share -------------------------------------------------------------- */
 
 /* Whether the store answers, asked now; by touching what is not there, which counts as neither hit nor miss. */
 static cJSON *store_json(struct blog *blog)
@@ -22,7 +22,8 @@ static cJSON *store_json(struct blog *blog)
     const cache_status status = cache_touch(blog->cache, "is-anybody-there", 1);
     cJSON *store = cJSON_CreateObject();
     (void)cJSON_AddStringToObject(store, "kind", blog->store);
-    (void)cJSON_AddStringToObject(store, "state", status >= 0 || status == CACHE_ERR_UNSUPPORTED ? "answers" : cache_last_error());
+    const bool answers = status >= 0 || status == CACHE_ERR_UNSUPPORTED;
+    (void)cJSON_AddStringToObject(store, "state", answers ? "answers" : cache_last_error());
     return store;
 }
 
@@ -30,8 +31,9 @@ static cJSON *store_json(struct blog *blog)
 static cJSON *numbers_json(struct blog *blog)
 {
     cache_writer *text = cache_writer_new();
-    cJSON *stats = text != NULL && cache_stats_json(blog->cache, text) == CACHE_OK ? cJSON_Parse(cache_writer_data(text, NULL))
-                                                                                  : NULL;
+    cJSON *stats = NULL;
+    if (text != NULL && cache_stats_json(blog->cache, text) == CACHE_OK)
+        stats = cJSON_Parse(cache_writer_data(text, NULL));
     cache_writer_free(text);
     if (stats == NULL)
         return NULL;
@@ -86,8 +88,9 @@ static void put_member(cache_writer *out, const char *unit, const cJSON *member)
 static void put_tiles(cache_writer *out, const cJSON *stats)
 {
     static const struct { const char *label, *path, *unit; } tiles[] = {
-        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" }, { "Stale hits", "stale_hits", "" },
-        { "Computations", "computations", "" }, { "Waits saved", "waits_saved", "" }, { "Errors", "errors", "" },
+        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" },
+        { "Stale hits", "stale_hits", "" }, { "Computations", "computations", "" },
+        { "Waits saved", "waits_saved", "" }, { "Errors", "errors", "" },
         { "Evictions", "evictions", "" }, { "Expirations", "expirations", "" }, { "Items", "items", "" },
         { "Memory", "bytes", "bytes" }, { "Memory's limit", "max_bytes", "bytes" },
         { "Get, median", "latency.get.p50_ns", "ns" }, { "Get, 99 of 100", "latency.get.p99_ns", "ns" },
@@ -95,8 +98,8 @@ static void put_tiles(cache_writer *out, const cJSON *stats)
     };
     (void)cache_writer_puts(out, "<dl class=\"tiles\">\n");
     for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
-        (void)cache_writer_printf(out, "<div><dt>%s</dt><dd data-path=\"%s\" data-unit=\"%s\">", tiles[i].label, tiles[i].path,
-                                  tiles[i].unit);
+        (void)cache_writer_printf(out, "<div><dt>%s</dt><dd data-path=\"%s\" data-unit=\"%s\">", tiles[i].label,
+                                  tiles[i].path, tiles[i].unit);
         put_member(out, tiles[i].unit, member_at(stats, tiles[i].path));
         (void)cache_writer_puts(out, "</dd></div>\n");
     }
@@ -107,15 +110,16 @@ static void put_tiles(cache_writer *out, const cJSON *stats)
 static void put_names(cache_writer *out, const cJSON *names)
 {
     static const struct { const char *label, *path, *unit; } columns[] = {
-        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" }, { "Computed", "computations", "" },
-        { "Failed", "compute_errors", "" }, { "Get, median", "latency.get.p50_ns", "ns" },
+        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" },
+        { "Computed", "computations", "" }, { "Failed", "compute_errors", "" },
+        { "Get, median", "latency.get.p50_ns", "ns" },
         { "Compute, median", "latency.compute.p50_ns", "ns" }, { "Compute, 99 of 100", "latency.compute.p99_ns", "ns" },
     };
     enum { COLUMNS = sizeof columns / sizeof columns[0] };
     (void)cache_writer_puts(out, "<div class=\"wide\"><table id=\"names\">\n<thead><tr><th>View or function</th>");
     for (size_t i = 0; i < COLUMNS; i++)
-        (void)cache_writer_printf(out, "<th data-path=\"%s\" data-unit=\"%s\">%s</th>", columns[i].path, columns[i].unit,
-                                  columns[i].label);
+        (void)cache_writer_printf(out, "<th data-path=\"%s\" data-unit=\"%s\">%s</th>", columns[i].path,
+                                  columns[i].unit, columns[i].label);
     (void)cache_writer_puts(out, "</tr></thead>\n<tbody>\n");
     for (const cJSON *name = names != NULL ? names->child : NULL; name != NULL; name = name->next) {
         (void)cache_writer_puts(out, "<tr><th>");
@@ -140,6 +144,28 @@ static void put_store(cache_writer *out, const cJSON *store)
     (void)cache_writer_puts(out, "</span>.</p>\n");
 }
 
+static void put_chart(cache_writer *out)
+{
+    (void)cache_writer_puts(out,
+                            "<h2>The last ten minutes</h2>\n"
+                            "<div class=\"chart\"><canvas id=\"chart\" role=\"img\" "
+                            "aria-label=\"Hits, misses and hit rate over time\"></canvas></div>\n"
+                            "<noscript><p>The chart needs JavaScript; the numbers do not.</p></noscript>\n");
+}
+
+static void put_buttons(cache_writer *out)
+{
+    (void)cache_writer_printf(out,
+                              "<h2>Forgetting</h2>\n"
+                              "<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
+                              "<input name=\"tag\" required maxlength=\"%d\" aria-label=\"Tag\" "
+                              "placeholder=\"posts, post:7, author:ada\"><button>Forget this tag</button></form>\n"
+                              "<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
+                              "<input type=\"hidden\" name=\"all\" value=\"yes\">"
+                              "<button class=\"danger\">Clear the cache</button></form>\n",
+                              TAG_NAME_MAX);
+}
+
 cache_status admin_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
@@ -151,21 +177,13 @@ cache_status admin_page(void *ctx, const cache_request *request, cache_response 
     cache_writer *out = respond_html(response, 200, "The cache");
     put_store(out, cJSON_GetObjectItemCaseSensitive(numbers, "store"));
     put_tiles(out, stats);
-    (void)cache_writer_puts(out, "<h2>The last ten minutes</h2>\n<div class=\"chart\"><canvas id=\"chart\" role=\"img\" "
-                                 "aria-label=\"Hits, misses and hit rate over time\"></canvas></div>\n"
-                                 "<noscript><p>The chart needs JavaScript; the numbers do not.</p></noscript>\n"
-                                 "<h2>By view and function</h2>\n");
+    put_chart(out);
+    (void)cache_writer_puts(out, "<h2>By view and function</h2>\n");
     put_names(out, cJSON_GetObjectItemCaseSensitive(stats, "names"));
-    (void)cache_writer_puts(out, "<p class=\"about\">Of 50 or 99 of 100 no one took longer; times are rounded up to a power "
-                                 "of 2.</p>\n");
-    (void)cache_writer_printf(out, "<h2>Forgetting</h2>\n<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
-                                   "<input name=\"tag\" required maxlength=\"%d\" placeholder=\"posts, post:7, author:ada\" "
-                                   "aria-label=\"Tag\"><button>Forget this tag</button></form>\n"
-                                   "<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
-                                   "<input type=\"hidden\" name=\"all\" value=\"yes\">"
-                                   "<button class=\"danger\">Clear the cache</button></form>\n"
-                                   "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n",
-                              TAG_NAME_MAX);
+    (void)cache_writer_puts(out, "<p class=\"about\">Of 50 or 99 of 100 no one took longer; times are rounded up to a "
+                                 "power of 2.</p>\n");
+    put_buttons(out);
+    (void)cache_writer_puts(out, "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n");
     html_end(out);
     cJSON_Delete(numbers);
     return cache_writer_status(out);

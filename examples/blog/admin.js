@@ -25,7 +25,8 @@ function showNumbers({ store, stats }) {
         const row = document.createElement("tr");
         row.append(Object.assign(document.createElement("th"), { textContent: name }));
         for (const { path, unit } of columns)
-            row.append(Object.assign(document.createElement("td"), { textContent: format(memberAt(numbers, path), unit) }));
+            row.append(Object.assign(document.createElement("td"),
+                { textContent: format(memberAt(numbers, path), unit) }));
         return row;
     });
     document.querySelector("#names tbody").replaceChildren(...rows);
@@ -40,8 +41,8 @@ function makeChart() {
         data: {
             labels: [],
             datasets: [
-                { type: "line", label: "Hit rate", data: [], yAxisID: "yRate", borderColor: color("--ink"), borderWidth: 2,
-                  pointRadius: 0, spanGaps: true },
+                { type: "line", label: "Hit rate", data: [], yAxisID: "yRate", borderColor: color("--ink"),
+                  borderWidth: 2, pointRadius: 0, spanGaps: true },
                 { type: "bar", label: "Hits", data: [], yAxisID: "y", backgroundColor: color("--accent") },
                 { type: "bar", label: "Misses", data: [], yAxisID: "y", backgroundColor: color("--danger") },
             ],
@@ -51,15 +52,19 @@ function makeChart() {
             maintainAspectRatio: false,
             scales: {
                 x: { stacked: true, ticks: { maxTicksLimit: 6 }, grid: { display: false } },
-                y: { stacked: true, beginAtZero: true, ticks: { precision: 0 }, title: { display: true, text: "reads in 2 s" } },
-                yRate: { position: "right", min: 0, max: 100, grid: { display: false }, title: { display: true, text: "%" } },
+                y: { stacked: true, beginAtZero: true, ticks: { precision: 0 },
+                     title: { display: true, text: "reads in 2 s" } },
+                yRate: { position: "right", min: 0, max: 100, grid: { display: false },
+                         title: { display: true, text: "%" } },
             },
         },
     });
 }
 
+const minutes = (seconds) => `-${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+
 function draw(chart, { seconds_ago: ago, hits, misses }) {
-    chart.data.labels = ago.map((seconds) => (seconds === 0 ? "now" : `-${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`));
+    chart.data.labels = ago.map((seconds) => (seconds === 0 ? "now" : minutes(seconds)));
     const [rate, hitBars, missBars] = chart.data.datasets;
     hitBars.data = hits;
     missBars.data = misses;

@@ -11,7 +11,7 @@
 
 enum { LISTED = 100 };
 
-/* ---- the handlers, which read the database and nothing else --------------------------------------------------------- */
+/* ---- the handlers, which read the database and nothing else -------------------------------------------------------- */
 
 static cache_status posts(void *ctx, const cache_request *request, cache_response *response)
 {
@@ -107,7 +107,8 @@ static cache_status dispatch(void *ctx, const cache_request *request, cache_resp
     for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
         const size_t size = strlen(resources[i].path);
         const bool is_prefix = resources[i].path[size - 1] == '/';
-        if (is_prefix ? strncmp(request->path, resources[i].path, size) == 0 : strcmp(request->path, resources[i].path) == 0) {
+        const size_t compared = is_prefix ? size : size + 1;    /* the NUL too */
+        if (strncmp(request->path, resources[i].path, compared) == 0) {
             visit->rest = request->path + size;
             return resources[i].handler(ctx, request, response);
         }

@@ -45,13 +45,6 @@ static void invalidate_id(struct blog *blog, const char *kind, int64_t id)
     invalidate(blog, kind, name);
 }
 
-static void forget_fragment(struct blog *blog, const char *name, int64_t id)
-{
-    char vary[24];
-    (void)snprintf(vary, sizeof vary, "%" PRId64, id);
-    tell(cache_fragment_forget(blog->cache, (const char *const[]){ name, vary }, 2));
-}
-
 /* The pages that list the post. */
 static void forget_lists(struct blog *blog, const struct post *post)
 {
@@ -60,7 +53,6 @@ static void forget_lists(struct blog *blog, const struct post *post)
     for (const char *tag; (tag = strtok_r(rest, " ", &rest)) != NULL;)
         invalidate(blog, "tag:", tag);
     if (post->author != 0) {
-        forget_fragment(blog, "more_by", post->author);
         invalidate(blog, "author:", post->author_name);
         invalidate_id(blog, "user:", post->author);
     }
@@ -84,8 +76,10 @@ void forget_product(struct blog *blog, int64_t id)
 
 void forget_activities(struct blog *blog, int64_t user)
 {
-    forget_fragment(blog, "recent_activities", user);
-    invalidate_id(blog, "user:", user);    /* last: the dashboard is made of that fragment */
+    char id[24];
+    (void)snprintf(id, sizeof id, "%" PRId64, user);
+    tell(cache_fragment_forget(blog->cache, (const char *const[]){ "recent_activities", id }, 2));
+    invalidate(blog, "user:", id);    /* last: the dashboard is made of that fragment */
 }
 
 void forget_session(struct blog *blog, const char *token)

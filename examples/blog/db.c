@@ -42,7 +42,8 @@ cache_status db_row(struct db *db, sqlite3_stmt *statement)
 
 cache_status db_run(struct db *db, sqlite3_stmt *statement)
 {
-    const cache_status status = sqlite3_step(statement) == SQLITE_DONE ? CACHE_OK : complain(db, sqlite3_sql(statement));
+    const bool done = sqlite3_step(statement) == SQLITE_DONE;
+    const cache_status status = done ? CACHE_OK : complain(db, sqlite3_sql(statement));
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
     return status;
@@ -102,7 +103,8 @@ enum age { NEW, WITHOUT_USERS, CURRENT };
 
 static bool make_tables(struct db *db, enum age *age)
 {
-    if (!execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; BEGIN IMMEDIATE;"))
+    if (!execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+                     "BEGIN IMMEDIATE;"))
         return false;
     if (ask_number(db, "PRAGMA user_version") > 0)
         *age = CURRENT;
@@ -116,7 +118,8 @@ static bool make_tables(struct db *db, enum age *age)
 static bool prepare_statements(struct db *db)
 {
     for (size_t i = 0; i < STATEMENTS; i++)
-        if (sqlite3_prepare_v3(db->handle, db_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v3(db->handle, db_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) !=
+            SQLITE_OK)
             return false;
     return true;
 }

@@ -48,7 +48,8 @@ cache_status db_posts_tagged(struct db *db, const char *tag, struct post out[], 
 
 /* `before` and `after` are the post on both sides of the change: what is cached of either is to be forgotten. */
 cache_status db_add_post(struct db *db, const struct draft *draft, int64_t author, struct post *after);
-cache_status db_change_post(struct db *db, int64_t id, const struct draft *draft, struct post *before, struct post *after);
+cache_status db_change_post(struct db *db, int64_t id, const struct draft *draft, struct post *before,
+                            struct post *after);
 cache_status db_delete_post(struct db *db, int64_t id, struct post *before);
 
 /* Add to posts' view counts, all in one transaction. */

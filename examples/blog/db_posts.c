@@ -128,7 +128,8 @@ cache_status db_add_post(struct db *db, const struct draft *draft, int64_t autho
     return db_transaction_end(db, status);
 }
 
-cache_status db_change_post(struct db *db, int64_t id, const struct draft *draft, struct post *before, struct post *after)
+cache_status db_change_post(struct db *db, int64_t id, const struct draft *draft, struct post *before,
+                            struct post *after)
 {
     cache_status status = db_transaction_begin(db);
     if (status == CACHE_OK)

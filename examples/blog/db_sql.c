@@ -40,8 +40,8 @@ const char *const db_sql[STATEMENTS] = {
     [ADD_PRODUCT] = "INSERT INTO products (name, description, cents) VALUES (?1, ?2, ?3)",
     [CHANGE_PRODUCT] = "UPDATE products SET name = coalesce(?1, name), description = coalesce(?2, description), "
                        "cents = coalesce(nullif(?3, -1), cents) WHERE id = ?4 RETURNING id, cents, name, description",
-    [SEARCH] = "SELECT 0, id, title FROM posts WHERE title LIKE ?2 ESCAPE '\\' OR content LIKE ?2 ESCAPE '\\' "
-               "UNION ALL SELECT 1, id, name FROM products WHERE name LIKE ?2 ESCAPE '\\' OR description LIKE ?2 ESCAPE '\\' "
+    [SEARCH] = "SELECT 0, id, title FROM posts WHERE title LIKE ?2 ESCAPE '\\' OR content LIKE ?2 ESCAPE '\\' UNION ALL "
+               "SELECT 1, id, name FROM products WHERE name LIKE ?2 ESCAPE '\\' OR description LIKE ?2 ESCAPE '\\' "
                "LIMIT ?1",
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
@@ -52,14 +52,14 @@ const char db_schema[] =
     "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " password TEXT NOT NULL, is_admin INTEGER NOT NULL, created TEXT NOT NULL DEFAULT (datetime('now')));"
 
-    "CREATE TABLE IF NOT EXISTS posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, content TEXT NOT NULL,"
-    " created TEXT NOT NULL DEFAULT (datetime('now')), views INTEGER NOT NULL DEFAULT 0,"
+    "CREATE TABLE IF NOT EXISTS posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL,"
+    " content TEXT NOT NULL, created TEXT NOT NULL DEFAULT (datetime('now')), views INTEGER NOT NULL DEFAULT 0,"
     " author INTEGER REFERENCES users (id), edited TEXT);"
     "CREATE INDEX IF NOT EXISTS posts_by_views ON posts (views DESC, id DESC);"
     "CREATE INDEX IF NOT EXISTS posts_by_author ON posts (author, id DESC);"
 
-    "CREATE TABLE IF NOT EXISTS post_tags (post INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE, tag TEXT NOT NULL,"
-    " PRIMARY KEY (post, tag)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS post_tags (post INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,"
+    " tag TEXT NOT NULL, PRIMARY KEY (post, tag)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS post_tags_by_tag ON post_tags (tag, post DESC);"
 
     "CREATE TABLE IF NOT EXISTS sessions (token TEXT PRIMARY KEY, user INTEGER NOT NULL REFERENCES users (id),"

@@ -36,9 +36,9 @@ cache_status chart_script(void *ctx, const cache_request *request, cache_respons
 
 cache_status icon(void *ctx, const cache_request *request, cache_response *response)
 {
-    static const char svg[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><rect width=\"16\" height=\"16\" "
-                              "rx=\"4\" fill=\"#0b6b5d\"/><path d=\"M4 5h8M4 8h8M4 11h5\" stroke=\"#fff\" stroke-width=\"1.6\" "
-                              "stroke-linecap=\"round\"/></svg>\n";
+    static const char svg[] = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\">"
+                              "<rect width=\"16\" height=\"16\" rx=\"4\" fill=\"#0b6b5d\"/>"
+                              "<path d=\"M4 5h8M4 8h8M4 11h5\" stroke=\"#fff\" stroke-width=\"1.6\"/></svg>\n";
     (void)ctx, (void)request;
     return send_file(response, "image/svg+xml", svg, strlen(svg));
 }

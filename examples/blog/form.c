@@ -23,7 +23,8 @@ static char *decode(const char *from, size_t size)
         if (c == '+')
             c = ' ';
         else if (c == '%') {
-            c = i + 2 < size && hex(from[i + 1]) >= 0 && hex(from[i + 2]) >= 0 ? hex(from[i + 1]) * 16 + hex(from[i + 2]) : 0;
+            const bool whole = i + 2 < size && hex(from[i + 1]) >= 0 && hex(from[i + 2]) >= 0;
+            c = whole ? hex(from[i + 1]) * 16 + hex(from[i + 2]) : 0;
             i += 2;
         }
         if (c == 0) {

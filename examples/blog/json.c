@@ -19,7 +19,8 @@ cJSON *json_post(const struct post *post)
     cJSON *object = cJSON_CreateObject();
     (void)cJSON_AddNumberToObject(object, "id", (double)post->id);
     (void)cJSON_AddStringToObject(object, "title", post->title);
-    (void)cJSON_AddItemToObject(object, "author", post->author != 0 ? cJSON_CreateString(post->author_name) : cJSON_CreateNull());
+    (void)cJSON_AddItemToObject(object, "author",
+                                post->author != 0 ? cJSON_CreateString(post->author_name) : cJSON_CreateNull());
     (void)cJSON_AddStringToObject(object, "created", post->created);
     (void)cJSON_AddItemToObject(object, "tags", words(post->tags));
     (void)cJSON_AddNumberToObject(object, "views", (double)post->views);

@@ -22,15 +22,17 @@ static const char *safe_path(const char *path)
     return path != NULL && path[0] == '/' && path[1] != '/' && strpbrk(path, "\\\r\n\t") == NULL ? path : "/dashboard";
 }
 
-static cache_status form_page(cache_response *response, int status, const char *error, const char *name, const char *next)
+static cache_status form_page(cache_response *response, int status, const char *error, const char *name,
+                              const char *next)
 {
     cache_writer *out = respond_html(response, status, "Log in");
     if (error != NULL)
         (void)cache_writer_printf(out, "<p class=\"error\" role=\"alert\">%s</p>\n", error);
-    (void)cache_writer_puts(out, "<form method=\"post\" action=\"/login\">\n<input type=\"hidden\" name=\"next\" value=\"");
+    (void)cache_writer_puts(out, "<form method=\"post\" action=\"/login\">\n"
+                                 "<input type=\"hidden\" name=\"next\" value=\"");
     html_text(out, safe_path(next));
-    (void)cache_writer_printf(out, "\">\n<label>Name<input name=\"username\" required maxlength=\"%d\" autocomplete=\"username\" "
-                                   "value=\"", USER_NAME_MAX);
+    (void)cache_writer_printf(out, "\">\n<label>Name<input name=\"username\" required maxlength=\"%d\" "
+                                   "autocomplete=\"username\" value=\"", USER_NAME_MAX);
     html_text(out, name != NULL ? name : "");
     (void)cache_writer_printf(out, "\"></label>\n<label>Password<input type=\"password\" name=\"password\" required "
                                    "maxlength=\"%d\" autocomplete=\"current-password\"></label>\n"

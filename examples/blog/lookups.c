@@ -92,8 +92,8 @@ cache_status search_page(void *ctx, const cache_request *request, cache_response
         return respond_json_error(response, 400, "q must be a text of 1 to %d bytes", QUERY_MAX);
     }
     (void)snprintf(key, sizeof key, "search_%s", text);
-    const cache_status status =
-        respond_fetched(visit->blog, key, &options, compute_search, &(struct search){ visit->blog->db, text }, response);
+    struct search search = { visit->blog->db, text };
+    const cache_status status = respond_fetched(visit->blog, key, &options, compute_search, &search, response);
     free(text);
     return status;
 }
@@ -153,8 +153,8 @@ cache_status data_page(void *ctx, const cache_request *request, cache_response *
     options.name = "data";
     options.tags = (const char *const[]){ tag };
     options.n_tags = 1;
-    const cache_status status =
-        respond_fetched(visit->blog, key, &options, compute_data, &(struct question){ visit->blog->db, id }, response);
+    struct question question = { visit->blog->db, id };
+    const cache_status status = respond_fetched(visit->blog, key, &options, compute_data, &question, response);
     return status == CACHE_MISS ? respond_json_error(response, 404, "there is no data %" PRId64, id) : status;
 }
 

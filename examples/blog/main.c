@@ -95,7 +95,8 @@ int main(int argc, char **argv)
     if (told == NULL)
         fputs("blog: out of memory\n", stderr);
     else if (open_cache(&blog, &settings) && (blog.db = db_open(settings.db_file)) != NULL &&
-             accounts_prepare(blog.db, told) && dashboard_prepare(&blog) && start_weather(&blog, &settings, &service) && start_threads(&blog))
+             accounts_prepare(blog.db, told) && dashboard_prepare(&blog) && start_weather(&blog, &settings, &service) &&
+             start_threads(&blog))
         status = run(&blog, &settings, cache_writer_data(told, NULL), &signals);
     cache_writer_free(told);
     history_stop(blog.history);

@@ -31,7 +31,8 @@ static bool crypt_to(const char *password, const char *setting, char hash[PASSWO
 bool password_hash(const char *password, char hash[PASSWORD_HASH_MAX + 1])
 {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-    return crypt_gensalt_rn("$y$", cost(), NULL, 0, setting, sizeof setting) != NULL && crypt_to(password, setting, hash);
+    return crypt_gensalt_rn("$y$", cost(), NULL, 0, setting, sizeof setting) != NULL &&
+           crypt_to(password, setting, hash);
 }
 
 bool password_fits(const char *password, const char *hash)

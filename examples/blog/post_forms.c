@@ -38,8 +38,8 @@ static bool is_tag_letter(unsigned char c)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c >= 0x80;
 }
 
-/* "C, Cache  design" becomes "c cache design": words with a space between two, each once. NULL: they are good; else what is
- * wrong with them. */
+/* "C, Cache  design" becomes "c cache design": words with a space between two. NULL: they are good; else what is wrong
+ * with them. */
 static const char *tidy_tags(const char *text, char tags[TAGS_TEXT_MAX + 1])
 {
     size_t n = 0, size = 0;
@@ -92,13 +92,14 @@ static cache_status form_page(cache_response *response, int status, const char *
         (void)cache_writer_puts(out, "</p>\n");
     }
     /* It is sent to where it came from. */
-    (void)cache_writer_printf(out, "<form method=\"post\">\n<label>Title<input name=\"title\" required maxlength=\"%d\" value=\"",
-                              TITLE_MAX);
+    (void)cache_writer_printf(out, "<form method=\"post\">\n"
+                                   "<label>Title<input name=\"title\" required maxlength=\"%d\" value=\"", TITLE_MAX);
     put_value(out, typed->title);
-    (void)cache_writer_printf(out, "\"></label>\n<label>Text, in Markdown<textarea name=\"content\" required maxlength=\"%d\">\n",
-                              CONTENT_MAX);
+    (void)cache_writer_printf(out, "\"></label>\n<label>Text, in Markdown"
+                                   "<textarea name=\"content\" required maxlength=\"%d\">\n", CONTENT_MAX);
     put_value(out, typed->content);
-    (void)cache_writer_puts(out, "</textarea></label>\n<label>Tags, if any<input name=\"tags\" maxlength=\"150\" value=\"");
+    (void)cache_writer_puts(out, "</textarea></label>\n"
+                                 "<label>Tags, if any<input name=\"tags\" maxlength=\"150\" value=\"");
     put_value(out, typed->tags);
     (void)cache_writer_puts(out, "\"></label>\n<button>Publish</button>\n</form>\n");
     html_end(out);
@@ -155,8 +156,8 @@ cache_status new_post(void *ctx, const cache_request *request, cache_response *r
 
 /* ---- edit, delete ------------------------------------------------------------------------------------------------ */
 
-/* The post that the visitor may change, from the database: what is cached may be older. True: go on; false: it is answered,
- * with `*status`. */
+/* The post that the visitor may change, from the database: what is cached may be older. True: go on; false: it is
+ * answered, with `*status`. */
 static bool find_post(struct visit *visit, cache_response *response, struct post *post, cache_status *status)
 {
     int64_t id = 0;

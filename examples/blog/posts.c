@@ -178,9 +178,9 @@ static cache_status put_newest_by(cache_writer *out, struct db *db, const struct
 /* The same under all posts of an author: made once for all of them. */
 static void put_more_by_author(cache_writer *out, struct blog *blog, const struct post *post)
 {
-    char author[24];
-    (void)snprintf(author, sizeof author, "%" PRId64, post->author);
-    CACHE_FRAGMENT(blog->cache, out, 60, "more_by", author) {
+    char tag[USER_NAME_MAX + 10];
+    (void)snprintf(tag, sizeof tag, "author:%s", post->author_name);
+    CACHE_FRAGMENT_TAGGED(blog->cache, out, 60, (tag), "more_by", post->author_name) {
         if (put_newest_by(out, blog->db, post) != CACHE_OK)
             cache_fragment_fail(out);    /* the page does without */
     }

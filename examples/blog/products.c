@@ -1,4 +1,4 @@
-/* products.c - products, as JSON. Anybody may update them, as in the tutorial that this follows; a shop would ask who. */
+/* products.c - products, as JSON. Anybody may update them, as in the tutorial that this follows: a shop would ask. */
 #include "products.h"
 
 #include "caching.h"
@@ -50,7 +50,7 @@ cache_status product_page(void *ctx, const cache_request *request, cache_respons
 
 /* ---- updating ---------------------------------------------------------------------------------------------------- */
 
-/* The text that `object` has under `name`; `*text` stays NULL if it has none. False: it is no text, or of another size. */
+/* The text that `object` has under `name`; `*text` stays NULL if there is none. False: no text, or of another size. */
 static bool take_text(const cJSON *object, const char *name, size_t min, size_t max, const char **text)
 {
     const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
@@ -75,7 +75,8 @@ static const char *read_change(const cJSON *object, struct product_change *chang
         return "price must be a number from 0 to 1000000000";
     if (price != NULL)
         change->cents = llround(price->valuedouble * 100);
-    return change->name == NULL && change->description == NULL && price == NULL ? "name, description or price is missing" : NULL;
+    const bool is_empty = change->name == NULL && change->description == NULL && price == NULL;
+    return is_empty ? "name, description or price is missing" : NULL;
 }
 
 static cache_status update(struct blog *blog, int64_t id, const cJSON *body, cache_response *response)

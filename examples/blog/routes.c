@@ -117,7 +117,8 @@ enum { ROUTES = sizeof routes / sizeof routes[0] };
 static bool is_at(const struct route *route, const char *path)
 {
     const size_t size = strlen(route->path);
-    return size > 1 && route->path[size - 1] == '/' ? strncmp(path, route->path, size) == 0 : strcmp(path, route->path) == 0;
+    const bool is_prefix = size > 1 && route->path[size - 1] == '/';
+    return strncmp(path, route->path, is_prefix ? size : size + 1) == 0;    /* the NUL too */
 }
 
 /* ---- what no route answers --------------------------------------------------------------------------------------- */
@@ -150,7 +151,7 @@ static cache_status from_elsewhere(void *ctx, const cache_request *request, cach
 
 static cache_status log_in_first(void *ctx, const cache_request *request, cache_response *response)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-/";    /* as all such paths are: nothing to encode */
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-/";    /* all such paths are: nothing to encode */
     char location[100];
     const bool comes_back = strcmp(request->method, "GET") == 0 && request->path[strspn(request->path, plain)] == '\0';
     (void)ctx;
@@ -166,7 +167,8 @@ static cache_status not_the_admin(void *ctx, const cache_request *request, cache
 
 /* ---- serving ----------------------------------------------------------------------------------------------------- */
 
-static cache_status answer(const struct route *route, struct visit *visit, const cache_request *request, cache_page *page)
+static cache_status answer(const struct route *route, struct visit *visit, const cache_request *request,
+                           cache_page *page)
 {
     char user[24];
     cache_request asked = *request;

@@ -25,7 +25,8 @@ static bool read_token(const cache_request *request, char token[SESSION_TOKEN_SI
     if (at == NULL)
         return false;
     at += sizeof name - 1;
-    if (strspn(at, "0123456789abcdef") != SESSION_TOKEN_SIZE || (at[SESSION_TOKEN_SIZE] != '\0' && at[SESSION_TOKEN_SIZE] != ';'))
+    const char *end = at + strspn(at, "0123456789abcdef");
+    if (end - at != SESSION_TOKEN_SIZE || (*end != '\0' && *end != ';'))
         return false;
     memcpy(token, at, SESSION_TOKEN_SIZE);
     token[SESSION_TOKEN_SIZE] = '\0';

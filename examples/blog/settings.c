@@ -18,8 +18,8 @@ static const char usage[] =
     "  --access-log F  a line for each request to this file, - for stdout, or off (off)\n"
     "  --time-limit S  seconds that a client may take to send a request, or to take its answer (30)\n"
     "  --help          show this\n"
-    "BLOG_ADMIN_PASSWORD, BLOG_ADA_PASSWORD and BLOG_GRACE_PASSWORD in the environment set the users' passwords; who has none\n"
-    "gets one at the first start, which is told once.\n";
+    "BLOG_ADMIN_PASSWORD, BLOG_ADA_PASSWORD and BLOG_GRACE_PASSWORD in the environment set the users' passwords;\n"
+    "who has none gets one at the first start, which is told once.\n";
 
 /* False: it is said what is wrong. */
 static bool read_number(const char *name, const char *text, long min, long max, long *out)

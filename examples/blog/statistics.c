@@ -13,8 +13,8 @@ cache_status cache_stats_page(void *ctx, const cache_request *request, cache_res
     if (status != CACHE_OK)
         return status;
     (void)cache_response_set_header(response, "Content-Type", "application/json");
-    (void)cache_writer_printf(out, "{\"cache_hits\":%" PRIu64 ",\"cache_misses\":%" PRIu64 ",\"db_queries\":%" PRIu64 ",",
-                              counters.hits, counters.misses, db_queries(visit->blog->db));
+    (void)cache_writer_printf(out, "{\"cache_hits\":%" PRIu64 ",\"cache_misses\":%" PRIu64 ",\"db_queries\":%" PRIu64
+                                   ",", counters.hits, counters.misses, db_queries(visit->blog->db));
     /* The rest is an object of its own: its members go on here. */
     cache_writer *rest = cache_writer_new();
     if (cache_stats_json(visit->blog->cache, rest) == CACHE_OK)

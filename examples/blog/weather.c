@@ -14,8 +14,8 @@
 
 enum { CITY_MAX = 60, DAY = 24 * 3600 };
 
-/* An answer is new for five minutes. For a day it stands in while the service fails, which the client remembers for some
- * seconds; that there is no such city is remembered for a minute. */
+/* An answer is new for five minutes. For a day it stands in while the service fails, which the client remembers for
+ * some seconds; that there is no such city is remembered for a minute. */
 static cache_fetch_options options = {
     .size = sizeof(cache_fetch_options), .ttl = 300, .stale_if_error = DAY, .negative_ttl = 60,
 };
@@ -75,7 +75,9 @@ static bool is_browser(const cache_request *request)
 
 static cache_status refuse(cache_response *response, bool as_html, int status, const char *text)
 {
-    return as_html ? respond_message(response, status, "No weather", text) : respond_json_error(response, status, "%s", text);
+    if (as_html)
+        return respond_message(response, status, "No weather", text);
+    return respond_json_error(response, status, "%s", text);
 }
 
 /* A row for each member that is a text or a number, whatever the service calls them. */
