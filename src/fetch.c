@@ -10,29 +10,45 @@
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
+static cache_status copy_options(cache_fetch_options *known, const cache_fetch_options *options)
+{
+    if (options != NULL && options->size == sizeof *known) {
+        *known = *options;
+        return CACHE_OK;
+    }
+    *known = (cache_fetch_options)CACHE_FETCH_OPTIONS_INIT;
+    if (options == NULL)
+        return CACHE_OK;
+    if (options->size < offsetof(cache_fetch_options, ttl) + sizeof options->ttl)
+        return cache_fail(CACHE_ERR_INVALID, "fetch: options->size is too small: use CACHE_FETCH_OPTIONS_INIT");
+    memcpy(known, options, options->size < sizeof *known ? options->size : sizeof *known);
+    return CACHE_OK;
+}
+
+/* Most are 0, and a hit pays nothing for those. */
+static inline void read_span(cache_status *status, double seconds, const char *name, int64_t *ms)
+{
+    *ms = 0;
+    if (seconds != 0 && *status == CACHE_OK)
+        *status = cache_seconds_ms(seconds, name, ms);
+}
+
 static cache_status read_options(struct fetch *fetch, const cache_fetch_options *options)
 {
     cache_fetch_options *known = &fetch->options;
-    *known = (cache_fetch_options)CACHE_FETCH_OPTIONS_INIT;
-    if (options != NULL) {
-        if (options->size < offsetof(cache_fetch_options, ttl) + sizeof options->ttl)
-            return cache_fail(CACHE_ERR_INVALID, "fetch: options->size is too small: use CACHE_FETCH_OPTIONS_INIT");
-        memcpy(known, options, options->size < sizeof *known ? options->size : sizeof *known);
-    }
+    cache_status status = copy_options(known, options);
+    if (status != CACHE_OK)
+        return status;
     if (!(known->jitter >= 0 && known->jitter <= 1))
         return cache_fail(CACHE_ERR_INVALID, "fetch: jitter must be 0..1, not %g", known->jitter);
     if (!(known->beta >= 0 && known->beta <= 1000))
         return cache_fail(CACHE_ERR_INVALID, "fetch: beta must be 0..1000, not %g", known->beta);
-    const struct { double seconds; const char *name; int64_t *ms; } spans[] = {
-        { known->stale, "stale", &fetch->stale_ms },
-        { known->stale_if_error, "stale_if_error", &fetch->stale_if_error_ms },
-        { known->negative_ttl, "negative_ttl", &fetch->negative_ms },
-        { known->wait, "wait", &fetch->wait_ms },
-        { known->lock_ttl, "lock_ttl", &fetch->lock_ms },
-    };
-    cache_status status = cache_ttl_ms(known->ttl, fetch->cache->default_ttl_ms, &fetch->ttl_ms);
-    for (size_t i = 0; status == CACHE_OK && i < sizeof spans / sizeof spans[0]; i++)
-        status = cache_seconds_ms(spans[i].seconds, spans[i].name, spans[i].ms);
+    status = cache_ttl_ms(known->ttl, fetch->cache->default_ttl_ms, &fetch->ttl_ms);
+    read_span(&status, known->stale, "stale", &fetch->stale_ms);
+    read_span(&status, known->stale_if_error, "stale_if_error", &fetch->stale_if_error_ms);
+    read_span(&status, known->negative_ttl, "negative_ttl", &fetch->negative_ms);
+    read_span(&status, known->wait, "wait", &fetch->wait_ms);
+    read_span(&status, known->lock_ttl, "lock_ttl", &fetch->lock_ms);
     if (fetch->wait_ms == 0)
         fetch->wait_ms = DEFAULT_WAIT_MS;
     if (fetch->lock_ms == 0)
@@ -45,7 +61,7 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
     fetch->cache = cache;
     fetch->compute = NULL;
     fetch->ctx = NULL;
-    fetch->tags = (struct cache_tags){ 0, NULL, NULL };
+    fetch->tags = (struct cache_tags){ 0, NULL, NULL, NULL };
     fetch->flight = NULL;
     fetch->landed = 0;
     fetch->old = FOUND_NOTHING;
@@ -167,8 +183,8 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
     return cache_fetch_give(fetch, reading, out);
 }
 
-cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out,
-                                bool *again)
+cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
+                                cache_value *out, bool *again)
 {
     struct cache_outcome outcome = { .status = CACHE_ERR_TIMEOUT };
     bool cycle = false;
@@ -303,7 +319,7 @@ bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value 
 /* ---- the public call --------------------------------------------------------------------------------------------- */
 
 cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options,
-                              struct cache_full_key *full)
+                              struct cache_full_key *full, union cache_tags_room *room)
 {
     cache_status status = cache_key_make(cache, key, full);
     if (status == CACHE_OK)
@@ -313,7 +329,7 @@ cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *k
     fetch->key = full->bytes;
     if (fetch->options.info != NULL)
         *fetch->options.info = (cache_fetch_info){ .source = CACHE_SOURCE_NONE };
-    return cache_tags_init(cache, fetch->key, fetch->options.tags, fetch->options.n_tags, &fetch->tags);
+    return cache_tags_init(cache, fetch->key, fetch->options.tags, fetch->options.n_tags, room, &fetch->tags);
 }
 
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
@@ -323,8 +339,9 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
         return cache_fail(CACHE_ERR_INVALID, "fetch: out is NULL");
     *out = (cache_value){ NULL, 0, NULL };
     struct cache_full_key full;
+    union cache_tags_room room;
     struct fetch fetch;
-    cache_status status = cache_fetch_init(&fetch, cache, key, options, &full);
+    cache_status status = cache_fetch_init(&fetch, cache, key, options, &full, &room);
     if (status != CACHE_OK)
         return status;
     fetch.compute = compute_fn;

@@ -35,7 +35,7 @@ struct fetch *cache_fetch_job_new(const struct fetch *fetch)
     job->options.name = NULL;
     job->options.type = fetch->options.type != NULL ? cache_env_strdup(env, fetch->options.type) : NULL;
     job->ctx = fetch->ctx != NULL ? fetch->options.ctx_copy(fetch->ctx) : NULL;
-    const cache_status status = cache_tags_init(cache, job->key, fetch->options.tags, fetch->options.n_tags,
+    const cache_status status = cache_tags_init(cache, job->key, fetch->options.tags, fetch->options.n_tags, NULL,
                                                 &job->tags);
     if (status != CACHE_OK || (fetch->ctx != NULL && job->ctx == NULL) ||
         (fetch->options.type != NULL && job->options.type == NULL)) {

@@ -57,7 +57,8 @@ static cache_status many_init(struct many *many, const cache_fetch_options *opti
     if (status == CACHE_OK && first.options.lock)
         status = cache_fail(CACHE_ERR_INVALID, "fetch_many: lock: a lease for each key is not supported");
     if (status == CACHE_OK)
-        status = cache_tags_init(many->cache, many->keys[0], first.options.tags, first.options.n_tags, &many->tags);
+        status = cache_tags_init(many->cache, many->keys[0], first.options.tags, first.options.n_tags, NULL,
+                                 &many->tags);
     if (status != CACHE_OK)
         return status;
     const size_t asked = n + many->tags.n;
@@ -88,7 +89,8 @@ static void many_release(struct many *many)
 {
     const cache_env *env = &many->cache->store->env;
     cache_tags_release(many->cache, &many->tags);
-    void *const blocks[] = { many->missing, many->indices, many->read, many->values, many->asked, many->entries, many->keys };
+    void *const blocks[] = { many->missing, many->indices, many->read, many->values, many->asked, many->entries,
+                             many->keys };
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         cache_env_free(env, blocks[i]);
 }
@@ -221,8 +223,8 @@ static enum role role_of(struct many *many, size_t i)
         entry->first = first_of(many, i);
         if (entry->first < i)
             return ROLE_REPEATS;
-        entry->outcome.status = cache_fail(CACHE_ERR_INVALID, "fetch_many '%.100s': its computation asks for its own key",
-                                           many->names[i]);
+        entry->outcome.status = cache_fail(CACHE_ERR_INVALID,
+                                           "fetch_many '%.100s': its computation asks for its own key", many->names[i]);
         return ROLE_FAILED;
     default:
         return ROLE_COMPUTES;
@@ -248,7 +250,8 @@ static void compute(struct many *many, size_t n)
         cache_status its = status != CACHE_OK ? status : many->missing[k].status;
         if (its == CACHE_OK && !entry->writer.begun && entry->writer.status == CACHE_OK)
             its = CACHE_MISS;
-        entry->storable = cache_fetch_settle(&entry->fetch, its, &entry->writer, took, &entry->outcome, &entry->lifetime);
+        entry->storable = cache_fetch_settle(&entry->fetch, its, &entry->writer, took, &entry->outcome,
+                                             &entry->lifetime);
     }
 }
 
@@ -296,7 +299,8 @@ static void store(struct many *many, size_t n, bool tagged)
         cache_writer_init(&entry->whole, many->cache->store->env.allocator);
         entry->storable = entry->storable && tagged && entry->fetch.flight != NULL &&
                           !cache_flight_is_invalidated(entry->fetch.flight) &&
-                          cache_fetch_encode(&entry->fetch, &entry->outcome, &entry->lifetime, &entry->whole) == CACHE_OK;
+                          cache_fetch_encode(&entry->fetch, &entry->outcome, &entry->lifetime,
+                                             &entry->whole) == CACHE_OK;
     }
     for (size_t k = 0; k < n; k++) {
         const struct entry *entry = &many->entries[many->indices[k]];
@@ -353,7 +357,8 @@ static cache_status follow(struct many *many, size_t i)
 {
     struct entry *entry = &many->entries[i];
     bool again = false;
-    const cache_status status = cache_fetch_follow(&entry->fetch, entry->follows, &entry->reading, &many->out[i], &again);
+    const cache_status status = cache_fetch_follow(&entry->fetch, entry->follows, &entry->reading, &many->out[i],
+                                                   &again);
     if (!again)
         return status;
     struct one one = { many, i };
@@ -378,7 +383,8 @@ static cache_status give(struct many *many, size_t i)
     default:
         break;
     }
-    return cache_fetch_give_outcome(&entry->fetch, &entry->outcome, CACHE_SOURCE_COMPUTED, &entry->reading, &many->out[i]);
+    return cache_fetch_give_outcome(&entry->fetch, &entry->outcome, CACHE_SOURCE_COMPUTED, &entry->reading,
+                                    &many->out[i]);
 }
 
 /* Those of others come last, and share one deadline. */

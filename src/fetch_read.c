@@ -7,12 +7,12 @@
 
 /* Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (VLDB 2015): the longer a
  * computation takes and the nearer the expiry, the likelier a caller recomputes ahead of it. */
-static bool wants_early(const struct fetch *fetch, const struct cache_envelope *envelope, int64_t now_ms)
+static bool wants_early(const struct fetch *fetch, const struct cache_envelope *envelope)
 {
     if (fetch->options.beta <= 0 || envelope->expires_ms == 0)
         return false;
     const double ahead_ms = -(double)envelope->cost_us / 1000 * fetch->options.beta * log(cache_unique_fraction());
-    return (double)now_ms + ahead_ms >= (double)envelope->expires_ms;
+    return (double)cache_envelope_now_ms(fetch->cache) + ahead_ms >= (double)envelope->expires_ms;
 }
 
 static enum found judge(const struct fetch *fetch, const struct cache_envelope *envelope, bool *negative)
@@ -25,7 +25,7 @@ static enum found judge(const struct fetch *fetch, const struct cache_envelope *
                             : cache_tags_hold(fetch->cache, envelope->tags)))
         return FOUND_NOTHING;
     if (!cache_envelope_is_stale(fetch->cache, envelope)) {
-        const bool early = !*negative && wants_early(fetch, envelope, cache_envelope_now_ms(fetch->cache));
+        const bool early = !*negative && wants_early(fetch, envelope);
         return early ? FOUND_EARLY : FOUND_FRESH;
     }
     const int64_t past_ms = cache_envelope_now_ms(fetch->cache) - envelope->expires_ms;

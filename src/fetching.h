@@ -56,7 +56,8 @@ static inline void cache_fetch_time(const struct fetch *fetch, enum timed what, 
 }
 
 /* What the store's operations count of themselves already, again for the name. `begun` 0: it was not timed. */
-static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed what, uint64_t begun, cache_status status)
+static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed what, uint64_t begun,
+                                           cache_status status)
 {
     if (fetch->named == NULL)
         return;
@@ -79,9 +80,10 @@ struct cache_lifetime {
 
 /* fetch.c */
 
-/* Check the arguments; the key is written to `full`, which stays. CACHE_OK: `tags` are to be released. */
+/* Check the arguments; the key is written to `full` and the tags to `room` (NULL: to the heap), both of which stay.
+ * CACHE_OK: `tags` are to be released. */
 cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options,
-                              struct cache_full_key *full);
+                              struct cache_full_key *full, union cache_tags_room *room);
 
 /* The part of it that is without the key and its tags. */
 cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_fetch_options *options);
@@ -94,8 +96,8 @@ enum cache_flight_role cache_fetch_join(struct fetch *fetch, struct cache_flight
 
 /* Wait for another thread's result, which becomes the caller's, or the reading if it failed. `*again`: it had none to
  * share, but only served an old value; the reading is released. */
-cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading, cache_value *out,
-                                bool *again);
+cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
+                                cache_value *out, bool *again);
 
 /* Hand out what was read: it becomes the caller's. CACHE_MISS: a remembered nothing. */
 cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading, cache_value *out);

@@ -97,7 +97,7 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
     rendering->fetch.cache = cache;
     rendering->fetch.key.data = memcpy(rendering->key.text, fetch->key.data, fetch->key.size + 1);
     rendering->old = (cache_value){ NULL, 0, NULL };
-    fetch->tags = (struct cache_tags){ 0, NULL, NULL };
+    fetch->tags = (struct cache_tags){ 0, NULL, NULL, NULL };
     return rendering;
 }
 
@@ -173,7 +173,7 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
     if (named.name == NULL)
         named.name = n > 0 ? parts[0] : NULL;
     if (cache == NULL || cache_fragment_key(key, sizeof key, parts, n) != CACHE_OK ||
-        cache_fetch_init(&fetch, cache, key, &named, &full) != CACHE_OK)
+        cache_fetch_init(&fetch, cache, key, &named, &full, NULL) != CACHE_OK)
         return false;
     /* What the caller's block owns is not asked again once the block may be gone. */
     fetch.options.tags = NULL;

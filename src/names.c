@@ -112,7 +112,8 @@ static struct entry *entry_new(const cache_env *env, const char *name, size_t si
 }
 
 /* The slot that holds `name`, or the empty one where it would stand. */
-static _Atomic(struct entry *) *slot_of(struct cache_names *names, const char *name, uint64_t hash, struct entry **there)
+static _Atomic(struct entry *) *slot_of(struct cache_names *names, const char *name, uint64_t hash,
+                                        struct entry **there)
 {
     for (size_t i = hash;; i++) {
         _Atomic(struct entry *) *slot = &names->slots[i & (SLOTS - 1)];
@@ -183,7 +184,7 @@ static bool is_used(const cache_counters *counters)
 
 cache_status cache_names_read(struct cache_names *names, struct cache_named **out, size_t *n)
 {
-    const size_t most = atomic_load(&names->n) + (size_t)1;    /* and CACHE_NAME_OTHER; what is added from now on is not there yet */
+    const size_t most = atomic_load(&names->n) + (size_t)1;    /* with CACHE_NAME_OTHER */
     *n = 0;
     *out = cache_env_alloc(names->env, most * sizeof **out);
     if (*out == NULL)

@@ -23,13 +23,16 @@ static cache_bytes name_of(const cache_t *cache, cache_bytes tag_key)
 
 /* ---- a fetch's tags -------------------------------------------------------------------------------------------- */
 
-/* Room for n + 1 keys and values and `text` bytes, in one block that begins with the keys. */
-static cache_status make_room(const cache_t *cache, size_t n, size_t text, struct cache_tags *out, char **at)
+/* Room for n + 1 keys and values and `text` bytes, in one block that begins with the keys: `room`, or of the heap. */
+static cache_status make_room(const cache_t *cache, size_t n, size_t text, union cache_tags_room *room,
+                              struct cache_tags *out, char **at)
 {
     const size_t head = (n + 1) * (sizeof *out->keys + sizeof *out->values);
-    char *block = cache_env_alloc(&cache->store->env, head + text);
+    const bool fits = room != NULL && head + text <= sizeof room->bytes;
+    char *block = fits ? room->bytes : cache_env_alloc(&cache->store->env, head + text);
     if (block == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "fetch: out of memory for %zu tags", n);
+    out->block = fits ? NULL : block;
     memset(block, 0, head);
     out->n = n;
     out->keys = (cache_bytes *)(void *)block;
@@ -55,9 +58,9 @@ static size_t key_room(const cache_t *cache, size_t name_size)
 }
 
 cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
-                             struct cache_tags *out)
+                             union cache_tags_room *room, struct cache_tags *out)
 {
-    *out = (struct cache_tags){ 0, NULL, NULL };
+    *out = (struct cache_tags){ 0, NULL, NULL, NULL };
     if (n == 0)
         return CACHE_OK;
     if (names == NULL || n > CACHE_MAX_TAGS)
@@ -70,7 +73,7 @@ cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *
         text += key_room(cache, size);
     }
     char *at = NULL;
-    const cache_status status = make_room(cache, n, text, out, &at);
+    const cache_status status = make_room(cache, n, text, room, out, &at);
     if (status != CACHE_OK)
         return status;
     memcpy(at, key.data, key.size + 1);
@@ -90,8 +93,8 @@ static void drop_values(struct cache_tags *tags)
 void cache_tags_release(const cache_t *cache, struct cache_tags *tags)
 {
     drop_values(tags);
-    cache_env_free(&cache->store->env, tags->keys);
-    *tags = (struct cache_tags){ 0, NULL, NULL };
+    cache_env_free(&cache->store->env, tags->block);
+    *tags = (struct cache_tags){ 0, NULL, NULL, NULL };
 }
 
 cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cache_value *value)
@@ -175,9 +178,10 @@ bool cache_tags_hold(const cache_t *cache, cache_bytes stored)
         text += key_room(cache, name.size);
     if (n == 0)
         return true;
-    struct cache_tags tags = { 0, NULL, NULL };
+    struct cache_tags tags = { 0, NULL, NULL, NULL };
+    union cache_tags_room room;
     char *at = NULL;
-    if (make_room(cache, n, text, &tags, &at) != CACHE_OK)
+    if (make_room(cache, n, text, &room, &tags, &at) != CACHE_OK)
         return false;
     rest = stored;
     for (size_t i = 1; cache_envelope_next_tag(&rest, &name, &version); i++)

@@ -6,16 +6,23 @@
 
 #define CACHE_MAX_TAGS 256
 
+/* Room on the stack for the few short tags that most fetches have: a hit then allocates nothing. */
+union cache_tags_room {
+    void *align;
+    char bytes[512];
+};
+
 /* A fetch's key and its tags', with what was last read under each. Index 0 is the value's own key. */
 struct cache_tags {
     size_t n;                          /* of the tags, without the value's key */
     cache_bytes *keys;                 /* n + 1, whole; NULL if there are no tags */
     cache_value *values;
+    void *block;                       /* to be freed; NULL: they stand in the caller's room */
 };
 
-/* Make the keys. CACHE_ERR_INVALID: a name that cannot be a key. CACHE_ERR_NOMEM. */
+/* Make the keys, in `room` if that is not NULL and they fit; it stays until they are released. CACHE_ERR_INVALID: a name that cannot be a key. CACHE_ERR_NOMEM. */
 cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
-                             struct cache_tags *out);
+                             union cache_tags_room *room, struct cache_tags *out);
 void cache_tags_release(const cache_t *cache, struct cache_tags *tags);
 
 /* Read the value and all versions in one round trip. CACHE_OK and CACHE_MISS are about the value. */
