@@ -393,8 +393,8 @@ int main(int argc, char **argv)
         (void)snprintf(names[i], sizeof names[i], "key:%d", i);
     memset(payload, 'x', sizeof payload);
     start_servers();
-    (void)snprintf(redis_url, sizeof redis_url, "redis+unix://%s?prefix=our:", socket_path);
-    (void)snprintf(memcached_url, sizeof memcached_url, "memcached://127.0.0.1:%d?prefix=our:", memcached_port);
+    (void)snprintf(redis_url, sizeof redis_url, "redis+unix://%s?prefix=our:&timeout=60", socket_path);
+    (void)snprintf(memcached_url, sizeof memcached_url, "memcached://127.0.0.1:%d?prefix=our:&timeout=60", memcached_port);
     printf("store      operation             value  threads    ours us     raw us    ratio  quartiles  CPU ratio (%d rounds)\n", ROUNDS);
     if (strcmp(only, "memcached") != 0)
         compare_store("redis", redis_url, &raw_redis);

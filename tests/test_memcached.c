@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "server.h"
+#include "traffic.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -124,8 +125,11 @@ static atomic_bool busy;
 static void *keep_busy(void *ctx)
 {
     bool good = true;
-    while (busy)
+    while (busy) {
+        traffic_enter();
         good = cache_set_string(ctx, "busy", "busy", 60) == CACHE_OK && good;
+        traffic_leave();
+    }
     return (void *)(uintptr_t)good;
 }
 
@@ -139,7 +143,7 @@ static void parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffi
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, keep_busy, cache), 0);
     for (int round = 0; round < 5; round++) {
-        const pid_t child = fork();
+        const pid_t child = traffic_fork();
         const char *own = child == 0 ? "child" : "parent";
         bool good = true;
         if (child == 0)

@@ -79,6 +79,7 @@ static void replies_of_a_wrong_type_or_size_end_the_connection(void **state)
         text = wrong[i];
         assert_status(CACHE_ERR_PROTOCOL, cache_get(cache, "k", &value));
         assert_status(CACHE_ERR_PROTOCOL, cache_get_many(cache, keys, 2, values));
+        assert_true(values[0].data == NULL && values[1].data == NULL);
         assert_int_equal(server.accepted, 2 * i + 2);
     }
     text = "$1\r\nv\r\n";

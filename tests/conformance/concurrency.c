@@ -1,6 +1,8 @@
 /* concurrency.c - many threads, several processes, a fork in the middle: nobody gets another's bytes. */
 #include "conformance.h"
 
+#include "traffic.h"
+
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,7 +80,9 @@ static void *keep_busy(void *arg)
     char key[32];
     for (int i = 0; !atomic_load(&stop); i++) {
         (void)snprintf(key, sizeof key, "busy %d %d", traffic->number, i % 50);
+        traffic_enter();
         ask_and_check(traffic->cache, key);
+        traffic_leave();
     }
     return NULL;
 }
@@ -109,9 +113,9 @@ static void a_child_forked_in_the_middle_of_traffic_uses_the_handle_at_once(void
         assert_int_equal(pthread_create(&traffic[i].id, NULL, keep_busy, &traffic[i]), 0);
     }
     for (int i = 0; i < FORKS; i++) {
-        pids[i] = fork();
+        pids[i] = traffic_fork();
         if (pids[i] == 0) {
-            alarm(20);    /* a child that hangs must end, and be seen */
+            alarm(60);    /* a child that hangs must end, and be seen */
             _exit(child_can_use(cache, i) ? 0 : 1);
         }
         ask_and_check(cache, "parent");

@@ -135,7 +135,7 @@ static cache_status exchange(struct attempt *attempt)
     for (size_t i = 0; i < request->n_replies && status == CACHE_OK && !attempt->lost; i++) {
         redisReply *reply = NULL;
         if (values != NULL)
-            values->base = i * values->keys_a_reply;
+            cache_redis_values_next(values, i);
         status = cache_redis_receive(attempt->store, context, attempt->deadline, &reply);
         if (status != CACHE_OK)
             break;

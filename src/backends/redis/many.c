@@ -56,7 +56,6 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
 
 struct read {
     struct redis_store *store;
-    size_t n;
     struct redis_values values;
 };
 
@@ -64,15 +63,15 @@ struct read {
 static cache_status check_array(void *ctx, size_t index, const redisReply *reply)
 {
     const struct read *read = ctx;
-    const size_t left = read->n - index * KEYS_A_COMMAND;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != (left < KEYS_A_COMMAND ? left : KEYS_A_COMMAND))
+    (void)index;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != read->values.n)
         return cache_redis_unexpected(read->store, reply);
     return CACHE_OK;
 }
 
 cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    struct read read = { self, n, { .out = out, .keys_a_reply = KEYS_A_COMMAND } };
+    struct read read = { self, { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND } };
     const cache_status status = call_with_keys(self, "MGET", keys, n, check_array, &read, &read.values);
     return status != CACHE_OK ? status : read.values.status;
 }

@@ -74,14 +74,15 @@ cache_status cache_redis_find_master(struct redis_store *store, uint64_t deadlin
 /* Where strings in arrays go as they come (values.c). The reply that is handed on has NULL in their places. */
 struct redis_values {
     cache_results *out;
-    size_t base;                       /* the index of the first key of the reply under way */
-    size_t keys_a_reply;
+    size_t keys, keys_a_reply;         /* in all, and in every reply but the last */
+    size_t base, n;                    /* of the reply under way: the index of its first key, and its keys */
     cache_status status;               /* the first failure of `out` */
     bool any;                          /* something was put there: the request is not sent again */
     redisReplyObjectFunctions functions, *others;
 };
 
 void cache_redis_values_begin(struct redis_values *values, redisContext *context);
+void cache_redis_values_next(struct redis_values *values, size_t reply);
 void cache_redis_values_end(struct redis_values *values, redisContext *context);
 
 /* One reply that is no error. What it returns is the outcome of the call; CACHE_ERR_PROTOCOL also ends the connection. */

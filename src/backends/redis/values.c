@@ -10,6 +10,8 @@ static void *make_string(const redisReadTask *task, char *text, size_t size)
     struct redis_values *values = task->privdata;
     if (task->parent == NULL || task->type != REDIS_REPLY_STRING)
         return values->others->createString(task, text, size);
+    if (task->parent->parent != NULL || (size_t)task->parent->elements != values->n)
+        return &taken;    /* not what was asked for: the reply is refused when it is whole */
     const cache_status status = cache_results_put(values->out, values->base + (size_t)task->idx, text, size);
     if (values->status == CACHE_OK)
         values->status = status;
@@ -26,6 +28,13 @@ void cache_redis_values_begin(struct redis_values *values, redisContext *context
     values->any = false;
     context->reader->fn = &values->functions;
     context->reader->privdata = values;
+}
+
+void cache_redis_values_next(struct redis_values *values, size_t reply)
+{
+    values->base = reply * values->keys_a_reply;
+    const size_t left = values->keys - values->base;
+    values->n = left < values->keys_a_reply ? left : values->keys_a_reply;
 }
 
 void cache_redis_values_end(struct redis_values *values, redisContext *context)

@@ -1,0 +1,49 @@
+/* traffic.h - a fork while other threads use the library. AddressSanitizer's allocator does not survive one that finds another
+ * thread inside of it, as the C library's does: with it, the fork waits until no thread is in the library. */
+#ifndef TRAFFIC_H
+#define TRAFFIC_H
+
+#include <pthread.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+enum { TRAFFIC_STOPS = 1 };
+#else
+enum { TRAFFIC_STOPS = 0 };
+#endif
+
+static pthread_rwlock_t traffic_gate = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_mutex_t traffic_queue = PTHREAD_MUTEX_INITIALIZER;    /* else who forks would never be let in */
+
+/* Around each turn of a thread that must not be in the library. */
+static inline void traffic_enter(void)
+{
+    if (TRAFFIC_STOPS) {
+        pthread_mutex_lock(&traffic_queue);
+        pthread_rwlock_rdlock(&traffic_gate);
+        pthread_mutex_unlock(&traffic_queue);
+    }
+}
+
+static inline void traffic_leave(void)
+{
+    if (TRAFFIC_STOPS)
+        pthread_rwlock_unlock(&traffic_gate);
+}
+
+static inline pid_t traffic_fork(void)
+{
+    if (TRAFFIC_STOPS) {
+        pthread_mutex_lock(&traffic_queue);
+        pthread_rwlock_wrlock(&traffic_gate);
+    }
+    const pid_t child = fork();
+    if (TRAFFIC_STOPS) {
+        pthread_rwlock_unlock(&traffic_gate);
+        pthread_mutex_unlock(&traffic_queue);
+    }
+    return child;
+}
+
+#endif
