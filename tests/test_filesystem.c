@@ -11,9 +11,12 @@
 
 static char directory[64];
 
+static int descriptors;
+
 static int make(void **state)
 {
     (void)state;
+    descriptors = files_descriptors();
     test_directory_make(directory, sizeof directory);
     return 0;
 }
@@ -21,6 +24,7 @@ static int make(void **state)
 static int unmake(void **state)
 {
     (void)state;
+    assert_int_equal(files_descriptors(), descriptors);    /* whatever happened, none was left open */
     test_directory_remove(directory);
     return 0;
 }

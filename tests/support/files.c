@@ -4,6 +4,7 @@
 
 #include "files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -61,4 +62,15 @@ int files_exist(const char *path)
 {
     struct stat info;
     return lstat(path, &info) == 0;
+}
+
+int files_descriptors(void)
+{
+    DIR *stream = opendir("/proc/self/fd");
+    assert_non_null(stream);
+    int n = -3;    /* ".", "..", and the stream's own */
+    while (readdir(stream) != NULL)
+        n++;
+    closedir(stream);
+    return n;
 }

@@ -21,4 +21,7 @@ char *files_read(const char *path, size_t *size);
 void files_write(const char *path, const void *data, size_t size);
 int files_exist(const char *path);
 
+/* How many file descriptors this process has open. */
+int files_descriptors(void);
+
 #endif
