@@ -131,7 +131,7 @@ static void processes_with_threads_count_to_an_exact_sum(void **state)
     if (!target.shared)
         return;
     char options[64];
-    (void)snprintf(options, sizeof options, "prefix=conf%ld:&timeout=30", (long)getpid());
+    (void)snprintf(options, sizeof options, "prefix=conf%ld:", (long)getpid());
     in_processes(PROCESSES, count_in_process, options);
     assert_inc(*state, "sum", 0, (int64_t)PROCESSES * THREADS / 2 * STEPS * 2);
 }

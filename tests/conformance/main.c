@@ -22,7 +22,9 @@ struct target target;
 
 void target_url(char *out, size_t size, const char *options)
 {
-    (void)snprintf(out, size, "%s%c%s", target.url, strchr(target.url, '?') != NULL ? '&' : '?', options);
+    /* A machine that is busy with other things is no failure of the store. */
+    const char *patience = strstr(target.url, "timeout=") == NULL ? "timeout=30&" : "";
+    (void)snprintf(out, size, "%s%c%s%s", target.url, strchr(target.url, '?') != NULL ? '&' : '?', patience, options);
 }
 
 cache_t *target_open(const char *options)
