@@ -54,6 +54,7 @@ static void forget_lists(struct blog *blog, const struct post *post)
         invalidate(blog, "tag:", tag);
     if (post->author != 0) {
         invalidate(blog, "author:", post->author_name);
+        invalidate_id(blog, "author:", post->author);
         invalidate_id(blog, "user:", post->author);
     }
 }

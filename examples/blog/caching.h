@@ -3,7 +3,7 @@
  *     what                 how                                    seconds  forgotten when
  *     /                    view, key "view//", tag "posts"             60  a post is written, edited, deleted
  *     /popular             view, key "view//popular", tag "posts"     300  the same; views alone do not
- *     /author/NAME         view, tag "author:NAME"                     60  the author writes, edits, deletes
+ *     /author/NAME or ID   view, tag "author:NAME" or "author:ID"      60  the author writes, edits, deletes
  *     /tag/NAME            view, tag "tag:NAME"                        60  a post changes that has, had or gets the tag
  *     /post/ID             view of those who are not logged in,        60  any post changes, since it leads to others;
  *                          key "view//post/ID", tag "posts"                its readings are counted beside the cache

@@ -52,5 +52,7 @@ void html_begin(cache_writer *out, const char *title)
 void html_end(cache_writer *out)
 {
     (void)cache_writer_puts(out, "</main>\n<footer>Served by libcache, a cache for C programs. "
-                                 "<a href=\"/cache-stats\">Statistics</a></footer>\n</body>\n</html>\n");
+                                 "<a href=\"/cache-stats\">Statistics</a> "
+                                 "<a href=\"/products\">Products</a> <a href=\"/api/posts\">API</a> "
+                                 "<a href=\"/metrics\">Metrics</a></footer>\n</body>\n</html>\n");
 }

@@ -122,9 +122,11 @@ cache_status author_page(void *ctx, const cache_request *request, cache_response
     struct post posts[LISTED_POSTS];
     struct user author;
     char title[USER_NAME_MAX + 20];
+    int64_t id = 0;
     size_t n = 0;
     (void)request;
-    cache_status status = db_user_named(visit->blog->db, visit->rest, &author);
+    cache_status status = visit_id(visit, &id) ? db_user(visit->blog->db, id, &author)
+                                               : db_user_named(visit->blog->db, visit->rest, &author);
     if (status == CACHE_MISS)
         return respond_not_found(response);
     if (status == CACHE_OK)

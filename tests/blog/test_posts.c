@@ -49,7 +49,7 @@ static void warm(const char *user, const char *path)
 }
 
 /* Every page that shows ada's post 11, tagged "x". */
-static const char *const cached[] = { "/", "/popular", "/author/ada", "/tag/x" };
+static const char *const cached[] = { "/", "/popular", "/author/ada", "/author/2", "/tag/x" };
 enum { CACHED = sizeof cached / sizeof cached[0] };
 
 static void warm_all(void)
