@@ -46,8 +46,9 @@ static cache_status put_own_posts(cache_writer *out, struct db *db, int64_t user
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);
         html_text(out, posts[i].title);
-        (void)cache_writer_printf(out, "</a> <span class=\"about\">%" PRId64 " views, <a href=\"/edit-post/%" PRId64
-                                       "\">edit</a></span></li>\n", posts[i].views, posts[i].id);
+        (void)cache_writer_printf(out, "</a> <span class=\"about\">%" PRId64 " view%s, <a href=\"/edit-post/%" PRId64
+                                       "\">edit</a></span></li>\n", posts[i].views, posts[i].views == 1 ? "" : "s",
+                                  posts[i].id);
     }
     (void)cache_writer_puts(out, n > 0 ? "</ul>\n" : "");
     return status;

@@ -110,7 +110,8 @@ cache_status popular_page(void *ctx, const cache_request *request, cache_respons
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_puts(out, "<article>");
         put_title(out, &posts[i]);
-        (void)cache_writer_printf(out, "<div class=\"about\">%" PRId64 " views</div></article>\n", posts[i].views);
+        (void)cache_writer_printf(out, "<div class=\"about\">%" PRId64 " view%s</div></article>\n", posts[i].views,
+                                  posts[i].views == 1 ? "" : "s");
     }
     html_end(out);
     return cache_writer_status(out);
