@@ -15,9 +15,11 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,8 +34,12 @@ static pid_t servers[2];
 
 /* ---- servers ------------------------------------------------------------------------------------------------------- */
 
+/* One thread alone ends the program: another would break off the end of the servers. */
 static void die(const char *what)
 {
+    static atomic_flag dying = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&dying))
+        pause();
     fprintf(stderr, "bench_stores: %s\n", what);
     exit(1);
 }
@@ -43,6 +49,7 @@ static pid_t start(const char *const argv[])
     const pid_t pid = fork();
     if (pid != 0)
         return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
