@@ -90,7 +90,7 @@ static void start_servers(void)
     (void)snprintf(port, sizeof port, "%d", memcached_port);
     const char *const redis[] = { "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--appendonly", "no",
                                   "--dir", directory, NULL };
-    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "nobody", "-m", "256", NULL };
+    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-m", "256", NULL };
     servers[0] = start(redis);
     servers[1] = start(memcached);
     atexit(stop_servers);

@@ -207,6 +207,7 @@ void test_server_start_memcached(struct test_server *server, const char *const e
     if (server->port == 0)
         *server = (struct test_server){ .port = test_free_port() };
     (void)snprintf(port, sizeof port, "%d", server->port);
-    const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "nobody" };
+    /* As root it stays root: a change of user would let it outlive a test that dies. */
+    const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root" };
     start_with(server, argv, 9, extra);
 }
