@@ -473,6 +473,8 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
     status = store->ops.inc(store->self, full.bytes, delta, cache->default_ttl_ms, &number);
     if (status == CACHE_OK)
         cache_tally_add(store->tally, COUNT_INC, 1);
+    if (status == CACHE_ERR_TYPE || status == CACHE_ERR_RANGE)    /* the store says why, and not of which key */
+        (void)cache_fail(status, "inc '%.100s': %s", key, cache_last_error());
     if (store->env.event != NULL || status < 0)
         end(cache, status, CACHE_EVENT_SET, full.bytes, 0);
     status = cache_look_over(cache, status, CACHE_OK);

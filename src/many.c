@@ -14,13 +14,13 @@ static cache_status make_keys(const cache_t *cache, const char *const keys[], co
     if (cache == NULL)
         return cache_fail(CACHE_ERR_INVALID, "cache is NULL");
     if (n > 0 && keys == NULL && items == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "the array of keys is NULL");
+        return cache_fail(CACHE_ERR_INVALID, "the array of keys or items is NULL");
     size_t total = 0;
     struct cache_full_key full;
     for (size_t i = 0; i < n; i++) {
         const cache_status status = cache_key_make(cache, keys != NULL ? keys[i] : items[i].key, &full);
         if (status != CACHE_OK)
-            return status;
+            return cache_fail(status, "at index %zu: %s", i, cache_last_error());
         total += full.bytes.size + 1;
     }
     cache_bytes *made = cache_env_alloc(&cache->store->env, n * sizeof *made + total + 1);

@@ -46,6 +46,10 @@ static bool fits(const cache_rule *rule, const cache_request *request)
 cache_status cache_middleware(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
                               cache_handler_fn *handler, void *ctx, cache_page *page)
 {
+    if (page != NULL)
+        *page = (cache_page){ 0 };
+    if (rules == NULL && n > 0)
+        return cache_fail(CACHE_ERR_INVALID, "middleware: rules is NULL");
     const cache_view *view = NULL;
     const bool is_request = request != NULL && request->method != NULL && request->path != NULL;
     for (size_t i = 0; is_request && i < n; i++)

@@ -103,7 +103,8 @@ void cache_fragment_fail(cache_writer *out);
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
 
-/* The same, stored under tags, which stand in brackets: CACHE_FRAGMENT_TAGGED(cache, out, 60, ("posts", tag), "list") */
+/* The same, stored under tags, which stand in brackets: CACHE_FRAGMENT_TAGGED(cache, out, 60, ("posts", tag), "list").
+ * A fragment around it keeps its text when they are invalidated, unless it is stored under them too. */
 #define CACHE_FRAGMENT_TAGGED(cache, out, ttl, tags, ...)                                                              \
     CACHE_FRAGMENT_WITH(cache, out,                                                                                    \
                         CACHE_FRAGMENT_OPTIONS_(ttl, ((const char *const[]){ CACHE_PP_BARE tags }),                    \

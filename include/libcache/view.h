@@ -101,9 +101,11 @@ typedef struct cache_view {
     bool detached;
 } cache_view;
 
-#define CACHE_VIEW_INIT { .size = sizeof(cache_view), .ttl = CACHE_TTL_DEFAULT }
+#define CACHE_VIEW_INIT \
+    { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, NULL, \
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, false }
 
-/* A view in one line, its name and ttl first:
+/* A view in one line, its name and ttl first (C, or C++20):
  *
  *     static const cache_view search = CACHE_VIEW("search", 60, .query_string = true); */
 #define CACHE_VIEW(its_name, ...) { .size = sizeof(cache_view), .name = (its_name), .ttl = __VA_ARGS__ }

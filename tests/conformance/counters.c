@@ -82,6 +82,8 @@ static void what_is_no_number_is_refused_and_stays(void **state)
         const cache_status status = cache_inc(cache, "n", 1, &number);
         if (status != CACHE_ERR_TYPE && status != CACHE_ERR_RANGE)
             fail_msg("inc of '%s': %s", texts[i], cache_strerror(status));
+        if (strstr(cache_last_error(), "'n'") == NULL)
+            fail_msg("inc of '%s': '%s' does not name the key", texts[i], cache_last_error());
         assert_int_equal(number, 77);
         assert_text(cache, "n", texts[i]);
     }
