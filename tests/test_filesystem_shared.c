@@ -269,8 +269,13 @@ static void a_lock_holder_that_hangs_costs_a_timeout_and_one_that_dies_nothing(v
     (void)state;
     int ready[2];
     char byte = 0;
-    cache_t *cache = open_with("timeout=0.05");
+    _Atomic int64_t now = 1000;
+    char with[192];
+    (void)snprintf(with, sizeof with, "file://%s?prefix=t:&timeout=0.05", directory);
+    cache_t *cache = test_open_with_clock(with, &now);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "old", 60));
+    assert_status(CACHE_OK, cache_set_string(cache, "ended", "x", 1));
+    now += 1000;
     assert_int_equal(pipe(ready), 0);
     const pid_t pid = start(lock_every_leaf, ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
@@ -278,8 +283,12 @@ static void a_lock_holder_that_hangs_costs_a_timeout_and_one_that_dies_nothing(v
     assert_non_null(strstr(cache_last_error(), directory));
     assert_status(CACHE_ERR_TIMEOUT, cache_inc(cache, "n", 1, NULL));
     assert_text(cache, "k", "old");    /* readers take no lock */
+    assert_text(cache, "ended", NULL);    /* nor wait for one to take an expired entry away */
     assert_int_equal(stats_of(cache).timeouts, 2);
+    assert_int_equal(stats_of(cache).items, 2);
     stop(pid);
+    assert_text(cache, "ended", NULL);
+    assert_int_equal(stats_of(cache).items, 1);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "new", 60));
     assert_text(cache, "k", "new");
     close(ready[0]);

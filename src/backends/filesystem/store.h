@@ -213,7 +213,7 @@ void cache_fs_sweep(struct fs_store *store);
  * False: there is none that is not locked. */
 bool cache_fs_expire_one(struct fs_store *store, const struct fs_usage table[FS_LEAVES], unsigned *from, uint64_t most);
 
-/* Remove an entry that a reader found expired or torn, if it still is. */
+/* Remove an entry that a reader found expired or torn, if it still is and nobody holds its leaf. */
 void cache_fs_discard(struct fs_store *store, const struct fs_name *name);
 
 #endif

@@ -143,8 +143,8 @@ void cache_fs_discard(struct fs_store *store, const struct fs_name *name)
     struct fs_leaf leaf;
     struct fs_entry entry;
     int fd = -1;
-    if (cache_fs_leaf_lock(store, name->leaf, &leaf) != CACHE_OK)
-        return;    /* the miss stands; a later reader or the sweep tries again */
+    if (store->read_only != 0 || cache_fs_leaf_try(store, name->leaf, &leaf) != CACHE_OK)
+        return;    /* readers wait for nobody: a later one or the sweep tries again */
     if (cache_fs_leaf_find(&leaf, cache_fs_base(name), &fd) == CACHE_OK) {
         enum fs_state state = cache_fs_entry_load(fd, store->env, any_key, &entry);
         if (state == FS_LIVE)
