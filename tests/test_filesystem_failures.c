@@ -1,4 +1,4 @@
-/* The filesystem store when something is missing: space, permission, file descriptors, memory, openat2.
+/* The filesystem store when something is missing: space, permission, file descriptors, memory, openat2, a disk that keeps.
  * Limits are those of a child process, so that nothing else meets them. _GNU_SOURCE for unshare. */
 #define _GNU_SOURCE
 #include "test.h"
@@ -326,12 +326,12 @@ static void no_permission_is_an_error(void **state)
     in_a_child(write_as_nobody);
 }
 
-/* What a sandbox does that was written before openat2. */
-static void forbid_openat2(int error)
+/* From here on a call ends in `error`. */
+static void forbid(unsigned call, int error)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -342,7 +342,7 @@ static void forbid_openat2(int error)
 
 static void use_without_openat2(void)
 {
-    forbid_openat2(EPERM);
+    forbid(SYS_openat2, EPERM);    /* what a sandbox does that was written before openat2 */
     cache_t *cache = open_in_child();
     char path[FILES_PATH], moved[FILES_PATH + 8];
     must(cache_set_string(cache, "k", "x", 60) == CACHE_OK && holds(cache, "k", "x"));
@@ -367,6 +367,24 @@ static void without_openat2_links_are_not_followed_either(void **state)
     in_a_child(use_without_openat2);
 }
 
+/* A marker that a power cut could take, with entries that it does not, would make a cache that is refused for good. */
+static void open_with_a_disk_that_fails(void)
+{
+    cache_t *cache = NULL;
+    forbid(SYS_fsync, EIO);
+    must(cache_open(url, &cache) == CACHE_ERR_IO && says(".libcache"));
+}
+
+static void a_marker_is_on_the_disk_before_the_first_entry(void **state)
+{
+    (void)state;
+    in_a_child(open_with_a_disk_that_fails);
+    cache_t *cache = test_open(url);    /* what the failed one left behind is no hindrance */
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    assert_text(cache, "k", "x");
+    cache_close(cache);
+}
+
 #define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
@@ -382,6 +400,7 @@ int main(void)
         files_test(no_file_descriptors_is_an_error_and_the_old_entry_stays),
         files_test(no_permission_is_an_error),
         files_test(without_openat2_links_are_not_followed_either),
+        files_test(a_marker_is_on_the_disk_before_the_first_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,9 @@ static cache_status write_marker(struct fs_store *store, int marker)
     int error = cache_fs_write(marker, &all, 1);
     if (error == 0 && fchmod(marker, store->file_mode) != 0)
         error = errno;
+    /* Once in a cache's life: after a power cut, entries without a marker would be somebody else's. */
+    if (error == 0 && fsync(marker) != 0 && errno != EINVAL && errno != EINTR)
+        error = errno;
     if (error != 0)
         (void)ftruncate(marker, 0);    /* so that the next one tries again */
     return error == 0 ? CACHE_OK : cache_fs_fail(store, FS_MARKER, error);
@@ -229,6 +232,7 @@ static cache_status use_marker(struct fs_store *store)
     cache_status status = open_marker(store, &marker);
     if (status != CACHE_OK)
         return status;
+    atomic_store(&store->marker, marker);    /* at once: so that a child of this moment lets go of it, and of its lock */
     if (store->read_only == 0) {
         const uint64_t deadline = cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
         const int error = cache_fs_range_lock(marker, FS_LEAVES, deadline);
@@ -237,10 +241,6 @@ static cache_status use_marker(struct fs_store *store)
             cache_fs_range_unlock(marker, FS_LEAVES);
     } else
         status = check_marker(store, marker);
-    if (status == CACHE_OK)
-        atomic_store(&store->marker, marker);
-    else
-        close(marker);
     return status;
 }
 
