@@ -59,7 +59,7 @@ static void a_get_from_redis_allocates_nothing_of_ours(void **state)
     char url[128];
     (void)state;
     test_server_start_redis(&server, NULL);
-    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d", server.port);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?timeout=20&connect_timeout=20", server.port);
     assert_get_allocates_nothing(url);
     test_server_stop(&server);
 }
@@ -70,7 +70,7 @@ static void a_get_from_memcached_allocates_nothing_of_ours(void **state)
     char url[128];
     (void)state;
     test_server_start_memcached(&server, NULL);
-    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d", server.port);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?timeout=20&connect_timeout=20", server.port);
     assert_get_allocates_nothing(url);
     test_server_stop(&server);
 }

@@ -23,7 +23,7 @@ struct target target;
 void target_url(char *out, size_t size, const char *options)
 {
     /* A machine that is busy with other things is no failure of the store. */
-    const char *patience = strstr(target.url, "timeout=") == NULL ? "timeout=30&" : "";
+    const char *patience = strstr(target.url, "timeout=") == NULL ? "timeout=30&connect_timeout=30&" : "";
     (void)snprintf(out, size, "%s%c%s%s", target.url, strchr(target.url, '?') != NULL ? '&' : '?', patience, options);
 }
 
