@@ -268,8 +268,8 @@ static void idle_and_half_sent_requests_hold_no_thread(void **state)
     (void)setrlimit(RLIMIT_NOFILE, &files);
     for (size_t i = 0; i < CLIENTS; i++) {
         fds[i] = site_connect(&site);
-        static const char *const parts[] = { "", "GE", "GET / HTTP/1.1\r\nHost:", "POST /new-post HTTP/1.1\r\nHost: x\r\n"
-                                             "Content-Length: 100\r\n\r\ntitle=" };
+        static const char half_a_form[] = "POST /new-post HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ntitle=";
+        static const char *const parts[] = { "", "GE", "GET / HTTP/1.1\r\nHost:", half_a_form };
         site_say(fds[i], parts[i % 4]);
     }
     assert_still_serves();
