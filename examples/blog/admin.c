@@ -58,6 +58,10 @@ static void put_number(cache_writer *out, const char *unit, double number)
 {
     static const char *const scale[][4] = { { "B", "kB", "MB", "GB" }, { "ns", "\xC2\xB5s", "ms", "s" } };
     const bool is_bytes = strcmp(unit, "bytes") == 0, is_time = strcmp(unit, "ns") == 0;
+    if (is_time && number == 0) {    /* nothing was timed */
+        (void)cache_writer_puts(out, "\xE2\x80\x93");
+        return;
+    }
     size_t step = 0;
     const double base = is_bytes ? 1024 : 1000;
     for (; (is_bytes || is_time) && number >= base && step < 3; step++)

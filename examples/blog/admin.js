@@ -7,6 +7,7 @@ const SCALES = { bytes: [1024, ["B", "kB", "MB", "GB"]], ns: [1000, ["ns", "µs"
 function format(value, unit) {
     if (typeof value !== "number") return value ?? "";
     if (!(unit in SCALES)) return String(value);
+    if (unit === "ns" && value === 0) return "–";
     const [base, names] = SCALES[unit];
     let step = 0;
     for (; value >= base && step < 3; step++) value /= base;
