@@ -6,10 +6,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-
 /* ---- the request ------------------------------------------------------------------------------------------------- */
 
-bool cache_view_has_credentials(const cache_view *view, const cache_request *request)
+/* True if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
+static bool has_credentials(const cache_view *view, const cache_request *request)
 {
     if (view != NULL && view->vary_user && request->user != NULL)
         return false;
@@ -19,7 +19,7 @@ bool cache_view_has_credentials(const cache_view *view, const cache_request *req
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
 {
     const bool counts = cache_request_reads(request) || (view->post_by_body && strcmp(request->method, "POST") == 0);
-    return counts && !cache_view_has_credentials(view, request) &&
+    return counts && !has_credentials(view, request) &&
            (view->unless == NULL || !view->unless(view->ctx, request));
 }
 
@@ -161,7 +161,7 @@ cache_status cache_view_complete(const cache_view *view, const cache_request *re
         (void)cache_response_set_header(response, "ETag", etag);
     }
     /* The client may keep the page, but asks each time: else it would not see that the page was forgotten here. */
-    const bool is_personal = request->user != NULL || cache_view_has_credentials(view, request) ||
+    const bool is_personal = request->user != NULL || has_credentials(view, request) ||
                              cache_response_header(response, "Set-Cookie") != NULL;
     if (cache_response_header(response, "Cache-Control") == NULL)
         (void)cache_response_set_header(response, "Cache-Control", is_personal ? "private, no-cache" : "no-cache");

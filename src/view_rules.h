@@ -7,9 +7,6 @@
 /* May the request be answered from the cache at all? */
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request);
 
-/* True if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
-bool cache_view_has_credentials(const cache_view *view, const cache_request *request);
-
 /* How long a response is kept, in seconds, as cache_writer_set_ttl and cache_writer_set_stale take it. */
 struct cache_view_lifetime {
     double ttl, stale, stale_if_error;

@@ -21,7 +21,8 @@ bool may_change(const struct user *user, const struct post *post)
 
 /* ---- parts of pages ---------------------------------------------------------------------------------------------- */
 
-void put_about(cache_writer *out, const struct post *post)
+/* "by ada, 2026-11-24, edited …; #tag" */
+static void put_about(cache_writer *out, const struct post *post)
 {
     char tags[TAGS_TEXT_MAX + 1], *rest = tags;
     memcpy(tags, post->tags, sizeof tags);
@@ -64,7 +65,8 @@ static void put_beginning(cache_writer *out, const struct post *post)
     (void)cache_writer_puts(out, is_cut ? " …</p>\n" : "</p>\n");
 }
 
-void put_summaries(cache_writer *out, const struct post posts[], size_t n)
+/* A list of posts, each with the beginning of its text, its author and tags. */
+static void put_summaries(cache_writer *out, const struct post posts[], size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_puts(out, "<article>");

@@ -12,12 +12,6 @@ cache_handler_fn new_post_form, new_post, edit_post_form, edit_post, delete_post
 /* The visit's post was shown to somebody. */
 void count_reading(const struct visit *visit);
 
-/* A list of posts, each with the beginning of its text, its author and tags. */
-void put_summaries(cache_writer *out, const struct post posts[], size_t n);
-
-/* "by ada, 2026-11-24, edited …; #tag" */
-void put_about(cache_writer *out, const struct post *post);
-
 /* The author may change a post, and the admin any; one that nobody signed is everybody's who is logged in. */
 bool may_change(const struct user *user, const struct post *post);
 

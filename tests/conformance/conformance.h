@@ -17,9 +17,6 @@ struct target {
 
 extern struct target target;
 
-/* The target's URL with more options behind it, in `out`. */
-void target_url(char *out, size_t size, const char *options);
-
 /* A handle on the target with these options, or the test fails. */
 cache_t *target_open(const char *options);
 

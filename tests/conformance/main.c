@@ -20,7 +20,8 @@ struct target target;
 
 /* ---- reaching the target --------------------------------------------------------------------------------------- */
 
-void target_url(char *out, size_t size, const char *options)
+/* The target's URL with more options behind it, in `out`. */
+static void target_url(char *out, size_t size, const char *options)
 {
     /* A machine that is busy with other things is no failure of the store. */
     const char *patience = strstr(target.url, "timeout=") == NULL ? "timeout=30&connect_timeout=30&" : "";
