@@ -171,9 +171,26 @@ struct cache_tally *cache_names_find(struct cache_names *names, const char *name
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
+struct row {
+    const char *name;
+    struct cache_tally *tally;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct cache_named *)a)->name, ((const struct cache_named *)b)->name);
+    return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
+}
+
+/* Sorted before they are read: a row is 16 bytes, and counters are a thousand. */
+static size_t list(struct cache_names *names, struct row rows[CACHE_MAX_NAMES + 1])
+{
+    size_t n = 0;
+    rows[n++] = (struct row){ CACHE_NAME_OTHER, names->other };
+    const struct entry *entry = atomic_load_explicit(&names->last, memory_order_acquire);
+    for (; entry != NULL && n <= CACHE_MAX_NAMES; entry = entry->next)
+        rows[n++] = (struct row){ entry->name, entry->tally };
+    qsort(rows, n, sizeof rows[0], by_name);
+    return n;
 }
 
 /* True if anything was counted. */
@@ -184,24 +201,18 @@ static bool is_used(const cache_counters *counters)
 
 cache_status cache_names_read(struct cache_names *names, struct cache_named **out, size_t *n)
 {
-    const size_t most = atomic_load(&names->n) + (size_t)1;    /* with CACHE_NAME_OTHER */
+    struct row rows[CACHE_MAX_NAMES + 1];
+    const size_t most = list(names, rows);
     *n = 0;
     *out = cache_env_alloc(names->env, most * sizeof **out);
     if (*out == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "stats: out of memory for %zu names", most);
-    struct cache_named *at = *out;
-    at->name = CACHE_NAME_OTHER;
-    cache_tally_read(names->other, &at->counters);
-    if (is_used(&at->counters))
-        at++;
-    const struct entry *entry = atomic_load_explicit(&names->last, memory_order_acquire);
-    for (; entry != NULL && at < *out + most; entry = entry->next) {
-        at->name = entry->name;
-        cache_tally_read(entry->tally, &at->counters);
-        at++;
+    for (size_t i = 0; i < most; i++) {
+        struct cache_named *at = *out + *n;
+        at->name = rows[i].name;
+        cache_tally_read(rows[i].tally, &at->counters);
+        *n += rows[i].tally != names->other || is_used(&at->counters);
     }
-    *n = (size_t)(at - *out);
-    qsort(*out, *n, sizeof **out, by_name);
     return CACHE_OK;
 }
 

@@ -122,40 +122,45 @@ bool cache_tally_sample(void)
 
 /* ---- adding up ------------------------------------------------------------------------------------------------- */
 
-static uint64_t sum(struct cache_tally *tally, enum counter counter)
+static uint64_t load(atomic_uint_fast64_t *from)
 {
-    uint64_t total = 0;
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *stripe = atomic_load_explicit(&tally->stripes[i], memory_order_acquire);
-        if (stripe != NULL)
-            total += atomic_load_explicit(&stripe->counters[counter], memory_order_relaxed);
-    }
-    return total;
+    return atomic_load_explicit(from, memory_order_relaxed);
 }
 
-static void sum_latency(struct cache_tally *tally, enum timed what, cache_latency *out)
+static void add_latency(struct latency *latency, cache_latency *out)
 {
-    for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *stripe = atomic_load_explicit(&tally->stripes[i], memory_order_acquire);
-        if (stripe == NULL)
-            continue;
-        struct latency *latency = &stripe->latencies[what];
-        out->count += atomic_load_explicit(&latency->count, memory_order_relaxed);
-        out->nanoseconds += atomic_load_explicit(&latency->nanoseconds, memory_order_relaxed);
-        for (size_t b = 0; b < CACHE_LATENCY_BUCKETS; b++)
-            out->buckets[b] += atomic_load_explicit(&latency->buckets[b], memory_order_relaxed);
-    }
+    const uint64_t count = load(&latency->count);
+    if (count == 0)    /* most of a name's are: its count is stepped before its buckets */
+        return;
+    out->count += count;
+    out->nanoseconds += load(&latency->nanoseconds);
+    for (size_t b = 0; b < CACHE_LATENCY_BUCKETS; b++)
+        out->buckets[b] += load(&latency->buckets[b]);
+}
+
+static void add_stripe(struct stripe *stripe, cache_counters *out)
+{
+    uint64_t *const sums[COUNTERS] = {
+        [COUNT_HIT] = &out->hits, [COUNT_MISS] = &out->misses, [COUNT_STALE] = &out->stale_hits,
+        [COUNT_SET] = &out->sets, [COUNT_DELETE] = &out->deletes, [COUNT_INC] = &out->incs,
+        [COUNT_COMPUTE] = &out->computations, [COUNT_COMPUTE_ERROR] = &out->compute_errors,
+        [COUNT_WAIT_SAVED] = &out->waits_saved, [COUNT_ERROR] = &out->errors,
+    };
+    for (size_t i = 0; i < COUNTERS; i++)
+        *sums[i] += load(&stripe->counters[i]);
+    cache_latency *const latencies[TIMED] = {
+        [TIMED_GET] = &out->get, [TIMED_SET] = &out->set, [TIMED_COMPUTE] = &out->compute,
+    };
+    for (size_t i = 0; i < TIMED; i++)
+        add_latency(&stripe->latencies[i], latencies[i]);
 }
 
 void cache_tally_read(struct cache_tally *tally, cache_counters *out)
 {
-    *out = (cache_counters){
-        .hits = sum(tally, COUNT_HIT), .misses = sum(tally, COUNT_MISS), .stale_hits = sum(tally, COUNT_STALE),
-        .sets = sum(tally, COUNT_SET), .deletes = sum(tally, COUNT_DELETE), .incs = sum(tally, COUNT_INC),
-        .computations = sum(tally, COUNT_COMPUTE), .compute_errors = sum(tally, COUNT_COMPUTE_ERROR),
-        .waits_saved = sum(tally, COUNT_WAIT_SAVED), .errors = sum(tally, COUNT_ERROR),
-    };
-    sum_latency(tally, TIMED_GET, &out->get);
-    sum_latency(tally, TIMED_SET, &out->set);
-    sum_latency(tally, TIMED_COMPUTE, &out->compute);
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < STRIPES; i++) {
+        struct stripe *stripe = atomic_load_explicit(&tally->stripes[i], memory_order_acquire);
+        if (stripe != NULL)
+            add_stripe(stripe, out);
+    }
 }
