@@ -7,7 +7,8 @@
 static cache_t *open_at(int port, const char *login, const char *options)
 {
     char url[512];
-    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%d?%s", login, port, options);
+    const char *patience = strstr(options, "timeout=") == NULL ? "timeout=20&" : "";
+    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%d?connect_timeout=20&%s%s", login, port, patience, options);
     return test_open(url);
 }
 
@@ -122,6 +123,36 @@ static void no_part_of_a_password_is_in_a_message(void **state)
     }
 }
 
+/* As Redis does: its reason, before it has read a word, and the end. */
+static void turn_away(struct fake_server *server, int fd, int number)
+{
+    (void)number;
+    (void)fake_server_puts(fd, server->ctx);
+}
+
+static void a_server_that_takes_no_connection_says_why(void **state)
+{
+    static const struct { const char *line, *words; cache_status status; } reasons[] = {
+        { "-ERR max number of clients reached\r\n", "max number of clients", CACHE_ERR_CONNECT },
+        { "-DENIED Redis is running in protected mode because\r\n", "protected mode", CACHE_ERR_AUTH },
+    };
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct fake_server server;
+        fake_server_start(&server, turn_away, (void *)(uintptr_t)reasons[i / 2].line);
+        cache_t *cache = open_at(server.port, i % 2 == 0 ? "" : "app:hush@", "");
+        cache_value value;
+        assert_status(reasons[i / 2].status, cache_get(cache, "k", &value));
+        assert_non_null(strstr(cache_last_error(), reasons[i / 2].words));
+        cache_counters counters;
+        assert_status(reasons[i / 2].status, cache_get(cache, "k", &value));
+        assert_status(CACHE_OK, cache_stats(cache, &counters));
+        assert_int_equal(counters.rejections, 1);    /* it is left alone for a while */
+        cache_close(cache);
+        fake_server_stop(&server);
+    }
+}
+
 static void record_login(struct fake_server *server, int fd, int number)
 {
     (void)number;
@@ -197,6 +228,7 @@ int main(void)
         cmocka_unit_test(every_error_has_a_status_and_keeps_its_words),
         cmocka_unit_test(replies_of_a_wrong_type_or_size_end_the_connection),
         cmocka_unit_test(no_part_of_a_password_is_in_a_message),
+        cmocka_unit_test(a_server_that_takes_no_connection_says_why),
         cmocka_unit_test(a_connection_logs_in_chooses_its_database_and_tells_its_name),
         cmocka_unit_test(a_transaction_that_a_demoted_master_refused_goes_to_its_successor),
     };

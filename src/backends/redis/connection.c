@@ -212,9 +212,18 @@ static cache_status check_role(const struct redis_store *store, const redisReply
     return cache_fail(CACHE_ERR_CONNECT, "%s: the sentinels name a server that is not the master now", store->where);
 }
 
+/* What a server says to a connection that it does not take, before it has read a command: in place of the first reply. */
+static bool turns_away(const char *error)
+{
+    static const char protected_mode[] = "DENIED", full[] = "ERR max number of clients";
+    return strncmp(error, protected_mode, sizeof protected_mode - 1) == 0 || strncmp(error, full, sizeof full - 1) == 0;
+}
+
 static cache_status check_step(const struct redis_store *store, enum step step, const redisReply *reply)
 {
     const bool error = reply->type == REDIS_REPLY_ERROR;
+    if (error && turns_away(reply->str))
+        return cache_redis_error(store->where, reply->str);
     switch (step) {
     case STEP_AUTH:
         /* A server that does not know AUTH repeats its arguments in its answer, cut short or not. */
