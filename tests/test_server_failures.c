@@ -386,6 +386,39 @@ static void a_server_that_is_away_is_tried_by_one_caller_each_retry_after(void *
     cache_close(cache);
 }
 
+static void *get_once(void *ctx)
+{
+    cache_value value;
+    (void)cache_get(ctx, "k", &value);
+    cache_value_release(&value);
+    return NULL;
+}
+
+static void while_one_caller_tries_no_other_does_however_long_it_takes(void **state)
+{
+    _Atomic int64_t now = 1000;
+    (void)state;
+    mode = HANG_UP_AT_ONCE;
+    cache_t *cache = test_open_with_clock(url(fake.port, "timeout=3&retry_after=1"), &now);
+    cache_value value;
+    pthread_t thread;
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
+    wait_for_connections(1);
+    mode = HALF;
+    now += 1000;
+    assert_int_equal(pthread_create(&thread, NULL, get_once, cache), 0);
+    wait_for_connections(2);
+    now += 1000;    /* time for the next one, if that one were not at it */
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
+    assert_int_equal(counters_of(cache).rejections, 1);
+    pthread_join(thread, NULL);
+    assert_int_equal(fake.accepted, 2);
+    mode = ANSWER;
+    now += 3000;
+    assert_text(cache, "k", "k");
+    cache_close(cache);
+}
+
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 static atomic_int failed;
@@ -429,6 +462,7 @@ int main(void)
         of(redis, each_failure_has_its_status),
         of(redis, on_error_miss_looks_over_every_failure_and_counts_it),
         of(redis, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),
+        of(redis, while_one_caller_tries_no_other_does_however_long_it_takes),
         of(redis, threads_that_share_a_connection_take_turns),
 #endif
 #ifdef HAVE_MEMCACHED
@@ -437,6 +471,7 @@ int main(void)
         of(memcached, each_failure_has_its_status),
         of(memcached, on_error_miss_looks_over_every_failure_and_counts_it),
         of(memcached, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),
+        of(memcached, while_one_caller_tries_no_other_does_however_long_it_takes),
         of(memcached, threads_that_share_a_connection_take_turns),
 #endif
     };

@@ -7,9 +7,11 @@
 
 enum { TIMEOUTS_TO_BE_AWAY = 2 };
 
-void cache_breaker_init(struct cache_breaker *breaker, const cache_env *env, const char *where, int64_t retry_after_ms)
+void cache_breaker_init(struct cache_breaker *breaker, const cache_env *env, const char *where, int64_t retry_after_ms,
+                        int64_t timeout_ms)
 {
-    *breaker = (struct cache_breaker){ .env = env, .where = where, .retry_after_ms = retry_after_ms };
+    *breaker = (struct cache_breaker){ .env = env, .where = where, .retry_after_ms = retry_after_ms,
+                                       .try_ms = timeout_ms > retry_after_ms ? timeout_ms : retry_after_ms };
     pthread_mutex_init(&breaker->lock, NULL);
 }
 
@@ -18,9 +20,9 @@ void cache_breaker_release(struct cache_breaker *breaker)
     pthread_mutex_destroy(&breaker->lock);
 }
 
-static int64_t next_try(const struct cache_breaker *breaker)
+static int64_t next_try(const struct cache_breaker *breaker, int64_t in_ms)
 {
-    const int64_t at = cache_env_monotonic_ms(breaker->env) + breaker->retry_after_ms;
+    const int64_t at = cache_env_monotonic_ms(breaker->env) + in_ms;
     return at != 0 ? at : 1;    /* 0 says that it is in use */
 }
 
@@ -42,8 +44,8 @@ cache_status cache_breaker_check(struct cache_breaker *breaker)
     if (retry_at == 0)
         return CACHE_OK;
     if (cache_env_monotonic_reached(breaker->env, retry_at)
-        && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker)))
-        return CACHE_OK;    /* the one that tries; the others wait for the next time */
+        && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker, breaker->try_ms)))
+        return CACHE_OK;    /* the one that tries; if nothing is heard of it, the next one does when it must have ended */
     return fail_at_once(breaker);
 }
 
@@ -53,7 +55,7 @@ void cache_breaker_trip(struct cache_breaker *breaker, cache_status status)
     breaker->status = status;
     (void)snprintf(breaker->reason, sizeof breaker->reason, "%s", cache_last_error());
     pthread_mutex_unlock(&breaker->lock);
-    if (atomic_exchange(&breaker->retry_at, next_try(breaker)) == 0)
+    if (atomic_exchange(&breaker->retry_at, next_try(breaker, breaker->retry_after_ms)) == 0)
         cache_env_log(breaker->env, CACHE_LOG_WARN, "%s; left alone for %lld ms", cache_last_error(),
                       (long long)breaker->retry_after_ms);
 }

@@ -1,7 +1,7 @@
 /* breaker.h - a circuit breaker: a server that is away costs its callers microseconds, not a timeout each.
  *
  * After a failure to connect, or two timeouts in a row, every call fails at once for `retry_after`; then one caller tries,
- * while the others still fail at once. */
+ * while the others still fail at once: as long as that one is at it. */
 #ifndef BREAKER_H
 #define BREAKER_H
 
@@ -13,7 +13,7 @@
 struct cache_breaker {
     const cache_env *env;
     const char *where;                 /* "redis 127.0.0.1:6379", for messages */
-    int64_t retry_after_ms;
+    int64_t retry_after_ms, try_ms;    /* the longest that one try may take, or retry_after if that is longer */
     _Atomic int64_t retry_at;          /* of the monotonic clock; 0: the server is in use */
     atomic_int timeouts_in_a_row;
     _Atomic uint64_t rejections;       /* callers that failed at once */
@@ -22,8 +22,9 @@ struct cache_breaker {
     char reason[256];
 };
 
-/* `where` must outlive the breaker. */
-void cache_breaker_init(struct cache_breaker *breaker, const cache_env *env, const char *where, int64_t retry_after_ms);
+/* `where` must outlive the breaker; `timeout_ms` is the longest that a call may take. */
+void cache_breaker_init(struct cache_breaker *breaker, const cache_env *env, const char *where, int64_t retry_after_ms,
+                        int64_t timeout_ms);
 void cache_breaker_release(struct cache_breaker *breaker);
 
 /* CACHE_OK: the caller may try. Else the failure that made the server count as away, as this thread's last error. */

@@ -172,7 +172,7 @@ static cache_status server_open(struct mc_store *store, const cache_host *from, 
         cache_env_free(store->env, server->handles);
         return status;
     }
-    cache_breaker_init(&server->breaker, store->env, server->where, retry_after_ms);
+    cache_breaker_init(&server->breaker, store->env, server->where, retry_after_ms, store->timeout_ms);
     pthread_mutex_init(&server->generation.lock, NULL);
     return CACHE_OK;
 }
