@@ -64,7 +64,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     (void)state;
     _Atomic int64_t now = 1000;
     char url[128];
-    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?prefix=stop:&timeout=0.2&retry_after=1", servers[0].port);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?prefix=stop:&connect_timeout=20&timeout=1&retry_after=1", servers[0].port);
     cache_t *cache = test_open_with_clock(url, &now);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
     /* Until each of its threads stands still: one that runs on for a moment would still answer. */
@@ -91,7 +91,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
 static void one_host_of_three_goes_and_comes_back(void **state)
 {
     (void)state;
-    cache_t *cache = open_hosts(3, "prefix=three:&timeout=0.2&retry_after=0.1");
+    cache_t *cache = open_hosts(3, "prefix=three:&timeout=20&connect_timeout=20&retry_after=0.1");
     char key[16];
     for (int i = 0; i < 60; i++) {
         (void)snprintf(key, sizeof key, "k%d", i);

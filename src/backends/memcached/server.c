@@ -83,9 +83,11 @@ cache_status cache_mc_acquire(struct mc_server *server, uint64_t deadline, bool 
     if (status != CACHE_OK)
         return status;
     const int slot = cache_pool_take(&server->pool, deadline);
-    if (slot < 0)
+    if (slot < 0) {
+        atomic_fetch_add_explicit(&server->store->timeouts, 1, memory_order_relaxed);
         return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", server->where, server->pool.n,
                           (long long)server->store->timeout_ms);
+    }
     status = make_ready(server, &server->handles[slot], deadline, repeatable);
     if (status == CACHE_OK)
         *out = &server->handles[slot];

@@ -178,9 +178,11 @@ static cache_status try_once(struct redis_store *store, const struct redis_reque
     if (status != CACHE_OK)
         return status;
     const int slot = cache_pool_take(&store->pool, deadline);
-    if (slot < 0)
+    if (slot < 0) {
+        atomic_fetch_add_explicit(&store->timeouts, 1, memory_order_relaxed);
         return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", store->where, store->pool.n,
                           (long long)store->timeout_ms);
+    }
     struct attempt attempt = { .store = store, .connection = &store->connections[slot], .request = request,
                                .deadline = deadline };
     status = make_ready(&attempt);
