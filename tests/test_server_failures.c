@@ -16,6 +16,7 @@ enum mode {
     GREET_TWICE,                       /* the same, while the connection is made */
     GARBAGE,
     NO_LOGIN,
+    SLOW,                              /* to answer a set */
     HANG_UP,                           /* on a request */
     HANG_UP_AT_ONCE                    /* on a connection */
 };
@@ -133,6 +134,8 @@ static bool greet(int fd, const char *request, const char *greeting)
     const enum mode how = atomic_load(&mode);
     const bool is_set = strstr(request, "\r\nSET\r\n") != NULL || strncmp(request, "set ", 4) == 0;
     char twice[64];
+    if (how == SLOW && is_set)
+        pause_ms(700);
     (void)snprintf(twice, sizeof twice, "%s%s", greeting, greeting);
     return fake_server_puts(fd, how == (is_set ? TWICE : GREET_TWICE) ? twice : greeting);
 }
@@ -242,6 +245,18 @@ static void a_server_that_sends_a_byte_at_a_time_is_bounded_by_the_timeout_too(v
     trickled = 0;
     assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "k", &value));
     assert_in_range(trickled, 2, TRICKLED / 2);
+    cache_close(cache);
+}
+
+/* Each reply comes in time, and all of them do not. */
+static void replies_to_many_sets_are_bounded_by_the_timeout_together(void **state)
+{
+    static const char value[1500];    /* too large to be sent without asking whether it was taken */
+    const cache_item items[] = { { "a", value, sizeof value }, { "b", value, sizeof value }, { "c", value, sizeof value } };
+    (void)state;
+    cache_t *cache = test_open(url(fake.port, "timeout=1"));
+    mode = SLOW;
+    assert_status(CACHE_ERR_TIMEOUT, cache_set_many(cache, items, 3, 60));
     cache_close(cache);
 }
 
@@ -468,6 +483,7 @@ int main(void)
 #ifdef HAVE_MEMCACHED
         of(memcached, half_a_reply_ends_with_the_timeout_and_the_connection),
         of(memcached, a_reply_too_many_never_reaches_another_request),
+        of(memcached, replies_to_many_sets_are_bounded_by_the_timeout_together),
         of(memcached, each_failure_has_its_status),
         of(memcached, on_error_miss_looks_over_every_failure_and_counts_it),
         of(memcached, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),

@@ -56,6 +56,8 @@ static memcached_return_t send_burst(struct mc_handle *handle, void *ctx)
         const struct mc_wanted *wanted = &share->wanted[i];
         const bool reply = i + 1 == share->n || item_size(burst, wanted) > burst->limit;
         reply_wanted(handle, reply);
+        if (reply)
+            (void)cache_mc_handle_limit(handle, burst->many->deadline);    /* for all the replies together */
         rc = send_one(handle, burst, wanted);
         reply_wanted(handle, true);
         if (rc == MEMCACHED_E2BIG) {
