@@ -174,6 +174,85 @@ static void parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffi
     cache_close(cache);
 }
 
+/* The system gives one local port to connections that lead to different hosts. */
+static void a_child_does_not_take_another_socket_for_its_parents_connection(void **state)
+{
+    struct sockaddr_in local = { .sin_family = AF_INET }, peer = { .sin_family = AF_INET };
+    socklen_t size = sizeof local;
+    (void)state;
+    const int low = dup(STDERR_FILENO);    /* its number comes before that of the store's connection */
+    cache_t *cache = open_hosts(1, "prefix=same:&pool=1&timeout=20");
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    for (int fd = low + 1; ntohs(peer.sin_port) != servers[0].port; fd++) {
+        assert_true(fd < 1024);
+        size = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
+            assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &size), 0);
+    }
+    const int listener = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+    peer.sin_addr.s_addr = local.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    assert_int_equal(bind(listener, (struct sockaddr *)&peer, sizeof peer), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(bind(other, (struct sockaddr *)&local, sizeof local), 0);
+    assert_int_equal(connect(other, (struct sockaddr *)&peer, sizeof peer), 0);
+    assert_int_equal(dup2(other, low), low);
+    close(other);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        const bool good = cache_set_string(cache, "k", "w", 60) == CACHE_OK;
+        cache_close(cache);
+        _exit(good && getpeername(low, (struct sockaddr *)&peer, &size) == 0 ? 0 : 1);
+    }
+    int status = 1;
+    assert_true(waitpid(child, &status, 0) == child && status == 0);
+    assert_text(cache, "k", "w");
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    assert_int_equal(counters.reconnects, 0);    /* the parent's connection is as it was */
+    cache_close(cache);
+    close(listener);
+    close(low);
+}
+
+/* ---- many keys ------------------------------------------------------------------------------------------------------- */
+
+enum { KEYS = 1500, KEY_SIZE = 200 };    /* several requests to each host */
+
+static const char *many_keys[KEYS];
+
+static void *read_many(void *ctx)
+{
+    cache_value *values = calloc(KEYS, sizeof *values);
+    cache_status status = values != NULL ? CACHE_OK : CACHE_ERR_NOMEM;
+    for (int i = 0; i < 5 && status == CACHE_OK; i++)
+        status = cache_get_many(ctx, many_keys, KEYS, values);
+    free(values);
+    return (void *)(intptr_t)status;
+}
+
+static void callers_that_share_one_connection_to_each_host_do_not_wait_in_a_circle(void **state)
+{
+    static char texts[KEYS][KEY_SIZE + 1];
+    pthread_t threads[4];
+    (void)state;
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "%0*d", KEY_SIZE, i);
+        many_keys[i] = texts[i];
+    }
+    cache_t *cache = open_hosts(3, "prefix=circle:&pool=1&timeout=10&connect_timeout=10");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_many, cache), 0);
+    for (int i = 0; i < 4; i++) {
+        void *status = NULL;
+        pthread_join(threads[i], &status);
+        assert_int_equal((intptr_t)status, CACHE_OK);
+    }
+    cache_close(cache);
+}
+
+/* ---- generations and times ------------------------------------------------------------------------------------------- */
+
 static void a_lost_generation_brings_nothing_back(void **state)
 {
     (void)state;
@@ -302,6 +381,8 @@ int main(void)
         cmocka_unit_test(a_stopped_server_costs_a_timeout_and_then_nothing),
         cmocka_unit_test(one_host_of_three_goes_and_comes_back),
         cmocka_unit_test(parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffic),
+        cmocka_unit_test(a_child_does_not_take_another_socket_for_its_parents_connection),
+        cmocka_unit_test(callers_that_share_one_connection_to_each_host_do_not_wait_in_a_circle),
         cmocka_unit_test(a_lost_generation_brings_nothing_back),
         cmocka_unit_test(a_ttl_over_30_days_is_that_long),
         cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),

@@ -39,18 +39,21 @@ static bool is_connection(int fd, int local_port, int peer_port)
         && getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0 && port_of(&peer) == peer_port;
 }
 
+/* -1 also if several have these ports: the system gives one local port to connections that lead to different hosts. */
 static int find_descriptor(int local_port, int peer_port)
 {
-    int found = -1;
+    int found = -1, matches = 0;
     DIR *directory = opendir("/proc/self/fd");
-    for (struct dirent *entry; directory != NULL && found < 0 && (entry = readdir(directory)) != NULL;) {
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
         const int fd = entry->d_name[0] != '.' ? (int)strtol(entry->d_name, NULL, 10) : -1;
-        if (fd > 2 && is_connection(fd, local_port, peer_port))
+        if (fd > 2 && is_connection(fd, local_port, peer_port)) {
             found = fd;
+            matches++;
+        }
     }
     if (directory != NULL)
         closedir(directory);
-    return found;
+    return matches == 1 ? found : -1;
 }
 
 static in_port_t local_port(const struct mc_handle *handle)

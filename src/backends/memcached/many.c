@@ -109,20 +109,26 @@ void cache_mc_many_release(struct mc_many *many)
 
 /* ---- get ------------------------------------------------------------------------------------------------------- */
 
-/* Send the share's next batch, from `from` on. An idle connection that turns out to be dead is replaced once. */
-static void send_batch(const struct mc_many *many, struct mc_share *share, size_t from)
+/* Ask the share's handle for its next batch, from `from` on. */
+static memcached_return_t ask(const struct mc_many *many, struct mc_share *share, size_t from)
 {
     const size_t offset = (size_t)(share->wanted - many->wanted) + from;
     size_t n = 0, bytes = 0;
     while (from + n < share->n && (n == 0 || bytes < MAX_REQUEST_BYTES))
         bytes += many->sizes[offset + n++] + 1;
     share->sent = from + n;
+    return memcached_mget(share->handle->memc, &many->texts[offset], &many->sizes[offset], n);
+}
+
+/* Send the share's next batch. An idle connection that turns out to be dead is replaced once. */
+static void send_batch(const struct mc_many *many, struct mc_share *share, size_t from)
+{
     for (bool again = true; again;) {
         share->status = cache_mc_acquire(share->server, many->deadline, true, &share->handle);
         if (share->status != CACHE_OK)
             return;
         again = !share->handle->fresh;
-        const memcached_return_t rc = memcached_mget(share->handle->memc, &many->texts[offset], &many->sizes[offset], n);
+        const memcached_return_t rc = ask(many, share, from);
         if (rc == MEMCACHED_SUCCESS)
             return;
         share->status = cache_mc_release(share->server, share->handle, rc);
@@ -176,14 +182,20 @@ static void receive(struct mc_many *many, struct mc_share *share, cache_results 
     bool repeatable = true, received = false;
     while (share->handle != NULL) {
         const bool was_idle = !share->handle->fresh;
-        const memcached_return_t rc = receive_batch(many, share, from, out, &received);
+        memcached_return_t rc = receive_batch(many, share, from, out, &received);
+        if (rc == MEMCACHED_SUCCESS && share->sent < share->n) {
+            /* On the same connection: who gave it back, and waited for it again with another host's in hand, could wait
+             * for one who does the same the other way round. */
+            from = share->sent;
+            received = false;
+            (void)cache_mc_handle_limit(share->handle, many->deadline);
+            rc = ask(many, share, from);
+            if (rc == MEMCACHED_SUCCESS)
+                continue;
+        }
         share->status = cache_mc_release(share->server, share->handle, rc);
         share->handle = NULL;
-        if (share->status == CACHE_OK) {
-            from = share->sent;
-            if (from < share->n)
-                send_batch(many, share, from);
-        } else if (share->status == CACHE_ERR_CONNECT && was_idle && repeatable && !received) {
+        if (share->status == CACHE_ERR_CONNECT && was_idle && repeatable && !received) {
             repeatable = false;
             send_batch(many, share, from);
         }
