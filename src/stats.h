@@ -21,9 +21,10 @@ void cache_tally_free(const cache_env *env, struct cache_tally *tally);
 void cache_tally_add(struct cache_tally *tally, enum counter counter, uint64_t n);
 void cache_tally_time(struct cache_tally *tally, enum timed what, uint64_t nanoseconds);
 
-#define CACHE_SAMPLE_EVERY 64
+/* A prime: of calls that take turns, such as a get and the set behind its miss, each is met. */
+#define CACHE_SAMPLE_EVERY 61
 
-/* True for one call in 64 of this thread: what is too fast to time each time is timed then. */
+/* True for one call in 61 of this thread: what is too fast to time each time is timed then. */
 bool cache_tally_sample(void);
 
 void cache_tally_read(struct cache_tally *tally, cache_counters *out);

@@ -325,6 +325,29 @@ static void what_died_in_one_shard_goes_though_all_traffic_is_in_another(void **
     cache_close(cache);
 }
 
+static void what_died_in_two_stores_goes_though_they_are_used_in_turns(void **state)
+{
+    _Atomic int64_t now = 5000;
+    (void)state;
+    cache_t *first = test_open_with_clock("memory://", &now), *second = test_open_with_clock("memory://", &now);
+    for (int i = 0; i < 500; i++) {
+        set_numbered(first, "dead", i, 1);
+        set_numbered(second, "dead", i, 1);
+    }
+    set_numbered(first, "read", 0, 0);
+    set_numbered(second, "read", 0, 0);
+    atomic_fetch_add(&now, 2000);
+    for (int i = 0; i < 2000 && items_of(first) + items_of(second) > 2; i++)
+        for (int reads = 0; reads < 1000; reads++) {
+            assert_true(has_numbered(first, "read", 0));
+            assert_true(has_numbered(second, "read", 0));
+        }
+    assert_int_equal(items_of(first), 1);
+    assert_int_equal(items_of(second), 1);
+    cache_close(second);
+    cache_close(first);
+}
+
 /* ---- pinned values ----------------------------------------------------------------------------------------------- */
 
 static void a_pinned_value_outlives_everything(void **state)
@@ -407,6 +430,7 @@ int main(void)
         cmocka_unit_test(dead_items_leave_memory_though_nobody_reads_them),
         cmocka_unit_test(the_last_deadline_given_counts),
         cmocka_unit_test(what_died_in_one_shard_goes_though_all_traffic_is_in_another),
+        cmocka_unit_test(what_died_in_two_stores_goes_though_they_are_used_in_turns),
         cmocka_unit_test(a_pinned_value_outlives_everything),
         cmocka_unit_test(a_counter_that_is_being_read_is_not_changed_under_the_reader),
         cmocka_unit_test(a_number_is_read_as_it_is_written_and_nothing_else_is_one),

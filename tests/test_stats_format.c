@@ -44,6 +44,22 @@ static void a_hit_rate_of_no_reads_is_not_available(void **state)
     cache_close(cache);
 }
 
+/* The calls of one thread take turns, and each kind is to be among those that are timed. */
+static void gets_and_the_sets_behind_them_are_both_timed(void **state)
+{
+    (void)state;
+    cache_counters counters;
+    cache_t *cache = test_open("memory://");
+    for (int i = 0; i < 1000; i++) {
+        assert_text(cache, "missing", NULL);
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    }
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    assert_true(counters.get.count > 0 && counters.get.count < 100);
+    assert_true(counters.set.count > 0 && counters.set.count < 100);
+    cache_close(cache);
+}
+
 /* ---- what `promtool check metrics` asks for ---------------------------------------------------------------------- */
 
 enum { MAX_SERIES = 4000 };
@@ -243,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_valid_and_has_the_counters),
         cmocka_unit_test(a_hit_rate_of_no_reads_is_not_available),
+        cmocka_unit_test(gets_and_the_sets_behind_them_are_both_timed),
         cmocka_unit_test(prometheus_text_keeps_the_formats_rules),
         cmocka_unit_test(names_are_escaped_in_both_formats),
     };

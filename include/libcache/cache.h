@@ -344,7 +344,7 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag);
 #define CACHE_LATENCY_BUCKETS 28   /* bucket i counts those below 2^(i+8) ns, the last also all above: 256 ns to 34 s */
 
 typedef struct cache_latency {
-    uint64_t count;                /* how many were timed; a store in this process times one get in 64, and one set */
+    uint64_t count;                /* how many were timed; a store in this process times one get in 61, and one set */
     uint64_t nanoseconds;          /* their sum */
     uint64_t buckets[CACHE_LATENCY_BUCKETS];
 } cache_latency;

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 enum { SHARDS_PER_CORE = 64, MAX_SHARDS = 1024, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 4 << 20, MAX_FREQUENCY = 3,
-       CACHE_LINE = 64, COPY_AT_MOST = 4096, SWEEP_EVERY = 64, SWEEP_BY_THE_WAY = 16 };
+       CACHE_LINE = 64, COPY_AT_MOST = 4096, SWEEP_BY_THE_WAY = 16,
+       SWEEP_EVERY = 61 };                 /* a prime: each of two stores that are used in turns is met */
 
 static const cache_option memory_options[] = {
     { "max_items", CACHE_OPTION_INT, .def = "0", .min = 0, .max = 1e12, .help = "most items held; 0: no limit" },
@@ -105,9 +106,10 @@ struct place memory_place(struct memory *memory, cache_bytes key)
 
 void memory_tick(struct memory *memory)
 {
-    static _Thread_local unsigned operations;
-    if (++operations % SWEEP_EVERY != 0)
+    static _Thread_local unsigned left = SWEEP_EVERY;
+    if (--left > 0)
         return;
+    left = SWEEP_EVERY;
     const size_t turn = atomic_fetch_add_explicit(&memory->next_swept, 1, memory_order_relaxed);
     struct shard *shard = &memory->shards[turn & (memory->n_shards - 1)];
     struct item *gone = NULL;
