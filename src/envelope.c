@@ -80,13 +80,15 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
     return cache_writer_status(out);
 }
 
+/* No more than a fetch may have: looking them up takes a question each, and comparing them the square of their number. */
 static bool tags_are_whole(cache_bytes tags)
 {
     cache_bytes name;
     const char *version = NULL;
-    while (cache_envelope_next_tag(&tags, &name, &version))
-        continue;
-    return tags.size == 0;
+    size_t n = 0;
+    while (n <= CACHE_MAX_TAGS && cache_envelope_next_tag(&tags, &name, &version))
+        n++;
+    return tags.size == 0 && n <= CACHE_MAX_TAGS;
 }
 
 /* Times that no clock can give would overflow in what is reckoned with them. */

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "envelope.h"
+#include "tag.h"
 
 static const cache_bytes key = { "libcache:k", 10 };
 static const char version[TAG_VERSION_SIZE + 1] = "0123456789abcdef0123456789abcdef";
@@ -109,6 +110,30 @@ static void damaged_bytes_behind_the_magic_never_lead_outside(void **state)
     cache_writer_release(&writer);
 }
 
+static bool decodes_with_tags(size_t n)
+{
+    cache_writer tags, whole;
+    struct cache_envelope read;
+    cache_writer_init(&tags, &cache_allocator_default);
+    cache_writer_init(&whole, &cache_allocator_default);
+    for (size_t i = 0; i < n; i++)
+        assert_status(CACHE_OK, cache_envelope_put_tag(&tags, (cache_bytes){ "t", 1 }, version));
+    const struct cache_envelope envelope = { .tags = { tags.data, tags.size } };
+    assert_status(CACHE_OK, cache_envelope_encode(&envelope, key, &whole));
+    const bool decodes = cache_envelope_decode((cache_bytes){ whole.data, whole.size }, key, &read);
+    cache_writer_release(&whole);
+    cache_writer_release(&tags);
+    return decodes;
+}
+
+static void an_envelope_of_more_tags_than_a_fetch_may_have_is_refused(void **state)
+{
+    (void)state;
+    assert_true(decodes_with_tags(CACHE_MAX_TAGS));
+    assert_false(decodes_with_tags(CACHE_MAX_TAGS + 1));
+    assert_false(decodes_with_tags(100000));
+}
+
 static void a_plain_value_that_looks_like_an_envelope_is_kept_byte_for_byte(void **state)
 {
     (void)state;
@@ -134,6 +159,7 @@ int main(void)
         cmocka_unit_test(an_envelope_of_another_key_is_refused),
         cmocka_unit_test(an_envelope_cut_short_anywhere_before_its_payload_is_refused),
         cmocka_unit_test(damaged_bytes_behind_the_magic_never_lead_outside),
+        cmocka_unit_test(an_envelope_of_more_tags_than_a_fetch_may_have_is_refused),
         cmocka_unit_test(a_plain_value_that_looks_like_an_envelope_is_kept_byte_for_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
