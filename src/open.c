@@ -67,7 +67,10 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
         .hosts = url->hosts, .n_hosts = url->n_hosts, .path = url->path, .prefix = cache->prefix,
         .env = &store->env, .options = options,
     };
-    return store->ops.open(&config, &store->self);
+    const cache_status status = store->ops.open(&config, &store->self);
+    if (status != CACHE_OK)
+        store->self = NULL;    /* nothing was left behind, whatever stands there: it is not to be closed */
+    return status;
 }
 
 /* A store of this process alone is nowhere: an address would be ignored, and its user think that it counts. */

@@ -357,6 +357,38 @@ static void each_operation_is_one_event_with_the_users_key(void **state)
     cache_close(cache);
 }
 
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+static int closed;
+
+static cache_status open_in_part(const cache_backend_config *config, void **self)
+{
+    (void)config;
+    *self = &closed;
+    return cache_fail(CACHE_ERR_IO, "broken: no disk");
+}
+
+static void count_close(void *self)
+{
+    (void)self;
+    closed++;
+}
+
+static void a_store_that_could_not_open_is_not_closed(void **state)
+{
+    static cache_backend_ops ops;
+    cache_t *cache = NULL;
+    (void)state;
+    ops = bare_ops;
+    ops.scheme = "broken";
+    ops.open = open_in_part;
+    ops.close = count_close;
+    assert_status(CACHE_OK, cache_register_backend(&ops));
+    assert_status(CACHE_ERR_IO, cache_open("broken://", &cache));
+    assert_null(cache);
+    assert_int_equal(closed, 0);
+}
+
 /* ---- registering --------------------------------------------------------------------------------------------------- */
 
 static void a_table_that_lacks_something_is_refused_and_it_is_named(void **state)
@@ -393,6 +425,7 @@ int main(void)
         cmocka_unit_test(on_error_miss_does_not_hide_what_the_caller_did_wrong),
         cmocka_unit_test(after_a_failure_the_rest_of_many_is_still_tried),
         cmocka_unit_test(each_operation_is_one_event_with_the_users_key),
+        cmocka_unit_test(a_store_that_could_not_open_is_not_closed),
         cmocka_unit_test(a_table_that_lacks_something_is_refused_and_it_is_named),
     };
     if (cache_register_backend(&bare_ops) != CACHE_OK || cache_register_backend(&full_ops) != CACHE_OK
