@@ -201,7 +201,8 @@ cache_status cache_options_parse(const struct cache_url *url, const cache_option
     for (size_t i = 0; status == CACHE_OK && i < url->n_options; i++) {
         struct option_value *value = find(out, url->options[i].name);
         if (value == NULL)
-            status = cache_fail(CACHE_ERR_CONFIG, "%s: unknown option '%.60s'", url->scheme, url->options[i].name);
+            status = cache_fail(CACHE_ERR_CONFIG, "%s: unknown option '%.60s'", url->scheme,
+                                cache_url_option_shown(&url->options[i]));
         else {
             value->set = true;
             status = read_value(url->scheme, value->option, url->options[i].value, value);

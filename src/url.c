@@ -131,27 +131,35 @@ static cache_status parse_authority(struct cache_url *url, char *text)
     return parse_hosts(url, text);
 }
 
+const char *cache_url_option_shown(const struct cache_url_option *option)
+{
+    return option->hidden ? "(behind the password, where '&' is written %26)" : option->name;
+}
+
 static cache_status parse_options(struct cache_url *url, char *text)
 {
     url->options = cache_env_alloc(url->env, (count(text, '&') + 1) * sizeof *url->options);
     if (url->options == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "url: out of memory");
+    bool hidden = false;
     for (char *next; text != NULL; text = next) {
         next = cut(text, '&');
         if (text[0] == '\0')
             continue;
-        char *value = cut(text, '=');
+        const struct cache_url_option option = { text, cut(text, '='), hidden };
+        const char *shown = cache_url_option_shown(&option);
         cache_status status = percent_decode(text, "an option's name");
-        if (status == CACHE_OK && value == NULL)
-            status = cache_fail(CACHE_ERR_CONFIG, "url: option '%s' has no value: write %s=…", text, text);
+        if (status == CACHE_OK && option.value == NULL)
+            status = cache_fail(CACHE_ERR_CONFIG, "url: option '%s' has no value: write %s=…", shown, shown);
         if (status == CACHE_OK)
-            status = percent_decode(value, text);
+            status = percent_decode(option.value, shown);
         if (status != CACHE_OK)
             return status;
         for (size_t i = 0; i < url->n_options; i++)
             if (strcmp(url->options[i].name, text) == 0)
-                return cache_fail(CACHE_ERR_CONFIG, "url: option '%s' stands there twice", text);
-        url->options[url->n_options++] = (struct cache_url_option){ text, value };
+                return cache_fail(CACHE_ERR_CONFIG, "url: option '%s' stands there twice", shown);
+        url->options[url->n_options++] = option;
+        hidden = hidden || strcmp(text, "password") == 0;
     }
     return CACHE_OK;
 }

@@ -6,7 +6,11 @@
 
 struct cache_url_option {
     char *name, *value;
+    bool hidden;                        /* it stands behind a password, and may be the rest of one with an '&' */
 };
+
+/* The option's name for a message; not of one that may be a part of a password. */
+const char *cache_url_option_shown(const struct cache_url_option *option);
 
 /* scheme://[user[:password]@][host[:port][,host…]][/path][?name=value&…], percent-decoded. The texts point into `memory`. */
 struct cache_url {
