@@ -212,9 +212,13 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
     if (first < 0)
         return end(cache, first, CACHE_EVENT_ERROR, keys[0], elapsed(begun));
     if (store->env.event != NULL)
-        for (size_t i = 0; i < n; i++)
-            cache_env_emit(&store->env, out[i].data != NULL ? CACHE_EVENT_HIT : CACHE_EVENT_MISS,
-                           out[i].data != NULL ? CACHE_OK : CACHE_MISS, cache_user_key(cache, keys[i]), 0);
+        for (size_t i = 0; i < n; i++) {
+            const bool there = out[i].data != NULL;
+            const char *user = cache_key_of_user(keys[i].data + cache->prefix_size);
+            if (user != NULL)    /* not of the tags that a fetch asks for with its value */
+                cache_env_emit(&store->env, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS,
+                               user, 0);
+        }
     return first;
 }
 

@@ -151,5 +151,7 @@ bool cache_env_wants_events(const cache_env *env)
 void cache_env_evicted(const cache_env *env, cache_bytes key)
 {
     const size_t skip = key.size < env->prefix_size ? key.size : env->prefix_size;
-    cache_env_emit(env, CACHE_EVENT_EVICT, CACHE_OK, key.data + skip, 0);
+    const char *user = cache_key_of_user(key.data + skip);
+    if (user != NULL)
+        cache_env_emit(env, CACHE_EVENT_EVICT, CACHE_OK, user, 0);
 }

@@ -45,10 +45,6 @@ cache_t *cache_handle_copy(const cache_t *cache);
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
 
-/* What every key of the core's own begins with, behind the prefix. A user's key that begins with it gets a second one, so
- * that no user's key is ever one of the core's. */
-#define CACHE_INNER_MARK "\001"
-
 /* The same for a key of the core's own, CACHE_INNER_MARK "lease/" + `key`: `kind` has at most 32 bytes. */
 void cache_key_make_inner(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
 

@@ -171,6 +171,40 @@ static void versions_that_cannot_be_read_cost_a_computation(void **state)
     cache_close(cache);
 }
 
+struct heard {
+    int n, strange;
+};
+
+static void hear(void *ctx, const cache_event *event)
+{
+    struct heard *heard = ctx;
+    heard->n++;
+    heard->strange += strcmp(event->key, "a") != 0 && strcmp(event->key, "b") != 0;
+}
+
+static void events_are_of_the_users_keys_and_not_of_tags(void **state)
+{
+    (void)state;
+    struct heard heard = { 0, 0 };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    config.url = "memory://?max_items=3";    /* a value and its two tags, of which the second value evicts some */
+    config.event = hear;
+    config.event_ctx = &heard;
+    runs = 0;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    const cache_fetch_options both = tagged(news, 2), none = CACHE_FETCH_OPTIONS_INIT;
+    expect(cache, "a", &both, "v1");
+    expect(cache, "a", &both, "v1");
+    assert_text(cache, "a", "v1");
+    assert_status(CACHE_OK, cache_delete(cache, "a"));
+    expect(cache, "a", &none, "v2");
+    expect(cache, "b", &none, "v3");
+    assert_true(heard.n > 0);
+    assert_int_equal(heard.strange, 0);
+    cache_close(cache);
+}
+
 static void wrong_tags_are_refused(void **state)
 {
     (void)state;
@@ -196,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_version_that_the_store_lost_makes_values_miss_and_never_brings_old_ones_back),
         cmocka_unit_test(a_users_key_named_like_a_tag_is_only_a_key),
         cmocka_unit_test(versions_that_cannot_be_read_cost_a_computation),
+        cmocka_unit_test(events_are_of_the_users_keys_and_not_of_tags),
         cmocka_unit_test(wrong_tags_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
