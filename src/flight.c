@@ -335,11 +335,12 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
         waited = pthread_cond_timedwait(&flight->landed, &lock, &deadline);
     me.waits_for = NULL;
     const bool landed = flight->has_landed;
-    if (landed) {
+    pthread_mutex_unlock(&lock);
+    if (landed) {    /* what has landed changes no more; its owner, who may be a store's, is not called under the lock */
         *out = flight->outcome;
         out->value = cache_value_retain(&flight->outcome.value);
     }
-    drop_and_unlock(flight);
+    cache_flight_leave(flight);
     return landed;
 }
 
@@ -379,11 +380,12 @@ void cache_flight_take_over(struct cache_flight *flight)
 void cache_flight_land(struct cache_flight *flight, const struct cache_outcome *outcome)
 {
     struct cache_flights *flights = flight->flights;
+    const cache_value value = cache_value_retain(&outcome->value);    /* its owner may be a store's: not under the lock */
     lock_table(flights);
     take_out(flights, flight);
     unset_leader(flight);
     flight->outcome = *outcome;
-    flight->outcome.value = cache_value_retain(&outcome->value);    /* an owner's count: no lock of its own */
+    flight->outcome.value = value;
     flight->has_landed = true;
     flight->tags = NULL;
     atomic_fetch_add(&flights->landed, 1);

@@ -1,5 +1,6 @@
 /* One computation a key at a time: in the process, among processes under a lease, when the key changes meanwhile. */
 #include "fake_store.h"
+#include "flight.h"
 
 #include <pthread.h>
 #include <sys/wait.h>
@@ -507,6 +508,79 @@ static void a_users_key_named_like_a_lease_is_only_a_key(void **state)
     cache_close(cache);
 }
 
+/* ---- values of a store's own ------------------------------------------------------------------------------------- */
+
+struct owned {
+    cache_owner owner;
+    struct cache_flights *flights;
+    atomic_int references;
+};
+
+/* As a store in another language may do: its lock is held by a thread that asks the cache for something meanwhile. */
+static void retain_owned(cache_owner *owner)
+{
+    struct owned *owned = (struct owned *)owner;
+    cache_flights_invalidate(owned->flights, (cache_bytes){ "another", 7 });
+    atomic_fetch_add(&owned->references, 1);
+}
+
+static void release_owned(cache_owner *owner)
+{
+    struct owned *owned = (struct owned *)owner;
+    cache_flights_invalidate(owned->flights, (cache_bytes){ "another", 7 });
+    atomic_fetch_sub(&owned->references, 1);
+}
+
+static const cache_owner_ops owned_ops = { retain_owned, release_owned };
+
+struct follower {
+    struct cache_flights *flights;
+    atomic_bool follows;
+    bool landed;
+};
+
+static void *follow(void *arg)
+{
+    struct follower *follower = arg;
+    const struct cache_flight_request request = { .key = { "k", 1 } };
+    struct cache_flight *flight = NULL;
+    struct cache_outcome outcome;
+    bool cycle = false;
+    const bool follows = cache_flight_join(follower->flights, &request, &flight) == FLIGHT_FOLLOW;
+    atomic_store(&follower->follows, true);
+    follower->landed = follows && cache_flight_wait(flight, cache_now_ns() + UINT64_C(60000000000), &outcome, &cycle);
+    if (follower->landed)
+        cache_value_release(&outcome.value);
+    return NULL;
+}
+
+static void the_owner_of_a_shared_value_is_called_under_no_lock(void **state)
+{
+    (void)state;
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_env env;
+    cache_env_init(&env, &config);
+    struct cache_flights *flights = cache_flights_new(&env);
+    struct owned owned = { { &owned_ops }, flights, 1 };
+    const struct cache_flight_request request = { .key = { "k", 1 } }, other = { .key = { "other", 5 } };
+    struct cache_flight *flight = NULL, *under_way = NULL;
+    assert_int_equal(cache_flight_join(flights, &other, &under_way), FLIGHT_LEAD);
+    assert_int_equal(cache_flight_join(flights, &request, &flight), FLIGHT_LEAD);
+    struct follower follower = { .flights = flights };
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, follow, &follower), 0);
+    while (!atomic_load(&follower.follows))
+        nap();
+    struct cache_outcome outcome = { .status = CACHE_OK, .value = { "v", 1, &owned.owner } };
+    cache_flight_land(flight, &outcome);    /* were it called under the lock, this would hang */
+    pthread_join(thread, NULL);
+    assert_true(follower.landed);
+    cache_value_release(&outcome.value);
+    assert_int_equal(owned.references, 0);
+    cache_flight_land(under_way, &(struct cache_outcome){ .status = CACHE_MISS });
+    cache_flights_free(flights);
+}
+
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 static void a_child_does_not_wait_for_its_parents_computations(void **state)
@@ -551,6 +625,7 @@ int main(void)
         cmocka_unit_test(a_stale_value_is_served_at_once_while_another_process_recomputes),
         cmocka_unit_test(who_followed_a_caller_that_took_the_stale_value_gets_the_new_one),
         cmocka_unit_test(a_users_key_named_like_a_lease_is_only_a_key),
+        cmocka_unit_test(the_owner_of_a_shared_value_is_called_under_no_lock),
         cmocka_unit_test(a_child_does_not_wait_for_its_parents_computations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
