@@ -75,6 +75,14 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
 
 /* ---- handing out ------------------------------------------------------------------------------------------------- */
 
+/* 0 says for ever, so what is due in this very millisecond is taken for past. */
+static double seconds_left(int64_t expires_ms, int64_t now_ms)
+{
+    if (expires_ms == 0)
+        return CACHE_TTL_FOREVER;
+    return (double)(expires_ms != now_ms ? expires_ms - now_ms : -1) / 1000;
+}
+
 static void tell(const struct fetch *fetch, cache_source source, const struct cache_outcome *what)
 {
     cache_fetch_info *info = fetch->options.info;
@@ -86,7 +94,7 @@ static void tell(const struct fetch *fetch, cache_source source, const struct ca
     *info = (cache_fetch_info){
         .source = source, .negative = what->negative, .stored = what->stored,
         .age = now_ms > what->created_ms ? (double)(now_ms - what->created_ms) / 1000 : 0,
-        .ttl_left = what->expires_ms != 0 ? (double)(what->expires_ms - now_ms) / 1000 : CACHE_TTL_FOREVER,
+        .ttl_left = seconds_left(what->expires_ms, now_ms),
     };
 }
 

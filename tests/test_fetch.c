@@ -669,6 +669,7 @@ static void info_tells_what_was_read(void **state)
     cache_t *cache = test_open_with_clock("fake://", &now_ms);
     cache_fetch_info info;
     cache_fetch_options options = with_ttl(10);
+    options.stale = 1;
     options.info = &info;
     struct work work = { .no_store = true };
     expect(cache, &options, &work, CACHE_OK, "v1");
@@ -680,7 +681,11 @@ static void info_tells_what_was_read(void **state)
     expect(cache, &options, &work, CACHE_OK, "v2");
     assert_int_equal(info.source, CACHE_SOURCE_HIT);
     assert_true(info.age == 4 && info.ttl_left == 6 && info.stored);
+    now_ms += 6000;
     work.status = CACHE_ERR_IO;
+    expect(cache, &options, &work, CACHE_OK, "v2");
+    assert_int_equal(info.source, CACHE_SOURCE_STALE);
+    assert_true(info.age == 10 && info.ttl_left < 0);    /* in its last millisecond it is not one for ever */
     options.force = true;
     expect(cache, &options, &work, CACHE_ERR_IO, NULL);
     assert_true(info.source == CACHE_SOURCE_NONE && !info.stored && info.ttl_left == 0);
