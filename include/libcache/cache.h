@@ -6,7 +6,8 @@
  *     cache_set_string(cache, "greeting", "hello", 60);
  *
  * Threads: every function here may be called from any thread at once on one handle, except cache_close, which must be
- * the last. Nothing here aborts, or writes to stderr. No lock is held while a function of yours or the network runs. */
+ * the last. Nothing here aborts, or writes to stderr. No lock is held while a function of yours or the network runs, but
+ * for the clock and the allocator, which must not call the library. */
 #ifndef LIBCACHE_CACHE_H
 #define LIBCACHE_CACHE_H
 
