@@ -130,6 +130,10 @@ cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value 
     cache_writer_init(&writer, cache->store->env.allocator);
     *out = (cache_value){ NULL, 0, NULL };
     cache_status status = store_read(cache, key, &writer);
+    if (status == CACHE_OK && writer.memory == WRITER_PINNED) {    /* the way of a hit in this process: it is the value */
+        *out = (cache_value){ writer.data, writer.size, writer.owner };
+        return CACHE_OK;
+    }
     if (status == CACHE_OK)
         status = cache_writer_take(&writer, out);
     cache_writer_release(&writer);

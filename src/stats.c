@@ -116,10 +116,10 @@ void cache_tally_time(struct cache_tally *tally, enum timed what, uint64_t nanos
 
 bool cache_tally_sample(void)
 {
-    static _Thread_local unsigned left;
-    if (left-- > 0)
+    static _Thread_local unsigned left = 1;
+    if (--left > 0)
         return false;
-    left = CACHE_SAMPLE_EVERY - 1;
+    left = CACHE_SAMPLE_EVERY;
     return true;
 }
 

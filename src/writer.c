@@ -54,16 +54,6 @@ cache_value cache_value_retain(const cache_value *value)
 
 /* ---- the writer's life --------------------------------------------------------------------------------------- */
 
-void cache_writer_init(cache_writer *writer, const cache_allocator *allocator)
-{
-    cache_writer_init_buffer(writer, allocator, NULL, 0);
-}
-
-void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *allocator, void *buffer, size_t capacity)
-{
-    *writer = (cache_writer){ .allocator = allocator, .data = buffer, .capacity = capacity, .memory = WRITER_BUFFER };
-}
-
 void cache_writer_leave_guests(cache_writer *writer, const struct cache_writer_guest *guest)
 {
     while (writer->guests != NULL && writer->guests != guest) {

@@ -37,8 +37,16 @@ struct cache_writer {
 };
 
 /* A writer without memory yet, or one that fills `buffer` first. */
-void cache_writer_init(cache_writer *writer, const cache_allocator *allocator);
-void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *allocator, void *buffer, size_t capacity);
+static inline void cache_writer_init_buffer(cache_writer *writer, const cache_allocator *allocator, void *buffer,
+                                            size_t capacity)
+{
+    *writer = (cache_writer){ .allocator = allocator, .data = buffer, .capacity = capacity, .memory = WRITER_BUFFER };
+}
+
+static inline void cache_writer_init(cache_writer *writer, const cache_allocator *allocator)
+{
+    cache_writer_init_buffer(writer, allocator, NULL, 0);
+}
 
 cache_status cache_writer_vprintf(cache_writer *writer, const char *format, va_list args);
 
