@@ -1,4 +1,5 @@
-/* bench_fetch - what a hit costs by each way in: cache_get, cache_fetch with nothing, a name or a tag, a memoized function.
+/* bench_fetch - what a hit costs by each way in: cache_get, cache_fetch with nothing, a name or a tag, a memoized
+ * function.
  *
  * On memory://, with a thousand keys of 100 bytes, so that the calls are measured and not the memory. Rounds are
  * interleaved, medians of five. */
@@ -34,7 +35,7 @@ static cache_status compute(void *ctx, cache_writer *out)
     return cache_writer_append(out, value, sizeof value);
 }
 
-/* ---- the ways in --------------------------------------------------------------------------------------------------- */
+/* ---- the ways in ------------------------------------------------------------------------------------------------- */
 
 static void by_get(int i)
 {
@@ -87,7 +88,7 @@ static void by_memoized(int i)
     (void)memoized(cache, i, &result);
 }
 
-/* ---- measuring ----------------------------------------------------------------------------------------------------- */
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
 
 struct work {
     pthread_t thread;
@@ -137,7 +138,8 @@ int main(void)
 {
     static const struct { const char *name; void (*way)(int i); } ways[] = {
         { "cache_get", by_get },           { "cache_get_copy", by_get_copy },       { "cache_fetch", by_fetch },
-        { "with a name", by_named_fetch }, { "with a tag", by_tagged_fetch },       { "memoized function", by_memoized },
+        { "with a name", by_named_fetch }, { "with a tag", by_tagged_fetch },
+        { "memoized function", by_memoized },
     };
     enum { N = sizeof ways / sizeof ways[0] };
     static double took[N][MAX_THREADS][ROUNDS];

@@ -2,10 +2,10 @@
  *
  *     bench_memory [ROUNDS]     5 unless said
  *
- * The rivals: a classic LRU, a uthash table whose hit moves the item to the end of its list, under one mutex; and GLib's hash
- * table under one mutex, which never evicts. Nobody gets anything for nothing: each get copies the value into a buffer of the
- * caller's, each set brings the same bytes, and the keys asked for are read one behind the other, as if just made. Rounds are
- * interleaved. The counters live in a store of their own, which is filled last. */
+ * The rivals: a classic LRU, a uthash table whose hit moves the item to the end of its list, under one mutex; and
+ * GLib's hash table under one mutex, which never evicts. Nobody gets anything for nothing: each get copies the value
+ * into a buffer of the caller's, each set brings the same bytes, and the keys asked for are read one behind the other,
+ * as if just made. Rounds are interleaved. The counters live in a store of their own, which is filled last. */
 #include <libcache/cache.h>
 
 #include <glib.h>
@@ -139,8 +139,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Nanoseconds per operation: of several threads together by the wall clock; of one in processor time, so that another program's
- * turn counts for nobody. */
+/* Nanoseconds per operation: of several threads together by the wall clock; of one in processor time, so that another
+ * program's turn counts for nobody. */
 static double measure(operation_fn *operation, request *which, int threads)
 {
     struct work work[MAX_THREADS];
@@ -211,13 +211,16 @@ int main(int argc, char **argv)
     static const struct { int kind, threads; } settings[] = { { 0, 1 }, { 1, 1 }, { 0, 2 }, { 1, 2 }, { 1, 16 } };
     enum { N = sizeof operations / sizeof operations[0], SETTINGS = sizeof settings / sizeof settings[0] };
     static double took[N][SETTINGS][MAX_ROUNDS];
-    const int wanted = argc > 1 ? atoi(argv[1]) : 5, rounds = wanted < 1 ? 1 : wanted > MAX_ROUNDS ? MAX_ROUNDS : wanted;
-    if (cache_open("memory://?prefix=b:", &cache) != CACHE_OK || cache_open("memory://?prefix=n:", &counters) != CACHE_OK)
+    const int wanted = argc > 1 ? atoi(argv[1]) : 5;
+    const int rounds = wanted < 1 ? 1 : wanted > MAX_ROUNDS ? MAX_ROUNDS : wanted;
+    if (cache_open("memory://?prefix=b:", &cache) != CACHE_OK ||
+        cache_open("memory://?prefix=n:", &counters) != CACHE_OK)
         return 1;
     glib = g_hash_table_new_full(g_str_hash, g_str_equal, free, free);
     make_requests();
 
-    puts("microseconds of a set while the million is filled        median           99.9 %          99.99 %         longest");
+    puts("microseconds of a set while the million is filled        median           99.9 %          99.99 %"
+         "         longest");
     fill("libcache", our_set);
     fill("uthash LRU", lru_set);
     fill("GLib", glib_set);
@@ -238,13 +241,15 @@ int main(int argc, char **argv)
     }
     puts("\nlibcache's time by the rival's");
     static const struct { const char *name; int ours, rival; } pairs[] = {
-        { "get    by uthash LRU", 0, 2 }, { "get    by GLib", 0, 3 }, { "set    by uthash LRU", 4, 5 }, { "set    by GLib", 4, 6 },
+        { "get    by uthash LRU", 0, 2 }, { "get    by GLib", 0, 3 }, { "set    by uthash LRU", 4, 5 },
+        { "set    by GLib", 4, 6 },
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         double ratio[SETTINGS];
         for (int s = 0; s < SETTINGS; s++)
             ratio[s] = took[pairs[i].ours][s][rounds / 2] / took[pairs[i].rival][s][rounds / 2];
-        printf("%-32s %17.2f %8.2f %20.2f %8.2f %18.2f\n", pairs[i].name, ratio[0], ratio[1], ratio[2], ratio[3], ratio[4]);
+        printf("%-32s %17.2f %8.2f %20.2f %8.2f %18.2f\n", pairs[i].name, ratio[0], ratio[1], ratio[2], ratio[3],
+               ratio[4]);
     }
     return 0;
 }

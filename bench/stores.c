@@ -2,9 +2,10 @@
  *
  *     bench_stores [redis|memcached]
  *
- * Starts both servers, redis on a unix socket and memcached on a loopback port, and stops them. A thread of the raw client has a
- * connection of its own; ours share a handle. Values are copied out into the caller's buffer. Rounds are interleaved, ours and
- * the raw client one after the other and in turn first; what is printed are medians, the ratio's of the rounds' ratios. */
+ * Starts both servers, redis on a unix socket and memcached on a loopback port, and stops them. A thread of the raw
+ * client has a connection of its own; ours share a handle. Values are copied out into the caller's buffer. Rounds are
+ * interleaved, ours and the raw client one after the other and in turn first; what is printed are medians, the ratio's
+ * of the rounds' ratios. */
 #include <libcache/cache.h>
 
 #include <hiredis/hiredis.h>
@@ -32,7 +33,7 @@ static char payload[LARGE];
 static int memcached_port;
 static pid_t servers[2];
 
-/* ---- servers ------------------------------------------------------------------------------------------------------- */
+/* ---- servers ----------------------------------------------------------------------------------------------------- */
 
 /* One thread alone ends the program: another would break off the end of the servers. */
 static void die(const char *what)
@@ -88,9 +89,11 @@ static void start_servers(void)
     (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
     memcached_port = free_port();
     (void)snprintf(port, sizeof port, "%d", memcached_port);
-    const char *const redis[] = { "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--appendonly", "no",
+    const char *const redis[] = { "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "",
+                                  "--appendonly", "no",
                                   "--dir", directory, NULL };
-    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-m", "256", NULL };
+    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-m", "256",
+                                      NULL };
     servers[0] = start(redis);
     servers[1] = start(memcached);
     atexit(stop_servers);
@@ -108,7 +111,7 @@ static cache_t *open_store(const char *url)
     return cache;
 }
 
-/* ---- the raw clients ------------------------------------------------------------------------------------------------- */
+/* ---- the raw clients --------------------------------------------------------------------------------------------- */
 
 static _Thread_local redisContext *redis;
 static _Thread_local memcached_st *memc;
@@ -144,7 +147,8 @@ static void redis_get(int key, size_t size)
 
 static void redis_set(int key, size_t size)
 {
-    freeReplyObject(checked(redisCommand(redis, "SET raw:%s %b PX 600000", names[key], payload, size), REDIS_REPLY_STATUS));
+    freeReplyObject(
+        checked(redisCommand(redis, "SET raw:%s %b PX 600000", names[key], payload, size), REDIS_REPLY_STATUS));
 }
 
 static void redis_get_many(int key, size_t size)
@@ -327,8 +331,9 @@ static struct cost measure(const struct client *client, operation_fn *operation,
     double longest = 0, cpu = 0;
     pthread_barrier_init(&ready, NULL, (unsigned)threads);
     for (int i = 0; i < threads; i++) {
-        work[i] = (struct work){ .client = client, .operation = operation, .size = size, .count = count, .first = i * 500,
-                                 .ready = &ready };
+        work[i] = (struct work){
+            .client = client, .operation = operation, .size = size, .count = count, .first = i * 500, .ready = &ready
+        };
         pthread_create(&work[i].thread, NULL, run, &work[i]);
     }
     for (int i = 0; i < threads; i++) {
@@ -401,8 +406,10 @@ int main(int argc, char **argv)
     memset(payload, 'x', sizeof payload);
     start_servers();
     (void)snprintf(redis_url, sizeof redis_url, "redis+unix://%s?prefix=our:&timeout=60", socket_path);
-    (void)snprintf(memcached_url, sizeof memcached_url, "memcached://127.0.0.1:%d?prefix=our:&timeout=60", memcached_port);
-    printf("store      operation             value  threads    ours us     raw us    ratio  quartiles  CPU ratio (%d rounds)\n", ROUNDS);
+    (void)snprintf(memcached_url, sizeof memcached_url, "memcached://127.0.0.1:%d?prefix=our:&timeout=60",
+                   memcached_port);
+    printf("store      operation             value  threads    ours us     raw us    ratio  quartiles  CPU ratio"
+           " (%d rounds)\n", ROUNDS);
     if (strcmp(only, "memcached") != 0)
         compare_store("redis", redis_url, &raw_redis);
     if (strcmp(only, "redis") != 0)

@@ -91,7 +91,8 @@ static cache_status list_get(void *self, cache_bytes key, cache_writer *out)
     struct list *list = self;
     pthread_mutex_lock(&list->lock);
     const struct item *item = *find(list, key);
-    const cache_status status = item == NULL ? CACHE_MISS : cache_writer_append(out, item->bytes + item->key_size, item->size);
+    const cache_status status = item == NULL ? CACHE_MISS
+                                             : cache_writer_append(out, item->bytes + item->key_size, item->size);
     pthread_mutex_unlock(&list->lock);
     return status;
 }

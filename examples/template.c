@@ -1,4 +1,5 @@
-/* template.c - a page from a template, whose expensive part comes from the cache: it asks for nothing that stands there.
+/* template.c - a page from a template, whose expensive part comes from the cache: it asks for nothing that stands
+ * there.
  *
  * The functions behind the names are what an application has anyway: here they say when they are asked. */
 #include <libcache/cache.h>

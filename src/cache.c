@@ -130,7 +130,8 @@ cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value 
     cache_writer_init(&writer, cache->store->env.allocator);
     *out = (cache_value){ NULL, 0, NULL };
     cache_status status = store_read(cache, key, &writer);
-    if (status == CACHE_OK && writer.memory == WRITER_PINNED) {    /* the way of a hit in this process: it is the value */
+    /* The way of a hit in this process: it is the value. */
+    if (status == CACHE_OK && writer.memory == WRITER_PINNED) {
         *out = (cache_value){ writer.data, writer.size, writer.owner };
         return CACHE_OK;
     }
@@ -144,8 +145,8 @@ cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes 
 {
     const struct cache_store *store = cache->store;
     if (store->ops.max_value != 0 && value.size > store->ops.max_value)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "%s: a value of %zu bytes: the limit is %zu", store->ops.scheme, value.size,
-                          store->ops.max_value);
+        return cache_fail(CACHE_ERR_TOO_LARGE, "%s: a value of %zu bytes: the limit is %zu", store->ops.scheme,
+                          value.size, store->ops.max_value);
     const uint64_t begun = begin(store);
     const cache_status status = store->ops.set(store->self, key, value, ttl_ms, flags);
     if (status == CACHE_OK)
@@ -257,7 +258,8 @@ cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[]
     cache_status first = CACHE_OK;
     bool each = store->ops.set_many == NULL;
     for (size_t i = 0; !each && i < n; i++)
-        each = store->ops.max_value != 0 && values[i].size > store->ops.max_value;    /* one by one, to refuse that one */
+        /* One by one, to refuse that one. */
+        each = store->ops.max_value != 0 && values[i].size > store->ops.max_value;
     if (each) {
         for (size_t i = 0; i < n; i++)
             cache_keep_first(&first, cache_store_set(cache, keys[i], values[i], ttl_ms, 0));
@@ -316,7 +318,8 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    /* The store writes straight into the buffer; what does not fit goes to a block instead, and the buffer stays as it was. */
+    /* The store writes straight into the buffer; what does not fit goes to a block instead, and the buffer stays as it
+     * was. */
     cache_writer writer;
     cache_writer_init_buffer(&writer, cache->store->env.allocator, buf, cap);
     status = store_read(cache, full.bytes, &writer);
@@ -334,8 +337,8 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
     return cache_look_over(cache, status, CACHE_MISS);
 }
 
-/* What the store has may be what cache_get would not show. A store in this process is asked for the value too, which costs no
- * round trip and no copy; for others that would be a transfer of the whole value for a yes or no. */
+/* What the store has may be what cache_get would not show. A store in this process is asked for the value too, which
+ * costs no round trip and no copy; for others that would be a transfer of the whole value for a yes or no. */
 static cache_status look_inside(const cache_t *cache, cache_bytes key)
 {
     cache_value value;
@@ -358,7 +361,8 @@ cache_status cache_has(cache_t *cache, const char *key)
         status = store->ops.has(store->self, full.bytes);
         if (status == CACHE_OK && (store->ops.flags & CACHE_BACKEND_LOCAL))
             status = look_inside(cache, full.bytes);
-        status = end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes, elapsed(begun));
+        status = end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes,
+                     elapsed(begun));
     } else {
         cache_value value;    /* a store without a cheaper question still has get */
         status = cache_store_get(cache, full.bytes, &value);
@@ -447,8 +451,8 @@ cache_status cache_delete(cache_t *cache, const char *key)
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    /* First: whoever stores a computation asks once more behind its store, and takes back what it should not have stored.
-     * If it has asked already, its value is there to be removed. */
+    /* First: whoever stores a computation asks once more behind its store, and takes back what it should not have
+     * stored. If it has asked already, its value is there to be removed. */
     cache_flights_invalidate(cache->store->flights, full.bytes);
     status = cache_lease_revoke(cache, full.bytes);
     status = status < 0 ? end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0) : cache_store_remove(cache, full.bytes);

@@ -80,7 +80,8 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
     return cache_writer_status(out);
 }
 
-/* No more than a fetch may have: looking them up takes a question each, and comparing them the square of their number. */
+/* No more than a fetch may have: looking them up takes a question each, and comparing them the square of their
+ * number. */
 static bool tags_are_whole(cache_bytes tags)
 {
     cache_bytes name;

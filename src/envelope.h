@@ -30,8 +30,8 @@ bool cache_envelope_is(const void *data, size_t size);
  * CACHE_ERR_TOO_LARGE: a part does not fit its field. */
 cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_bytes key, cache_writer *out);
 
-/* Read what has the magic; whatever the bytes, nothing outside them is touched. False: it is damaged, of a later version, or
- * of another key. The parts of `*out` point into the bytes. */
+/* Read what has the magic; whatever the bytes, nothing outside them is touched. False: it is damaged, of a later
+ * version, or of another key. The parts of `*out` point into the bytes. */
 bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out);
 
 /* One tag and the version it had when the computation began. */
@@ -49,7 +49,8 @@ int64_t cache_envelope_recent_ms(const cache_t *cache);    /* up to 10 ms ago, a
 bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope);
 
 /* What cache_get shows of a value with the magic: the payload alone, in place of the stored bytes, which stay owned by
- * `*value`. CACHE_MISS: past its TTL, of another key, its tag invalidated, or a remembered nothing; `*value` is released. */
+ * `*value`. CACHE_MISS: past its TTL, of another key, its tag invalidated, or a remembered nothing; `*value` is
+ * released. */
 cache_status cache_envelope_unwrap(const cache_t *cache, cache_bytes key, cache_value *value);
 
 /* Append a plain value of cache_set that begins with the magic, wrapped so that unwrap gives it back. */

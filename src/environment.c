@@ -157,7 +157,8 @@ static cache_status put_file(struct draft *draft)
     (void)cache_writer_puts(&draft->url, "file://");
     if (directory[0] != '/') {
         if (getcwd(here, sizeof here) == NULL)
-            return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR '%.200s': the working directory: %s", directory, strerror(errno));
+            return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR '%.200s': the working directory: %s", directory,
+                              strerror(errno));
         put_encoded(draft, here, "/");
         (void)cache_writer_puts(&draft->url, "/");
     }
@@ -170,12 +171,14 @@ static bool names_db(const char *url)
     const char *options = strchr(url, '?');
     if (options != NULL && (strstr(options, "?db=") != NULL || strstr(options, "&db=") != NULL))
         return true;
-    const char *host = strncmp(url, "redis", 5) == 0 ? strstr(url, "://") : NULL;    /* a socket's path is no database */
+    /* A socket's path is no database. */
+    const char *host = strncmp(url, "redis", 5) == 0 ? strstr(url, "://") : NULL;
     const char *path = host != NULL ? strpbrk(host + 3, "/?") : NULL;
     return path != NULL && path[0] == '/' && path[1] != '\0' && path[1] != '?';
 }
 
-/* A URL for redis-py: the same but for the scheme of unix sockets. CACHE_REDIS_DB counts if the URL names no database. */
+/* A URL for redis-py: the same but for the scheme of unix sockets. CACHE_REDIS_DB counts if the URL names no
+ * database. */
 static cache_status put_redis_url(struct draft *draft, const char *url)
 {
     const char *db = names_db(url) ? NULL : variable("CACHE_REDIS_DB");
@@ -252,7 +255,7 @@ static cache_status put_memcached(struct draft *draft)
     return n > 0 ? CACHE_OK : cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS names no server");
 }
 
-/* ---- what is refused ----------------------------------------------------------------------------------------------- */
+/* ---- what is refused --------------------------------------------------------------------------------------------- */
 
 /* Settings of Flask-Caching that would be lost: said, never ignored. `type`: for that store alone; NULL: for all. */
 static const struct { const char *name, *type, *why; } lost[] = {
@@ -273,14 +276,16 @@ static cache_status refuse_lost(const char *type)
         if (variable(lost[i].name) != NULL && (lost[i].type == NULL || strcmp(lost[i].type, type) == 0))
             return cache_fail(CACHE_ERR_CONFIG, "%s: %s", lost[i].name, lost[i].why);
     const char *source_check = variable("CACHE_SOURCE_CHECK");
-    const cache_status status = source_check != NULL ? check_bool("CACHE_SOURCE_CHECK", source_check, &check) : CACHE_OK;
+    const cache_status status = source_check != NULL ? check_bool("CACHE_SOURCE_CHECK", source_check, &check)
+                                                     : CACHE_OK;
     if (check)
-        return cache_fail(CACHE_ERR_CONFIG, "CACHE_SOURCE_CHECK: a compiled function has no source to look at; change its "
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "CACHE_SOURCE_CHECK: a compiled function has no source to look at; change its "
                           "name or the prefix when it changes");
     return status;
 }
 
-/* ---- the type ------------------------------------------------------------------------------------------------------ */
+/* ---- the type ---------------------------------------------------------------------------------------------------- */
 
 static const struct type { const char *name, *old_name; cache_status (*put)(struct draft *draft); } types[] = {
     { "SimpleCache", "simple", put_memory },
@@ -297,8 +302,10 @@ static cache_status refuse_type(const char *type)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisSentinelCache set CACHE_URL=redis+sentinel://…");
     if (strcasecmp(type, "SASLMemcachedCache") == 0 || strcasecmp(type, "SpreadSASLMemcachedCache") == 0)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: %s: SASL is not supported; MemcachedCache is, without", type);
-    return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE must be SimpleCache, FileSystemCache, RedisCache, MemcachedCache or "
-                      "NullCache, not '%.60s'", type);
+    return cache_fail(CACHE_ERR_CONFIG,
+                      "CACHE_TYPE must be SimpleCache, FileSystemCache, RedisCache, MemcachedCache or "
+                      "NullCache, not '%.60s'",
+                      type);
 }
 
 static cache_status put_store(struct draft *draft)
@@ -320,7 +327,7 @@ static cache_status put_store(struct draft *draft)
     return refuse_type(name);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static cache_status write_url(struct draft *draft)
 {

@@ -20,7 +20,8 @@ int64_t cache_fetch_kept_ms(const struct cache_outcome *outcome, const struct ca
 {
     if (ttl_ms == 0 || outcome->negative)
         return ttl_ms;
-    return ttl_ms + (lifetime->stale_ms > lifetime->stale_if_error_ms ? lifetime->stale_ms : lifetime->stale_if_error_ms);
+    return ttl_ms +
+           (lifetime->stale_ms > lifetime->stale_if_error_ms ? lifetime->stale_ms : lifetime->stale_if_error_ms);
 }
 
 cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_outcome *outcome,
@@ -45,7 +46,8 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
 }
 
 /* Store what was computed, in its envelope. */
-static cache_status store(const struct fetch *fetch, const struct cache_outcome *outcome, const struct cache_lifetime *lifetime)
+static cache_status store(const struct fetch *fetch, const struct cache_outcome *outcome,
+                          const struct cache_lifetime *lifetime)
 {
     cache_writer whole;
     cache_writer_init(&whole, fetch->cache->store->env.allocator);
@@ -113,7 +115,8 @@ bool cache_fetch_is_gone(const struct fetch *fetch, const struct cache_outcome *
 
 /* Store what may be stored, unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
 static void store_unless_invalidated(struct fetch *fetch, const struct cache_lease *lease,
-                                     struct cache_outcome *outcome, const struct cache_lifetime *lifetime, bool storable)
+                                     struct cache_outcome *outcome, const struct cache_lifetime *lifetime,
+                                     bool storable)
 {
     cache_t *cache = fetch->cache;
     storable = storable && fetch->flight != NULL && !cache_flight_is_invalidated(fetch->flight);
@@ -121,8 +124,8 @@ static void store_unless_invalidated(struct fetch *fetch, const struct cache_lea
         storable = cache_lease_holds(cache, lease);
     outcome->stored = storable && store(fetch, outcome, lifetime) == CACHE_OK;
     const bool ours = lease == NULL || cache_lease_drop(cache, lease);
-    /* An invalidation that came between the question and the store has found nothing to remove. What is removed here may be
-     * what somebody has set since: that costs a miss, keeping ours would show what was true before. */
+    /* An invalidation that came between the question and the store has found nothing to remove. What is removed here
+     * may be what somebody has set since: that costs a miss, keeping ours would show what was true before. */
     const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
     outcome->stored = outcome->stored && !revoked;
     if (revoked || cache_fetch_is_gone(fetch, outcome))
@@ -143,15 +146,16 @@ static void compute_and_store(struct fetch *fetch, const struct cache_lease *lea
     store_unless_invalidated(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
-void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer, cache_status status,
-                          uint64_t took_ns, bool storable)
+void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
+                          cache_status status, uint64_t took_ns, bool storable)
 {
     struct cache_outcome outcome = { .status = status };
     struct cache_lifetime lifetime;
     cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
     storable = cache_fetch_settle(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
     store_unless_invalidated(fetch, lease, &outcome, &lifetime, storable);
-    outcome.again = outcome.status != CACHE_OK;    /* a failure that has no status to share: the others see for themselves */
+    /* A failure that has no status to share: the others see for themselves. */
+    outcome.again = outcome.status != CACHE_OK;
     cache_flight_land(fetch->flight, &outcome);
     fetch->flight = NULL;
     cache_value_release(&outcome.value);

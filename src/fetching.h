@@ -106,9 +106,9 @@ cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading
 cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
                                       struct reading *reading, cache_value *out);
 
-/* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True: `*out`
- * is the value, and the reading is spent. False: compute; if `flight` is not NULL now, count the miss, and end with
- * cache_fetch_conclude. */
+/* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True:
+ * `*out` is the value, and the reading is spent. False: compute; if `flight` is not NULL now, count the miss, and end
+ * with cache_fetch_conclude. */
 bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* fetch_read.c */
@@ -127,8 +127,8 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading);
 
 /* fetch_compute.c */
 
-/* What a run of the caller's function that took so long came to, counted. True: it may be stored, for as long as `*lifetime`
- * says. The writer is emptied. */
+/* What a run of the caller's function that took so long came to, counted. True: it may be stored, for as long as
+ * `*lifetime` says. The writer is emptied. */
 bool cache_fetch_settle(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
                         struct cache_outcome *outcome, struct cache_lifetime *lifetime);
 
@@ -148,8 +148,8 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
 /* The two halves of it, for a computation that is no function. Before: note the tags' versions; false: nothing can be
  * stored under them. After: store what `writer` holds if it may be, give the lease back (NULL: none), and land. */
 bool cache_fetch_prepare(struct fetch *fetch);
-void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer, cache_status status,
-                          uint64_t took_ns, bool storable);
+void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
+                          cache_status status, uint64_t took_ns, bool storable);
 
 /* fetch_background.c */
 

@@ -336,7 +336,8 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
     me.waits_for = NULL;
     const bool landed = flight->has_landed;
     pthread_mutex_unlock(&lock);
-    if (landed) {    /* what has landed changes no more; its owner, who may be a store's, is not called under the lock */
+    if (landed) {    /* what has landed changes no more; its owner, who may be a store's, is not called under the
+                      * lock */
         *out = flight->outcome;
         out->value = cache_value_retain(&flight->outcome.value);
     }
@@ -380,7 +381,8 @@ void cache_flight_take_over(struct cache_flight *flight)
 void cache_flight_land(struct cache_flight *flight, const struct cache_outcome *outcome)
 {
     struct cache_flights *flights = flight->flights;
-    const cache_value value = cache_value_retain(&outcome->value);    /* its owner may be a store's: not under the lock */
+    /* Its owner may be a store's: not under the lock. */
+    const cache_value value = cache_value_retain(&outcome->value);
     lock_table(flights);
     take_out(flights, flight);
     unset_leader(flight);

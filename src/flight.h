@@ -20,7 +20,8 @@ struct cache_outcome {
 enum cache_flight_role {
     FLIGHT_LEAD,                       /* compute, then cache_flight_land */
     FLIGHT_FOLLOW,                     /* another computes: cache_flight_wait or cache_flight_leave */
-    FLIGHT_ALONE,                      /* compute and do not store: no memory, or the other one's result is of another type */
+    FLIGHT_ALONE,                      /* compute and do not store: no memory, or the other one's result is of another
+                                        * type */
     FLIGHT_CYCLE                       /* waiting would be for ever: this thread's own computation is waited for */
 };
 
@@ -31,7 +32,8 @@ struct cache_flight_request {
     bool anew;                         /* take the lead, and invalidate the flight that is there */
 };
 
-/* How many flights have landed. Where this changed between a read of the store and join, another read may find the value. */
+/* How many flights have landed. Where this changed between a read of the store and join, another read may find the
+ * value. */
 unsigned cache_flights_landed(const struct cache_flights *flights);
 
 /* Take the lead of the key's computation, or join the one under way. `*out` is NULL for the last two roles. */

@@ -45,8 +45,8 @@ cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], si
 
 /* ---- rendering --------------------------------------------------------------------------------------------------- */
 
-/* A body that runs, and whose text may be stored: a fetch whose computation is the code between begin and end. It is on the
- * heap and has a handle of its own, since a body that is left by return or goto ends with the writer. */
+/* A body that runs, and whose text may be stored: a fetch whose computation is the code between begin and end. It is on
+ * the heap and has a handle of its own, since a body that is left by return or goto ends with the writer. */
 struct cache_rendering {
     struct cache_writer_guest guest;
     struct fetch fetch;
@@ -160,8 +160,8 @@ static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct read
 }
 
 /* True: `*value` is the text. A key that cannot be, or a store that fails, costs a rendering. */
-static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_options *options, const char *const parts[],
-                 size_t n, cache_value *value)
+static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_options *options,
+                 const char *const parts[], size_t n, cache_value *value)
 {
     char key[CACHE_MAX_KEY + 1];
     struct cache_full_key full;
@@ -227,7 +227,8 @@ static void conclude(const cache_fragment *fragment, cache_status status)
     cache_writer text;
     cache_writer_init(&text, rendering->fetch.cache->store->env.allocator);
     if (status == CACHE_OK)
-        status = cache_writer_append(&text, cache_writer_data(out, NULL) + fragment->begin, out->size - fragment->begin);
+        status = cache_writer_append(&text, cache_writer_data(out, NULL) + fragment->begin,
+                                     out->size - fragment->begin);
     cache_fetch_conclude(&rendering->fetch, rendering->leased ? &rendering->lease : NULL, &text, status, took_ns,
                          rendering->storable);
     cache_writer_release(&text);

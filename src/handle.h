@@ -59,8 +59,8 @@ cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes key
 cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                   int64_t ttl_ms);
 
-/* Checked and prefixed keys in one block, to be freed with cache_env_free. CACHE_ERR_INVALID, CACHE_ERR_NOMEM. Defined in
- * many.c. */
+/* Checked and prefixed keys in one block, to be freed with cache_env_free. CACHE_ERR_INVALID, CACHE_ERR_NOMEM. Defined
+ * in many.c. */
 cache_status cache_keys_make(const cache_t *cache, const char *const keys[], size_t n, cache_bytes **out);
 
 /* Store a user's value: as it is, or wrapped if it begins like an envelope. */

@@ -1,5 +1,5 @@
-/* http_rules.h - the rules of RFC 9110 (HTTP semantics) and RFC 9111 (HTTP caching) that page caching needs, as questions
- * about texts. Nothing here allocates. */
+/* http_rules.h - the rules of RFC 9110 (HTTP semantics) and RFC 9111 (HTTP caching) that page caching needs, as
+ * questions about texts. Nothing here allocates. */
 #ifndef HTTP_RULES_H
 #define HTTP_RULES_H
 
@@ -19,12 +19,12 @@ bool cache_http_next_element(const char **list, cache_bytes *element);
 /* True if an element of the list is `name`, without case. `list` may be NULL. */
 bool cache_http_list_has(const char *list, const char *name);
 
-/* RFC 6265 section 4.2.1: "name=value; name=value". The first cookie of the name counts, as everywhere. `cookies` may be
- * NULL. */
+/* RFC 6265 section 4.2.1: "name=value; name=value". The first cookie of the name counts, as everywhere. `cookies` may
+ * be NULL. */
 bool cache_http_find_cookie(const char *cookies, const char *name, cache_bytes *value);
 
-/* What a response's Cache-Control says, with RFC 5861's two. Spans are seconds, below 0 what is not said; one that is said
- * twice is the shorter of the two, one that is no number is 0. */
+/* What a response's Cache-Control says, with RFC 5861's two. Spans are seconds, below 0 what is not said; one that is
+ * said twice is the shorter of the two, one that is no number is 0. */
 struct cache_http_control {
     bool no_store, no_cache, is_private, must_revalidate;
     double max_age, s_maxage, stale_while_revalidate, stale_if_error;

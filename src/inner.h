@@ -1,4 +1,5 @@
-/* inner.h - the store's operations for the core's own keys (leases, tags): neither counted nor reported as the user's. */
+/* inner.h - the store's operations for the core's own keys (leases, tags): neither counted nor reported as the
+ * user's. */
 #ifndef INNER_H
 #define INNER_H
 

@@ -19,8 +19,8 @@ bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease);
 /* Give it back. False: it was not ours any more, and what was stored under it is to be removed again. */
 bool cache_lease_drop(const cache_t *cache, const struct cache_lease *lease);
 
-/* A key is about to be deleted: a computation of it in another process is not to be stored. Asks the store, unless no other
- * process sees it. A failure is the delete's: it is not counted here. */
+/* A key is about to be deleted: a computation of it in another process is not to be stored. Asks the store, unless no
+ * other process sees it. A failure is the delete's: it is not counted here. */
 cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key);
 
 /* The same for `n` keys, in one round trip. */

@@ -89,7 +89,8 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
     int64_t ttl_ms = 0;
     for (size_t i = 0; status == CACHE_OK && i < n; i++)
         if (items[i].data == NULL && items[i].size > 0)
-            status = cache_fail(CACHE_ERR_INVALID, "set_many: item %zu: data is NULL and size is %zu", i, items[i].size);
+            status = cache_fail(CACHE_ERR_INVALID, "set_many: item %zu: data is NULL and size is %zu", i,
+                                items[i].size);
     if (status == CACHE_OK)
         status = cache_ttl_ms(ttl, cache->default_ttl_ms, &ttl_ms);
     if (status == CACHE_OK && (values = cache_env_alloc(env, n * sizeof *values + 1)) == NULL)

@@ -4,16 +4,16 @@
 
 #include "stats.h"
 
-/* The names that were counted under, a tally each. They only become more, and stay until the store is closed, so that a hit
- * finds its own without a lock. */
+/* The names that were counted under, a tally each. They only become more, and stay until the store is closed, so that a
+ * hit finds its own without a lock. */
 struct cache_names;
 
 /* NULL: no memory. `env` stays until the names are freed. */
 struct cache_names *cache_names_new(const cache_env *env);
 void cache_names_free(const cache_env *env, struct cache_names *names);
 
-/* The tally of `name`, made if it is new; NULL for NULL and "". What cannot have one of its own (CACHE_MAX_NAMES are there, it is
- * too long or not UTF-8, no memory) counts under CACHE_NAME_OTHER. */
+/* The tally of `name`, made if it is new; NULL for NULL and "". What cannot have one of its own (CACHE_MAX_NAMES are
+ * there, it is too long or not UTF-8, no memory) counts under CACHE_NAME_OTHER. */
 struct cache_tally *cache_names_find(struct cache_names *names, const char *name);
 
 /* One name's counts, at the moment of the question. */

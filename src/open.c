@@ -156,7 +156,8 @@ cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: out is NULL");
     *out = NULL;
     if (cache == NULL || prefix == NULL || prefix[0] == '\0')
-        return cache_fail(CACHE_ERR_INVALID, "with_prefix: %s", cache == NULL ? "cache is NULL" : "the prefix is empty");
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: %s",
+                          cache == NULL ? "cache is NULL" : "the prefix is empty");
     const size_t size = strnlen(prefix, CACHE_MAX_PREFIX + 1);
     if (cache->prefix_size + size > CACHE_MAX_PREFIX)
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: both prefixes together pass %d bytes", CACHE_MAX_PREFIX);

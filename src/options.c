@@ -156,7 +156,8 @@ static cache_status read_value(const char *scheme, const cache_option *option, c
                               option->min, option->max);
         return CACHE_OK;
     }
-    return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' has an unknown type in the store's table", scheme, option->name);
+    return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' has an unknown type in the store's table", scheme,
+                      option->name);
 }
 
 /* ---- all of them --------------------------------------------------------------------------------------------- */

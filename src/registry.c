@@ -83,7 +83,8 @@ static cache_status check(const cache_backend_ops *ops)
     if (ops == NULL)
         return cache_fail(CACHE_ERR_INVALID, "register: ops is NULL");
     if (ops->size < offsetof(cache_backend_ops, clear) + sizeof ops->clear)
-        return cache_fail(CACHE_ERR_INVALID, "register: ops->size is too small: write .size = sizeof(cache_backend_ops)");
+        return cache_fail(CACHE_ERR_INVALID,
+                          "register: ops->size is too small: write .size = sizeof(cache_backend_ops)");
     if (ops->scheme == NULL || ops->scheme[0] == '\0')
         return cache_fail(CACHE_ERR_INVALID, "register: ops->scheme is missing");
     const struct { const char *name; bool there; } required[] = {

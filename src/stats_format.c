@@ -95,7 +95,8 @@ static size_t copy_text(char *to, const char *text)
     return size;
 }
 
-/* Statistics are asked for all the time by who watches them, and printf takes ten times as long. The texts are ours, and short. */
+/* Statistics are asked for all the time by who watches them, and printf takes ten times as long. The texts are ours,
+ * and short. */
 static void put_number(cache_writer *out, const char *before, const char *name, const char *between, uint64_t number)
 {
     char text[128];
@@ -191,7 +192,8 @@ cache_status cache_stats_json(cache_t *cache, cache_writer *out)
 static void put_family(cache_writer *out, const char *family, const char *suffix, const char *help, const char *by,
                        const char *type)
 {
-    (void)cache_writer_printf(out, "# HELP %s%s %s%s.\n# TYPE %s%s %s\n", family, suffix, help, by, family, suffix, type);
+    (void)cache_writer_printf(out, "# HELP %s%s %s%s.\n# TYPE %s%s %s\n", family, suffix, help, by, family, suffix,
+                              type);
 }
 
 /* `name="…",` with the format's escapes. */
@@ -210,7 +212,8 @@ static void put_label(cache_writer *out, const char *name)
 }
 
 /* A line up to its value; `name` may be NULL. */
-static void put_series(cache_writer *out, const char *family, const char *suffix, const char *name, const char *operation)
+static void put_series(cache_writer *out, const char *family, const char *suffix, const char *name,
+                       const char *operation)
 {
     (void)cache_writer_printf(out, "%s%s{", family, suffix);
     if (name != NULL) {
@@ -274,7 +277,8 @@ static void put_named(cache_writer *out, const struct report *report)
             (void)cache_writer_printf(out, "} %" PRIu64 "\n", value_of(&report->named[k].counters, &fields[i]));
         }
     }
-    put_family(out, "libcache_named_latency_seconds", "", "How long operations took", ", by view or function", "histogram");
+    put_family(out, "libcache_named_latency_seconds", "", "How long operations took", ", by view or function",
+               "histogram");
     for (size_t k = 0; k < report->n_named; k++)
         for (size_t i = 0; i < N_LATENCIES; i++)
             put_histogram(out, "libcache_named_latency_seconds", report->named[k].name, latencies[i].name,

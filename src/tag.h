@@ -20,7 +20,8 @@ struct cache_tags {
     void *block;                       /* to be freed; NULL: they stand in the caller's room */
 };
 
-/* Make the keys, in `room` if that is not NULL and they fit; it stays until they are released. CACHE_ERR_INVALID: a name that cannot be a key. CACHE_ERR_NOMEM. */
+/* Make the keys, in `room` if that is not NULL and they fit; it stays until they are released. CACHE_ERR_INVALID: a
+ * name that cannot be a key. CACHE_ERR_NOMEM. */
 cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
                              union cache_tags_room *room, struct cache_tags *out);
 void cache_tags_release(const cache_t *cache, struct cache_tags *tags);
@@ -34,7 +35,8 @@ cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags);
 /* Append the tags and the versions that were read, as an envelope holds them. */
 cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tags, cache_writer *out);
 
-/* True if every tag of an envelope still has the version that stands there: by what was read, or by asking the store. */
+/* True if every tag of an envelope still has the version that stands there: by what was read, or by asking the
+ * store. */
 bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache_bytes stored);
 bool cache_tags_hold(const cache_t *cache, cache_bytes stored);
 

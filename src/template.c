@@ -85,14 +85,15 @@ static cache_status read_ttl(const struct rendering *rendering, const struct tem
     cache_writer_init(&value, rendering->out->allocator);
     cache_status status = resolve(rendering, argument->text, line, &value);
     if (status == CACHE_OK && !cache_template_seconds(cache_writer_data(&value, NULL), value.size, ttl))
-        status = cache_fail(CACHE_ERR_INVALID, "template line %u: the ttl '%.100s' is '%.40s', no number of seconds", line,
-                            argument->text, cache_writer_data(&value, NULL));
+        status = cache_fail(CACHE_ERR_INVALID, "template line %u: the ttl '%.100s' is '%.40s', no number of seconds",
+                            line, argument->text, cache_writer_data(&value, NULL));
     cache_writer_release(&value);
     return status;
 }
 
 /* The fragment's name and vary parts, one behind the other in `texts`, each with a NUL. */
-static cache_status write_parts(const struct rendering *rendering, const struct template_step *step, cache_writer *texts)
+static cache_status write_parts(const struct rendering *rendering, const struct template_step *step,
+                                cache_writer *texts)
 {
     cache_status status = CACHE_OK;
     for (size_t i = 1; status == CACHE_OK && i < step->n; i++) {
@@ -142,7 +143,8 @@ static cache_status begin_part(struct rendering *rendering, const struct templat
             else
                 *next = step->end + 1;
         } else if (rendering->cache != NULL)
-            (void)cache_fragment_forget(rendering->cache, parts, n);    /* a store that fails is counted, and breaks no page */
+            /* A store that fails is counted, and breaks no page. */
+            (void)cache_fragment_forget(rendering->cache, parts, n);
         status = cache_writer_status(rendering->out);
     }
     cache_writer_release(&texts);
@@ -185,8 +187,8 @@ static cache_status run(struct rendering *rendering)
     return status;
 }
 
-cache_status cache_template_render(const cache_template *compiled, cache_t *cache, cache_resolve_fn *resolve_fn, void *ctx,
-                                   cache_writer *out)
+cache_status cache_template_render(const cache_template *compiled, cache_t *cache, cache_resolve_fn *resolve_fn,
+                                   void *ctx, cache_writer *out)
 {
     if (compiled == NULL || resolve_fn == NULL || out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "template: %s is NULL",

@@ -31,7 +31,8 @@ struct template_step {
     size_t end;                        /* of STEP_CACHE: its STEP_END */
 };
 
-/* The names and texts of the steps point into `text`, where a NUL stands behind each that a cache tag or a value names. */
+/* The names and texts of the steps point into `text`, where a NUL stands behind each that a cache tag or a value
+ * names. */
 struct cache_template {
     char *text;
     struct template_step *steps;

@@ -10,8 +10,8 @@ cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out)
         return CACHE_OK;
     }
     if (isnan(ttl) || isinf(ttl) || ttl < 0)
-        return cache_fail(CACHE_ERR_INVALID, "ttl must be CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER or seconds above 0, not %g",
-                          ttl);
+        return cache_fail(CACHE_ERR_INVALID,
+                          "ttl must be CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER or seconds above 0, not %g", ttl);
     if (ttl * 1000 >= (double)CACHE_TTL_MAX_MS)
         *out = 0;
     else {

@@ -78,7 +78,8 @@ static cache_status parse_host(char *text, cache_host *host)
     if (text[0] == '[') {
         char *after = cut(++text, ']');
         if (after == NULL || (after[0] != '\0' && after[0] != ':'))
-            return cache_fail(CACHE_ERR_CONFIG, "url: host '[%s': an IPv6 address stands in brackets, then :port", text);
+            return cache_fail(CACHE_ERR_CONFIG, "url: host '[%s': an IPv6 address stands in brackets, then :port",
+                              text);
         port = after[0] == ':' ? after + 1 : NULL;
     } else
         port = cut(text, ':');

@@ -12,7 +12,8 @@ struct cache_url_option {
 /* The option's name for a message; not of one that may be a part of a password. */
 const char *cache_url_option_shown(const struct cache_url_option *option);
 
-/* scheme://[user[:password]@][host[:port][,host…]][/path][?name=value&…], percent-decoded. The texts point into `memory`. */
+/* scheme://[user[:password]@][host[:port][,host…]][/path][?name=value&…], percent-decoded. The texts point into
+ * `memory`. */
 struct cache_url {
     char *scheme;
     char *user, *password;              /* NULL: none */

@@ -202,8 +202,9 @@ cache_status cache_writer_pin(cache_writer *writer, const void *data, size_t siz
 {
     if (writer->status != CACHE_OK || writer->size > 0) {
         owner->ops->release(owner);
-        return writer->status != CACHE_OK ? writer->status
-                                          : fail(writer, CACHE_ERR_INVALID, "only an empty writer takes a pinned value");
+        return writer->status != CACHE_OK
+                   ? writer->status
+                   : fail(writer, CACHE_ERR_INVALID, "only an empty writer takes a pinned value");
     }
     if (writer->owner != NULL)
         writer->owner->ops->release(writer->owner);

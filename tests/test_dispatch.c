@@ -130,7 +130,7 @@ static void assert_calls(enum op op, int expected)
     memset(seen.calls, 0, sizeof seen.calls);
 }
 
-/* ---- one call, one operation ---------------------------------------------------------------------------------------- */
+/* ---- one call, one operation ------------------------------------------------------------------------------------- */
 
 static void each_call_is_one_operation_of_a_full_store(void **state)
 {
@@ -318,7 +318,7 @@ static void after_a_failure_the_rest_of_many_is_still_tried(void **state)
     cache_close(cache);
 }
 
-/* ---- events -------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 struct heard {
     char text[256];
@@ -357,7 +357,7 @@ static void each_operation_is_one_event_with_the_users_key(void **state)
     cache_close(cache);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static int closed;
 
@@ -389,7 +389,7 @@ static void a_store_that_could_not_open_is_not_closed(void **state)
     assert_int_equal(closed, 0);
 }
 
-/* ---- registering --------------------------------------------------------------------------------------------------- */
+/* ---- registering ------------------------------------------------------------------------------------------------- */
 
 static void a_table_that_lacks_something_is_refused_and_it_is_named(void **state)
 {

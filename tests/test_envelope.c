@@ -14,7 +14,8 @@ static void encode(cache_writer *out, cache_bytes payload)
     assert_status(CACHE_OK, cache_envelope_put_tag(&tags, (cache_bytes){ "news", 4 }, version));
     assert_status(CACHE_OK, cache_envelope_put_tag(&tags, (cache_bytes){ "post:7", 6 }, version));
     const struct cache_envelope envelope = {
-        .flags = ENVELOPE_NEGATIVE | ENVELOPE_STALE, .stale_ms = 7000, .stale_if_error_ms = 9000, .created_ms = 1000, .expires_ms = INT64_C(1) << 40, .cost_us = 12345,
+        .flags = ENVELOPE_NEGATIVE | ENVELOPE_STALE, .stale_ms = 7000, .stale_if_error_ms = 9000, .created_ms = 1000,
+        .expires_ms = INT64_C(1) << 40, .cost_us = 12345,
         .type = { "struct product", 14 }, .tags = { tags.data, tags.size }, .payload = payload,
     };
     cache_writer_init(out, &cache_allocator_default);

@@ -1,5 +1,5 @@
-/* cache_open_env: the same settings that a Flask application has. A store that records its URL's parts stands in for Redis
- * and Memcached where no server need be asked. setenv and unsetenv change the process: one thread alone. */
+/* cache_open_env: the same settings that a Flask application has. A store that records its URL's parts stands in for
+ * Redis and Memcached where no server need be asked. setenv and unsetenv change the process: one thread alone. */
 #include "test.h"
 
 #include "handle.h"
@@ -131,14 +131,17 @@ static void settings_of_a_store_that_is_not_used_do_no_harm(void **state)
 static void a_wrong_value_is_refused_with_the_variables_name(void **state)
 {
     static const char *const wrong[][3] = {
-        { "CACHE_TYPE", "SimpleCash", "" }, { "CACHE_TYPE", "RedisSentinelCache", "" }, { "CACHE_TYPE", "UWSGICache", "" },
+        { "CACHE_TYPE", "SimpleCash", "" }, { "CACHE_TYPE", "RedisSentinelCache", "" },
+        { "CACHE_TYPE", "UWSGICache", "" },
         { "CACHE_DEFAULT_TIMEOUT", "soon", "" }, { "CACHE_DEFAULT_TIMEOUT", "-5", "" },
         { "CACHE_DEFAULT_TIMEOUT", "1.2.3", "" }, { "CACHE_DEFAULT_TIMEOUT", "99999999999999", "" },
         { "CACHE_THRESHOLD", "many", "" }, { "CACHE_THRESHOLD", "-1", "" }, { "CACHE_THRESHOLD", "5x", "" },
         { "CACHE_IGNORE_ERRORS", "perhaps", "" },
-        { "CACHE_REDIS_PORT", "70000", "RedisCache" }, { "CACHE_REDIS_PORT", "x", "RedisCache" },
+        { "CACHE_REDIS_PORT", "70000", "RedisCache" },
+        { "CACHE_REDIS_PORT", "x", "RedisCache" },
         { "CACHE_REDIS_PORT", "0", "RedisCache" },
-        { "CACHE_REDIS_DB", "first", "RedisCache" }, { "CACHE_REDIS_URL", "http://localhost", "RedisCache" },
+        { "CACHE_REDIS_DB", "first", "RedisCache" },
+        { "CACHE_REDIS_URL", "http://localhost", "RedisCache" },
         { "CACHE_MEMCACHED_SERVERS", " , ", "MemcachedCache" },
         { "CACHE_TYPE", "SASLMemcachedCache", "" }, { "CACHE_TYPE", "RedisClusterCache", "" },
         { "CACHE_OPTIONS", "{'socket_timeout': 1}", "" }, { "CACHE_ARGS", "[1]", "NullCache" },
@@ -163,7 +166,8 @@ static void redis_db_counts_where_the_redis_url_names_none(void **state)
     static const char *const without[] = {
         "redis://localhost", "redis://localhost/", "redis://localhost:6379?timeout=1", "unix:///run/redis.sock",
     };
-    static const char *const with[] = { "redis://localhost/3", "redis://localhost?db=3", "unix:///run/redis.sock?timeout=1&db=3" };
+    static const char *const with[] = { "redis://localhost/3", "redis://localhost?db=3",
+                                        "unix:///run/redis.sock?timeout=1&db=3" };
     (void)state;
     set("CACHE_TYPE", "RedisCache");
     set("CACHE_REDIS_DB", "first");

@@ -70,7 +70,7 @@ static cache_status fetch(cache_t *cache, const char *const keys[], size_t n, co
 static const char *const three[] = { "k1", "k2", "k3" };
 static const char *const three_texts[] = { "v1", "v2", "v3" };
 
-/* ---- round trips --------------------------------------------------------------------------------------------------- */
+/* ---- round trips ------------------------------------------------------------------------------------------------- */
 
 static void what_is_missing_costs_one_read_one_computation_and_one_write(void **state)
 {
@@ -146,7 +146,7 @@ static void each_ttl_is_one_write(void **state)
     cache_close(cache);
 }
 
-/* ---- what comes of a key -------------------------------------------------------------------------------------------- */
+/* ---- what comes of a key ----------------------------------------------------------------------------------------- */
 
 static void a_key_may_have_nothing_or_fail_while_the_others_are_there(void **state)
 {
@@ -281,7 +281,7 @@ static void counts_are_of_keys_in_total_and_by_name(void **state)
     cache_close(cache);
 }
 
-/* ---- invalidation and other threads ------------------------------------------------------------------------------- */
+/* ---- invalidation and other threads ------------------------------------------------------------------------------ */
 
 static void delete_second(void *ctx)
 {
@@ -387,7 +387,7 @@ static void threads_that_want_the_same_keys_compute_each_once(void **state)
     cache_close(rivals.cache);
 }
 
-/* ---- arguments ----------------------------------------------------------------------------------------------------- */
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 static void bad_arguments_are_named(void **state)
 {

@@ -152,7 +152,7 @@ static void another_keys_file_is_never_an_answer(void **state)
     cache_close(cache);
 }
 
-/* ---- what is never touched ----------------------------------------------------------------------------------------- */
+/* ---- what is never touched --------------------------------------------------------------------------------------- */
 
 static void assert_holds(const char *path, const char *text)
 {
@@ -269,7 +269,7 @@ static void a_planted_link_in_place_of_a_directory_is_not_followed(void **state)
     test_directory_remove(elsewhere);
 }
 
-/* ---- modes --------------------------------------------------------------------------------------------------------- */
+/* ---- modes ------------------------------------------------------------------------------------------------------- */
 
 static void assert_modes(mode_t file, mode_t above)
 {
@@ -330,7 +330,7 @@ static void missing_directories_are_made(void **state)
     cache_close(cache);
 }
 
-/* ---- times and limits ---------------------------------------------------------------------------------------------- */
+/* ---- times and limits -------------------------------------------------------------------------------------------- */
 
 static cache_t *open_with_clock(const char *options, _Atomic int64_t *now)
 {

@@ -1,5 +1,5 @@
-/* The filesystem store when something is missing: space, permission, file descriptors, memory, openat2, a disk that keeps.
- * Limits are those of a child process, so that nothing else meets them. _GNU_SOURCE for unshare. */
+/* The filesystem store when something is missing: space, permission, file descriptors, memory, openat2, a disk that
+ * keeps. Limits are those of a child process, so that nothing else meets them. _GNU_SOURCE for unshare. */
 #define _GNU_SOURCE
 #include "test.h"
 
@@ -85,7 +85,7 @@ static cache_t *open_in_child(void)
     return cache;
 }
 
-/* ---- space --------------------------------------------------------------------------------------------------------- */
+/* ---- space ------------------------------------------------------------------------------------------------------- */
 
 static void write_past_the_largest_file(void)
 {
@@ -206,7 +206,7 @@ static void a_read_only_disk_is_read_from(void **state)
     in_a_child(read_only);
 }
 
-/* ---- what stands in the way ---------------------------------------------------------------------------------------- */
+/* ---- what stands in the way -------------------------------------------------------------------------------------- */
 
 static void a_file_in_place_of_a_directory_is_an_error_that_names_it(void **state)
 {
@@ -280,7 +280,7 @@ static void a_file_where_the_cache_should_be_is_an_error(void **state)
     assert_non_null(strstr(cache_last_error(), path));
 }
 
-/* ---- no file descriptors, no permission, no openat2 ---------------------------------------------------------------- */
+/* ---- no file descriptors, no permission, no openat2 -------------------------------------------------------------- */
 
 static void use_up_descriptors(void)
 {

@@ -82,7 +82,7 @@ static void pause_ms(long ms)
     nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
 }
 
-/* ---- counting ------------------------------------------------------------------------------------------------------ */
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 static void *count(void *arg)
 {
@@ -136,7 +136,7 @@ static void two_handles_of_one_process_exclude_each_other(void **state)
     cache_close(handles[1]);
 }
 
-/* ---- limits -------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static char limits[64];
 
@@ -197,7 +197,7 @@ static void max_bytes_holds_among_processes(void **state)
     assert_in_range(files.bytes, 160000, 200000);
 }
 
-/* ---- processes that die -------------------------------------------------------------------------------------------- */
+/* ---- processes that die ------------------------------------------------------------------------------------------ */
 
 enum { VALUE_SIZE = 200000 };
 
@@ -321,7 +321,7 @@ static void a_hung_writer_holds_up_its_own_leaves_and_no_others(void **state)
     cache_close(cache);
 }
 
-/* ---- fork ---------------------------------------------------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 static int idle_pipe[2];
 
@@ -410,7 +410,7 @@ static void a_child_forked_while_threads_write_shares_no_lock_with_its_parent(vo
     cache_close(cache);
 }
 
-/* ---- what others do to the directory ------------------------------------------------------------------------------- */
+/* ---- what others do to the directory ----------------------------------------------------------------------------- */
 
 static void files_removed_by_hand_are_counted_off(void **state)
 {

@@ -312,9 +312,12 @@ static void a_tag_that_another_process_invalidates_beats_a_body_that_runs(void *
     cache_close(cache);
 }
 
-static void render_locked(cache_t *cache, cache_writer *out, const char *text, void (*meanwhile)(cache_t *), cache_t *other)
+static void render_locked(cache_t *cache, cache_writer *out, const char *text, void (*meanwhile)(cache_t *),
+                          cache_t *other)
 {
-    static const cache_fetch_options locked = { .size = sizeof(cache_fetch_options), .ttl = 60, .stale = 60, .lock = true };
+    static const cache_fetch_options locked = {
+        .size = sizeof(cache_fetch_options), .ttl = 60, .stale = 60, .lock = true
+    };
     CACHE_FRAGMENT_WITH(cache, out, &locked, "locked") {
         cache_writer_puts(out, text);
         if (meanwhile != NULL)

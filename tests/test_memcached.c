@@ -1,4 +1,5 @@
-/* test_memcached.c - what only the Memcached store has: hosts that go away, connections across a fork, evicted generations. */
+/* test_memcached.c - what only the Memcached store has: hosts that go away, connections across a fork, evicted
+ * generations. */
 #include "test.h"
 
 #include "server.h"
@@ -64,7 +65,8 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     (void)state;
     _Atomic int64_t now = 1000;
     char url[128];
-    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?prefix=stop:&connect_timeout=20&timeout=1&retry_after=1", servers[0].port);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?prefix=stop:&connect_timeout=20&timeout=1&retry_after=1",
+                   servers[0].port);
     cache_t *cache = test_open_with_clock(url, &now);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
     /* Until each of its threads stands still: one that runs on for a moment would still answer. */
@@ -215,7 +217,7 @@ static void a_child_does_not_take_another_socket_for_its_parents_connection(void
     close(low);
 }
 
-/* ---- many keys ------------------------------------------------------------------------------------------------------- */
+/* ---- many keys --------------------------------------------------------------------------------------------------- */
 
 enum { KEYS = 1500, KEY_SIZE = 200 };    /* several requests to each host */
 
@@ -251,7 +253,7 @@ static void callers_that_share_one_connection_to_each_host_do_not_wait_in_a_circ
     cache_close(cache);
 }
 
-/* ---- generations and times ------------------------------------------------------------------------------------------- */
+/* ---- generations and times --------------------------------------------------------------------------------------- */
 
 static void a_lost_generation_brings_nothing_back(void **state)
 {
@@ -280,7 +282,8 @@ static const char *ask(const char *command)
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(send(fd, command, strlen(command), 0), (ssize_t)strlen(command));
-    for (ssize_t n; (n = recv(fd, answer + size, sizeof answer - 1 - size, 0)) > 0 && memchr(answer, '\n', size + (size_t)n) == NULL;)
+    for (ssize_t n; (n = recv(fd, answer + size, sizeof answer - 1 - size, 0)) > 0 &&
+                    memchr(answer, '\n', size + (size_t)n) == NULL;)
         size += (size_t)n;
     close(fd);
     answer[strcspn(answer, "\r")] = '\0';

@@ -30,7 +30,8 @@ static cache_status load_answer(int *out)
     return CACHE_OK;
 }
 
-static cache_status load_mixed(bool all, const char *city, double x, unsigned long long n, struct product *context, int *out)
+static cache_status load_mixed(bool all, const char *city, double x, unsigned long long n, struct product *context,
+                               int *out)
 {
     computed++;
     *out = (all ? 1 : 0) + (city != NULL ? (int)strlen(city) : 100) + (int)x + (int)n + context->id;
@@ -76,7 +77,8 @@ static cache_status decode_list(const void *data, size_t size, struct list *out)
 }
 
 /* Arguments may have any name, those that the macros use for themselves too. */
-static cache_status load_named(const char *key, int cache, int out, int buf, int cap, int status, int value, int *result)
+static cache_status load_named(const char *key, int cache, int out, int buf, int cap, int status, int value,
+                               int *result)
 {
     *result = (int)strlen(key) + cache + out + buf + cap + status + value;
     return CACHE_OK;
@@ -136,7 +138,8 @@ static const cache_fetch_options in_the_shop = {
     .size = sizeof(cache_fetch_options), .ttl = 60, .tags = shop_tags, .n_tags = 2, .name = "shop 2"
 };
 static const cache_fetch_options stale_for_a_minute = { .size = sizeof(cache_fetch_options), .ttl = 10, .stale = 60 };
-static const cache_fetch_options remember_nothing = { .size = sizeof(cache_fetch_options), .ttl = 60, .negative_ttl = 10 };
+static const cache_fetch_options remember_nothing = { .size = sizeof(cache_fetch_options), .ttl = 60,
+                                                      .negative_ttl = 10 };
 
 CACHE_MEMOIZE(get_product, load_product, 60, struct product, (int, id))
 CACHE_MEMOIZE(get_answer, load_answer, CACHE_TTL_FOREVER, int)
@@ -154,7 +157,8 @@ CACHE_MEMOIZE_STRING_WITH(get_stale_text, load_stale_text, &stale_for_a_minute, 
                           CACHE_SHARED(struct product *, pool))
 CACHE_MEMOIZE_WITH(get_stale_ignoring, load_stale_ignoring, &stale_for_a_minute, int, (int, n),
                    CACHE_IGNORE(struct product *, context))
-CACHE_MEMOIZE_CODEC_WITH(get_stale_list, load_list, &stale_for_a_minute, struct list, encode_list, decode_list, (int, n))
+CACHE_MEMOIZE_CODEC_WITH(get_stale_list, load_list, &stale_for_a_minute, struct list, encode_list, decode_list,
+                         (int, n))
 CACHE_MEMOIZE_WITH(get_product_or_nothing, load_product, &remember_nothing, struct product, (int, id))
 
 static void *store;                            /* what the test runs on, to open it otherwise */
@@ -313,7 +317,8 @@ static void a_hash_that_two_calls_share_does_not_mix_them_up(void **state)
     cache_memo_end(&key);
     (void)snprintf(key.text, sizeof key.text, "%s", my_key);
     const cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
-    assert_status(CACHE_OK, cache_memo_fetch(*state, &key, "int", &options, compute_minus_one, NULL, &result, sizeof result));
+    assert_status(CACHE_OK,
+                  cache_memo_fetch(*state, &key, "int", &options, compute_minus_one, NULL, &result, sizeof result));
     assert_int_equal(result, -1);
 
     assert_status(CACHE_OK, get_length(*state, mine, &result));

@@ -34,7 +34,7 @@ static bool has_numbered(cache_t *cache, const char *kind, int i)
     return cache_has(cache, key) == CACHE_OK;
 }
 
-/* ---- limits -------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static void max_items_is_never_exceeded_after_a_call(void **state)
 {
@@ -169,7 +169,7 @@ static void what_is_there_is_read_counted_and_set_anew_without_an_allocation(voi
     cache_close(cache);
 }
 
-/* ---- the order of eviction ----------------------------------------------------------------------------------------- */
+/* ---- the order of eviction --------------------------------------------------------------------------------------- */
 
 static void what_was_hit_survives_a_scan(void **state)
 {
@@ -244,7 +244,7 @@ static void an_eviction_is_an_event_with_the_users_key(void **state)
     cache_close(cache);
 }
 
-/* ---- expiry ---------------------------------------------------------------------------------------------------------- */
+/* ---- expiry ------------------------------------------------------------------------------------------------------ */
 
 static void an_item_lives_to_the_millisecond(void **state)
 {
@@ -268,7 +268,8 @@ static void dead_items_leave_memory_though_nobody_reads_them(void **state)
     _Atomic int64_t now = 777;
     (void)state;
     for (size_t j = 0; j < sizeof jumps / sizeof jumps[0]; j++) {
-        cache_t *cache = test_open_with_clock("memory://?max_items=100", &now);    /* one shard: its writes sweep it all */
+        /* One shard: its writes sweep it all. */
+        cache_t *cache = test_open_with_clock("memory://?max_items=100", &now);
         for (int i = 0; i < 90; i++)
             set_numbered(cache, "dead", i, (double)jumps[j] / 1000 * (i + 1) / 90);
         atomic_fetch_add(&now, jumps[j]);
@@ -389,7 +390,7 @@ static void a_counter_that_is_being_read_is_not_changed_under_the_reader(void **
     cache_close(cache);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static void a_number_is_read_as_it_is_written_and_nothing_else_is_one(void **state)
 {

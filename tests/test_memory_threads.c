@@ -78,7 +78,8 @@ static void *mix(void *arg)
         case 0:
         case 1:
             (void)snprintf(text, sizeof text, "%s=%u", key, worker->random);
-            worker->wrong += cache_set_string(worker->cache, key, text, worker->random % 3 == 0 ? 0.001 : 60) != CACHE_OK;
+            worker->wrong += cache_set_string(worker->cache, key, text, worker->random % 3 == 0 ? 0.001 : 60) !=
+                             CACHE_OK;
             break;
         case 2: worker->wrong += cache_delete(worker->cache, key) < 0; break;
         case 3: worker->wrong += cache_inc(worker->cache, "counter", 1, NULL) != CACHE_OK; break;
@@ -168,7 +169,8 @@ static void *write_and_read_whole(void *arg)
             worker->wrong += cache_set(worker->cache, "k", value, sizeof value, 60) != CACHE_OK;
         } else {
             size_t size = 0;
-            worker->wrong += cache_get_copy(worker->cache, "k", value, sizeof value, &size) != CACHE_OK || size != sizeof value;
+            worker->wrong += cache_get_copy(worker->cache, "k", value, sizeof value, &size) != CACHE_OK ||
+                             size != sizeof value;
             worker->wrong += memcmp(value, value + 1, sizeof value - 1) != 0;
             cache_value view;
             worker->wrong += cache_get(worker->cache, "k", &view) != CACHE_OK;
@@ -225,7 +227,8 @@ static void a_child_uses_its_copy_though_others_wrote_while_it_was_made(void **s
         const pid_t child = fork();
         if (child == 0) {
             int64_t number = 0;
-            bool right = cache_set_string(cache, "child", "here", 60) == CACHE_OK && cache_has(cache, "child") == CACHE_OK;
+            bool right = cache_set_string(cache, "child", "here", 60) == CACHE_OK &&
+                         cache_has(cache, "child") == CACHE_OK;
             for (int k = 0; right && k < 1000; k++)
                 right = cache_inc(cache, "mine", 1, &number) == CACHE_OK && number == k + 1;
             _exit(right && items_of(cache) <= 500 ? 0 : 1);

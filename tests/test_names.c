@@ -135,7 +135,8 @@ static void names_past_the_limit_and_what_is_no_name_count_as_other(void **state
     cache_close(cache);
 
     cache = test_open("memory://");
-    static const char *const bad[] = { "\xff", "\xc0\xaf", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80", "other" };
+    static const char *const bad[] = { "\xff", "\xc0\xaf", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
+                                       "other" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_status(CACHE_OK, fetch(cache, "k", bad[i], 0, CACHE_OK));
     memset(name, 'n', CACHE_MAX_NAME + 1);

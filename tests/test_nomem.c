@@ -1,5 +1,5 @@
-/* No memory: the allocator fails at its n-th call, for every n of a scenario that uses each function once. Never a crash,
- * a leak, a wrong value or a lost old one; and every failure is CACHE_ERR_NOMEM. */
+/* No memory: the allocator fails at its n-th call, for every n of a scenario that uses each function once. Never a
+ * crash, a leak, a wrong value or a lost old one; and every failure is CACHE_ERR_NOMEM. */
 #include "failing.h"
 #include "fake_store.h"
 #include "handle.h"
@@ -136,7 +136,8 @@ static void fetch_many(cache_t *cache)
     }
 }
 
-/* All that a fetch can meet: a lease, nothing, a stale value, one of another type, a value that looks like an envelope. */
+/* All that a fetch can meet: a lease, nothing, a stale value, one of another type, a value that looks like an
+ * envelope. */
 static void fetch_every_way(cache_t *cache, _Atomic int64_t *now_ms)
 {
     static char text[] = "fresh";
@@ -170,7 +171,7 @@ static void fetch_every_way(cache_t *cache, _Atomic int64_t *now_ms)
     }
 }
 
-/* ---- memoized functions and fragments ------------------------------------------------------------------------------ */
+/* ---- memoized functions and fragments ---------------------------------------------------------------------------- */
 
 static cache_status load_number(int of, long *out)
 {
@@ -251,7 +252,7 @@ static void fragments(cache_t *cache)
     good(cache_fragment_forget(cache, parts, 1));
 }
 
-/* ---- statistics ---------------------------------------------------------------------------------------------------- */
+/* ---- statistics -------------------------------------------------------------------------------------------------- */
 
 static void nothing(void *ctx, const char *name, const cache_counters *counters)
 {

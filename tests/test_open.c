@@ -121,7 +121,8 @@ static void no_message_shows_a_password(void **state)
         "nosuch://user:sesame@host", "null://user:sesame%@host", "null://user:sesame@host:0", "null://:sesame@a,,b",
         "null://user:sesame@host?nosuch=1", "null://us%er:sesame@host/path",
         "null://user:sesame/1@host", "null://user:1/sesame@host", "null://user:1?sesame@host", "null://user:sesame",
-        "redis://host?password=open&sesame", "redis://host?password=open&sesame=1", "redis://host?password=open&db=1&sesame%",
+        "redis://host?password=open&sesame", "redis://host?password=open&sesame=1",
+        "redis://host?password=open&db=1&sesame%",
         "redis://host?password=open&sesame=1&sesame=2", "redis://host?password=open&sesame=%",
     };
     cache_t *cache = NULL;

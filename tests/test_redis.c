@@ -156,7 +156,7 @@ static void a_database_is_a_place_of_its_own(void **state)
     cache_close(none);
 }
 
-/* ---- Redis' own errors --------------------------------------------------------------------------------------------- */
+/* ---- Redis' own errors ------------------------------------------------------------------------------------------- */
 
 static void redis_errors_arrive_in_its_own_words(void **state)
 {
@@ -203,7 +203,7 @@ static void a_new_counter_has_the_default_time_and_an_old_one_keeps_its_own(void
     cache_close(cache);
 }
 
-/* ---- clear --------------------------------------------------------------------------------------------------------- */
+/* ---- clear ------------------------------------------------------------------------------------------------------- */
 
 static _Atomic bool adding;
 
@@ -247,7 +247,7 @@ static void clear_ends_though_keys_are_added_and_leaves_other_prefixes(void **st
     cache_close(bare);
 }
 
-/* ---- servers that go away -------------------------------------------------------------------------------------------- */
+/* ---- servers that go away ---------------------------------------------------------------------------------------- */
 
 static void a_refused_connection_costs_microseconds_and_one_caller_tries_again(void **state)
 {
@@ -297,7 +297,8 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     (void)state;
     _Atomic int64_t now = 1000;
     char url[128];
-    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?prefix=stop:&connect_timeout=20&timeout=1&retry_after=1", server.port);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?prefix=stop:&connect_timeout=20&timeout=1&retry_after=1",
+                   server.port);
     cache_t *cache = test_open_with_clock(url, &now);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
     stop_server();
@@ -345,10 +346,10 @@ static void a_restarted_server_is_met_again_without_an_error(void **state)
     cache_close(cache);
 }
 
-/* ---- late replies ---------------------------------------------------------------------------------------------------- */
+/* ---- late replies ------------------------------------------------------------------------------------------------ */
 
-/* A server that answers its first connection with half a reply, and the rest when the test says so; later connections at
- * once, each GET with its key. */
+/* A server that answers its first connection with half a reply, and the rest when the test says so; later connections
+ * at once, each GET with its key. */
 struct fake {
     int listener, port;
     pthread_t thread;
@@ -403,7 +404,7 @@ static void a_late_reply_never_reaches_another_request(void **state)
     close(fake.listener);
 }
 
-/* ---- threads and forks ------------------------------------------------------------------------------------------------ */
+/* ---- threads and forks ------------------------------------------------------------------------------------------- */
 
 static void *get_once(void *ctx)
 {

@@ -1,5 +1,5 @@
-/* test_redis_replies.c - what a Redis server may say that a real one cannot easily be brought to: each of its errors, a login's
- * echo, a master that was demoted in the middle of a transaction. */
+/* test_redis_replies.c - what a Redis server may say that a real one cannot easily be brought to: each of its errors, a
+ * login's echo, a master that was demoted in the middle of a transaction. */
 #include "test.h"
 
 #include "fake_server.h"
@@ -175,7 +175,7 @@ static void a_connection_logs_in_chooses_its_database_and_tells_its_name(void **
     fake_server_stop(&server);
 }
 
-/* ---- a master that is demoted -------------------------------------------------------------------------------------- */
+/* ---- a master that is demoted ------------------------------------------------------------------------------------ */
 
 static void name_master(struct fake_server *server, int fd, int number)
 {
@@ -188,12 +188,14 @@ static void name_master(struct fake_server *server, int fd, int number)
         continue;
 }
 
-/* The first connection leads to a master that is demoted before the first transaction; the second one to its successor. */
+/* The first connection leads to a master that is demoted before the first transaction; the second one to its
+ * successor. */
 static void demote(struct fake_server *server, int fd, int number)
 {
     char request[4096];
     (void)server;
-    if (!fake_server_read(fd, request, sizeof request) || !fake_server_puts(fd, "+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"))
+    if (!fake_server_read(fd, request, sizeof request) ||
+        !fake_server_puts(fd, "+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"))
         return;
     while (fake_server_read(fd, request, sizeof request))
         if (!fake_server_puts(fd, number == 0 ? "+OK\r\n-READONLY You can't write against a read only replica.\r\n"

@@ -1,4 +1,5 @@
-/* test_sentinel.c - a real Sentinel with a master and a replica: writes go on when the master is demoted, and when it dies. */
+/* test_sentinel.c - a real Sentinel with a master and a replica: writes go on when the master is demoted, and when it
+ * dies. */
 #include "test.h"
 
 #include "server.h"
@@ -77,8 +78,8 @@ static cache_t *open_service(const char *service)
 {
     char url[128];
     /* The first one named is not there: the next is asked. */
-    (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d/%s/0?retry_after=0.1&timeout=1", test_free_port(),
-                   sentinel.port, service);
+    (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d/%s/0?retry_after=0.1&timeout=1",
+                   test_free_port(), sentinel.port, service);
     return test_open(url);
 }
 

@@ -1,6 +1,6 @@
-/* test_server_failures.c - servers that refuse, hang, talk nonsense or too much, for each store that has one: every failure has
- * its status, none reaches another request, and on_error=miss looks over them all. The servers are fakes, so that each
- * failure happens at a certain byte. */
+/* test_server_failures.c - servers that refuse, hang, talk nonsense or too much, for each store that has one: every
+ * failure has its status, none reaches another request, and on_error=miss looks over them all. The servers are fakes,
+ * so that each failure happens at a certain byte. */
 #include "test.h"
 
 #include "fake_server.h"
@@ -252,7 +252,8 @@ static void a_server_that_sends_a_byte_at_a_time_is_bounded_by_the_timeout_too(v
 static void replies_to_many_sets_are_bounded_by_the_timeout_together(void **state)
 {
     static const char value[1500];    /* too large to be sent without asking whether it was taken */
-    const cache_item items[] = { { "a", value, sizeof value }, { "b", value, sizeof value }, { "c", value, sizeof value } };
+    const cache_item items[] = { { "a", value, sizeof value }, { "b", value, sizeof value },
+                                 { "c", value, sizeof value } };
     (void)state;
     cache_t *cache = test_open(url(fake.port, "timeout=1"));
     mode = SLOW;

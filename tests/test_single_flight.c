@@ -466,7 +466,8 @@ static void start_follower(void *ctx, enum fake_op op, cache_bytes key)
     assert_int_equal(pthread_create(&follower->thread, NULL, call, follower), 0);
     while (fake_store_calls(FAKE_GET) == gets)
         nap();
-    for (int i = 0; i < 20; i++)    /* from its read to its wait; should it come late, it leads, and the answer is the same */
+    for (int i = 0; i < 20; i++)    /* from its read to its wait; should it come late, it leads, and the answer is the
+                                     * same */
         nap();
 }
 

@@ -170,8 +170,9 @@ static void a_ttl_is_a_number_a_name_or_none(void **state)
     cache_config config = CACHE_CONFIG_INIT;
     config.clock = test_clock(&now_ms);
     cache_t *cache = test_store_open(&store, &config);
-    static const char page[] = "{% cache 1.5, 'a' %}{{ count }}{% endcache %},{% cache ttl, 'b' %}{{ count }}{% endcache %},"
-                               "{% cache none, 'c' %}{{ count }}{% endcache %},{% cache 0, 'd' %}{{ count }}{% endcache %}";
+    static const char page[] =
+        "{% cache 1.5, 'a' %}{{ count }}{% endcache %},{% cache ttl, 'b' %}{{ count }}{% endcache %},"
+        "{% cache none, 'c' %}{{ count }}{% endcache %},{% cache 0, 'd' %}{{ count }}{% endcache %}";
     (void)state;
     assert_page(cache, page, NULL, "1,2,3,4");
     now_ms += 1499;
@@ -208,13 +209,15 @@ static void a_failing_value_leaves_nothing_behind(void **state)
     cache_value value;
     assert_fails(*state, "text {{ broken }}", CACHE_ERR_COMPUTE,
                  "template line 1: 'broken': computation failed");
-    assert_fails(*state, "\n{% cache 60, 'outer' %}{% cache 60, 'inner' %}\n{{ count }}{{ nobody }}{% endcache %}{% endcache %}",
-                 CACHE_ERR_INVALID, "template line 3: there is no 'nobody'");
+    assert_fails(
+        *state, "\n{% cache 60, 'outer' %}{% cache 60, 'inner' %}\n{{ count }}{{ nobody }}{% endcache %}{% endcache %}",
+        CACHE_ERR_INVALID, "template line 3: there is no 'nobody'");
     for (int i = 0; i < 2; i++) {
         assert_status(CACHE_OK, cache_fragment_key(key, sizeof key, (const char *const[]){ i ? "outer" : "inner" }, 1));
         assert_status(CACHE_MISS, cache_get(*state, key, &value));
     }
-    assert_page(*state, "{% cache 60, 'inner' %}{{ count }}{% endcache %}", NULL, "2");    /* nor does it wait for itself */
+    /* Nor does it wait for itself. */
+    assert_page(*state, "{% cache 60, 'inner' %}{{ count }}{% endcache %}", NULL, "2");
 }
 
 static void what_cannot_be_a_fragment_is_named(void **state)
@@ -276,7 +279,8 @@ static void what_is_wrong_with_a_template_is_said_with_its_line(void **state)
     assert_wrong("x\n{% endcache %}", "template line 2: an 'endcache' without its 'cache' (a 'del' has no end)");
     assert_wrong("{% cache 'del', 'f' %}{% endcache %}",
                  "template line 1: an 'endcache' without its 'cache' (a 'del' has no end)");
-    assert_wrong("{% cache 1, 'f' %}{% endcache 1 %}", "template line 1: '%}' must stand behind 'endcache', not '1 %}'");
+    assert_wrong("{% cache 1, 'f' %}{% endcache 1 %}",
+                 "template line 1: '%}' must stand behind 'endcache', not '1 %}'");
     assert_wrong("\n{% cache 1, 'f' %}\n{% cache 1, 'g' %}\n{% endcache %}\n",
                  "template line 2: a 'cache' has no 'endcache'");
 }
@@ -298,11 +302,13 @@ static void what_is_wrong_with_a_cache_tag_is_said_with_its_line(void **state)
     assert_wrong("{% cache 12345678901234567, 'f' %}",
                  "template line 1: a number, a name or a text in quotes must stand here, not '12345678901234567, ''");
     assert_wrong("{% cache 1 'f' %}", "template line 1: ',' or '%}' must stand here, not ''f' %}'");
-    assert_wrong("{% cache 1, 'f", "template line 1: a text must end in this line with the quote that it began with, not "
-                                   "''f'");
+    assert_wrong("{% cache 1, 'f",
+                 "template line 1: a text must end in this line with the quote that it began with, not "
+                 "''f'");
     assert_wrong("{% cache 1, 'f\n' %}", "template line 1: a text must end in this line with the quote that it began "
                                          "with, not ''f'");
-    assert_wrong("{% cache 1, 'f', %}", "template line 1: a number, a name or a text in quotes must stand here, not '%}'");
+    assert_wrong("{% cache 1, 'f', %}",
+                 "template line 1: a number, a name or a text in quotes must stand here, not '%}'");
     assert_wrong("{% cache 1, 'f'", "template line 1: ',' or '%}' must stand here, not the end of the template");
     assert_wrong("{% cache 'soon', 'f' %}", "template line 1: a ttl is a number of seconds, a name, none, or 'del'");
     assert_wrong("{% cache 1,'f',1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 %}",

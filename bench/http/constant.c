@@ -44,7 +44,8 @@ static struct MHD_Response *make_response(char *bytes, size_t size)
         if (value == NULL || value > end)
             continue;
         *value = '\0';
-        if (strcasecmp(line, "Date") != 0 && strcasecmp(line, "Content-Length") != 0 && strcasecmp(line, "Connection") != 0)
+        if (strcasecmp(line, "Date") != 0 && strcasecmp(line, "Content-Length") != 0 &&
+            strcasecmp(line, "Connection") != 0)
             (void)MHD_add_response_header(response, line, value + 2);
     }
     return response;

@@ -31,7 +31,7 @@ struct access_log {
     char buffer[BUFFER];
 };
 
-/* ---- the file ------------------------------------------------------------------------------------------------------ */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 /* With the lock held. A disk that is full loses lines, and stops nobody. */
 static void write_out(struct access_log *log)
@@ -97,7 +97,7 @@ void access_log_close(struct access_log *log)
     free(log);
 }
 
-/* ---- a line -------------------------------------------------------------------------------------------------------- */
+/* ---- a line ------------------------------------------------------------------------------------------------------ */
 
 static const char *address_text(const struct sockaddr *address, char *text, socklen_t size)
 {

@@ -1,4 +1,5 @@
-/* admin.c - the admin's dashboard. The page shows the numbers as they are; admin.js keeps them up to date, and draws. */
+/* admin.c - the admin's dashboard. The page shows the numbers as they are; admin.js keeps them up to date, and
+ * draws. */
 #include "admin.h"
 
 #include "form.h"
@@ -14,7 +15,7 @@
 
 enum { TAG_NAME_MAX = 200 };
 
-/* ---- the numbers, which the page and the script share -------------------------------------------------------------- */
+/* ---- the numbers, which the page and the script share ------------------------------------------------------------ */
 
 /* Whether the store answers, asked now; by touching what is not there, which counts as neither hit nor miss. */
 static cJSON *store_json(struct blog *blog)
@@ -187,7 +188,8 @@ cache_status admin_page(void *ctx, const cache_request *request, cache_response 
     (void)cache_writer_puts(out, "<p class=\"about\">Of 50 or 99 of 100 no one took longer; times are rounded up to a "
                                  "power of 2.</p>\n");
     put_buttons(out);
-    (void)cache_writer_puts(out, "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n");
+    (void)cache_writer_puts(out,
+                            "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n");
     html_end(out);
     cJSON_Delete(numbers);
     return cache_writer_status(out);

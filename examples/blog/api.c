@@ -11,7 +11,7 @@
 
 enum { LISTED = 100 };
 
-/* ---- the handlers, which read the database and nothing else -------------------------------------------------------- */
+/* ---- the handlers, which read the database and nothing else ------------------------------------------------------ */
 
 static cache_status posts(void *ctx, const cache_request *request, cache_response *response)
 {
@@ -116,7 +116,7 @@ static cache_status dispatch(void *ctx, const cache_request *request, cache_resp
     return nothing(ctx, request, response);
 }
 
-/* ---- the cache ----------------------------------------------------------------------------------------------------- */
+/* ---- the cache --------------------------------------------------------------------------------------------------- */
 
 static const char *const gets[] = { "GET", NULL };
 static const char *const posts_tag[] = { "posts", NULL };

@@ -1,7 +1,7 @@
 /* clients.c - a list of connections, and one thread that looks through it for those which are late.
  *
- * The server's threads never wait for a client, but each client holds a connection, of which there are so many and no more.
- * The server's own limit is one of silence, which a client that sends a byte now and then never reaches. */
+ * The server's threads never wait for a client, but each client holds a connection, of which there are so many and no
+ * more. The server's own limit is one of silence, which a client that sends a byte now and then never reaches. */
 #define _GNU_SOURCE                    /* CLOCK_MONOTONIC_COARSE */
 #include "clients.h"
 

@@ -7,8 +7,8 @@
 struct clients;
 struct client;
 
-/* A client may take `time_limit` seconds to send a request whole, and as long to take in the answer: then its connection is
- * shut down, however it dribbles. NULL: out of memory or threads. */
+/* A client may take `time_limit` seconds to send a request whole, and as long to take in the answer: then its
+ * connection is shut down, however it dribbles. NULL: out of memory or threads. */
 struct clients *clients_start(double time_limit);
 void clients_stop(struct clients *clients);       /* when all are gone; NULL: does nothing */
 

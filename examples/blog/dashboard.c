@@ -22,7 +22,7 @@ bool dashboard_prepare(struct blog *blog)
     return false;
 }
 
-/* ---- the values of the template's names ---------------------------------------------------------------------------- */
+/* ---- the values of the template's names -------------------------------------------------------------------------- */
 
 static cache_status put_activities(cache_writer *out, struct db *db, int64_t user)
 {

@@ -40,9 +40,10 @@ const char *const db_sql[STATEMENTS] = {
     [ADD_PRODUCT] = "INSERT INTO products (name, description, cents) VALUES (?1, ?2, ?3)",
     [CHANGE_PRODUCT] = "UPDATE products SET name = coalesce(?1, name), description = coalesce(?2, description), "
                        "cents = coalesce(nullif(?3, -1), cents) WHERE id = ?4 RETURNING id, cents, name, description",
-    [SEARCH] = "SELECT 0, id, title FROM posts WHERE title LIKE ?2 ESCAPE '\\' OR content LIKE ?2 ESCAPE '\\' UNION ALL "
-               "SELECT 1, id, name FROM products WHERE name LIKE ?2 ESCAPE '\\' OR description LIKE ?2 ESCAPE '\\' "
-               "LIMIT ?1",
+    [SEARCH] =
+        "SELECT 0, id, title FROM posts WHERE title LIKE ?2 ESCAPE '\\' OR content LIKE ?2 ESCAPE '\\' UNION ALL "
+        "SELECT 1, id, name FROM products WHERE name LIKE ?2 ESCAPE '\\' OR description LIKE ?2 ESCAPE '\\' "
+        "LIMIT ?1",
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",

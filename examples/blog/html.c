@@ -40,7 +40,8 @@ void html_begin(cache_writer *out, const char *title)
                                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                                  "<link rel=\"icon\" href=\"/icon.svg\">\n<title>");
     html_text(out, title);
-    (void)cache_writer_puts(out, "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
+    (void)cache_writer_puts(out,
+                            "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
                                  "<a class=\"brand\" href=\"/\">The cached blog</a><a href=\"/popular\">Popular</a>"
                                  "<a href=\"/new-post\">New post</a><a href=\"/weather/Berlin\">Weather</a>"
                                  "<a href=\"/dashboard\">Dashboard</a><a href=\"/admin\">Admin</a>"

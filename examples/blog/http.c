@@ -22,7 +22,8 @@
 
 enum {
     MAX_URI = 4096,
-    MAX_HEADERS = 16 * 1024,           /* the URI among them: the memory of a connection, all cleared for each request */
+    MAX_HEADERS = 16 * 1024,           /* the URI among them: the memory of a connection, all cleared for each
+                                        * request */
     MAX_BODY = 64 * 1024,
     MAX_REFUSED_BODY = 1024 * 1024,    /* of a body that is too large so much is read, so that the client hears of it */
     MAX_CONNECTIONS = 1000,
@@ -136,7 +137,8 @@ static enum MHD_Result answer(struct http_server *server, struct MHD_Connection 
     return result;
 }
 
-/* When the headers are here: the answer to what need not be read further, or NULL. The connection is closed behind it. */
+/* When the headers are here: the answer to what need not be read further, or NULL. The connection is closed behind
+ * it. */
 static const char *refuse(const struct exchange *exchange, struct MHD_Connection *connection, unsigned *status)
 {
     const char *length = find_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
@@ -203,7 +205,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     return answer(server, connection, url, method, exchange);
 }
 
-/* ---- an exchange begins and ends ----------------------------------------------------------------------------------- */
+/* ---- an exchange begins and ends --------------------------------------------------------------------------------- */
 
 static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *connection)
 {
@@ -228,10 +230,12 @@ static void log_exchange(struct access_log *log, const struct exchange *exchange
     clock_gettime(CLOCK_MONOTONIC, &now);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct access access = {
-        .address = info != NULL ? info->client_addr : NULL, .method = exchange->method[0] != '\0' ? exchange->method : "-",
+        .address = info != NULL ? info->client_addr : NULL,
+        .method = exchange->method[0] != '\0' ? exchange->method : "-",
         .path = exchange->uri, .status = exchange->status,
         .bytes = strcmp(exchange->method, "HEAD") != 0 ? exchange->sent : 0,
-        .nanoseconds = (int64_t)(now.tv_sec - exchange->start.tv_sec) * 1000000000 + now.tv_nsec - exchange->start.tv_nsec,
+        .nanoseconds = (int64_t)(now.tv_sec - exchange->start.tv_sec) * 1000000000 +
+                       now.tv_nsec - exchange->start.tv_nsec,
         .verdict = exchange->verdict[0] != '\0' ? exchange->verdict : NULL,
     };
     access_log_add(log, &access);

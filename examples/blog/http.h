@@ -1,5 +1,5 @@
-/* http.h - libmicrohttpd on one side, cache_request and cache_page on the other. Copy it into a server of your own, with
- * access_log.c, clients.c and responses.c. */
+/* http.h - libmicrohttpd on one side, cache_request and cache_page on the other. Copy it into a server of your own,
+ * with access_log.c, clients.c and responses.c. */
 #ifndef HTTP_H
 #define HTTP_H
 

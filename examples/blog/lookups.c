@@ -14,7 +14,7 @@
 
 enum { QUERY_MAX = 200, FOUND_MAX = 20 };
 
-/* ---- by cache_fetch, under a key of one's own ---------------------------------------------------------------------- */
+/* ---- by cache_fetch, under a key of one's own -------------------------------------------------------------------- */
 
 static cache_status put_json(cache_writer *out, cJSON *object)
 {
@@ -44,7 +44,7 @@ static cache_status respond_fetched(struct blog *blog, const char *key, const ca
     return cache_writer_status(cache_response_body(response));
 }
 
-/* ---- search -------------------------------------------------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------------------------------------------------ */
 
 struct search {
     struct db *db;
@@ -98,7 +98,7 @@ cache_status search_page(void *ctx, const cache_request *request, cache_response
     return status;
 }
 
-/* ---- what is in a post --------------------------------------------------------------------------------------------- */
+/* ---- what is in a post ------------------------------------------------------------------------------------------- */
 
 struct question {
     struct db *db;
@@ -158,7 +158,7 @@ cache_status data_page(void *ctx, const cache_request *request, cache_response *
     return status == CACHE_MISS ? respond_json_error(response, 404, "there is no data %" PRId64, id) : status;
 }
 
-/* ---- users --------------------------------------------------------------------------------------------------------- */
+/* ---- users ------------------------------------------------------------------------------------------------------- */
 
 /* Cached as a page: routes.c. */
 cache_status user_page(void *ctx, const cache_request *request, cache_response *response)

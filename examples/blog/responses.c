@@ -1,8 +1,8 @@
 /* responses.c - pages as libmicrohttpd sends them.
  *
- * A response is a list of copied headers, some twenty allocations that cost as much as finding the page. A page that is asked
- * for all the time is the same for as long as its Age is, a second: its response is kept, and sent again. A kept page
- * stays in memory until another takes its place, though it be evicted meanwhile. */
+ * A response is a list of copied headers, some twenty allocations that cost as much as finding the page. A page that is
+ * asked for all the time is the same for as long as its Age is, a second: its response is kept, and sent again. A kept
+ * page stays in memory until another takes its place, though it be evicted meanwhile. */
 #include "responses.h"
 
 #include <stdlib.h>
@@ -82,7 +82,8 @@ void responses_free(struct responses *responses)
     free(responses);
 }
 
-enum MHD_Result responses_send(struct responses *responses, struct MHD_Connection *connection, cache_page *page, bool last)
+enum MHD_Result responses_send(struct responses *responses, struct MHD_Connection *connection, cache_page *page,
+                               bool last)
 {
     struct kept *kept = NULL;
     if (responses != NULL && !last && is_from_cache(page)) {

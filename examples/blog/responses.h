@@ -12,8 +12,9 @@ struct responses;
 struct responses *responses_new(void);
 void responses_free(struct responses *responses);    /* NULL: does nothing */
 
-/* Answer with this page. It is the callee's from now on, and released when its last byte is out. `last`: the connection is
- * closed behind it. `responses` may be NULL. MHD_NO: it cannot be sent, and is released. */
-enum MHD_Result responses_send(struct responses *responses, struct MHD_Connection *connection, cache_page *page, bool last);
+/* Answer with this page. It is the callee's from now on, and released when its last byte is out. `last`: the connection
+ * is closed behind it. `responses` may be NULL. MHD_NO: it cannot be sent, and is released. */
+enum MHD_Result responses_send(struct responses *responses, struct MHD_Connection *connection, cache_page *page,
+                               bool last);
 
 #endif

@@ -1,7 +1,7 @@
 /* weather_service.h - a small weather service on this machine, so that the blog works without a network.
  *
- * GET /CITY answers {"city": …, "temperature": …, "condition": …, "wind": …}, always the same for a city. Its weather is
- * made up; of Atlantis it knows nothing. */
+ * GET /CITY answers {"city": …, "temperature": …, "condition": …, "wind": …}, always the same for a city. Its weather
+ * is made up; of Atlantis it knows nothing. */
 #ifndef WEATHER_SERVICE_H
 #define WEATHER_SERVICE_H
 

@@ -1,7 +1,8 @@
 /* libcache/backend.h - for people who write a store: the vtable, and what the core gives a store to work with.
  *
- * A store is one const cache_backend_ops table. docs/writing-a-backend.md goes from an empty file to one that passes the
- * conformance suite; examples/custom_backend.c is one outside the library, src/backends/null.c the smallest inside. */
+ * A store is one const cache_backend_ops table. docs/writing-a-backend.md goes from an empty file to one that passes
+ * the conformance suite; examples/custom_backend.c is one outside the library, src/backends/null.c the smallest
+ * inside. */
 #ifndef LIBCACHE_BACKEND_H
 #define LIBCACHE_BACKEND_H
 
@@ -69,7 +70,8 @@ typedef enum cache_option_type {
 typedef struct cache_option {
     const char *name;
     cache_option_type type;
-    const char *def;               /* what it is when the URL does not say: a text as in the URL; NULL: unset, reads as 0 or NULL */
+    const char *def;               /* what it is when the URL does not say: a text as in the URL; NULL: unset, reads as
+                                    * 0 or NULL */
     double min, max;               /* of a number or of seconds, both included; of a text: its size in bytes */
     const char *choices;
     const char *help;
@@ -113,12 +115,12 @@ typedef struct cache_owner_ops {
     void (*release)(cache_owner *owner);
 } cache_owner_ops;
 
-/* Hand out `size` bytes at `data` without a copy, with a NUL behind them. Takes over one reference of `owner`, also when it
- * fails. Instead of appending, on an empty writer. */
+/* Hand out `size` bytes at `data` without a copy, with a NUL behind them. Takes over one reference of `owner`, also
+ * when it fails. Instead of appending, on an empty writer. */
 cache_status cache_writer_pin(cache_writer *writer, const void *data, size_t size, cache_owner *owner);
 
-/* Room for `size` more bytes, to be filled in place (a file read straight into the caller's memory); NULL: it failed, as
- * cache_writer_status tells. They count as written. */
+/* Room for `size` more bytes, to be filled in place (a file read straight into the caller's memory); NULL: it failed,
+ * as cache_writer_status tells. They count as written. */
 void *cache_writer_reserve(cache_writer *writer, size_t size);
 
 /* Take back the last `size` bytes written: for a read that turned out wrong. */
@@ -135,8 +137,8 @@ cache_status cache_results_pin(cache_results *results, size_t index, const void 
  * ever. A failure is reported with cache_fail, whose text begins with the store and where it is. Keys of no operation
  * are to be kept beyond it. */
 
-/* Make the store and give it in `*self`. Any error: nothing is left behind. A server need not be up: a store may connect
- * on first use, and those of the library do. Required. */
+/* Make the store and give it in `*self`. Any error: nothing is left behind. A server need not be up: a store may
+ * connect on first use, and those of the library do. Required. */
 typedef cache_status cache_open_fn(const cache_backend_config *config, void **self);
 
 /* Free everything. Values handed out by pin live on by their owners. Required. */
@@ -148,43 +150,47 @@ typedef cache_status cache_get_fn(void *self, cache_bytes key, cache_writer *out
 
 #define CACHE_SET_IF_ABSENT 1u     /* CACHE_NOT_STORED when a live value is there; one atomic step */
 
-/* Store `value` under `key` for `ttl_ms`. CACHE_OK, CACHE_NOT_STORED or an error, after which the key holds the old value
- * or nothing. Required. */
+/* Store `value` under `key` for `ttl_ms`. CACHE_OK, CACHE_NOT_STORED or an error, after which the key holds the old
+ * value or nothing. Required. */
 typedef cache_status cache_set_fn(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
 
 /* CACHE_OK: it was there and is gone. CACHE_MISS: it was not there. Required. */
 typedef cache_status cache_remove_fn(void *self, cache_bytes key);
 
-/* Add `delta` to the decimal number at `key` in one atomic step and give the new number in `*result` (never NULL). An absent key
- * begins at 0 and gets `ttl_ms`; one that is there keeps its time. CACHE_ERR_TYPE, CACHE_ERR_RANGE: nothing changed. Required. */
+/* Add `delta` to the decimal number at `key` in one atomic step and give the new number in `*result` (never NULL). An
+ * absent key begins at 0 and gets `ttl_ms`; one that is there keeps its time. CACHE_ERR_TYPE, CACHE_ERR_RANGE: nothing
+ * changed. Required. */
 typedef cache_status cache_inc_fn(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result);
 
-/* Remove every key that begins with `prefix`, which may be empty. CACHE_ERR_UNSUPPORTED: cannot be told apart. Required. */
+/* Remove every key that begins with `prefix`, which may be empty. CACHE_ERR_UNSUPPORTED: cannot be told apart.
+ * Required. */
 typedef cache_status cache_clear_fn(void *self, cache_bytes prefix);
 
-/* Get `n` keys, repeats among them, in as few round trips as can be. A missing key is no failure; after a failure the rest
- * is still tried, and the first failure is returned. Optional: get, one by one. */
+/* Get `n` keys, repeats among them, in as few round trips as can be. A missing key is no failure; after a failure the
+ * rest is still tried, and the first failure is returned. Optional: get, one by one. */
 typedef cache_status cache_get_many_fn(void *self, const cache_bytes keys[], size_t n, cache_results *out);
 
 /* Set `n` keys. As get_many in its failures. Optional: set, one by one. */
 typedef cache_status cache_set_many_fn(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                        int64_t ttl_ms);
 
-/* Remove `n` keys and add to `*removed` how many were there. As get_many in its failures. Optional: remove, one by one. */
+/* Remove `n` keys and add to `*removed` how many were there. As get_many in its failures. Optional: remove, one by
+ * one. */
 typedef cache_status cache_remove_many_fn(void *self, const cache_bytes keys[], size_t n, size_t *removed);
 
-/* Give a live key a new time. CACHE_MISS: it is not there. Optional: CACHE_ERR_UNSUPPORTED, since get and set is not atomic. */
+/* Give a live key a new time. CACHE_MISS: it is not there. Optional: CACHE_ERR_UNSUPPORTED, since get and set is not
+ * atomic. */
 typedef cache_status cache_touch_fn(void *self, cache_bytes key, int64_t ttl_ms);
 
 /* CACHE_OK: a live value is there. CACHE_MISS. Optional: get, and drop what came. */
 typedef cache_status cache_has_fn(void *self, cache_bytes key);
 
-/* Add what the store knows (timeouts, reconnects, rejections, evictions, expirations, items, bytes and the limits) to `*out`, which the core filled
- * with the rest. No network. Optional: nothing is added. */
+/* Add what the store knows (timeouts, reconnects, rejections, evictions, expirations, items, bytes and the limits) to
+ * `*out`, which the core filled with the rest. No network. Optional: nothing is added. */
 typedef cache_status cache_stats_fn(void *self, cache_counters *out);
 
-#define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing. Its
-                                    * URL has options alone: the core refuses a user, host or path */
+#define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing.
+                                    * Its URL has options alone: the core refuses a user, host or path */
 
 typedef struct cache_backend_ops {
     size_t size;                   /* sizeof(cache_backend_ops): the table only ever grows at its end */

@@ -6,8 +6,8 @@
  *     cache_set_string(cache, "greeting", "hello", 60);
  *
  * Threads: every function here may be called from any thread at once on one handle, except cache_close, which must be
- * the last. Nothing here aborts, or writes to stderr. No lock is held while a function of yours or the network runs, but
- * for the clock and the allocator, which must not call the library. */
+ * the last. Nothing here aborts, or writes to stderr. No lock is held while a function of yours or the network runs,
+ * but for the clock and the allocator, which must not call the library. */
 #ifndef LIBCACHE_CACHE_H
 #define LIBCACHE_CACHE_H
 
@@ -122,8 +122,8 @@ typedef struct cache_config {
  *
  * Options of every store: default_ttl (seconds, 300; 0 is for ever), prefix (text, "libcache:"), timeout and
  * connect_timeout (seconds), retry_after (seconds), on_error (fail or miss). docs/backends.md lists each store's own.
- * CACHE_OK: `*out` is the handle, to be closed with cache_close. CACHE_ERR_CONFIG: the message names the part of the URL
- * that is wrong. CACHE_ERR_NOMEM, or what the store met when it began. On any error `*out` is NULL. */
+ * CACHE_OK: `*out` is the handle, to be closed with cache_close. CACHE_ERR_CONFIG: the message names the part of the
+ * URL that is wrong. CACHE_ERR_NOMEM, or what the store met when it began. On any error `*out` is NULL. */
 cache_status cache_open(const char *url, cache_t **out);
 
 /* The same, with hooks. What `config` points to may go after the call, except the allocator and the hooks' contexts. */
@@ -131,8 +131,9 @@ cache_status cache_open_config(const cache_config *config, cache_t **out);
 
 /* The same, from the environment: CACHE_URL, or else Flask-Caching's names: CACHE_TYPE (SimpleCache, FileSystemCache,
  * RedisCache, MemcachedCache, NullCache), CACHE_DEFAULT_TIMEOUT, CACHE_KEY_PREFIX, CACHE_THRESHOLD, CACHE_DIR,
- * CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, CACHE_IGNORE_ERRORS. memory:// without any. Those
- * of Flask-Caching's settings that would be lost (CACHE_OPTIONS, SASL, Sentinel, …) are CACHE_ERR_CONFIG, by their name. */
+ * CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, CACHE_IGNORE_ERRORS. memory:// without any.
+ * Those of Flask-Caching's settings that would be lost (CACHE_OPTIONS, SASL, Sentinel, …) are CACHE_ERR_CONFIG, by
+ * their name. */
 cache_status cache_open_env(cache_t **out);
 
 /* A second handle on the same store, with the same connections and settings, whose keys have `prefix` behind this
@@ -190,9 +191,9 @@ cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t
  * one in another process under cache_fetch_options.lock. A store that others share is asked twice for this. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
-/* CACHE_OK: it is there. CACHE_MISS: it is not. A store that others share (Redis, Memcached, files) is not asked for the
- * value itself: there it sees also what cache_get would not show, a value of cache_fetch that is stale, a remembered
- * nothing, or one whose tag was invalidated. */
+/* CACHE_OK: it is there. CACHE_MISS: it is not. A store that others share (Redis, Memcached, files) is not asked for
+ * the value itself: there it sees also what cache_get would not show, a value of cache_fetch that is stale, a
+ * remembered nothing, or one whose tag was invalidated. */
 cache_status cache_has(cache_t *cache, const char *key);
 
 /* Give the value that is there a new time to live. CACHE_MISS: there is none. A value of cache_fetch becomes stale
@@ -200,8 +201,9 @@ cache_status cache_has(cache_t *cache, const char *key);
 cache_status cache_touch(cache_t *cache, const char *key, double ttl);
 
 /* Add `delta` to a counter, atomically among all that share the store; `*result` (may be NULL) is the new number.
- * A missing counter begins at 0 and gets the default TTL; an existing one keeps its own. CACHE_ERR_TYPE: the value is not a
- * number (an optional '-', digits without a leading zero). CACHE_ERR_RANGE: the sum leaves int64. Both change nothing. */
+ * A missing counter begins at 0 and gets the default TTL; an existing one keeps its own. CACHE_ERR_TYPE: the value is
+ * not a number (an optional '-', digits without a leading zero). CACHE_ERR_RANGE: the sum leaves int64. Both change
+ * nothing. */
 cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *result);
 
 /* cache_inc by -delta; INT64_MIN is CACHE_ERR_RANGE. */
@@ -209,7 +211,8 @@ cache_status cache_dec(cache_t *cache, const char *key, int64_t delta, int64_t *
 
 /* Get `n` keys (0 and repeats are fine) in one round trip a server. out[i] is key i's value, or zeroed where it missed;
  * each is to be released. CACHE_OK whether or not all were there; after a failure the rest is still tried and the first
- * failure is returned, with every out[i] a value or zeroed. CACHE_ERR_INVALID: one of the keys is wrong; none was asked. */
+ * failure is returned, with every out[i] a value or zeroed. CACHE_ERR_INVALID: one of the keys is wrong; none was
+ * asked. */
 cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, cache_value out[]);
 
 /* Set `n` items, all with `ttl`. Not atomic as a whole. After a failure the rest is still tried. */
@@ -241,12 +244,13 @@ cache_status cache_writer_printf(cache_writer *writer, const char *format, ...);
 const char *cache_writer_data(const cache_writer *writer, size_t *size);
 cache_status cache_writer_status(const cache_writer *writer);
 
-/* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for; with CACHE_MISS, so long
- * it is remembered that there is nothing. */
+/* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for; with
+ * CACHE_MISS, so long it is remembered that there is nothing. */
 cache_status cache_writer_set_ttl(cache_writer *writer, double ttl);
 
 /* For a function that computes a value: past its TTL this result may be served for `stale` seconds while one caller
- * recomputes, and for `stale_if_error` seconds when recomputing fails, whatever the callers' options say; 0: not at all. */
+ * recomputes, and for `stale_if_error` seconds when recomputing fails, whatever the callers' options say; 0: not at
+ * all. */
 cache_status cache_writer_set_stale(cache_writer *writer, double stale, double stale_if_error);
 
 /* For a function that computes a value: hand this result to those who wait, and do not store it. */
@@ -273,9 +277,11 @@ typedef enum cache_source {
 typedef struct cache_fetch_info {
     cache_source source;
     double age;                    /* seconds since it was computed */
-    double ttl_left;               /* seconds until it is stale, stored or not; below 0: since; CACHE_TTL_FOREVER if never */
+    double ttl_left;               /* seconds until it is stale, stored or not; below 0: since; CACHE_TTL_FOREVER if
+                                    * never */
     bool negative;                 /* the remembered answer is that there is nothing */
-    bool stored;                   /* others may find it. Not: it failed, was not to be stored, or was invalidated meanwhile */
+    bool stored;                   /* others may find it. Not: it failed, was not to be stored, or was invalidated
+                                    * meanwhile */
 } cache_fetch_info;
 
 typedef struct cache_fetch_options {
@@ -283,14 +289,15 @@ typedef struct cache_fetch_options {
     double ttl;                    /* seconds the value is fresh */
     double stale;                  /* seconds past ttl in which it is still served while one caller recomputes */
     double stale_if_error;         /* seconds past ttl in which it is served when recomputing fails */
-    double negative_ttl;           /* seconds to remember CACHE_MISS of compute; 0: not at all, unless it set its own ttl */
+    double negative_ttl;           /* seconds to remember CACHE_MISS of compute; 0: not at all, unless it set its own
+                                    * ttl */
     double jitter;                 /* 0 to 1: take up to this part off each ttl at random, so that expiries spread */
     double beta;                   /* XFetch: recompute before expiry with growing probability; 1 is usual, 0 is off */
     double wait;                   /* longest wait for another's computation, seconds; 0: 30 */
     double lock_ttl;               /* how long a lease of a process that died holds the others up; 0: as wait */
     bool lock;                     /* one computation at a time among all processes that share the store */
-    bool force;                    /* recompute although there is a value, and store the new one. A computation that began
-                                    * before is not joined, nor stored: it may have read what has changed since */
+    bool force;                    /* recompute although there is a value, and store the new one. A computation that
+                                    * began before is not joined, nor stored: it may have read what has changed since */
     bool unless;                   /* bypass the cache: compute, and neither read nor store */
     const char *type;              /* NULL, or the result's type: a stored value of another one is a miss */
     cache_validate_fn *validate;   /* NULL, or asked on each hit */
@@ -299,20 +306,22 @@ typedef struct cache_fetch_options {
     size_t n_tags;
     const char *name;              /* NULL, or the function's or view's name: cache_stats_names counts under it */
     cache_fetch_info *info;        /* NULL, or filled with what was read */
-    void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no memory. */
+    void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no
+                                    * memory. */
     void (*ctx_free)(void *ctx);   /* Without the pair, cache_config.spawn is used only where ctx is NULL */
-    bool no_wait;                  /* while another thread computes: compute beside it and do not store, in place of waiting */
+    bool no_wait;                  /* while another thread computes: compute beside it and do not store, in place of
+                                    * waiting */
 } cache_fetch_options;
 
 #define CACHE_FETCH_OPTIONS_INIT \
-    { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, NULL, \
-      0, NULL, NULL, NULL, NULL, false }
+    { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, \
+      NULL, 0, NULL, NULL, NULL, NULL, false }
 
-/* Get `key`, or compute and store it. NULL `options` are the defaults. One computation a key runs at a time in this process
- * (with `lock`, among all): the others wait and share its result. A failure is not stored; its status is returned.
- * A store that fails costs a computation, not an error. CACHE_MISS: compute said there is nothing, now or lately.
- * CACHE_ERR_TIMEOUT: waited `wait` for another's computation. CACHE_ERR_INVALID: also when compute asks for its own
- * key. `*out` is to be released; anything but CACHE_OK zeroes it. */
+/* Get `key`, or compute and store it. NULL `options` are the defaults. One computation a key runs at a time in this
+ * process (with `lock`, among all): the others wait and share its result. A failure is not stored; its status is
+ * returned. A store that fails costs a computation, not an error. CACHE_MISS: compute said there is nothing, now or
+ * lately. CACHE_ERR_TIMEOUT: waited `wait` for another's computation. CACHE_ERR_INVALID: also when compute asks for its
+ * own key. `*out` is to be released; anything but CACHE_OK zeroes it. */
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
                          cache_compute_fn *compute, void *ctx, cache_value *out);
 
@@ -320,7 +329,8 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
 typedef struct cache_missing {
     size_t index;                  /* of the key among those that were asked for */
     const char *key;
-    cache_writer *out;             /* append the value's bytes; "" for an empty one. Untouched: there is nothing, CACHE_MISS */
+    cache_writer *out;             /* append the value's bytes; "" for an empty one. Untouched: there is nothing,
+                                    * CACHE_MISS */
     cache_status status;           /* CACHE_OK; set it to CACHE_MISS, or to an error where this key alone failed */
 } cache_missing;
 
@@ -328,16 +338,17 @@ typedef struct cache_missing {
  * `missing`. Anything else holds for every one of them. */
 typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], size_t n);
 
-/* Get `n` keys (0 and repeats are fine) in one round trip a server, compute those that are missing in one call, and store
- * them in one round trip more for each TTL among them. Each key is fetched as by cache_fetch: one computation of it at a
- * time, whoever asks; keys that others compute are waited for after ours are done. out[i] is key i's value, to be released,
- * or zeroed where there is nothing or it failed. CACHE_OK, or the first failure; the other keys are there all the same.
- * The options hold for every key, with these differences: `info` is NULL or points to n; `lock` is CACHE_ERR_INVALID; a
- * stale value's successor is computed with the missing ones, not by cache_config.spawn. */
+/* Get `n` keys (0 and repeats are fine) in one round trip a server, compute those that are missing in one call, and
+ * store them in one round trip more for each TTL among them. Each key is fetched as by cache_fetch: one computation of
+ * it at a time, whoever asks; keys that others compute are waited for after ours are done. out[i] is key i's value, to
+ * be released, or zeroed where there is nothing or it failed. CACHE_OK, or the first failure; the other keys are there
+ * all the same. The options hold for every key, with these differences: `info` is NULL or points to n; `lock` is
+ * CACHE_ERR_INVALID; a stale value's successor is computed with the missing ones, not by cache_config.spawn. */
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
                               cache_compute_many_fn *compute, void *ctx, cache_value out[]);
 
-/* Make everything that was stored under `tag` a miss, on every process that shares the store, at the cost of one write. */
+/* Make everything that was stored under `tag` a miss, on every process that shares the store, at the cost of one
+ * write. */
 cache_status cache_invalidate_tag(cache_t *cache, const char *tag);
 
 /* ---- statistics ---------------------------------------------------------------------------------------------- */
@@ -374,17 +385,17 @@ cache_status cache_stats(cache_t *cache, cache_counters *out);
 #define CACHE_MAX_NAME   200       /* a name of more bytes, or one that is not UTF-8 */
 #define CACHE_NAME_OTHER "other"
 
-/* One name's part of the counters: hits, misses, stale_hits, sets, computations, compute_errors, waits_saved, errors and the
- * latencies are of the fetches with that cache_fetch_options.name; the rest is 0, since a store does not know names.
- * `name` and `counters` are valid during the call. */
+/* One name's part of the counters: hits, misses, stale_hits, sets, computations, compute_errors, waits_saved, errors
+ * and the latencies are of the fetches with that cache_fetch_options.name; the rest is 0, since a store does not know
+ * names. `name` and `counters` are valid during the call. */
 typedef void cache_stats_name_fn(void *ctx, const char *name, const cache_counters *counters);
 
-/* Call `each` for every memoized function, view and other name that was fetched under since the store was opened, in the
- * order of strcmp, outside all locks. CACHE_ERR_NOMEM: it was not called. */
+/* Call `each` for every memoized function, view and other name that was fetched under since the store was opened, in
+ * the order of strcmp, outside all locks. CACHE_ERR_NOMEM: it was not called. */
 cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx);
 
-/* All of it as JSON, appended to `out`: the counters, "hit_rate" ("93.1%" or "N/A"), "latency", and under "names" the same
- * for each name. docs/statistics.md shows it. */
+/* All of it as JSON, appended to `out`: the counters, "hit_rate" ("93.1%" or "N/A"), "latency", and under "names" the
+ * same for each name. docs/statistics.md shows it. */
 cache_status cache_stats_json(cache_t *cache, cache_writer *out);
 
 /* All of it in Prometheus' text format, version 0.0.4. One page takes the text of one store. */

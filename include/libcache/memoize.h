@@ -18,10 +18,10 @@ extern "C" {
 
 /* ---- what the macros call ---------------------------------------------------------------------------------------- */
 
-/* The key of one call: the function's name, the result's type and size, then each argument behind a letter of its type, and
- * texts with their length: 0, "", false and NULL differ, an int and a long too, and functions of one name with other
- * results. A text over CACHE_MAX_KEY becomes a readable head and a hash, and `whole` travels with the result, so that it is
- * compared: no two calls share a result by chance. */
+/* The key of one call: the function's name, the result's type and size, then each argument behind a letter of its type,
+ * and texts with their length: 0, "", false and NULL differ, an int and a long too, and functions of one name with
+ * other results. A text over CACHE_MAX_KEY becomes a readable head and a hash, and `whole` travels with the result, so
+ * that it is compared: no two calls share a result by chance. */
 typedef struct cache_memo_key {
     cache_status status;               /* not CACHE_OK: it cannot be kept whole, and the call is computed each time */
     const char *function, *name;       /* counted as "function" or "function@name" */
@@ -42,8 +42,8 @@ void cache_memo_text(cache_memo_key *key, char letter, const char *argument);
 void cache_memo_tag(cache_memo_key *key, const char *format, ...);
 void cache_memo_end(cache_memo_key *key);
 
-/* Fetch a result of `size` bytes into `out`, or a text into a copy that the caller frees; both by cache_fetch. With a NULL
- * cache the function is computed, and nothing stored. Each of these, and what follows, is the key's last use. */
+/* Fetch a result of `size` bytes into `out`, or a text into a copy that the caller frees; both by cache_fetch. With a
+ * NULL cache the function is computed, and nothing stored. Each of these, and what follows, is the key's last use. */
 cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *type, const cache_fetch_options *options,
                               cache_compute_fn *compute, void *ctx, void *out, size_t size);
 cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const cache_fetch_options *options,
@@ -74,8 +74,8 @@ typedef struct cache_fragment {
     bool running, whole, outer_failed;
 } cache_fragment;
 
-/* Write the key of a fragment, so that code can cache_delete it. `parts` are its name and its vary parts, of which any may be
- * NULL. CACHE_ERR_TOO_LARGE: it has more than `cap` bytes with its NUL. CACHE_ERR_INVALID: no name. */
+/* Write the key of a fragment, so that code can cache_delete it. `parts` are its name and its vary parts, of which any
+ * may be NULL. CACHE_ERR_TOO_LARGE: it has more than `cap` bytes with its NUL. CACHE_ERR_INVALID: no name. */
 cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[], size_t n);
 cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n);
 
@@ -83,7 +83,8 @@ cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cac
                                     const char *const parts[], size_t n);
 void cache_fragment_end(cache_fragment *fragment);
 
-/* For a body that failed: what it wrote is taken back, and neither it nor a fragment around it is stored. `break` may follow. */
+/* For a body that failed: what it wrote is taken back, and neither it nor a fragment around it is stored. `break` may
+ * follow. */
 void cache_fragment_fail(cache_writer *out);
 
 #ifdef __cplusplus
@@ -92,14 +93,14 @@ void cache_fragment_fail(cache_writer *out);
 
 /* CACHE_FRAGMENT(cache, out, ttl, name, vary…) { …body… }
  *
- * Appends to the writer `out` what the body appends: from the cache when it is there, else by running the body. `name` and
- * the vary parts are strings. Fragments may be nested. A body that fails calls cache_fragment_fail(out) or leaves the
- * writer failed; one that is left by break, return or goto stores nothing, and what it wrote stays.
+ * Appends to the writer `out` what the body appends: from the cache when it is there, else by running the body. `name`
+ * and the vary parts are strings. Fragments may be nested. A body that fails calls cache_fragment_fail(out) or leaves
+ * the writer failed; one that is left by break, return or goto stores nothing, and what it wrote stays.
  *
  * One thread at a time runs the body of a key; the others wait for its text (30 seconds at most), and run the body
- * themselves, storing nothing, if there is none: it failed, or was left. After a return or goto out of the body they wait
- * until the writer is freed. An invalidation beats a body that began before it in this process, that of a tag in every
- * process: the text is shown, and not stored. */
+ * themselves, storing nothing, if there is none: it failed, or was left. After a return or goto out of the body they
+ * wait until the writer is freed. An invalidation beats a body that began before it in this process, that of a tag in
+ * every process: the text is shown, and not stored. */
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
 
@@ -112,9 +113,9 @@ void cache_fragment_fail(cache_writer *out);
                         __VA_ARGS__)
 
 /* The same, with all options of cache_fetch. With `lock` an invalidation beats a body that runs in another process too;
- * a process that finds another at it shows a stale text, or renders its own and does not store it. With `stale` one thread
- * runs the body while the others show the old text; with `stale_if_error` a body that fails shows it. Statistics count
- * under the options' name, or the fragment's. */
+ * a process that finds another at it shows a stale text, or renders its own and does not store it. With `stale` one
+ * thread runs the body while the others show the old text; with `stale_if_error` a body that fails shows it. Statistics
+ * count under the options' name, or the fragment's. */
 #define CACHE_FRAGMENT_WITH(cache, out, options, ...)                                                                  \
     for (cache_fragment CACHE_PP_CAT(cache_fragment_, __LINE__) =                                                      \
              cache_fragment_begin(cache, out, options, (const char *const[]){ __VA_ARGS__ },                           \
@@ -123,11 +124,13 @@ void cache_fragment_fail(cache_writer *out);
          cache_fragment_end(&CACHE_PP_CAT(cache_fragment_, __LINE__)))                                                 \
         for (; !CACHE_PP_CAT(cache_fragment_, __LINE__).whole; CACHE_PP_CAT(cache_fragment_, __LINE__).whole = true)
 #define CACHE_FRAGMENT_OPTIONS_(seconds, given, n)                                                                     \
-    (&(const cache_fetch_options){ .size = sizeof(cache_fetch_options), .ttl = (seconds), .tags = (given), .n_tags = (n) })
+    (&(const cache_fetch_options){                                                                                     \
+        .size = sizeof(cache_fetch_options), .ttl = (seconds), .tags = (given), .n_tags = (n) })
 
 /* ---- memoize ----------------------------------------------------------------------------------------------------- *
  *
- * CACHE_MEMOIZE(name, compute, ttl, result_type, (type, arg), …) defines, for `cache_status compute(args…, result_type *)`:
+ * CACHE_MEMOIZE(name, compute, ttl, result_type, (type, arg), …) defines, for `cache_status compute(args…, result_type
+ * *)`:
  *
  *     cache_status name(cache_t *, args…, result_type *out);      what cache_fetch returns; `*out` is set with CACHE_OK
  *     cache_status name_forget(cache_t *, args…);                 CACHE_MISS: it was not there
@@ -143,11 +146,12 @@ void cache_fragment_fail(cache_writer *out);
  *     CACHE_TAG(format, …)         the result is stored under this tag, printed as by printf from the arguments:
  *                                  CACHE_TAG("post:%d", id); all tags of a call together have less than 512 bytes
  *
- * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` in the place of the ttl. Its tags are added to those of the list;
- * its `name` stands in the key beside the function's: give one to tell apart static functions of one name and signature
- * in two files, or change it when the result's meaning does. Statistics count under "function@name", or the function.
- * With `stale`, a cache that has cache_config.spawn computes a successor in the background, from copies of the arguments;
- * not where CACHE_IGNORE passes on what is the caller's. A call with over 60 KB of arguments is computed each time. */
+ * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` in the place of the ttl. Its tags are added to those of the
+ * list; its `name` stands in the key beside the function's: give one to tell apart static functions of one name and
+ * signature in two files, or change it when the result's meaning does. Statistics count under "function@name", or the
+ * function. With `stale`, a cache that has cache_config.spawn computes a successor in the background, from copies of
+ * the arguments; not where CACHE_IGNORE passes on what is the caller's. A call with over 60 KB of arguments is computed
+ * each time. */
 #define CACHE_MEMOIZE(name, compute, ttl, ...)                                                                         \
     CACHE_MEMO_TTL_(name, ttl)                                                                                         \
     CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
@@ -155,8 +159,8 @@ void cache_fragment_fail(cache_writer *out);
     CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
     CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
 
-/* CACHE_MEMOIZE_STRING(name, compute, ttl, (type, arg), …): compute(args…, char **out) gives a text from malloc, which the
- * library frees, or NULL: there is none. name(cache, args…, char **out) gives a copy, to be freed by the caller. */
+/* CACHE_MEMOIZE_STRING(name, compute, ttl, (type, arg), …): compute(args…, char **out) gives a text from malloc, which
+ * the library frees, or NULL: there is none. name(cache, args…, char **out) gives a copy, to be freed by the caller. */
 #define CACHE_MEMOIZE_STRING(name, compute, ...)                                                                       \
     CACHE_MEMO_TTL_(name, CACHE_PP_FIRST(__VA_ARGS__, ~))                                                              \
     CACHE_MEMO_STRING_(name, compute, __VA_ARGS__)
@@ -182,7 +186,7 @@ void cache_fragment_fail(cache_writer *out);
 #define CACHE_SHARED(type, arg) (type, arg, SHARED_)
 #define CACHE_TAG(...)          ((__VA_ARGS__), ~, TAG_)
 
-/* ---- the macros' insides ------------------------------------------------------------------------------------------ */
+/* ---- the macros' insides ----------------------------------------------------------------------------------------- */
 
 #define CACHE_PP_CAT_(a, b)                   a##b
 #define CACHE_PP_CAT(a, b)                    CACHE_PP_CAT_(a, b)
@@ -317,7 +321,8 @@ void cache_fragment_fail(cache_writer *out);
     static inline void name##_make_key_(cache_memo_key *memo_key_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))   \
     {                                                                                                                  \
         _Static_assert(_Generic(&(compute),                                                                            \
-                                cache_status (*)(CACHE_PP_TAIL(CACHE_MEMO_TYPE_, __VA_ARGS__) result *): 1, default: 0), \
+                                cache_status (*)(CACHE_PP_TAIL(CACHE_MEMO_TYPE_, __VA_ARGS__) result *): 1,            \
+                                default: 0),                                                                           \
                        "libcache: " #compute " must be: cache_status " #compute "(arguments..., " #result " *out)");   \
         cache_memo_begin(memo_key_, #name, name##_name_(), #result, type_size);                                        \
         CACHE_PP_TAIL(CACHE_MEMO_ADD_, __VA_ARGS__)                                                                    \
@@ -412,7 +417,9 @@ void cache_fragment_fail(cache_writer *out);
         cache_memo_zero(&memo_made_, sizeof memo_made_);                                                               \
         (void)memo_call_;                                                                                              \
         const cache_status memo_status_ = compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) &memo_made_);           \
-        return memo_status_ != CACHE_OK ? memo_status_ : cache_writer_append(memo_out_, &memo_made_, sizeof memo_made_); \
+        if (memo_status_ != CACHE_OK)                                                                                  \
+            return memo_status_;                                                                                       \
+        return cache_writer_append(memo_out_, &memo_made_, sizeof memo_made_);                                         \
     }                                                                                                                  \
     CACHE_MEMO_BEGIN_GET_(name, result, name##_copy_, name##_free_, __VA_ARGS__)                                       \
         return cache_memo_fetch(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_,        \
@@ -443,9 +450,11 @@ void cache_fragment_fail(cache_writer *out);
     static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \
     {                                                                                                                  \
         _Static_assert(_Generic(&(encode), cache_status (*)(const result *, cache_writer *): 1, default: 0),           \
-                       "libcache: " #encode " must be: cache_status " #encode "(const " #result " *, cache_writer *)"); \
+                       "libcache: " #encode " must be: cache_status " #encode "(const " #result                        \
+                       " *, cache_writer *)");                                                                         \
         _Static_assert(_Generic(&(decode), cache_status (*)(const void *, size_t, result *): 1, default: 0),           \
-                       "libcache: " #decode " must be: cache_status " #decode "(const void *, size_t, " #result " *)"); \
+                       "libcache: " #decode " must be: cache_status " #decode "(const void *, size_t, " #result        \
+                       " *)");                                                                                         \
         struct name##_call_ *memo_call_ = (struct name##_call_ *)memo_ctx_;                                            \
         const cache_status memo_status_ =                                                                              \
             compute(CACHE_PP_TAIL(CACHE_MEMO_PASS_, __VA_ARGS__) memo_call_->memo_result_);                            \

@@ -102,8 +102,8 @@ typedef struct cache_view {
 } cache_view;
 
 #define CACHE_VIEW_INIT \
-    { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, NULL, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL, false }
+    { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, \
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false }
 
 /* A view in one line, its name and ttl first (C, or C++20):
  *

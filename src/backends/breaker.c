@@ -45,7 +45,8 @@ cache_status cache_breaker_check(struct cache_breaker *breaker)
         return CACHE_OK;
     if (cache_env_monotonic_reached(breaker->env, retry_at)
         && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker, breaker->try_ms)))
-        return CACHE_OK;    /* the one that tries; if nothing is heard of it, the next one does when it must have ended */
+        return CACHE_OK;    /* the one that tries; if nothing is heard of it, the next one does when it must have
+                             * ended */
     return fail_at_once(breaker);
 }
 
@@ -70,7 +71,8 @@ void cache_breaker_reset(struct cache_breaker *breaker)
 {
     if (atomic_load_explicit(&breaker->timeouts_in_a_row, memory_order_relaxed) != 0)
         atomic_store(&breaker->timeouts_in_a_row, 0);
-    if (atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0 && atomic_exchange(&breaker->retry_at, 0) != 0)
+    if (atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0 &&
+        atomic_exchange(&breaker->retry_at, 0) != 0)
         cache_env_log(breaker->env, CACHE_LOG_INFO, "%s: answers again", breaker->where);
 }
 

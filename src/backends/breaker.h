@@ -1,7 +1,7 @@
 /* breaker.h - a circuit breaker: a server that is away costs its callers microseconds, not a timeout each.
  *
- * After a failure to connect, or two timeouts in a row, every call fails at once for `retry_after`; then one caller tries,
- * while the others still fail at once: as long as that one is at it. */
+ * After a failure to connect, or two timeouts in a row, every call fails at once for `retry_after`; then one caller
+ * tries, while the others still fail at once: as long as that one is at it. */
 #ifndef BREAKER_H
 #define BREAKER_H
 

@@ -1,5 +1,5 @@
-/* forked.c - forks are counted, and the count is compared before each use of a connection: asking for the pid would be a
- * system call an operation. */
+/* forked.c - forks are counted, and the count is compared before each use of a connection: asking for the pid would be
+ * a system call an operation. */
 #include "forked.h"
 
 #include <pthread.h>

@@ -14,7 +14,8 @@ struct cache_forked {
 
 void cache_forked_init(struct cache_forked *forked);
 
-/* In a child: run `clean_up(ctx)` in one thread, while the others wait, and make the child the owner. Costs no system call. */
+/* In a child: run `clean_up(ctx)` in one thread, while the others wait, and make the child the owner. Costs no system
+ * call. */
 void cache_forked_check(struct cache_forked *forked, void (*clean_up)(void *ctx), void *ctx);
 
 #endif

@@ -99,7 +99,8 @@ int cache_pool_take(struct cache_pool *pool, uint64_t deadline)
     return slot >= 0 ? slot : wait_for_one(pool, deadline);
 }
 
-/* A slot that is handed over stays busy: else whoever gave it back would take it again, long before one who waits is awake. */
+/* A slot that is handed over stays busy: else whoever gave it back would take it again, long before one who waits is
+ * awake. */
 static bool hand_over(struct cache_pool *pool, int slot)
 {
     pthread_mutex_lock(&pool->lock);
@@ -107,7 +108,8 @@ static bool hand_over(struct cache_pool *pool, int slot)
     if (waiter != NULL) {
         dequeue(pool, waiter);
         waiter->slot = slot;
-        pthread_cond_signal(&waiter->handed_over);    /* under the lock: the waiter's stack is there until it is released */
+        /* Under the lock: the waiter's stack is there until it is released. */
+        pthread_cond_signal(&waiter->handed_over);
     }
     pthread_mutex_unlock(&pool->lock);
     return waiter != NULL;

@@ -12,7 +12,7 @@
 
 enum { MAX_ARGUMENTS = 24 };
 
-/* ---- the program --------------------------------------------------------------------------------------------------- */
+/* ---- the program ------------------------------------------------------------------------------------------------- */
 
 const char *site_program(void)
 {
@@ -83,7 +83,7 @@ void site_stop(struct site *site)
     test_server_stop(&site->server);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
 int site_connect(const struct site *site)
 {
@@ -128,8 +128,9 @@ const char *site_talk(struct site *site, const char *bytes)
 
 const char *site_ask(struct site *site, const char *method, const char *path, const char *headers, const char *body)
 {
-    (void)snprintf(site->request, sizeof site->request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s",
-                   method, path, strlen(body), headers, body);
+    (void)snprintf(site->request, sizeof site->request,
+                   "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n%s", method, path,
+                   strlen(body), headers, body);
     return site_talk(site, site->request);
 }
 
@@ -159,7 +160,7 @@ const char *site_log_in(struct site *site, const char *name, const char *passwor
     return header;
 }
 
-/* ---- what is asserted ------------------------------------------------------------------------------------------------ */
+/* ---- what is asserted -------------------------------------------------------------------------------------------- */
 
 void assert_has(const char *answer, const char *text)
 {

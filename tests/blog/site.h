@@ -21,7 +21,8 @@ const char *site_program(void);
 /* `extra`: further arguments, NULL-terminated, or NULL. A database of its own, in its directory. */
 void site_start(struct site *site, const char *cache_url, const char *const extra[]);
 
-/* The store that a test program is for: "redis" as its argument, else memory. A Redis is started for all of its tests. */
+/* The store that a test program is for: "redis" as its argument, else memory. A Redis is started for all of its
+ * tests. */
 void site_store_choose(int argc, char **argv);
 void site_store_release(void);
 void site_start_on_store(struct site *site, const char *const extra[]);    /* on a part of it that is empty */

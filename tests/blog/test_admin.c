@@ -67,7 +67,8 @@ static void it_tells_what_the_cache_did(void **state)
     const long misses = number_behind(get("/cache-stats"), "\"cache_misses\":");
     for (int i = 0; i < 10; i++)
         (void)get_as_admin("/admin/numbers");
-    assert_int_equal(number_behind(get("/cache-stats"), "\"cache_misses\":"), misses);    /* looking does not change it */
+    /* Looking does not change it. */
+    assert_int_equal(number_behind(get("/cache-stats"), "\"cache_misses\":"), misses);
     while (strstr(get_as_admin("/admin/numbers"), "\"seconds_ago\":[0]") == NULL)
         continue;
 }

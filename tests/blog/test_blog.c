@@ -65,7 +65,8 @@ static void an_etag_that_still_holds_is_answered_without_a_body(void **state)
 static void the_second_reading_of_a_post_asks_no_database(void **state)
 {
     (void)state;
-    enum { READ = 3, COUNTED = 3 };    /* statements: for the post's parts, and by the writer for its view, some time later */
+    /* Statements: for the post's parts, and by the writer for its view, some time later. */
+    enum { READ = 3, COUNTED = 3 };
     const long begun = queries();
     assert_has(get("/post/1"), "Why cache at all?");
     while (queries() < begun + READ + COUNTED)

@@ -43,9 +43,10 @@ static void make_database(const char *sql)
 static void a_database_from_before_there_were_users_is_taken_over(void **state)
 {
     (void)state;
-    make_database("CREATE TABLE posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, content TEXT NOT NULL,"
-                  " created TEXT NOT NULL DEFAULT (datetime('now')), views INTEGER NOT NULL DEFAULT 0);"
-                  "INSERT INTO posts (title, content, views) VALUES ('From long ago', 'words', 7)");
+    make_database(
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, content TEXT NOT NULL,"
+        " created TEXT NOT NULL DEFAULT (datetime('now')), views INTEGER NOT NULL DEFAULT 0);"
+        "INSERT INTO posts (title, content, views) VALUES ('From long ago', 'words', 7)");
     start_site();
     assert_has(site_get(&site, "/popular"), "7 views");
     assert_has(site_get(&site, "/post/1"), "From long ago");

@@ -48,7 +48,7 @@ static size_t count(const char *text, const char *part)
     return n;
 }
 
-/* ---- what is no request ---------------------------------------------------------------------------------------------- */
+/* ---- what is no request ------------------------------------------------------------------------------------------ */
 
 static void a_bad_request_line_is_refused(void **state)
 {
@@ -71,7 +71,8 @@ static void a_bad_request_line_is_refused(void **state)
 static void a_path_that_leads_elsewhere_is_not_found(void **state)
 {
     static const char *const paths[] = {
-        "/../../etc/passwd", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/post/../../blog.db", "//etc/passwd",
+        "/../../etc/passwd", "/..%2f..%2fetc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/post/../../blog.db",
+        "//etc/passwd",
         "/style.css/../blog.db", "/%", "/%zz", "/%f", "/%ff%fe", "/post/%", "/\x80\xff", "/post/1;x", "/post/1%20",
     };
     char request[200];
@@ -135,7 +136,7 @@ static void a_request_has_one_length(void **state)
     assert_still_serves();
 }
 
-/* ---- bodies ---------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
 
 static void a_huge_body_is_refused_before_it_is_sent(void **state)
 {
@@ -211,7 +212,7 @@ static void a_client_that_expects_100_continue_gets_it(void **state)
     assert_has(site_read_all(&site, fd), "303 See Other");
 }
 
-/* ---- answers ----------------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static void head_and_304_tell_the_pages_size_and_send_none_of_it(void **state)
 {
@@ -257,7 +258,7 @@ static void a_client_that_has_closed_its_half_gets_its_answer(void **state)
     assert_has(site_read_all(&site, fd), "</html>");
 }
 
-/* ---- clients that keep it waiting ------------------------------------------------------------------------------------- */
+/* ---- clients that keep it waiting -------------------------------------------------------------------------------- */
 
 static void idle_and_half_sent_requests_hold_no_thread(void **state)
 {
@@ -295,7 +296,7 @@ static void a_client_that_dribbles_is_hung_up_on(void **state)
     assert_still_serves();
 }
 
-/* ---- the end, and the log ------------------------------------------------------------------------------------------------ */
+/* ---- the end, and the log ---------------------------------------------------------------------------------------- */
 
 static void a_request_in_flight_is_finished_before_the_server_stops(void **state)
 {

@@ -1,4 +1,5 @@
-/* What the blog answers in JSON, from outside: products, lookups, the API, statistics; each cached in a way of its own. */
+/* What the blog answers in JSON, from outside: products, lookups, the API, statistics; each cached in a way of its
+ * own. */
 #include "test.h"
 
 #include "site.h"
@@ -52,8 +53,10 @@ static void an_updated_product_is_new_wherever_it_is_shown(void **state)
     assert_has(get("/search?q=notebook"), "Notebook");
     assert_has(post("/update-product/2", "{\"name\":\"Sketchbook\",\"price\":12.34}"), "200 OK");
     assert_has(site.answer, "application/json");
-    assert_has(site.answer, "\"name\":\"Sketchbook\",\"description\":\"For what is not worth a database.\",\"price\":12.34}");
-    static const char *const pages[] = { "/products", "/api/products", "/api/products/2", "/product/2", "/search?q=sketchbook" };
+    assert_has(site.answer,
+               "\"name\":\"Sketchbook\",\"description\":\"For what is not worth a database.\",\"price\":12.34}");
+    static const char *const pages[] = { "/products", "/api/products", "/api/products/2", "/product/2",
+                                         "/search?q=sketchbook" };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
         assert_has(get(pages[i]), "Sketchbook");
         assert_has_not(site.answer, "Notebook");
@@ -76,7 +79,8 @@ static void an_update_leaves_other_products_cached(void **state)
 static void a_broken_update_changes_nothing(void **state)
 {
     static const char *const broken[] = {
-        "", "{", "[]", "null", "\"x\"", "{}", "{\"other\":1}", "{\"price\":\"1\"}", "{\"price\":-1}", "{\"price\":1e10}",
+        "", "{", "[]", "null", "\"x\"", "{}", "{\"other\":1}", "{\"price\":\"1\"}", "{\"price\":-1}",
+        "{\"price\":1e10}",
         "{\"price\":null}", "{\"name\":\"\"}", "{\"name\":5}", "name=x&price=1"
     };
     (void)state;
@@ -87,7 +91,8 @@ static void a_broken_update_changes_nothing(void **state)
     assert_has(get("/product/1"), "\"name\":\"Mug\",\"description\":\"Holds what is hot.\",\"price\":12.5}");
     assert_has(post("/update-product/99", "{\"price\":1}"), "404 Not Found");
     assert_has(post("/update-product/x", "{\"price\":1}"), "400 Bad Request");
-    assert_has(site_post(&site, "/update-product/1", "Origin: http://evil.example\r\n", "{\"price\":1}"), "403 Forbidden");
+    assert_has(site_post(&site, "/update-product/1", "Origin: http://evil.example\r\n", "{\"price\":1}"),
+               "403 Forbidden");
     assert_has(get("/update-product/1"), "405 Method Not Allowed");
     assert_has(site.answer, "Allow: POST\r\n");
 }
@@ -146,7 +151,9 @@ static void a_user_is_told_about_without_secrets(void **state)
 
 static void what_is_missing_is_not_found_and_what_is_no_id_is_refused(void **state)
 {
-    static const char *const kinds[] = { "/product/", "/user/", "/user-info/", "/data/", "/api/posts/", "/api/products/" };
+    static const char *const kinds[] = {
+        "/product/", "/user/", "/user-info/", "/data/", "/api/posts/", "/api/products/"
+    };
     static const char *const wrong[] = { "0", "-1", "1x", "x", "", "99999999999999999999", "1/2", "%27" };
     char path[100];
     (void)state;

@@ -61,7 +61,7 @@ static void warm_all(void)
     assert_has(get("/post/1"), "<a href=\"/post/11\">The old title</a>");
 }
 
-/* ---- what a change does to the pages ------------------------------------------------------------------------------- */
+/* ---- what a change does to the pages ----------------------------------------------------------------------------- */
 
 static void a_new_post_is_on_every_page_at_once(void **state)
 {
@@ -92,7 +92,8 @@ static void an_edited_post_is_nowhere_as_it_was(void **state)
         assert_has(get(cached[i]), "The new title");
         assert_has_not(site.answer, "The old");
     }
-    assert_has(get("/post/1"), "<a href=\"/post/11\">The new title</a>");    /* ada's latest posts stand under each of them */
+    /* Ada's latest posts stand under each of them. */
+    assert_has(get("/post/1"), "<a href=\"/post/11\">The new title</a>");
     assert_has_not(site.answer, "The old");
     assert_has(get("/post/11"), "The new words");
     assert_has(site.answer, "edited 20");
@@ -261,7 +262,8 @@ static void another_site_posts_nothing(void **state)
 {
     static const char *const from[] = {
         "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n", "Origin: http://evil.example\r\n",
-        "Origin: null\r\n", "Origin: http://x.evil.example\r\n", "Sec-Fetch-Site: same-origin\r\nOrigin: http://evil.example\r\n",
+        "Origin: null\r\n", "Origin: http://x.evil.example\r\n",
+        "Sec-Fetch-Site: same-origin\r\nOrigin: http://evil.example\r\n",
         "Origin: x\r\n", "Origin: http://x:81\r\n",
     };
     static const char *const paths[] = { "/new-post", "/edit-post/1", "/delete-post/1", "/login", "/logout" };
@@ -304,7 +306,8 @@ static void links_that_run_something_lead_nowhere(void **state)
     static const char *const bad[] = {
         "[a](javascript:alert(1))", "[a](JaVaScRiPt:alert(1))", "[a](<javascript:alert(1)>)", "[a](vbscript:x)",
         "[a](java%2526%2523115%3Bcript:alert(1))", "[a](javascript%26colon%3Balert(1))", "[a](data:text/html,x)",
-        "%3Cjavascript:alert(1)%3E", "![a](javascript:x)", "[a][r]%0A%0A[r]:+javascript:alert(1)", "[a](%09javascript:x)",
+        "%3Cjavascript:alert(1)%3E", "![a](javascript:x)", "[a][r]%0A%0A[r]:+javascript:alert(1)",
+        "[a](%09javascript:x)",
         "[a](<java%0Ascript:x>)", "[a](blob:x)", "[a](file:///etc/passwd)",
     };
     char body[300], path[30];
@@ -320,7 +323,8 @@ static void links_that_run_something_lead_nowhere(void **state)
                     fail_msg("%s: %.60s", bad[i], at);
             }
     }
-    (void)post("", "/new-post", "title=t&content=[a](http://a.b/?c=1%26d)+[b](/post/1)+<mailto:a@b.c>+[c](%23part)+[d](x:y/z)");
+    (void)post("", "/new-post",
+               "title=t&content=[a](http://a.b/?c=1%26d)+[b](/post/1)+<mailto:a@b.c>+[c](%23part)+[d](x:y/z)");
     assert_has(get("/post/25"), "href=\"http://a.b/?c=1&amp;d\"");
     assert_has(site.answer, "href=\"/post/1\"");
     assert_has(site.answer, "href=\"mailto:a@b.c\"");

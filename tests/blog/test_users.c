@@ -28,7 +28,7 @@ static const char *get_as(const char *user, const char *path)
     return site_ask(&site, "GET", path, user, "");
 }
 
-/* ---- logging in and out -------------------------------------------------------------------------------------------- */
+/* ---- logging in and out ------------------------------------------------------------------------------------------ */
 
 static void a_user_logs_in_and_out(void **state)
 {
@@ -73,7 +73,8 @@ static void after_ten_failures_a_user_must_wait(void **state)
 
 static void a_login_leads_to_no_other_site(void **state)
 {
-    static const char *const elsewhere[] = { "//evil.example", "http://evil.example", "/%5Cevil.example", "evil", "/%0Ax:y" };
+    static const char *const elsewhere[] = { "//evil.example", "http://evil.example", "/%5Cevil.example", "evil",
+                                             "/%0Ax:y" };
     char body[200];
     (void)state;
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
@@ -134,7 +135,7 @@ static void a_dashboard_shows_at_once_what_its_user_did(void **state)
     assert_int_equal(count(get_as(ada, "/dashboard"), "<li>Logged in "), 2);
 }
 
-/* ---- pages of their own -------------------------------------------------------------------------------------------- */
+/* ---- pages of their own ------------------------------------------------------------------------------------------ */
 
 struct reader {
     const char *name, *header;
@@ -196,7 +197,7 @@ static void pages_that_are_for_all_are_shared_by_all(void **state)
     assert_has_not(site.answer, "Hello");
 }
 
-/* ---- passwords ----------------------------------------------------------------------------------------------------- */
+/* ---- passwords --------------------------------------------------------------------------------------------------- */
 
 static void a_password_that_nobody_gave_is_told_once(void **state)
 {

@@ -11,7 +11,7 @@
 
 static struct site site;
 
-/* ---- the service --------------------------------------------------------------------------------------------------- */
+/* ---- the service ------------------------------------------------------------------------------------------------- */
 
 enum mode { GOOD, BROKEN, NO_SUCH_CITY, NO_JSON, ENDLESS };
 
@@ -40,7 +40,8 @@ static void answer(int fd)
     const int mode = atomic_load(&service.mode);
     send_text(fd, answers[mode]);
     for (int i = 0; mode == ENDLESS && i < 1000; i++)    /* it is hung up on long before */
-        send_text(fd, "        { \"padding that is one hundred bytes long\": \"................................................\" }\n");
+        send_text(fd, "        { \"padding that is one hundred bytes long\": "
+                      "\"................................................\" }\n");
 }
 
 static void *serve(void *arg)
@@ -112,7 +113,7 @@ static const char *get(const char *path)
     return site_get(&site, path);
 }
 
-/* ---- a service that works ------------------------------------------------------------------------------------------ */
+/* ---- a service that works ---------------------------------------------------------------------------------------- */
 
 static void a_city_is_asked_for_once(void **state)
 {
@@ -172,7 +173,7 @@ static void a_place_in_the_url_is_filled_in(void **state)
     assert_string_equal(service.line, "GET /v1/Oslo?units=c HTTP/1.1");
 }
 
-/* ---- a service that does not --------------------------------------------------------------------------------------- */
+/* ---- a service that does not ------------------------------------------------------------------------------------- */
 
 static void a_failure_is_told_and_remembered_for_a_moment(void **state)
 {

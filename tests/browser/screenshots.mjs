@@ -38,7 +38,8 @@ What changes is that the database hears of a post *once a minute*:
 
 > Everything else is a question of when to forget.`;
 
-const PATHS = ["/", "/popular", "/products", "/post/1", "/post/2", "/post/3", "/post/5", "/author/ada", "/search?q=cache"];
+const PATHS = ["/", "/popular", "/products", "/post/1", "/post/2", "/post/3", "/post/5", "/author/ada",
+    "/search?q=cache"];
 
 // Half a minute of a blog's life, more of it and then less, so that the pages have something to show.
 async function live(page, admin) {

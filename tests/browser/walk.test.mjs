@@ -61,7 +61,8 @@ walk("every page of the menu is there, has a heading, and fits", async ({ page }
 
 walk("a post that is published is read at once, and is on the home page", async ({ page }, size) => {
     const title = `Written in a ${size} window <b>&amp;`;
-    await publish(page, title, "The first paragraph.\n\nThe second, with a <script>document.title = 'run'</script> in it.");
+    await publish(page, title,
+        "The first paragraph.\n\nThe second, with a <script>document.title = 'run'</script> in it.");
     assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), title);
     assert.notEqual(await page.title(), "run");
     assert.ok(await page.getByText("The second, with a").isVisible());
@@ -186,7 +187,7 @@ walk("who logs out is asked to log in again, and comes back to where he was goin
     assert.equal(new URL(page.url()).pathname, "/login");
 });
 
-// ---- the admin --------------------------------------------------------------------------------------------------------
+// ---- the admin ------------------------------------------------------------------------------------------------------
 
 // How many pixels of the chart are not background.
 const inked = (page) => page.locator("#chart").evaluate((canvas) => {

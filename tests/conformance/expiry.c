@@ -1,5 +1,5 @@
-/* expiry.c - a value lives as long as it was given, no more and no less. Real time, since a server has no clock to inject:
- * all short lives begin together and are watched together, so that the suite waits for them once. */
+/* expiry.c - a value lives as long as it was given, no more and no less. Real time, since a server has no clock to
+ * inject: all short lives begin together and are watched together, so that the suite waits for them once. */
 #include "conformance.h"
 
 #include <math.h>
@@ -175,7 +175,8 @@ static void the_default_ttl_is_the_handles(void **state)
 
 static void long_ttls_and_for_ever_are_kept(void **state)
 {
-    static const double ttls[] = { 29.0 * 86400, 30.0 * 86400, 31.0 * 86400, 20.0 * 365 * 86400, 1e300, CACHE_TTL_FOREVER,
+    static const double ttls[] = { 29.0 * 86400, 30.0 * 86400, 31.0 * 86400, 20.0 * 365 * 86400, 1e300,
+                                   CACHE_TTL_FOREVER,
                                    CACHE_TTL_DEFAULT };
     char key[16];
     (void)state;

@@ -1,4 +1,5 @@
-/* interchange.c - other programs' clients read what we write, and we read what they write: values are stored verbatim. */
+/* interchange.c - other programs' clients read what we write, and we read what they write: values are stored
+ * verbatim. */
 #include "conformance.h"
 
 #include <arpa/inet.h>

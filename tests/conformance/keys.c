@@ -25,7 +25,8 @@ static void assert_usable(cache_t *cache, const char *key)
 
 static void keys_with_spaces_newlines_and_utf8_are_keys(void **state)
 {
-    const char *const keys[] = { "a", " ", "two words", "line\nbreak", "\r\n", "tab\there", "ключ-ü-鍵-🔑", "\x01\x7f\xff",
+    const char *const keys[] = { "a", " ", "two words", "line\nbreak", "\r\n", "tab\there", "ключ-ü-鍵-🔑",
+                                 "\x01\x7f\xff",
                                  "view//products?a=1&b=2", "*", "[a-z]?", "../../etc/passwd", "." };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         assert_usable(*state, keys[i]);

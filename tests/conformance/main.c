@@ -143,7 +143,8 @@ static void make_memcached(int n)
     size_t at = (size_t)snprintf(made_url, sizeof made_url, "memcached://");
     for (int i = 0; i < n; i++) {
         test_server_start_memcached(&servers[i], NULL);
-        at += (size_t)snprintf(made_url + at, sizeof made_url - at, "%s127.0.0.1:%d", i > 0 ? "," : "", servers[i].port);
+        at += (size_t)snprintf(made_url + at, sizeof made_url - at, "%s127.0.0.1:%d", i > 0 ? "," : "",
+                               servers[i].port);
     }
     if (n == 1)
         target.memcached_port = servers[0].port;

@@ -1,4 +1,5 @@
-/* null.c - the store that holds nothing keeps the promises that need no memory: everything is missing, and nothing fails. */
+/* null.c - the store that holds nothing keeps the promises that need no memory: everything is missing, and nothing
+ * fails. */
 #include "conformance.h"
 
 static void nothing_that_was_stored_is_there(void **state)

@@ -149,7 +149,8 @@ static cache_status fake_remove(void *self, cache_bytes key)
     return status;
 }
 
-static cache_status fake_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n, int64_t ttl_ms)
+static cache_status fake_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                  int64_t ttl_ms)
 {
     const cache_status status = enter(FAKE_SET_MANY, keys[0]);
     pthread_mutex_lock(&lock);

@@ -11,7 +11,8 @@
 
 #include "test.h"
 
-enum fake_op { FAKE_GET, FAKE_SET, FAKE_REMOVE, FAKE_INC, FAKE_CLEAR, FAKE_GET_MANY, FAKE_SET_MANY, FAKE_REMOVE_MANY, FAKE_OPS };
+enum fake_op { FAKE_GET, FAKE_SET, FAKE_REMOVE, FAKE_INC, FAKE_CLEAR, FAKE_GET_MANY, FAKE_SET_MANY, FAKE_REMOVE_MANY,
+               FAKE_OPS };
 
 /* Called before an operation does anything, outside the store's lock, from the thread that asked. `key` is whole. It
  * may call the cache; what it calls is not hooked again. */
@@ -27,8 +28,8 @@ void fake_store_fail(enum fake_op op, cache_status status);
 
 void fake_store_hook(fake_hook_fn *hook, void *ctx);
 
-/* What is stored under a whole key (prefix and all), past any TTL; copied to `buf`. Its size, or -1: nothing. `ttl_ms` may
- * be NULL. */
+/* What is stored under a whole key (prefix and all), past any TTL; copied to `buf`. Its size, or -1: nothing. `ttl_ms`
+ * may be NULL. */
 long fake_store_peek(const char *key, void *buf, size_t cap, int64_t *ttl_ms);
 
 /* Put something there behind the library's back, for ever; NULL: take it away. */

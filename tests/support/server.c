@@ -31,14 +31,16 @@ static struct sockaddr_in loopback(int port)
     return address;
 }
 
-/* True: the port is this process's until its end, as far as the tests go: until the server listens on it, another test that
- * looks for one would find it free. The lock is an abstract unix socket, which ends with the process, and is never closed. */
+/* True: the port is this process's until its end, as far as the tests go: until the server listens on it, another test
+ * that looks for one would find it free. The lock is an abstract unix socket, which ends with the process, and is never
+ * closed. */
 static bool reserve(int port)
 {
     struct sockaddr_un name = { .sun_family = AF_UNIX };
     const int size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "libcache-test-port-%d", port);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size)) == 0)
+    if (fd >= 0 &&
+        bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size)) == 0)
         return true;
     if (fd >= 0)
         close(fd);
@@ -91,7 +93,7 @@ void test_directory_remove(const char *path)
     (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* ---- processes ----------------------------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------------------------- */
 
 static bool accepts(int port)
 {
@@ -172,7 +174,7 @@ void test_server_stop(struct test_server *server)
     server->directory[0] = '\0';
 }
 
-/* ---- the two servers ----------------------------------------------------------------------------------------------- */
+/* ---- the two servers --------------------------------------------------------------------------------------------- */
 
 static void start_with(struct test_server *server, const char *argv[], size_t n, const char *const extra[])
 {
@@ -191,7 +193,8 @@ void test_server_start_redis(struct test_server *server, const char *const extra
     }
     (void)snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->directory);
     (void)snprintf(port, sizeof port, "%d", server->port);
-    const char *argv[MAX_ARGS] = { "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", server->socket,
+    const char *argv[MAX_ARGS] = { "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket",
+                                   server->socket,
                                    "--dir", server->directory, "--save", "", "--appendonly", "no" };
     start_with(server, argv, 13, extra);
     for (int i = 0; !accepts_at(server->socket); i++) {    /* it listens there after its port */

@@ -1,5 +1,5 @@
-/* traffic.h - a fork while other threads use the library. AddressSanitizer's allocator does not survive one that finds another
- * thread inside of it, as the C library's does: with it, the fork waits until no thread is in the library. */
+/* traffic.h - a fork while other threads use the library. AddressSanitizer's allocator does not survive one that finds
+ * another thread inside of it, as the C library's does: with it, the fork waits until no thread is in the library. */
 #ifndef TRAFFIC_H
 #define TRAFFIC_H
 

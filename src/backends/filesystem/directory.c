@@ -232,7 +232,8 @@ static cache_status use_marker(struct fs_store *store)
     cache_status status = open_marker(store, &marker);
     if (status != CACHE_OK)
         return status;
-    atomic_store(&store->marker, marker);    /* at once: so that a child of this moment lets go of it, and of its lock */
+    /* At once: so that a child of this moment lets go of it, and of its lock. */
+    atomic_store(&store->marker, marker);
     if (store->read_only == 0) {
         const uint64_t deadline = cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
         const int error = cache_fs_range_lock(marker, FS_LEAVES, deadline);

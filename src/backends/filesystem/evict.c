@@ -1,8 +1,8 @@
 /* evict.c - making room: what expired first, then what was not used for long.
  *
  * Approximately least recently used. A sample is taken, of one leaf or of as many as it takes; keys are spread by a
- * hash, so that it stands for all. The sixteenth of it whose last use is oldest goes. Use is a file's mtime: the time of its
- * writing, or of a read, of which some are noted. */
+ * hash, so that it stands for all. The sixteenth of it whose last use is oldest goes. Use is a file's mtime: the time
+ * of its writing, or of a read, of which some are noted. */
 #include "store.h"
 
 #include "env.h"

@@ -1,9 +1,10 @@
 /* counter.c - counters that go below zero, on a server whose numbers do not.
  *
- * memcached's incr adds modulo 2^64, so adding the two's complement of a step subtracts it: one atomic command, which keeps
- * the item's time. Such an item has a flag, by which it is read as signed. Before the step the item is looked at, because
- * memcached counts on "1 2" and " 5" too, and never tells an overflow. A number that was stored as a text becomes a counter
- * by compare-and-swap where incr cannot take it along; its time begins anew then, since memcached does not tell it. */
+ * memcached's incr adds modulo 2^64, so adding the two's complement of a step subtracts it: one atomic command, which
+ * keeps the item's time. Such an item has a flag, by which it is read as signed. Before the step the item is looked at,
+ * because memcached counts on "1 2" and " 5" too, and never tells an overflow. A number that was stored as a text
+ * becomes a counter by compare-and-swap where incr cannot take it along; its time begins anew then, since memcached
+ * does not tell it. */
 #include "store.h"
 
 #include "number.h"
@@ -78,8 +79,8 @@ static memcached_return_t convert(struct mc_handle *handle, void *ctx)
     return rc;
 }
 
-/* incr takes a plain text along, unless the result is negative or shorter: shorter is padded with spaces, which are no part
- * of a text. */
+/* incr takes a plain text along, unless the result is negative or shorter: shorter is padded with spaces, which are no
+ * part of a text. */
 static bool incr_will_do(const struct count *count)
 {
     if (count->ours)

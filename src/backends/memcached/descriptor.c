@@ -1,8 +1,9 @@
-/* descriptor.c - the socket under a handle: found, to ask whether its peer is there, and let go of in the child of a fork.
+/* descriptor.c - the socket under a handle: found, to ask whether its peer is there, and let go of in the child of a
+ * fork.
  *
- * libmemcached does not tell its descriptors, but it tells their local port: the socket that has it is found among the open
- * descriptors. A child inherits its parent's sockets, and must neither write to them nor shut them down, which libmemcached
- * does to a connection that it frees: /dev/null takes the socket's place first. */
+ * libmemcached does not tell its descriptors, but it tells their local port: the socket that has it is found among the
+ * open descriptors. A child inherits its parent's sockets, and must neither write to them nor shut them down, which
+ * libmemcached does to a connection that it frees: /dev/null takes the socket's place first. */
 #include "store.h"
 
 #include <dirent.h>

@@ -1,7 +1,8 @@
 /* generation.c - clear without a list of keys: every key carries its prefix's generation, and clear begins a new one.
  *
- * Each host keeps a record of its own, so that one that is gone takes nobody else's keys with it. A generation is a time in
- * microseconds: one that memcached has evicted is followed by a later one, and what was stored under it never comes back. */
+ * Each host keeps a record of its own, so that one that is gone takes nobody else's keys with it. A generation is a
+ * time in microseconds: one that memcached has evicted is followed by a later one, and what was stored under it never
+ * comes back. */
 #include "store.h"
 
 #include <inttypes.h>
@@ -92,7 +93,8 @@ static cache_status begin_new(struct mc_server *server, uint64_t deadline, int64
 }
 
 /* With what a read or a clear gave. A read that began before a clear of this process counts for nothing. */
-static cache_status take_over(struct mc_server *server, cache_status status, int64_t fresh, unsigned version, int64_t *id)
+static cache_status take_over(struct mc_server *server, cache_status status, int64_t fresh, unsigned version,
+                              int64_t *id)
 {
     struct mc_generation *generation = &server->generation;
     const int64_t now = cache_env_monotonic_ms(server->store->env);

@@ -10,7 +10,8 @@
 
 enum {
     NANOSECONDS_IN_MS = 1000000,
-    NEVER = 1 << 30                    /* libmemcached's own breaker counts whole seconds, one handle alone: ours does it */
+    NEVER = 1 << 30                    /* libmemcached's own breaker counts whole seconds, one handle alone: ours does
+                                        * it */
 };
 
 static bool set(memcached_st *memc, memcached_behavior_t behavior, int64_t value)
@@ -101,7 +102,8 @@ bool cache_mc_handle_is_quiet(const struct mc_server *server, struct mc_handle *
     if (handle->descriptor < 0)
         handle->descriptor = cache_mc_descriptor(handle, server->port);
     return handle->descriptor < 0    /* it cannot be told */
-        || (recv(handle->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+        || (recv(handle->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+            (errno == EAGAIN || errno == EWOULDBLOCK));
 }
 
 /* ---- failures -------------------------------------------------------------------------------------------------- */
@@ -113,7 +115,8 @@ static cache_status status_of_errno(int error)
         return CACHE_ERR_TIMEOUT;
     case ENOMEM:
         return CACHE_ERR_NOMEM;
-    case ECONNREFUSED: case ECONNRESET: case ECONNABORTED: case ENOTCONN: case EPIPE: case EHOSTUNREACH: case ENETUNREACH:
+    case ECONNREFUSED: case ECONNRESET: case ECONNABORTED: case ENOTCONN: case EPIPE:
+    case EHOSTUNREACH: case ENETUNREACH:
     case EHOSTDOWN: case ENETDOWN: case EADDRNOTAVAIL:
         return CACHE_ERR_CONNECT;
     default:
@@ -171,7 +174,8 @@ static void explain(const struct mc_server *server, const struct mc_handle *hand
         (void)snprintf(out, size, "%s", memcached_strerror(handle->memc, rc));
 }
 
-cache_status cache_mc_handle_status(const struct mc_server *server, const struct mc_handle *handle, memcached_return_t rc)
+cache_status cache_mc_handle_status(const struct mc_server *server, const struct mc_handle *handle,
+                                    memcached_return_t rc)
 {
     const int error = memcached_fatal(rc) ? memcached_last_error_errno(handle->memc) : 0;
     const cache_status status = status_of(rc, error);

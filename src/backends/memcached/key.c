@@ -16,8 +16,8 @@ enum {
     MONTH_SECONDS = 30 * 24 * 3600     /* more is a date, to memcached */
 };
 
-/* libmemcached cuts the key out of a reply with the locale's isspace and iscntrl: in a Latin-1 locale some bytes of UTF-8
- * are such to it, and a key that has them would be misread. */
+/* libmemcached cuts the key out of a reply with the locale's isspace and iscntrl: in a Latin-1 locale some bytes of
+ * UTF-8 are such to it, and a key that has them would be misread. */
 static bool is_allowed(unsigned char c)
 {
     return c > ' ' && c != 0x7f && (c < 0x80 || (!isspace(c) && !iscntrl(c)));

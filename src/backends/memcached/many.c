@@ -1,7 +1,7 @@
 /* many.c - many keys by host, and read in one round trip each.
  *
- * The requests to all hosts are sent before the first reply is read, so that hosts work at the same time. One request has at
- * most 64 KiB of keys: what a host that stopped reading still takes, so that sending never waits long. */
+ * The requests to all hosts are sent before the first reply is read, so that hosts work at the same time. One request
+ * has at most 64 KiB of keys: what a host that stopped reading still takes, so that sending never waits long. */
 #include "many.h"
 
 #include <stdlib.h>
@@ -137,8 +137,8 @@ static void send_batch(const struct mc_many *many, struct mc_share *share, size_
     }
 }
 
-/* The key that came, among those of the batch: replies keep the order of the request, so that it is the next or soon behind
- * it. A proxy that mixes them costs a longer look. */
+/* The key that came, among those of the batch: replies keep the order of the request, so that it is the next or soon
+ * behind it. A proxy that mixes them costs a longer look. */
 static struct mc_wanted *find(const struct mc_share *share, const struct mc_handle *handle, size_t from, size_t *next)
 {
     const size_t size = memcached_result_key_length(&handle->result), n = share->sent - from;
@@ -166,8 +166,8 @@ static memcached_return_t receive_batch(struct mc_many *many, struct mc_share *s
             return MEMCACHED_PROTOCOL_ERROR;
         char number[MC_NUMBER_SIZE];
         cache_bytes value = { "", 0 };
-        const bool ours = cache_mc_decode(&handle->result, &wanted->place.wire, many->keys[wanted->index], number, &value)
-            == CACHE_OK;
+        const bool ours = cache_mc_decode(&handle->result, &wanted->place.wire, many->keys[wanted->index], number,
+                                          &value) == CACHE_OK;
         if (ours && out != NULL)
             cache_mc_keep_first(&many->first, cache_results_put(out, wanted->index, value.data, value.size));
         wanted->found = ours;

@@ -1,4 +1,5 @@
-/* many_write.c - many keys set or removed: what goes to a host is sent at once, and the answer to the last tells of all. */
+/* many_write.c - many keys set or removed: what goes to a host is sent at once, and the answer to the last tells of
+ * all. */
 #include "many.h"
 
 enum {
@@ -44,8 +45,8 @@ static size_t item_size(const struct burst *burst, const struct mc_wanted *wante
     return burst->values[wanted->index].size + burst->many->keys[wanted->index].size + ITEM_OVERHEAD;
 }
 
-/* All but the last without a reply: STORED for the last one tells that the host took them all. Without a reply memcached
- * says nothing of an item that is too large either, so that one which may be is asked about. */
+/* All but the last without a reply: STORED for the last one tells that the host took them all. Without a reply
+ * memcached says nothing of an item that is too large either, so that one which may be is asked about. */
 static memcached_return_t send_burst(struct mc_handle *handle, void *ctx)
 {
     struct burst *burst = ctx;
@@ -78,10 +79,13 @@ static cache_status set_share(struct burst *burst)
             break;
         }
     const cache_status status = cache_mc_call(share->server, burst->many->deadline, send_burst, burst, true);
-    return status == CACHE_OK && burst->too_large > 0 ? cache_mc_too_large(share->server, burst->many->deadline, burst->too_large) : status;
+    return status == CACHE_OK && burst->too_large > 0
+               ? cache_mc_too_large(share->server, burst->many->deadline, burst->too_large)
+               : status;
 }
 
-cache_status cache_mc_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n, int64_t ttl_ms)
+cache_status cache_mc_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                               int64_t ttl_ms)
 {
     struct mc_many many;
     const cache_status status = cache_mc_many_init(&many, self, keys, n, MC_REPEATS_KEPT);
@@ -96,8 +100,8 @@ cache_status cache_mc_set_many(void *self, const cache_bytes keys[], const cache
 }
 
 /* ---- remove ------------------------------------------------------------------------------------------------------ *
- * libmemcached keeps of many answers the last alone. So that the caller learns how many keys were there, they are read first:
- * two round trips, however many they are. */
+ * libmemcached keeps of many answers the last alone. So that the caller learns how many keys were there, they are read
+ * first: two round trips, however many they are. */
 
 static memcached_return_t remove_burst(struct mc_handle *handle, void *ctx)
 {

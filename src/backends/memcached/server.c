@@ -1,4 +1,5 @@
-/* server.c - hosts: which one keeps a key, its pool of handles and its circuit breaker, a request on one of the handles. */
+/* server.c - hosts: which one keeps a key, its pool of handles and its circuit breaker, a request on one of the
+ * handles. */
 #include "store.h"
 
 #include "env.h"
@@ -27,7 +28,8 @@ static void judge(struct mc_server *server, struct mc_handle *handle, cache_stat
         atomic_fetch_add_explicit(&server->store->timeouts, 1, memory_order_relaxed);
         cache_breaker_timed_out(&server->breaker);
     } else if (status == CACHE_ERR_CONNECT && handle->connected)
-        atomic_fetch_add(&server->epoch, 1);    /* the host went or restarted: the other idle connections are dead too */
+        /* The host went or restarted: the other idle connections are dead too. */
+        atomic_fetch_add(&server->epoch, 1);
     else if (status == CACHE_ERR_CONNECT)
         cache_breaker_trip(&server->breaker, status);
     cache_mc_handle_disconnect(handle);
@@ -85,8 +87,8 @@ cache_status cache_mc_acquire(struct mc_server *server, uint64_t deadline, bool 
     const int slot = cache_pool_take(&server->pool, deadline);
     if (slot < 0) {
         atomic_fetch_add_explicit(&server->store->timeouts, 1, memory_order_relaxed);
-        return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", server->where, server->pool.n,
-                          (long long)server->store->timeout_ms);
+        return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", server->where,
+                          server->pool.n, (long long)server->store->timeout_ms);
     }
     status = make_ready(server, &server->handles[slot], deadline, repeatable);
     if (status == CACHE_OK)
@@ -96,7 +98,8 @@ cache_status cache_mc_acquire(struct mc_server *server, uint64_t deadline, bool 
     return status;
 }
 
-cache_status cache_mc_call(struct mc_server *server, uint64_t deadline, mc_request_fn *request, void *ctx, bool repeatable)
+cache_status cache_mc_call(struct mc_server *server, uint64_t deadline, mc_request_fn *request, void *ctx,
+                           bool repeatable)
 {
     for (;;) {
         struct mc_handle *handle = NULL;

@@ -89,7 +89,8 @@ bool cache_mc_handle_is_quiet(const struct mc_server *server, struct mc_handle *
 bool cache_mc_handle_has_more(struct mc_handle *handle);
 
 /* The status of libmemcached's answer, with the message set if it is a failure. */
-cache_status cache_mc_handle_status(const struct mc_server *server, const struct mc_handle *handle, memcached_return_t rc);
+cache_status cache_mc_handle_status(const struct mc_server *server, const struct mc_handle *handle,
+                                    memcached_return_t rc);
 
 /* The socket of a connected handle (descriptor.c); -1: it was not found. */
 int cache_mc_descriptor(const struct mc_handle *handle, int port);
@@ -108,19 +109,20 @@ struct mc_server *cache_mc_route(const struct mc_store *store, cache_bytes key);
 /* When an operation that begins now must have ended: nanoseconds, as cache_now_ns counts them. */
 uint64_t cache_mc_deadline(const struct mc_store *store);
 
-/* A connected handle, whose waits end by `deadline`. At once what made it so, from a host that is away. A request that is not
- * `repeatable` gets a connection of which the server has not let go. */
+/* A connected handle, whose waits end by `deadline`. At once what made it so, from a host that is away. A request that
+ * is not `repeatable` gets a connection of which the server has not let go. */
 cache_status cache_mc_acquire(struct mc_server *server, uint64_t deadline, bool repeatable, struct mc_handle **out);
 
-/* Give it back with the outcome of its last request. The status of that outcome, with the message set if it is a failure.
- * After one the connection is closed: what arrives on it late belongs to nobody. */
+/* Give it back with the outcome of its last request. The status of that outcome, with the message set if it is a
+ * failure. After one the connection is closed: what arrives on it late belongs to nobody. */
 cache_status cache_mc_release(struct mc_server *server, struct mc_handle *handle, memcached_return_t rc);
 
 /* A request on a handle. MEMCACHED_SUCCESS, or what libmemcached said. */
 typedef memcached_return_t mc_request_fn(struct mc_handle *handle, void *ctx);
 
 /* Acquire, request, release. One that is `repeatable` is sent again when an idle connection turns out to be dead. */
-cache_status cache_mc_call(struct mc_server *server, uint64_t deadline, mc_request_fn *request, void *ctx, bool repeatable);
+cache_status cache_mc_call(struct mc_server *server, uint64_t deadline, mc_request_fn *request, void *ctx,
+                           bool repeatable);
 
 /* After a fork, in the child: let go of the parent's connections without a byte on them. */
 void cache_mc_check_fork(struct mc_store *store);
@@ -151,8 +153,8 @@ cache_status cache_mc_decode(const memcached_result_st *item, const struct mc_ke
                              char number[MC_NUMBER_SIZE], cache_bytes *out);
 
 /* What to store for `value`, and its flag. `*block` is to be freed with cache_env_free. CACHE_ERR_NOMEM. */
-cache_status cache_mc_encode(const struct mc_store *store, const struct mc_key *wire, cache_bytes key, cache_bytes value,
-                             cache_bytes *out, uint32_t *flags, void **block);
+cache_status cache_mc_encode(const struct mc_store *store, const struct mc_key *wire, cache_bytes key,
+                             cache_bytes value, cache_bytes *out, uint32_t *flags, void **block);
 
 /* Ask for one item: MEMCACHED_SUCCESS and it stands in handle->result, MEMCACHED_NOTFOUND, or a failure. */
 memcached_return_t cache_mc_read(struct mc_handle *handle, const struct mc_key *wire);

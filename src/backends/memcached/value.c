@@ -54,8 +54,8 @@ cache_status cache_mc_decode(const memcached_result_st *item, const struct mc_ke
     return CACHE_OK;
 }
 
-cache_status cache_mc_encode(const struct mc_store *store, const struct mc_key *wire, cache_bytes key, cache_bytes value,
-                             cache_bytes *out, uint32_t *flags, void **block)
+cache_status cache_mc_encode(const struct mc_store *store, const struct mc_key *wire, cache_bytes key,
+                             cache_bytes value, cache_bytes *out, uint32_t *flags, void **block)
 {
     *block = NULL;
     *flags = 0;

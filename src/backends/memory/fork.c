@@ -1,5 +1,5 @@
-/* fork.c - a child has a copy of each store, and may use it at once: so no lock may be held, and no list half changed, when
- * the process forks. */
+/* fork.c - a child has a copy of each store, and may use it at once: so no lock may be held, and no list half changed,
+ * when the process forks. */
 #include "memory.h"
 
 #include <pthread.h>

@@ -13,10 +13,10 @@
 
 enum item_queue { QUEUE_SMALL, QUEUE_MAIN };
 
-/* A million items lie in no cache of the processor, so a hit costs what it waits for memory. Hence one block, and its fields in
- * the order of who needs them: first what only inserting and removing touch, which ends within uthash's handle; from there
- * (hh_next, key, keylen, hashv) what a hit reads, in 64 bytes; then key and value without a gap. The value's lines are known
- * with the item's address, so that the processor fetches them together with the rest. */
+/* A million items lie in no cache of the processor, so a hit costs what it waits for memory. Hence one block, and its
+ * fields in the order of who needs them: first what only inserting and removing touch, which ends within uthash's
+ * handle; from there (hh_next, key, keylen, hashv) what a hit reads, in 64 bytes; then key and value without a gap. The
+ * value's lines are known with the item's address, so that the processor fetches them together with the rest. */
 struct item {
     struct item *wheel_next, **wheel_at;    /* among those that expire about the same time; wheel_at NULL: in no slot */
     UT_hash_handle hh;                 /* key and keylen are the item's; prev and next its place in a queue (shard.c) */
@@ -64,7 +64,8 @@ static inline char *item_value(struct item *item)
     return item->bytes + item->hh.keylen + 1;
 }
 
-/* Write another value in the place of the old one, if it fits there and leaves no great hole. Nobody else may be reading. */
+/* Write another value in the place of the old one, if it fits there and leaves no great hole. Nobody else may be
+ * reading. */
 bool item_overwrite(struct item *item, cache_bytes value);
 
 /* The block of an item: two NULs, and what stands before key and value. */

@@ -1,8 +1,8 @@
 /* memory.c - SimpleCache: the store in this process.
  *
- * Keys are spread over shards by their hash, so that threads on different keys do not wait for each other. A hit takes its
- * shard's lock shared, and copies a small value or pins the item. What changes something is in write.c and counter.c.
- * _GNU_SOURCE is for getentropy. */
+ * Keys are spread over shards by their hash, so that threads on different keys do not wait for each other. A hit takes
+ * its shard's lock shared, and copies a small value or pins the item. What changes something is in write.c and
+ * counter.c. _GNU_SOURCE is for getentropy. */
 #define _GNU_SOURCE
 #include "memory.h"
 

@@ -31,8 +31,8 @@ void memory_delist(struct memory *memory);
 /* Take items that left off the sums. With their shard's lock held, so that a sum never lags behind a return. */
 void memory_uncount(struct memory *memory, const struct item *gone);
 
-/* Called by each operation, not under a lock: now and then it sweeps a shard, each in its turn, so that what died in one goes
- * though all traffic is in others. */
+/* Called by each operation, not under a lock: now and then it sweeps a shard, each in its turn, so that what died in
+ * one goes though all traffic is in others. */
 void memory_tick(struct memory *memory);
 
 /* The operations that change something. Defined in write.c and counter.c. */

@@ -1,9 +1,9 @@
 /* rwlock.h - a lock of one word for sections of some tens of nanoseconds.
  *
- * Readers share it: a hit costs two atomic additions and no exclusive access. pthread_rwlock_t is 56 bytes large and, among 16
- * threads on two cores, takes twice the time when all read and three times when half of them write (less when a tenth does).
- * A writer that waits keeps new readers out, so that it does not starve. Who waits gives the processor away soon, and then
- * sleeps, so that a holder that was preempted can go on, however many threads there are. */
+ * Readers share it: a hit costs two atomic additions and no exclusive access. pthread_rwlock_t is 56 bytes large and,
+ * among 16 threads on two cores, takes twice the time when all read and three times when half of them write (less when
+ * a tenth does). A writer that waits keeps new readers out, so that it does not starve. Who waits gives the processor
+ * away soon, and then sleeps, so that a holder that was preempted can go on, however many threads there are. */
 #ifndef RWLOCK_H
 #define RWLOCK_H
 
@@ -55,7 +55,8 @@ static inline void rwlock_write_lock(struct rwlock *lock)
 static inline bool rwlock_try_write_lock(struct rwlock *lock)
 {
     unsigned nobody = 0;
-    return atomic_compare_exchange_strong_explicit(&lock->state, &nobody, 1, memory_order_acquire, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&lock->state, &nobody, 1, memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 static inline void rwlock_write_unlock(struct rwlock *lock)

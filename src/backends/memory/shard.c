@@ -1,16 +1,16 @@
 /* shard.c - a part of the memory store: its index and its eviction order.
  *
- * uthash's keys are hashed by memory.c, seeded per process, before the lock is taken. Its memory comes from the handle's
- * allocator: the macros below expect an `env` in scope. A table that cannot grow refuses the item instead of ending the
- * process. */
+ * uthash's keys are hashed by memory.c, seeded per process, before the lock is taken. Its memory comes from the
+ * handle's allocator: the macros below expect an `env` in scope. A table that cannot grow refuses the item instead of
+ * ending the process. */
 #define uthash_malloc(size) cache_env_alloc(env, size)
 #define uthash_free(block, size) cache_env_free(env, block)
 
 #include "shard.h"
 
-/* uthash grows a table when a chain has 10 items: then a hit looks at 2.4 items, of a million, and each is a cache line of its
- * own to wait for. At 5 it looks at 1.2, for two buckets of 16 bytes an item; at 4 there would be six. Behind the header, which
- * defines these whatever was defined before it. */
+/* uthash grows a table when a chain has 10 items: then a hit looks at 2.4 items, of a million, and each is a cache line
+ * of its own to wait for. At 5 it looks at 1.2, for two buckets of 16 bytes an item; at 4 there would be six. Behind
+ * the header, which defines these whatever was defined before it. */
 #undef HASH_INITIAL_NUM_BUCKETS
 #undef HASH_INITIAL_NUM_BUCKETS_LOG2
 #undef HASH_BKT_CAPACITY_THRESH
@@ -30,8 +30,8 @@ void shard_init(struct shard *shard, const cache_env *env)
 
 /* ---- the index --------------------------------------------------------------------------------------------------- */
 
-/* The first item of a chain is the one looked for, four times out of five: what lies behind its handle is fetched together
- * with that, and not once the key is found to be the same. */
+/* The first item of a chain is the one looked for, four times out of five: what lies behind its handle is fetched
+ * together with that, and not once the key is found to be the same. */
 static void fetch_ahead(const struct shard *shard, uint32_t hash)
 {
     if (shard->index == NULL)
@@ -150,7 +150,8 @@ static void requeue(struct shard *shard, struct item *item, enum item_queue queu
 
 bool shard_insert(struct shard *shard, struct item *item, uint32_t hash, struct item *old, struct item **gone)
 {
-    /* The new one first, so that there is a way back: uthash finds the one it added last, and removes the one it is told. */
+    /* The new one first, so that there is a way back: uthash finds the one it added last, and removes the one it is
+     * told. */
     if (!index_add(shard, item, hash))
         return false;
     enum item_queue queue = QUEUE_SMALL;

@@ -1,12 +1,12 @@
 /* shard.h - a part of the memory store: an index, its eviction order and its lock.
  *
- * The order is S3-FIFO: Yang, Zhang, Qiu, Yue and Rashmi, "FIFO Queues Are All You Need for Cache Eviction" (SOSP 2023).
- * New items enter a small queue; those that were hit there pass on to the main queue, the others leave early, and a ghost
- * remembers them. A hit moves nothing: it counts, up to 3, so readers share the lock.
+ * The order is S3-FIFO: Yang, Zhang, Qiu, Yue and Rashmi, "FIFO Queues Are All You Need for Cache Eviction" (SOSP
+ * 2023). New items enter a small queue; those that were hit there pass on to the main queue, the others leave early,
+ * and a ghost remembers them. A hit moves nothing: it counts, up to 3, so readers share the lock.
  *
- * Both queues are stretches of the one list that uthash keeps of its elements: the main queue, oldest first, then the small
- * one, whose newest is the list's last. A new item is where uthash appends it; what passes from the small queue to the main
- * one stays where it is, and the border moves. So the order costs an item no links of its own. */
+ * Both queues are stretches of the one list that uthash keeps of its elements: the main queue, oldest first, then the
+ * small one, whose newest is the list's last. A new item is where uthash appends it; what passes from the small queue
+ * to the main one stays where it is, and the border moves. So the order costs an item no links of its own. */
 #ifndef SHARD_H
 #define SHARD_H
 

@@ -61,8 +61,8 @@ static void cascade(struct wheel *wheel, struct item **slot)
     }
 }
 
-/* From the slot of this tick. What was given a later deadline since it was hung is hung anew; what is due within the tick
- * stays, and is not looked through to the end each time: a tick may hold all that was set in one loop. */
+/* From the slot of this tick. What was given a later deadline since it was hung is hung anew; what is due within the
+ * tick stays, and is not looked through to the end each time: a tick may hold all that was set in one loop. */
 static struct item *take_expired(struct wheel *wheel, struct item **slot, int64_t now_ms)
 {
     struct item *item = *slot, *next;

@@ -18,11 +18,12 @@ struct wheel {
 void wheel_add(struct wheel *wheel, struct item *item);        /* its deadline_ms says where; 0: nowhere */
 void wheel_remove(struct item *item);
 
-/* A new deadline. A later one, as a renewed item gets, moves nothing: the item is hung anew when the wheel comes to it. */
+/* A new deadline. A later one, as a renewed item gets, moves nothing: the item is hung anew when the wheel comes to
+ * it. */
 void wheel_reschedule(struct wheel *wheel, struct item *item, int64_t deadline_ms);
 
-/* Turn to `now_ms` and give an item that has expired by then, taken out of the wheel; NULL: none is left, or in the tick of
- * `now_ms` itself none among the first few. */
+/* Turn to `now_ms` and give an item that has expired by then, taken out of the wheel; NULL: none is left, or in the
+ * tick of `now_ms` itself none among the first few. */
 struct item *wheel_expired(struct wheel *wheel, int64_t now_ms);
 
 #endif

@@ -1,7 +1,7 @@
 /* write.c - the memory store's set, delete and touch, and its limits.
  *
- * Nothing is allocated or freed under a lock but the index's own growth. The limits hold over all shards: who brings the
- * store over one evicts, in its own shard first, then in the others. */
+ * Nothing is allocated or freed under a lock but the index's own growth. The limits hold over all shards: who brings
+ * the store over one evicts, in its own shard first, then in the others. */
 #include "memory.h"
 
 enum { SWEEP = 4 };
@@ -92,9 +92,10 @@ struct setting {
     bool if_absent;
 };
 
-/* The value of an item that nobody reads is written where the old one stood: the index, the queues and the allocator have
- * no part in it. */
-static bool set_in_place(struct memory *memory, const struct setting *set, struct leaving *leaving, cache_status *status)
+/* The value of an item that nobody reads is written where the old one stood: the index, the queues and the allocator
+ * have no part in it. */
+static bool set_in_place(struct memory *memory, const struct setting *set, struct leaving *leaving,
+                         cache_status *status)
 {
     struct shard *shard = set->place.shard;
     bool done = false;
@@ -123,7 +124,8 @@ static cache_status set_by_replacing(struct memory *memory, const struct setting
     item->deadline_ms = set->deadline_ms;
     rwlock_write_lock(&shard->lock);
     if (!set->if_absent || shard_find(shard, set->key, set->place.hash) == NULL)
-        status = memory_put(memory, set->place, item, shard_find_any(shard, set->key, set->place.hash), set->now_ms, leaving);
+        status = memory_put(memory, set->place, item, shard_find_any(shard, set->key, set->place.hash), set->now_ms,
+                            leaving);
     rwlock_write_unlock(&shard->lock);
     if (status != CACHE_OK)
         item_release(item);

@@ -151,7 +151,8 @@ static cache_status exchange(struct attempt *attempt)
     return status != CACHE_OK ? status : first;
 }
 
-/* What the outcome says of the server and its other connections. True: the request did nothing yet and may go out again. */
+/* What the outcome says of the server and its other connections. True: the request did nothing yet and may go out
+ * again. */
 static bool judge(struct attempt *attempt, cache_status status)
 {
     struct redis_store *store = attempt->store;
@@ -171,7 +172,8 @@ static bool judge(struct attempt *attempt, cache_status status)
     return (idle_one_was_dead && attempt->request->repeatable) || (attempt->demoted && store->kind == REDIS_SENTINEL);
 }
 
-static cache_status try_once(struct redis_store *store, const struct redis_request *request, uint64_t deadline, bool *again)
+static cache_status try_once(struct redis_store *store, const struct redis_request *request, uint64_t deadline,
+                             bool *again)
 {
     *again = false;
     cache_status status = cache_breaker_check(&store->breaker);
@@ -180,8 +182,8 @@ static cache_status try_once(struct redis_store *store, const struct redis_reque
     const int slot = cache_pool_take(&store->pool, deadline);
     if (slot < 0) {
         atomic_fetch_add_explicit(&store->timeouts, 1, memory_order_relaxed);
-        return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", store->where, store->pool.n,
-                          (long long)store->timeout_ms);
+        return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", store->where,
+                          store->pool.n, (long long)store->timeout_ms);
     }
     struct attempt attempt = { .store = store, .connection = &store->connections[slot], .request = request,
                                .deadline = deadline };

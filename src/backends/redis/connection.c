@@ -85,7 +85,8 @@ cache_status cache_redis_send(const struct redis_store *store, redisContext *con
     return CACHE_OK;
 }
 
-/* With the whole of `timeout` left, the socket's own timeout is the deadline: the usual request is one send and one recv. */
+/* With the whole of `timeout` left, the socket's own timeout is the deadline: the usual request is one send and one
+ * recv. */
 static cache_status read_more(const struct redis_store *store, redisContext *context, uint64_t deadline)
 {
     if (left_ms_until(deadline) >= (uint64_t)store->timeout_ms)
@@ -212,7 +213,8 @@ static cache_status check_role(const struct redis_store *store, const redisReply
     return cache_fail(CACHE_ERR_CONNECT, "%s: the sentinels name a server that is not the master now", store->where);
 }
 
-/* What a server says to a connection that it does not take, before it has read a command: in place of the first reply. */
+/* What a server says to a connection that it does not take, before it has read a command: in place of the first
+ * reply. */
 static bool turns_away(const char *error)
 {
     static const char protected_mode[] = "DENIED", full[] = "ERR max number of clients";

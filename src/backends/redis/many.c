@@ -12,7 +12,7 @@ enum {
     CURSOR_SIZE = 24
 };
 
-/* ---- commands of a list of keys ------------------------------------------------------------------------------------ */
+/* ---- commands of a list of keys ---------------------------------------------------------------------------------- */
 
 /* Append the command `name` with `n` keys, 1 to KEYS_A_COMMAND. */
 static cache_status append_keys(const struct redis_store *store, cache_writer *out, const char *name,
@@ -52,7 +52,7 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
     return status;
 }
 
-/* ---- get ----------------------------------------------------------------------------------------------------------- */
+/* ---- get --------------------------------------------------------------------------------------------------------- */
 
 struct read {
     struct redis_store *store;
@@ -76,7 +76,7 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
     return status != CACHE_OK ? status : read.values.status;
 }
 
-/* ---- remove -------------------------------------------------------------------------------------------------------- */
+/* ---- remove ------------------------------------------------------------------------------------------------------ */
 
 static cache_status use_count(void *ctx, size_t index, const redisReply *reply)
 {
@@ -93,7 +93,7 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
     return call_with_keys(self, "UNLINK", keys, n, use_count, removed, NULL);
 }
 
-/* ---- set ----------------------------------------------------------------------------------------------------------- */
+/* ---- set --------------------------------------------------------------------------------------------------------- */
 
 static cache_status use_nothing(void *ctx, size_t index, const redisReply *reply)
 {
@@ -115,7 +115,8 @@ static cache_status append_set(const struct redis_store *store, cache_writer *ou
     return status;
 }
 
-cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n, int64_t ttl_ms)
+cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                  int64_t ttl_ms)
 {
     struct redis_store *store = self;
     cache_status first = CACHE_OK;
@@ -138,9 +139,9 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
     return first;
 }
 
-/* ---- clear --------------------------------------------------------------------------------------------------------- *
+/* ---- clear -------------------------------------------------------------------------------------------------------- *
  * SCAN walks the database in steps between which others are served. Each step sends what the last one found to UNLINK
- * together with the next SCAN. It finds every key that was there all the while, and none is removed but the prefix's. */
+ * together with the next SCAN. It finds every key that was there all the while, and removes the prefix's alone. */
 
 struct walk {
     struct redis_store *store;

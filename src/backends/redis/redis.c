@@ -106,7 +106,8 @@ static cache_status read_unix(const cache_backend_config *config, struct redis_s
 {
     store->kind = REDIS_UNIX;
     if (config->n_hosts > 0 || config->path[0] == '\0' || config->path[1] == '\0')
-        return cache_fail(CACHE_ERR_CONFIG, "redis: a socket's path stands behind three slashes: redis+unix:///run/redis.sock");
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "redis: a socket's path stands behind three slashes: redis+unix:///run/redis.sock");
     if (strlen(config->path) > MAX_SOCKET_PATH)
         return cache_fail(CACHE_ERR_CONFIG, "redis: a socket's path has at most %d bytes", MAX_SOCKET_PATH);
     (void)snprintf(store->where, sizeof store->where, "redis %s", config->path);
@@ -141,8 +142,9 @@ static cache_status read_place(const cache_backend_config *config, struct redis_
         return read_unix(config, store);
     if (strcmp(config->scheme, "redis+sentinel") == 0)
         return read_sentinel(config, store);
-    return cache_fail(CACHE_ERR_CONFIG, "redis: rediss:// needs TLS, which this build has not: "
-                                        "a tunnel on this machine (stunnel, spiped) and redis+unix:// or redis://127.0.0.1 do it");
+    return cache_fail(CACHE_ERR_CONFIG,
+                      "redis: rediss:// needs TLS, which this build has not: "
+                      "a tunnel on this machine (stunnel, spiped) and redis+unix:// or redis://127.0.0.1 do it");
 }
 
 static cache_status make_connections(struct redis_store *store, int n)
@@ -199,7 +201,7 @@ static cache_status store_open(const cache_backend_config *config, void **self)
     return CACHE_OK;
 }
 
-/* ---- one command --------------------------------------------------------------------------------------------------- */
+/* ---- one command ------------------------------------------------------------------------------------------------- */
 
 enum { ONCE = false, REPEATABLE = true };
 
@@ -214,8 +216,9 @@ static cache_status command(struct redis_store *store, bool repeatable, redis_re
     va_end(args);
     if (size < 0)
         return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    const struct redis_request request = { .data = bytes, .size = (size_t)size, .n_replies = 1, .repeatable = repeatable,
-                                           .reply = reply, .ctx = ctx };
+    const struct redis_request request = {
+        .data = bytes, .size = (size_t)size, .n_replies = 1, .repeatable = repeatable, .reply = reply, .ctx = ctx
+    };
     const cache_status status = cache_redis_call(store, &request);
     redisFreeCommand(bytes);
     return status;
@@ -242,7 +245,7 @@ static cache_status reply_there(void *ctx, size_t index, const redisReply *reply
     return reply->integer > 0 ? CACHE_OK : CACHE_MISS;
 }
 
-/* ---- get, set, remove ------------------------------------------------------------------------------------------------ */
+/* ---- get, set, remove -------------------------------------------------------------------------------------------- */
 
 struct read {
     struct redis_store *store;
@@ -271,12 +274,13 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
     const long long ttl = ttl_ms;
     if (if_absent && ttl > 0)
-        return command(self, ONCE, reply_stored, self, "SET %b %b PX %lld NX", key.data, key.size, value.data, value.size, ttl);
+        return command(self, ONCE, reply_stored, self, "SET %b %b PX %lld NX", key.data, key.size, value.data,
+                       value.size, ttl);
     if (if_absent)
         return command(self, ONCE, reply_stored, self, "SET %b %b NX", key.data, key.size, value.data, value.size);
     if (ttl > 0)
-        return command(self, REPEATABLE, reply_done, self, "SET %b %b PX %lld", key.data, key.size, value.data, value.size,
-                       ttl);
+        return command(self, REPEATABLE, reply_done, self, "SET %b %b PX %lld", key.data, key.size, value.data,
+                       value.size, ttl);
     return command(self, REPEATABLE, reply_done, self, "SET %b %b", key.data, key.size, value.data, value.size);
 }
 
@@ -330,10 +334,10 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     return status;
 }
 
-/* ---- inc ------------------------------------------------------------------------------------------------------------- *
+/* ---- inc ---------------------------------------------------------------------------------------------------------- *
  * INCRBY leaves the time of a key alone, and gives a new one none. So that a new one has its time from the start, a
- * transaction makes it 0 with its time where there is none, and adds. One round trip, and the number never passes through
- * Lua, whose numbers are doubles. */
+ * transaction makes it 0 with its time where there is none, and adds. One round trip, and the number never passes
+ * through Lua, whose numbers are doubles. */
 
 enum { REPLY_EXEC = 3 };
 

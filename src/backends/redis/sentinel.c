@@ -1,6 +1,6 @@
-/* sentinel.c - who is the master now. It is asked for each new connection, so that no address is ever out of date; whether the
- * server still takes itself for the master, it is asked when the connection logs in (as Redis' guide for clients of Sentinel
- * wants it). */
+/* sentinel.c - who is the master now. It is asked for each new connection, so that no address is ever out of date;
+ * whether the server still takes itself for the master, it is asked when the connection logs in (as Redis' guide for
+ * clients of Sentinel wants it). */
 #include "store.h"
 
 #include "env.h"

@@ -1,7 +1,7 @@
 /* store.h - what the parts of the Redis store share.
  *
- * hiredis connects, writes commands and parses replies; the bytes are moved here, so that a whole operation has one deadline
- * and a lost connection raises no SIGPIPE. */
+ * hiredis connects, writes commands and parses replies; the bytes are moved here, so that a whole operation has one
+ * deadline and a lost connection raises no SIGPIPE. */
 #ifndef REDIS_STORE_H
 #define REDIS_STORE_H
 
@@ -41,7 +41,8 @@ struct redis_store {
 };
 
 /* ---- one connection (connection.c) ----------------------------------------------------------------------------- *
- * Deadlines are of cache_now_ns, at most `timeout` away. After any failure the context is good for nothing but redisFree. */
+ * Deadlines are of cache_now_ns, at most `timeout` away. After any failure the context is good for nothing but
+ * redisFree. */
 
 struct redis_address {
     char host[256];                    /* or a socket's path, with port 0 */
@@ -85,7 +86,8 @@ void cache_redis_values_begin(struct redis_values *values, redisContext *context
 void cache_redis_values_next(struct redis_values *values, size_t reply);
 void cache_redis_values_end(struct redis_values *values, redisContext *context);
 
-/* One reply that is no error. What it returns is the outcome of the call; CACHE_ERR_PROTOCOL also ends the connection. */
+/* One reply that is no error. What it returns is the outcome of the call; CACHE_ERR_PROTOCOL also ends the
+ * connection. */
 typedef cache_status redis_reply_fn(void *ctx, size_t index, const redisReply *reply);
 
 struct redis_request {
@@ -112,7 +114,7 @@ cache_status cache_redis_unexpected(const struct redis_store *store, const redis
 /* In the child of a fork: let go of the parent's connections. */
 void cache_redis_check_fork(struct redis_store *store);
 
-/* ---- many keys (many.c) -------------------------------------------------------------------------------------------- */
+/* ---- many keys (many.c) ------------------------------------------------------------------------------------------ */
 
 cache_get_many_fn cache_redis_get_many;
 cache_set_many_fn cache_redis_set_many;

@@ -1,8 +1,10 @@
-/* values.c - the values of MGET, straight from the connection's buffer to the caller: hiredis would make an object and a copy of
- * each, only for both to be copied and freed. Its parser takes functions that make its objects; one of them is ours. */
+/* values.c - the values of MGET, straight from the connection's buffer to the caller: hiredis would make an object and
+ * a copy of each, only for both to be copied and freed. Its parser takes functions that make its objects; one of them
+ * is ours. */
 #include "store.h"
 
-/* What a string in an array becomes: any object but NULL, which would say that there is no memory. It is never looked at. */
+/* What a string in an array becomes: any object but NULL, which would say that there is no memory. It is never looked
+ * at. */
 static char taken;
 
 static void *make_string(const redisReadTask *task, char *text, size_t size)
