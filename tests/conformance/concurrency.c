@@ -4,6 +4,8 @@
 #include "traffic.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +136,60 @@ static void a_child_forked_in_the_middle_of_traffic_uses_the_handle_at_once(void
         assert_text(cache, "children", "5");
 }
 
+/* ---- signals ------------------------------------------------------------------------------------------------------- */
+
+static atomic_int signals;
+
+static void note_signal(int number)
+{
+    (void)number;
+    atomic_fetch_add(&signals, 1);
+}
+
+static void use_everything(cache_t *cache, int round)
+{
+    char large[20000], key[32];
+    const cache_item items[] = { { "s1", "1", 1 }, { "s2", large, sizeof large } };
+    const char *const keys[] = { "s1", "s2", "s3" };
+    cache_value values[3];
+    memset(large, 'x', sizeof large);
+    (void)snprintf(key, sizeof key, "s%d", round % 10);
+    assert_status(CACHE_OK, cache_set_many(cache, items, 2, 60));
+    assert_status(CACHE_OK, cache_get_many(cache, keys, 3, values));
+    for (int i = 0; i < 3; i++)
+        cache_value_release(&values[i]);
+    assert_true(cache_add(cache, key, "x", 1, 60) >= 0);
+    assert_status(CACHE_OK, cache_touch(cache, key, 60));
+    assert_status(CACHE_OK, cache_has(cache, key));
+    assert_status(CACHE_OK, cache_inc(cache, "signals", 1, NULL));
+    assert_status(CACHE_OK, cache_delete(cache, key));
+}
+
+/* A profiler's or a timer's, without SA_RESTART. */
+static void signals_in_the_middle_of_calls_are_no_failure(void **state)
+{
+    const struct sigaction note = { .sa_handler = note_signal };
+    const struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct sigaction before;
+    cache_t *cache = *state;
+    atomic_store(&signals, 0);
+    assert_int_equal(sigaction(SIGALRM, &note, &before), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+    for (int i = 0; i < 50 || (atomic_load(&signals) < 200 && i < 100000); i++)
+        use_everything(cache, i);
+    cache_t *fresh = target.shared ? target_open("prefix=signals:") : NULL;    /* and while it connects */
+    if (fresh != NULL) {
+        use_everything(fresh, 0);
+        assert_status(CACHE_OK, cache_clear(fresh));
+    }
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    assert_int_equal(counters.errors, 0);
+    cache_close(fresh);
+}
+
 /* ---- counters of what happened ----------------------------------------------------------------------------------- */
 
 static void stats_count_what_was_done(void **state)
@@ -164,6 +220,7 @@ int run_concurrency(void)
         conformance_test(threads_never_get_another_keys_value),
         conformance_test(one_thread_alone_wins_an_add),
         conformance_test(a_child_forked_in_the_middle_of_traffic_uses_the_handle_at_once),
+        conformance_test(signals_in_the_middle_of_calls_are_no_failure),
         conformance_test(stats_count_what_was_done),
     };
     return cmocka_run_group_tests_name("concurrency", tests, NULL, NULL);

@@ -110,12 +110,14 @@ bool wait_until(bool (*done)(cache_t *cache, const char *key), cache_t *cache, c
 {
     const struct timespec pause = { 0, 5 * 1000 * 1000 };
     const double begun = now_seconds();
-    while (!done(cache, key)) {
-        if (now_seconds() - begun > seconds)
+    for (;;) {
+        const double asked = now_seconds();    /* before: what counts is how it was after so many seconds */
+        if (done(cache, key))
+            return true;
+        if (asked - begun > seconds)
             return false;
         nanosleep(&pause, NULL);
     }
-    return true;
 }
 
 bool is_missing(cache_t *cache, const char *key)
