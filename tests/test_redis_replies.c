@@ -89,6 +89,60 @@ static void replies_of_a_wrong_type_or_size_end_the_connection(void **state)
     fake_server_stop(&server);
 }
 
+/* None is waited for: its announcement is enough. */
+static void replies_that_announce_absurd_sizes_end_the_connection(void **state)
+{
+    static const struct { const char *line; cache_status status; } absurd[] = {
+        { "*2147483647\r\n", CACHE_ERR_NOMEM }, { "*2\r\n*2147483647\r\n", CACHE_ERR_NOMEM },
+        { "*9223372036854775807\r\n", CACHE_ERR_PROTOCOL }, { "*-7\r\n", CACHE_ERR_PROTOCOL },
+        { "$-7\r\n", CACHE_ERR_PROTOCOL }, { "*-1\r\n", CACHE_ERR_PROTOCOL }, { "*0\r\n", CACHE_ERR_PROTOCOL },
+        { "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", CACHE_ERR_PROTOCOL },
+    };
+    _Atomic(const char *) text = "";
+    struct fake_server server;
+    const char *const keys[] = { "a", "b" };
+    cache_value value, values[2];
+    (void)state;
+    fake_server_start(&server, say, (void *)&text);
+    cache_t *cache = open_at(server.port, "", "pool=1");
+    for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
+        text = absurd[i].line;
+        assert_status(absurd[i].status, cache_get_many(cache, keys, 2, values));
+        assert_true(values[0].data == NULL && values[1].data == NULL);
+        if (strcmp(text, "*-1\r\n") != 0)    /* which is nil: a miss */
+            assert_status(absurd[i].status, cache_get(cache, "k", &value));
+    }
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
+/* What is no string among the values of an MGET is a miss, and the others are as they are. */
+static void what_is_no_value_among_many_is_a_miss(void **state)
+{
+    static const char *const odd[] = { ":1\r\n", "-ERR broken\r\n", "$-1\r\n", "*1\r\n$1\r\nx\r\n", "+x\r\n", "*-1\r\n" };
+    _Atomic(const char *) text = "";
+    struct fake_server server;
+    const char *const keys[] = { "a", "b", "c" };
+    (void)state;
+    fake_server_start(&server, say, (void *)&text);
+    cache_t *cache = open_at(server.port, "", "pool=1");
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        char reply[96];
+        cache_value values[3];
+        (void)snprintf(reply, sizeof reply, "*3\r\n$1\r\n1\r\n%s$1\r\n3\r\n", odd[i]);
+        text = reply;
+        assert_status(CACHE_OK, cache_get_many(cache, keys, 3, values));
+        assert_string_equal(values[0].data, "1");
+        assert_null(values[1].data);
+        assert_string_equal(values[2].data, "3");
+        cache_value_release(&values[0]);
+        cache_value_release(&values[2]);
+    }
+    assert_int_equal(server.accepted, 1);
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
 /* ---- login ------------------------------------------------------------------------------------------------------- */
 
 static void refuse_login(struct fake_server *server, int fd, int number)
@@ -229,6 +283,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_a_status_and_keeps_its_words),
         cmocka_unit_test(replies_of_a_wrong_type_or_size_end_the_connection),
+        cmocka_unit_test(replies_that_announce_absurd_sizes_end_the_connection),
+        cmocka_unit_test(what_is_no_value_among_many_is_a_miss),
         cmocka_unit_test(no_part_of_a_password_is_in_a_message),
         cmocka_unit_test(a_server_that_takes_no_connection_says_why),
         cmocka_unit_test(a_connection_logs_in_chooses_its_database_and_tells_its_name),

@@ -12,7 +12,40 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-enum { READ_SIZE = 32 * 1024, NANOSECONDS_IN_MS = 1000000 };
+enum {
+    READ_SIZE = 32 * 1024,
+    NANOSECONDS_IN_MS = 1000000,
+    MAX_ELEMENTS = 1 << 20             /* of an array: far more than what is asked for ever brings */
+};
+
+/* ---- replies ----------------------------------------------------------------------------------------------------- */
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+static _Atomic(void *(*)(const redisReadTask *, array_size)) make_array;    /* hiredis' own */
+
+/* It makes room for all elements that a server announces, before one of them has come, and walks through them to free it:
+ * one that talks nonsense would cost the caller gigabytes, and seconds beyond the timeout. */
+static void *make_small_array(const redisReadTask *task, array_size n)
+{
+    return n <= MAX_ELEMENTS ? atomic_load(&make_array)(task, n) : NULL;
+}
+
+cache_status cache_redis_prepare(struct redis_store *store)
+{
+    redisReader *reader = redisReaderCreate();
+    if (reader == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
+    store->objects = *reader->fn;
+    atomic_store(&make_array, store->objects.createArray);
+    store->objects.createArray = make_small_array;
+    redisReaderFree(reader);
+    return CACHE_OK;
+}
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
@@ -102,8 +135,9 @@ cache_status cache_redis_receive(const struct redis_store *store, redisContext *
     for (;;) {
         void *reply = NULL;
         if (redisReaderGetReply(context->reader, &reply) != REDIS_OK)
-            return cache_fail(context->reader->err == REDIS_ERR_OOM ? CACHE_ERR_NOMEM : CACHE_ERR_PROTOCOL, "%s: %s",
-                              store->where, context->reader->errstr);
+            return context->reader->err == REDIS_ERR_OOM
+                ? cache_fail(CACHE_ERR_NOMEM, "%s: no room for a reply of that size", store->where)
+                : cache_fail(CACHE_ERR_PROTOCOL, "%s: %s", store->where, context->reader->errstr);
         if (reply != NULL) {
             *out = reply;
             return CACHE_OK;
@@ -158,6 +192,7 @@ cache_status cache_redis_dial(const struct redis_store *store, const struct redi
         redisFree(context);
         return status;
     }
+    context->reader->fn = (redisReplyObjectFunctions *)(uintptr_t)&store->objects;
     *out = context;
     return CACHE_OK;
 }

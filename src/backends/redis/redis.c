@@ -192,6 +192,8 @@ static cache_status store_open(const cache_backend_config *config, void **self)
     if (status == CACHE_OK)
         status = read_user(config, store);
     if (status == CACHE_OK)
+        status = cache_redis_prepare(store);
+    if (status == CACHE_OK)
         status = make_connections(store, (int)cache_option_int(config, "pool"));
     if (status != CACHE_OK) {
         store_close(store);

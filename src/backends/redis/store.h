@@ -35,6 +35,7 @@ struct redis_store {
     struct redis_connection *connections;    /* one for each slot of the pool */
     struct cache_pool pool;
     struct cache_breaker breaker;
+    redisReplyObjectFunctions objects; /* what makes replies: hiredis' own, with a limit */
     atomic_uint epoch;
     struct cache_forked forked;        /* the process that the connections belong to */
     _Atomic uint64_t timeouts, reconnects;
@@ -48,6 +49,9 @@ struct redis_address {
     char host[256];                    /* or a socket's path, with port 0 */
     int port;
 };
+
+/* Before the first: CACHE_ERR_NOMEM. */
+cache_status cache_redis_prepare(struct redis_store *store);
 
 cache_status cache_redis_dial(const struct redis_store *store, const struct redis_address *to, uint64_t deadline,
                               redisContext **out);
