@@ -339,13 +339,6 @@ static cache_t *open_with_clock(const char *options, _Atomic int64_t *now)
     return test_open_with_clock(url, now);
 }
 
-static void set_numbered(cache_t *cache, const char *kind, int i, double ttl)
-{
-    char key[32];
-    (void)snprintf(key, sizeof key, "%s%d", kind, i);
-    assert_status(CACHE_OK, cache_set_string(cache, key, key, ttl));
-}
-
 static int count_numbered(cache_t *cache, const char *kind, int n)
 {
     int found = 0;
@@ -355,13 +348,6 @@ static int count_numbered(cache_t *cache, const char *kind, int n)
         found += cache_has(cache, key) == CACHE_OK;
     }
     return found;
-}
-
-static cache_counters stats_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters;
 }
 
 static void an_entry_ends_when_the_wall_clock_says_so(void **state)
@@ -389,9 +375,9 @@ static void an_entry_ends_when_the_wall_clock_says_so(void **state)
     assert_text(cache, "touched", NULL);
     now += INT64_C(1000) * 365 * 24 * 3600 * 1000;
     assert_text(cache, "for ever", "x");
-    assert_int_equal(stats_of(cache).items, 1);    /* what was read after its end left the disk */
+    assert_int_equal(test_counters(cache).items, 1);    /* what was read after its end left the disk */
     assert_int_equal(files_look(directory).entries, 1);
-    assert_int_equal(stats_of(cache).expirations, 3);
+    assert_int_equal(test_counters(cache).expirations, 3);
     cache_close(cache);
 }
 
@@ -401,15 +387,15 @@ static void expired_files_leave_the_disk_as_others_are_written(void **state)
     _Atomic int64_t now = 1000000;
     cache_t *cache = open_with_clock("", &now);
     for (int i = 0; i < 300; i++)
-        set_numbered(cache, "old", i, 10);
+        test_set_numbered(cache, "old", i, 10);
     for (int i = 0; i < 50; i++)
-        set_numbered(cache, "lasting", i, 100000);
+        test_set_numbered(cache, "lasting", i, 100000);
     now += 20000;
     for (int i = 0; i < 200; i++)
-        set_numbered(cache, "new", i, 100000);
+        test_set_numbered(cache, "new", i, 100000);
     assert_int_equal(files_look(directory).entries, 250);
-    assert_int_equal(stats_of(cache).items, 250);
-    assert_int_equal(stats_of(cache).expirations, 300);
+    assert_int_equal(test_counters(cache).items, 250);
+    assert_int_equal(test_counters(cache).expirations, 300);
     assert_int_equal(count_numbered(cache, "lasting", 50), 50);
     cache_close(cache);
 }
@@ -419,14 +405,14 @@ static void max_items_holds_after_each_call_and_is_used(void **state)
     (void)state;
     cache_t *cache = open_here("max_items=100");
     for (int i = 0; i < 500; i++) {
-        set_numbered(cache, "k", i, 60);
-        assert_true(stats_of(cache).items <= 100);
+        test_set_numbered(cache, "k", i, 60);
+        assert_true(test_counters(cache).items <= 100);
     }
     const struct files files = files_look(directory);
     assert_true(files.entries >= 90 && files.entries <= 100);
-    assert_int_equal(stats_of(cache).items, files.entries);
-    assert_int_equal(stats_of(cache).bytes, files.bytes);
-    assert_int_equal(stats_of(cache).evictions, 500 - files.entries);
+    assert_int_equal(test_counters(cache).items, files.entries);
+    assert_int_equal(test_counters(cache).bytes, files.bytes);
+    assert_int_equal(test_counters(cache).evictions, 500 - files.entries);
     cache_close(cache);
 }
 
@@ -453,11 +439,11 @@ static void max_bytes_counts_whole_files_and_refuses_what_cannot_fit(void **stat
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", i);
         assert_status(CACHE_OK, cache_set(cache, key, value, (size_t)(i * 37 % 3000), 60));
-        assert_true(stats_of(cache).bytes <= 100000);
+        assert_true(test_counters(cache).bytes <= 100000);
     }
     const struct files files = files_look(directory);
     assert_true(files.bytes <= 100000 && files.bytes >= 85000);
-    assert_int_equal(stats_of(cache).bytes, files.bytes);
+    assert_int_equal(test_counters(cache).bytes, files.bytes);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "old", 60));
     char *large = calloc(1, 100000);
     assert_status(CACHE_ERR_TOO_LARGE, cache_set(cache, "k", large, 100000, 60));
@@ -473,15 +459,15 @@ static void expired_entries_go_before_live_ones(void **state)
     _Atomic int64_t now = 1000000;
     cache_t *cache = open_with_clock("max_items=100", &now);
     for (int i = 0; i < 60; i++)
-        set_numbered(cache, "live", i, 100000);
+        test_set_numbered(cache, "live", i, 100000);
     for (int i = 0; i < 40; i++)
-        set_numbered(cache, "short", i, 1);
+        test_set_numbered(cache, "short", i, 1);
     now += 2000;
     for (int i = 0; i < 40; i++)
-        set_numbered(cache, "new", i, 100000);
+        test_set_numbered(cache, "new", i, 100000);
     assert_int_equal(count_numbered(cache, "live", 60), 60);
     assert_int_equal(count_numbered(cache, "new", 40), 40);
-    assert_int_equal(stats_of(cache).evictions, 0);
+    assert_int_equal(test_counters(cache).evictions, 0);
     cache_close(cache);
 }
 
@@ -491,14 +477,14 @@ static void what_is_read_often_outlives_what_is_not(void **state)
     _Atomic int64_t now = INT64_C(4102444800000);    /* past ctime: else the kernel would set atime */
     cache_t *cache = open_with_clock("max_items=200&default_ttl=0", &now);
     for (int i = 0; i < 200; i++, now++)
-        set_numbered(cache, i < 160 ? "cold" : "hot", i % 160, CACHE_TTL_FOREVER);
+        test_set_numbered(cache, i < 160 ? "cold" : "hot", i % 160, CACHE_TTL_FOREVER);
     for (int i = 0; i < 600; i++, now++) {
         for (int j = 0; j < 40; j++) {
             char key[16], buffer[32];
             (void)snprintf(key, sizeof key, "hot%d", j);
             (void)cache_get_copy(cache, key, buffer, sizeof buffer, NULL);
         }
-        set_numbered(cache, "scan", i, CACHE_TTL_FOREVER);
+        test_set_numbered(cache, "scan", i, CACHE_TTL_FOREVER);
     }
     assert_in_range(count_numbered(cache, "hot", 40), 36, 40);
     cache_close(cache);

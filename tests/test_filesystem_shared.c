@@ -45,13 +45,6 @@ static cache_t *open_with(const char *options)
     return test_open(with);
 }
 
-static cache_counters stats_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters;
-}
-
 static pid_t start(void (*body)(int number), int number)
 {
     const pid_t pid = fork();
@@ -117,7 +110,7 @@ static void threads_of_several_processes_count_to_an_exact_sum(void **state)
         expect_good_end(pids[i]);
     cache_t *cache = test_open(url);
     assert_text(cache, "n", "1600");
-    assert_int_equal(stats_of(cache).items, 1);
+    assert_int_equal(test_counters(cache).items, 1);
     cache_close(cache);
 }
 
@@ -166,7 +159,7 @@ static struct files write_and_watch(const char *options, uint64_t most_items, ui
     for (int i = 0; i < PROCESSES; i++)
         pids[i] = start(write_under_limits, i);
     while (running > 0) {
-        const cache_counters counters = stats_of(cache);
+        const cache_counters counters = test_counters(cache);
         assert_true(counters.items <= most_items && counters.bytes <= most_bytes);
         for (int i = 0, status = 1; i < PROCESSES; i++)
             if (pids[i] > 0 && waitpid(pids[i], &status, WNOHANG) == pids[i]) {
@@ -177,8 +170,8 @@ static struct files write_and_watch(const char *options, uint64_t most_items, ui
         pause_ms(1);
     }
     const struct files files = files_look(directory);
-    assert_int_equal(stats_of(cache).items, files.entries);
-    assert_int_equal(stats_of(cache).bytes, files.bytes);
+    assert_int_equal(test_counters(cache).items, files.entries);
+    assert_int_equal(test_counters(cache).bytes, files.bytes);
     cache_close(cache);
     return files;
 }
@@ -244,8 +237,8 @@ static void a_reader_sees_the_old_or_the_new_value_while_writers_are_killed(void
         drafts += (int)files_look(directory).drafts;
         assert_status(CACHE_OK, cache_touch(cache, "k", 60));    /* what the dead one locked is free */
         assert_int_equal(files_look(directory).drafts, 0);       /* and what it left is gone */
-        assert_int_equal(stats_of(cache).items, 1);
-        assert_int_equal(stats_of(cache).bytes, files_look(directory).bytes);
+        assert_int_equal(test_counters(cache).items, 1);
+        assert_int_equal(test_counters(cache).bytes, files_look(directory).bytes);
     }
     print_message("%d of 20 were killed in the middle of a file\n", drafts);
     cache_close(cache);
@@ -284,11 +277,11 @@ static void a_lock_holder_that_hangs_costs_a_timeout_and_one_that_dies_nothing(v
     assert_status(CACHE_ERR_TIMEOUT, cache_inc(cache, "n", 1, NULL));
     assert_text(cache, "k", "old");    /* readers take no lock */
     assert_text(cache, "ended", NULL);    /* nor wait for one to take an expired entry away */
-    assert_int_equal(stats_of(cache).timeouts, 2);
-    assert_int_equal(stats_of(cache).items, 2);
+    assert_int_equal(test_counters(cache).timeouts, 2);
+    assert_int_equal(test_counters(cache).items, 2);
     stop(pid);
     assert_text(cache, "ended", NULL);
-    assert_int_equal(stats_of(cache).items, 1);
+    assert_int_equal(test_counters(cache).items, 1);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "new", 60));
     assert_text(cache, "k", "new");
     close(ready[0]);
@@ -315,8 +308,8 @@ static void a_hung_writer_holds_up_its_own_leaves_and_no_others(void **state)
     }
     assert_int_equal(refused + written, 250);
     assert_true(refused > 50 && written > 50);
-    assert_int_equal(stats_of(cache).timeouts, refused);    /* neither eviction nor sweep waited */
-    assert_true(stats_of(cache).items <= 50);
+    assert_int_equal(test_counters(cache).timeouts, refused);    /* neither eviction nor sweep waited */
+    assert_true(test_counters(cache).items <= 50);
     close(fd);
     cache_close(cache);
 }
@@ -405,7 +398,7 @@ static void a_child_forked_while_threads_write_shares_no_lock_with_its_parent(vo
     assert_text(cache, "children", "500");
     cache_value value;
     assert_status(CACHE_OK, cache_get(cache, "shared", &value));
-    assert_int_equal(strtoull(value.data, NULL, 10), stats_of(cache).incs + 500);    /* not one was lost */
+    assert_int_equal(strtoull(value.data, NULL, 10), test_counters(cache).incs + 500);    /* not one was lost */
     cache_value_release(&value);
     cache_close(cache);
 }
@@ -432,7 +425,7 @@ static void files_removed_by_hand_are_counted_off(void **state)
     }
     assert_in_range(files_look(directory).entries, 90, 100);    /* what was not there made way for nothing */
     assert_status(CACHE_OK, cache_clear(cache));
-    assert_int_equal(stats_of(cache).items, 0);
+    assert_int_equal(test_counters(cache).items, 0);
     cache_close(cache);
 }
 
@@ -452,7 +445,7 @@ static void a_marker_that_was_cut_off_does_not_end_the_process(void **state)
     }
     assert_status(CACHE_OK, cache_clear(cache));
     assert_int_equal(files_look(directory).entries, 0);
-    assert_int_equal(stats_of(cache).items, 0);
+    assert_int_equal(test_counters(cache).items, 0);
     cache_close(cache);
 }
 

@@ -6,27 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static uint64_t items_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters.items;
-}
-
-static uint64_t bytes_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters.bytes;
-}
-
-static void set_numbered(cache_t *cache, const char *kind, int i, double ttl)
-{
-    char key[32];
-    (void)snprintf(key, sizeof key, "%s%d", kind, i);
-    assert_status(CACHE_OK, cache_set_string(cache, key, key, ttl));
-}
-
 static bool has_numbered(cache_t *cache, const char *kind, int i)
 {
     char key[32];
@@ -41,16 +20,16 @@ static void max_items_is_never_exceeded_after_a_call(void **state)
     (void)state;
     cache_t *cache = test_open("memory://?max_items=50");
     for (int i = 0; i < 500; i++) {
-        set_numbered(cache, "k", i, 60);
-        assert_true(items_of(cache) <= 50);
+        test_set_numbered(cache, "k", i, 60);
+        assert_true(test_counters(cache).items <= 50);
         assert_true(has_numbered(cache, "k", i));    /* what was just set can be read */
     }
-    assert_int_equal(items_of(cache), 50);
+    assert_int_equal(test_counters(cache).items, 50);
     for (int i = 0; i < 100; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "n%d", i);
         assert_status(CACHE_OK, cache_inc(cache, key, 1, NULL));
-        assert_true(items_of(cache) <= 50);
+        assert_true(test_counters(cache).items <= 50);
     }
     cache_close(cache);
 }
@@ -64,13 +43,13 @@ static void max_bytes_is_never_exceeded_and_counts_key_value_and_overhead(void *
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", i);
         assert_status(CACHE_OK, cache_set(cache, key, value, (size_t)(i * 37 % 3000), 60));
-        assert_true(bytes_of(cache) <= 20000);
+        assert_true(test_counters(cache).bytes <= 20000);
         assert_true(has_numbered(cache, "k", i));
     }
     assert_status(CACHE_OK, cache_clear(cache));
-    assert_int_equal(bytes_of(cache), 0);
+    assert_int_equal(test_counters(cache).bytes, 0);
     assert_status(CACHE_OK, cache_set(cache, "key", value, 1000, 60));
-    assert_true(bytes_of(cache) > 1003);
+    assert_true(test_counters(cache).bytes > 1003);
     cache_close(cache);
 }
 
@@ -92,7 +71,7 @@ static void a_hundred_items_of_room_hold_at_least_ninety(void **state)
     cache_t *cache = test_open("memory://?max_items=100");
     int held = 0;
     for (int i = 0; i < 100; i++)
-        set_numbered(cache, "k", i, 60);
+        test_set_numbered(cache, "k", i, 60);
     for (int i = 0; i < 100; i++)
         held += has_numbered(cache, "k", i);
     assert_true(held >= 90);
@@ -104,8 +83,8 @@ static void limits_hold_over_many_shards(void **state)
     (void)state;
     cache_t *cache = test_open("memory://?max_items=20000");
     for (int i = 0; i < 60000; i++)
-        set_numbered(cache, "k", i, 60);
-    assert_int_equal(items_of(cache), 20000);
+        test_set_numbered(cache, "k", i, 60);
+    assert_int_equal(test_counters(cache).items, 20000);
     cache_close(cache);
 }
 
@@ -115,9 +94,9 @@ static void a_much_smaller_value_gives_memory_back(void **state)
     (void)state;
     cache_t *cache = test_open("memory://");
     assert_status(CACHE_OK, cache_set(cache, "k", value, sizeof value, 60));
-    assert_true(bytes_of(cache) > 5000);
+    assert_true(test_counters(cache).bytes > 5000);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "small", 60));
-    assert_true(bytes_of(cache) < 500);
+    assert_true(test_counters(cache).bytes < 500);
     assert_text(cache, "k", "small");
     cache_close(cache);
 }
@@ -177,7 +156,7 @@ static void what_was_hit_survives_a_scan(void **state)
     cache_t *cache = test_open("memory://?max_items=100");
     int survived = 0;
     for (int i = 0; i < 20; i++)
-        set_numbered(cache, "hot", i, 60);
+        test_set_numbered(cache, "hot", i, 60);
     for (int i = 0; i < 20; i++)
         for (int hits = 0; hits < 3; hits++) {
             char key[16], value[16];
@@ -185,7 +164,7 @@ static void what_was_hit_survives_a_scan(void **state)
             assert_status(CACHE_OK, cache_get_copy(cache, key, value, sizeof value, NULL));
         }
     for (int i = 0; i < 1000; i++)
-        set_numbered(cache, "scan", i, 60);
+        test_set_numbered(cache, "scan", i, 60);
     for (int i = 0; i < 20; i++)
         survived += has_numbered(cache, "hot", i);
     assert_int_equal(survived, 20);
@@ -198,12 +177,12 @@ static void expired_items_go_before_live_ones(void **state)
     (void)state;
     cache_t *cache = test_open_with_clock("memory://?max_items=100", &now);
     for (int i = 0; i < 50; i++)
-        set_numbered(cache, "live", i, 3600);
+        test_set_numbered(cache, "live", i, 3600);
     for (int i = 0; i < 50; i++)
-        set_numbered(cache, "dead", i, 1);
+        test_set_numbered(cache, "dead", i, 1);
     atomic_store(&now, 1002000);
     for (int i = 0; i < 50; i++)
-        set_numbered(cache, "new", i, 3600);
+        test_set_numbered(cache, "new", i, 3600);
     for (int i = 0; i < 50; i++)
         assert_true(has_numbered(cache, "live", i) && has_numbered(cache, "new", i));
     cache_counters counters;
@@ -238,7 +217,7 @@ static void an_eviction_is_an_event_with_the_users_key(void **state)
     config.event_ctx = &evicted;
     assert_status(CACHE_OK, cache_open_config(&config, &cache));
     for (int i = 0; i < 4; i++)
-        set_numbered(cache, "k", i, 60);
+        test_set_numbered(cache, "k", i, 60);
     assert_int_equal(evicted.n, 1);
     assert_string_equal(evicted.last, "k0");
     cache_close(cache);
@@ -271,11 +250,11 @@ static void dead_items_leave_memory_though_nobody_reads_them(void **state)
         /* One shard: its writes sweep it all. */
         cache_t *cache = test_open_with_clock("memory://?max_items=100", &now);
         for (int i = 0; i < 90; i++)
-            set_numbered(cache, "dead", i, (double)jumps[j] / 1000 * (i + 1) / 90);
+            test_set_numbered(cache, "dead", i, (double)jumps[j] / 1000 * (i + 1) / 90);
         atomic_fetch_add(&now, jumps[j]);
         for (int i = 0; i < 40; i++)
-            set_numbered(cache, "one", 0, 0);
-        assert_int_equal(items_of(cache), 1);
+            test_set_numbered(cache, "one", 0, 0);
+        assert_int_equal(test_counters(cache).items, 1);
         cache_close(cache);
     }
 }
@@ -286,27 +265,27 @@ static void the_last_deadline_given_counts(void **state)
     (void)state;
     cache_t *cache = test_open_with_clock("memory://?max_items=100", &now);
     for (int i = 0; i < 30; i++)
-        set_numbered(cache, "k", i, 1);
+        test_set_numbered(cache, "k", i, 1);
     for (int i = 0; i < 10; i++) {    /* later, by a set */
-        set_numbered(cache, "k", i, 100);
+        test_set_numbered(cache, "k", i, 100);
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", 10 + i);
         assert_status(CACHE_OK, cache_touch(cache, key, i % 2 ? 100 : 0));    /* later, or for ever */
     }
     atomic_fetch_add(&now, 1000);
     for (int i = 0; i < 20; i++)
-        set_numbered(cache, "one", 0, 0);
+        test_set_numbered(cache, "one", 0, 0);
     for (int i = 0; i < 30; i++)
         assert_int_equal(has_numbered(cache, "k", i), i < 20);
-    assert_int_equal(items_of(cache), 21);
-    set_numbered(cache, "k", 0, 0.5);    /* sooner */
+    assert_int_equal(test_counters(cache).items, 21);
+    test_set_numbered(cache, "k", 0, 0.5);    /* sooner */
     atomic_fetch_add(&now, 500);
-    set_numbered(cache, "one", 0, 0);
-    assert_int_equal(items_of(cache), 20);
+    test_set_numbered(cache, "one", 0, 0);
+    assert_int_equal(test_counters(cache).items, 20);
     atomic_fetch_add(&now, 100000);
     for (int i = 0; i < 20; i++)
-        set_numbered(cache, "one", 0, 0);
-    assert_int_equal(items_of(cache), 6);    /* the five that were touched for ever, and "one" */
+        test_set_numbered(cache, "one", 0, 0);
+    assert_int_equal(test_counters(cache).items, 6);    /* the five that were touched for ever, and "one" */
     cache_close(cache);
 }
 
@@ -316,13 +295,13 @@ static void what_died_in_one_shard_goes_though_all_traffic_is_in_another(void **
     (void)state;
     cache_t *cache = test_open_with_clock("memory://", &now);
     for (int i = 0; i < 5000; i++)
-        set_numbered(cache, "dead", i, 1);
-    set_numbered(cache, "read", 0, 0);
+        test_set_numbered(cache, "dead", i, 1);
+    test_set_numbered(cache, "read", 0, 0);
     atomic_fetch_add(&now, 2000);
-    for (int i = 0; i < 10000000 && items_of(cache) > 1; i++)
+    for (int i = 0; i < 10000000 && test_counters(cache).items > 1; i++)
         for (int reads = 0; reads < 10000; reads++)
             assert_true(has_numbered(cache, "read", 0));
-    assert_int_equal(items_of(cache), 1);
+    assert_int_equal(test_counters(cache).items, 1);
     cache_close(cache);
 }
 
@@ -332,19 +311,19 @@ static void what_died_in_two_stores_goes_though_they_are_used_in_turns(void **st
     (void)state;
     cache_t *first = test_open_with_clock("memory://", &now), *second = test_open_with_clock("memory://", &now);
     for (int i = 0; i < 500; i++) {
-        set_numbered(first, "dead", i, 1);
-        set_numbered(second, "dead", i, 1);
+        test_set_numbered(first, "dead", i, 1);
+        test_set_numbered(second, "dead", i, 1);
     }
-    set_numbered(first, "read", 0, 0);
-    set_numbered(second, "read", 0, 0);
+    test_set_numbered(first, "read", 0, 0);
+    test_set_numbered(second, "read", 0, 0);
     atomic_fetch_add(&now, 2000);
-    for (int i = 0; i < 2000 && items_of(first) + items_of(second) > 2; i++)
+    for (int i = 0; i < 2000 && test_counters(first).items + test_counters(second).items > 2; i++)
         for (int reads = 0; reads < 1000; reads++) {
             assert_true(has_numbered(first, "read", 0));
             assert_true(has_numbered(second, "read", 0));
         }
-    assert_int_equal(items_of(first), 1);
-    assert_int_equal(items_of(second), 1);
+    assert_int_equal(test_counters(first).items, 1);
+    assert_int_equal(test_counters(second).items, 1);
     cache_close(second);
     cache_close(first);
 }
@@ -358,14 +337,14 @@ static void a_pinned_value_outlives_everything(void **state)
     cache_t *cache = test_open("memory://?max_items=10");
     for (int i = 0; i < 5; i++) {
         char key[16];
-        set_numbered(cache, "k", i, 60);
+        test_set_numbered(cache, "k", i, 60);
         (void)snprintf(key, sizeof key, "k%d", i);
         assert_status(CACHE_OK, cache_get(cache, key, &values[i]));
     }
     assert_status(CACHE_OK, cache_set_string(cache, "k0", "replaced", 60));
     assert_status(CACHE_OK, cache_delete(cache, "k1"));
     for (int i = 0; i < 100; i++)
-        set_numbered(cache, "more", i, 60);
+        test_set_numbered(cache, "more", i, 60);
     assert_status(CACHE_OK, cache_clear(cache));
     cache_close(cache);
     for (int i = 0; i < 5; i++) {

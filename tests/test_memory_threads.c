@@ -9,27 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t items_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters.items;
-}
-
-static uint64_t bytes_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters.bytes;
-}
-
-static void set_numbered(cache_t *cache, const char *kind, int i, double ttl)
-{
-    char key[32];
-    (void)snprintf(key, sizeof key, "%s%d", kind, i);
-    assert_status(CACHE_OK, cache_set_string(cache, key, key, ttl));
-}
-
 enum { THREADS = 4, KEYS = 50, STEPS = 20000 };
 
 static atomic_bool stop;
@@ -103,7 +82,7 @@ static void threads_that_do_everything_to_the_same_keys_get_no_wrong_value(void 
     (void)state;
     cache_t *cache = test_open("memory://?max_items=30");
     run_threads(mix, cache, workers);
-    assert_true(items_of(cache) <= 30);
+    assert_true(test_counters(cache).items <= 30);
     cache_close(cache);
 }
 
@@ -152,9 +131,9 @@ static void limits_hold_after_many_threads_filled_it(void **state)
     (void)state;
     cache_t *cache = test_open("memory://?max_items=5000&max_bytes=1mb");
     run_threads(fill, cache, workers);
-    assert_true(items_of(cache) <= 5000);
-    assert_true(bytes_of(cache) <= 1 << 20);
-    assert_true(items_of(cache) > 1000);
+    assert_true(test_counters(cache).items <= 5000);
+    assert_true(test_counters(cache).bytes <= 1 << 20);
+    assert_true(test_counters(cache).items > 1000);
     cache_close(cache);
 }
 
@@ -199,7 +178,7 @@ static void a_small_cache_is_full_to_the_limit_after_many_threads_filled_it(void
     (void)state;
     cache_t *cache = test_open("memory://?max_items=100");
     run_threads(fill, cache, workers);
-    assert_in_range(items_of(cache), 90, 100);
+    assert_in_range(test_counters(cache).items, 90, 100);
     cache_close(cache);
 }
 
@@ -207,7 +186,7 @@ static void *write_until_told(void *arg)
 {
     struct worker *worker = arg;
     while (!atomic_load(&stop)) {
-        set_numbered(worker->cache, "k", (int)(next_random(worker) / 65536 % 1000), 60);
+        test_set_numbered(worker->cache, "k", (int)(next_random(worker) / 65536 % 1000), 60);
         (void)cache_inc(worker->cache, "n", 1, NULL);
     }
     return NULL;
@@ -231,7 +210,7 @@ static void a_child_uses_its_copy_though_others_wrote_while_it_was_made(void **s
                          cache_has(cache, "child") == CACHE_OK;
             for (int k = 0; right && k < 1000; k++)
                 right = cache_inc(cache, "mine", 1, &number) == CACHE_OK && number == k + 1;
-            _exit(right && items_of(cache) <= 500 ? 0 : 1);
+            _exit(right && test_counters(cache).items <= 500 ? 0 : 1);
         }
         int ended = 0;
         assert_int_equal(waitpid(child, &ended, 0), child);

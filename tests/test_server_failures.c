@@ -175,13 +175,6 @@ static const char *url(int port, const char *options)
     return text;
 }
 
-static cache_counters counters_of(cache_t *cache)
-{
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    return counters;
-}
-
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
 
 static void half_a_reply_ends_with_the_timeout_and_the_connection(void **state)
@@ -196,7 +189,7 @@ static void half_a_reply_ends_with_the_timeout_and_the_connection(void **state)
     mode = ANSWER;
     assert_text(cache, "third", "third");
     assert_int_equal(fake.accepted, 2);
-    const cache_counters counters = counters_of(cache);
+    const cache_counters counters = test_counters(cache);
     assert_int_equal(counters.errors, 1);
     assert_int_equal(counters.timeouts, 1);
     assert_int_equal(counters.reconnects, 1);
@@ -290,7 +283,7 @@ static void each_failure_has_its_status(void **state)
         assert_non_null(strstr(cache_last_error(), protocol->scheme));
         assert_status(failures[i].status, cache_get_many(cache, keys, 2, values));
         assert_true(values[0].data == NULL && values[1].data == NULL);
-        assert_int_equal(counters_of(cache).errors, 2);
+        assert_int_equal(test_counters(cache).errors, 2);
         cache_close(cache);
     }
     cache_t *cache = test_open(url(test_free_port(), "timeout=20"));
@@ -339,13 +332,13 @@ static void on_error_miss_looks_over_every_failure_and_counts_it(void **state)
         (void)snprintf(options, sizeof options, "%s&on_error=miss", failures[i].options);
         cache_t *cache = test_open(url(fake.port, options));
         assert_looks_empty(cache);
-        assert_true(counters_of(cache).errors >= 4);
+        assert_true(test_counters(cache).errors >= 4);
         cache_close(cache);
     }
     mode = ANSWER;
     cache_t *cache = test_open(url(test_free_port(), "timeout=20&on_error=miss"));
     assert_looks_empty(cache);
-    assert_true(counters_of(cache).errors >= 11);
+    assert_true(test_counters(cache).errors >= 11);
     cache_close(cache);
 }
 
@@ -393,7 +386,7 @@ static void a_server_that_is_away_is_tried_by_one_caller_each_retry_after(void *
         assert_int_equal(fake.accepted, i);
         now += 1;
     }
-    assert_true(counters_of(cache).rejections >= 3 * 2 * 8 * 200 - 3);
+    assert_true(test_counters(cache).rejections >= 3 * 2 * 8 * 200 - 3);
     mode = ANSWER;
     assert_text(cache, "k", "k");
     assert_int_equal(fake.accepted, 4);
@@ -426,7 +419,7 @@ static void while_one_caller_tries_no_other_does_however_long_it_takes(void **st
     wait_for_connections(2);
     now += 1000;    /* time for the next one, if that one were not at it */
     assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
-    assert_int_equal(counters_of(cache).rejections, 1);
+    assert_int_equal(test_counters(cache).rejections, 1);
     pthread_join(thread, NULL);
     assert_int_equal(fake.accepted, 2);
     mode = ANSWER;

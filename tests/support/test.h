@@ -54,6 +54,21 @@ static inline cache_t *test_open_with_clock(const char *url, _Atomic int64_t *ms
             fail_msg("%s: %s (%s), not %s", #call, cache_strerror(assert_status_), cache_last_error(), #expected); \
     } while (0)
 
+static inline cache_counters test_counters(cache_t *cache)
+{
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    return counters;
+}
+
+/* Set the key `kind` + `i`; its value is the key. */
+static inline void test_set_numbered(cache_t *cache, const char *kind, int i, double ttl)
+{
+    char key[32];
+    (void)snprintf(key, sizeof key, "%s%d", kind, i);
+    assert_status(CACHE_OK, cache_set_string(cache, key, key, ttl));
+}
+
 /* The key holds this text; or a miss, for NULL. */
 static inline void assert_text(cache_t *cache, const char *key, const char *text)
 {
