@@ -23,6 +23,11 @@ cache_status load_greeting(const char *name, char **out);
 cache_status list_products(void *ctx, cache_writer *out);
 cache_status put_activities(const struct user *user, cache_writer *out);
 void write_list(cache_writer *out, int user);
+struct connection;
+struct server;
+void send_page(struct connection *connection, const cache_page *page);
+cache_status render_products(void *ctx, const cache_request *request, cache_writer *out);
+cache_handler_fn dispatch;
 bool is_preview(void *ctx, const cache_request *request);
 bool is_good(void *ctx, const cache_response *response);
 
