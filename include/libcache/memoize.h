@@ -6,7 +6,8 @@
  *     get_product(cache, 42, &p);            runs load_product at most once a minute per id
  *     get_product_forget(cache, 42);         after an update
  *
- * The macros are doorways: what they define is static and typed, and calls the functions at the end of this file. */
+ * The macros are doorways: what they define is static and typed, and calls the functions that are declared here first.
+ * They are C: a C++ program uses cache_fetch, cache_fragment_begin and cache_fragment_end. */
 #ifndef LIBCACHE_MEMOIZE_H
 #define LIBCACHE_MEMOIZE_H
 
