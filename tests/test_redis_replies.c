@@ -278,6 +278,84 @@ static void a_transaction_that_a_demoted_master_refused_goes_to_its_successor(vo
     fake_server_stop(&master);
 }
 
+/* ---- sentinels that are none, or no good ---------------------------------------------------------------------------- */
+
+static void hold_the_line(struct fake_server *server, int fd, int number)
+{
+    char request[1024];
+    (void)server, (void)number;
+    while (fake_server_read(fd, request, sizeof request))
+        continue;
+}
+
+static void say_it(struct fake_server *server, int fd, int number)
+{
+    char request[1024];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request) && fake_server_puts(fd, server->ctx))
+        continue;
+}
+
+static void be_master(struct fake_server *server, int fd, int number)
+{
+    char request[4096];
+    (void)server, (void)number;
+    while (fake_server_read(fd, request, sizeof request))
+        if (!fake_server_puts(fd, strstr(request, "ROLE") != NULL ? "+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" : "+OK\r\n"))
+            return;
+}
+
+static void a_sentinel_that_hangs_or_is_none_leaves_time_for_the_next(void **state)
+{
+    struct fake_server master, hung, none, good;
+    char url[192];
+    (void)state;
+    fake_server_start(&master, be_master, NULL);
+    fake_server_start(&hung, hold_the_line, NULL);
+    fake_server_start(&none, say_it, (void *)(uintptr_t)"-ERR unknown command 'SENTINEL'\r\n");
+    fake_server_start(&good, name_master, &master);
+    (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/blog?timeout=6&connect_timeout=6",
+                   hung.port, none.port, good.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_true(hung.accepted == 1 && none.accepted == 1 && good.accepted == 1 && master.accepted == 1);
+    cache_close(cache);
+    fake_server_stop(&good);
+    fake_server_stop(&none);
+    fake_server_stop(&hung);
+    fake_server_stop(&master);
+}
+
+static void what_a_sentinel_says_is_not_believed_blindly(void **state)
+{
+    static const struct { const char *answer, *words; cache_status status; } cases[] = {
+        { "*2\r\n$9\r\n127.0.0.1\r\n$1\r\n0\r\n", "port", CACHE_ERR_PROTOCOL },
+        { "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n65536\r\n", "port", CACHE_ERR_PROTOCOL },
+        { "*2\r\n$9\r\n127.0.0.1\r\n$10\r\n4294973675\r\n", "port", CACHE_ERR_PROTOCOL },
+        { "*1\r\n$9\r\n127.0.0.1\r\n", "unexpected", CACHE_ERR_PROTOCOL },
+        { "*2\r\n$9\r\n127.0.0.1\r\n:6379\r\n", "unexpected", CACHE_ERR_PROTOCOL },
+        { "*2\r\n$-1\r\n$-1\r\n", "unexpected", CACHE_ERR_PROTOCOL },
+        { "*-1\r\n", "no service", CACHE_ERR_CONFIG },
+    };
+    (void)state;
+    for (size_t i = 0; i <= sizeof cases / sizeof cases[0]; i++) {
+        const bool replica = i == sizeof cases / sizeof cases[0];    /* one that it names for the master */
+        struct fake_server sentinel, other;
+        char url[128];
+        fake_server_start(&other, say_it, (void *)(uintptr_t)"+OK\r\n*3\r\n$5\r\nslave\r\n:0\r\n*0\r\n");
+        fake_server_start(&sentinel, replica ? name_master : say_it,
+                          replica ? (void *)&other : (void *)(uintptr_t)cases[i].answer);
+        (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d/blog?timeout=20&connect_timeout=20", sentinel.port);
+        cache_t *cache = test_open(url);
+        assert_status(replica ? CACHE_ERR_CONNECT : cases[i].status, cache_set_string(cache, "k", "v", 60));
+        if (strstr(cache_last_error(), replica ? "not the master" : cases[i].words) == NULL)
+            fail_msg("%zu: %s", i, cache_last_error());
+        cache_close(cache);
+        fake_server_stop(&sentinel);
+        fake_server_stop(&other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +366,8 @@ int main(void)
         cmocka_unit_test(no_part_of_a_password_is_in_a_message),
         cmocka_unit_test(a_server_that_takes_no_connection_says_why),
         cmocka_unit_test(a_connection_logs_in_chooses_its_database_and_tells_its_name),
+        cmocka_unit_test(a_sentinel_that_hangs_or_is_none_leaves_time_for_the_next),
+        cmocka_unit_test(what_a_sentinel_says_is_not_believed_blindly),
         cmocka_unit_test(a_transaction_that_a_demoted_master_refused_goes_to_its_successor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

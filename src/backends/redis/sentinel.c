@@ -19,8 +19,11 @@ static cache_status read_address(const struct redis_store *store, const redisRep
         || reply->element[1]->type != REDIS_REPLY_STRING || reply->element[0]->len >= sizeof out->host)
         return cache_redis_unexpected(store, reply);
     memcpy(out->host, reply->element[0]->str, reply->element[0]->len + 1);
-    out->port = (int)strtol(reply->element[1]->str, NULL, 10);
-    return out->port > 0 ? CACHE_OK : cache_redis_unexpected(store, reply);
+    const long port = strtol(reply->element[1]->str, NULL, 10);
+    if (port < 1 || port > UINT16_MAX)
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: the sentinels name port '%.20s'", store->where, reply->element[1]->str);
+    out->port = (int)port;
+    return CACHE_OK;
 }
 
 static cache_status ask(const struct redis_store *store, const cache_host *sentinel, uint64_t deadline,
