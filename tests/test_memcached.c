@@ -60,6 +60,28 @@ static void settings_that_cannot_be_honoured_are_refused(void **state)
     assert_status(CACHE_ERR_CONFIG, cache_open("memcached://127.0.0.1/path", &cache));
 }
 
+static void an_ipv6_address_stands_in_brackets(void **state)
+{
+    static const char *const extra[] = { "-l", "::1", NULL };
+    struct test_server both = { .pid = 0 };
+    char url[96], where[64];
+    (void)state;
+    if (!test_has_ipv6())
+        skip();
+    test_server_start_memcached(&both, extra);
+    (void)snprintf(where, sizeof where, "memcached [::1]:%d: ", both.port);
+    (void)snprintf(url, sizeof url, "memcached://[::1]:%d?timeout=20&connect_timeout=20&retry_after=0.001", both.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_status(CACHE_OK, cache_add(cache, "l", "w", 1, 60));
+    assert_text(cache, "k", "v");
+    test_server_stop(&both);
+    while (cache_set_string(cache, "k", "v", 60) != CACHE_ERR_CONNECT)    /* a dead connection is noticed first */
+        continue;
+    assert_int_equal(strncmp(cache_last_error(), where, strlen(where)), 0);
+    cache_close(cache);
+}
+
 static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
 {
     (void)state;
@@ -381,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_that_cannot_be_honoured_are_refused),
+        cmocka_unit_test(an_ipv6_address_stands_in_brackets),
         cmocka_unit_test(a_stopped_server_costs_a_timeout_and_then_nothing),
         cmocka_unit_test(one_host_of_three_goes_and_comes_back),
         cmocka_unit_test(parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffic),

@@ -89,6 +89,8 @@ static void settings_that_cannot_be_honoured_are_refused_by_name(void **state)
         { "redis://:secret@localhost?password=secret", "twice" },
         { "redis+unix://", "path" },
         { "redis+sentinel://one,two", "service" },
+        { "redis+unix:///run/a-path-that-is-so-long-that-no-address-of-a-socket-holds-it/which-the-system-would-cut-off-"
+          "and-thereby-lead-to-another.sock", "107" },
         { "redis://localhost?pool=0", "pool" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -97,6 +99,28 @@ static void settings_that_cannot_be_honoured_are_refused_by_name(void **state)
         if (strstr(cache_last_error(), bad[i].word) == NULL || strstr(cache_last_error(), "secret") != NULL)
             fail_msg("%s: %s", bad[i].url, cache_last_error());
     }
+}
+
+static void an_ipv6_address_stands_in_brackets(void **state)
+{
+    static const char *const extra[] = { "--bind", "127.0.0.1", "::1", NULL };
+    struct test_server both = { .pid = 0 };
+    char url[96], where[64];
+    (void)state;
+    if (!test_has_ipv6())
+        skip();
+    test_server_start_redis(&both, extra);
+    (void)snprintf(where, sizeof where, "redis [::1]:%d: ", both.port);
+    (void)snprintf(url, sizeof url, "redis://[::1]:%d?timeout=20&connect_timeout=20&retry_after=0.001", both.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_status(CACHE_OK, cache_add(cache, "l", "w", 1, 60));
+    assert_text(cache, "k", "v");
+    test_server_stop(&both);
+    while (cache_set_string(cache, "k", "v", 60) != CACHE_ERR_CONNECT)    /* a dead connection is noticed first */
+        continue;
+    assert_int_equal(strncmp(cache_last_error(), where, strlen(where)), 0);
+    cache_close(cache);
 }
 
 static void a_login_is_a_password_or_an_acl_user(void **state)
@@ -495,6 +519,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_that_cannot_be_honoured_are_refused_by_name),
+        cmocka_unit_test(an_ipv6_address_stands_in_brackets),
         cmocka_unit_test(a_login_is_a_password_or_an_acl_user),
         cmocka_unit_test(a_database_is_a_place_of_its_own),
         cmocka_unit_test(redis_errors_arrive_in_its_own_words),

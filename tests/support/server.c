@@ -74,6 +74,16 @@ int test_free_port(void)
     return 0;
 }
 
+bool test_has_ipv6(void)
+{
+    const struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    const int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    const bool yes = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
 void test_directory_make(char *path, size_t size)
 {
     const char *base = getenv("TMPDIR");

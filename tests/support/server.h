@@ -26,6 +26,9 @@ void test_server_stop(struct test_server *server);      /* SIGTERM, wait, remove
 /* A port of 127.0.0.1 that nobody listens on now. */
 int test_free_port(void);
 
+/* False: this machine has no IPv6 loopback. */
+bool test_has_ipv6(void);
+
 /* A new directory under the temporary one, in `path`; and its removal with all that is in it. */
 void test_directory_make(char *path, size_t size);
 void test_directory_remove(const char *path);
