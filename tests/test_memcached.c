@@ -294,6 +294,30 @@ static void a_lost_generation_brings_nothing_back(void **state)
     cache_close(cache);
 }
 
+static void a_generation_that_somebody_wrote_over_is_replaced(void **state)
+{
+    static const char *const written[] = { "", "0", "-5", "no number", "9223372036854775807", "99999999999999999999999" };
+    _Atomic int64_t now = 1000;
+    char url[96];
+    (void)state;
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?timeout=20&prefix=over:", servers[0].port);
+    cache_t *raw = open_hosts(1, "prefix=over&generation=off");
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
+        assert_status(CACHE_OK, cache_set_string(raw, ":generation", written[i], CACHE_TTL_FOREVER));
+        cache_t *cache = test_open_with_clock(url, &now);
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "old", 60));
+        assert_text(cache, "k", "old");
+        assert_status(CACHE_OK, cache_clear(cache));
+        assert_text(cache, "k", NULL);
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "new", 60));
+        cache_t *other = test_open_with_clock(url, &now);
+        assert_text(other, "k", "new");
+        cache_close(other);
+        cache_close(cache);
+    }
+    cache_close(raw);
+}
+
 /* One line of the text protocol, and the first line of its answer. */
 static const char *ask(const char *command)
 {
@@ -410,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_child_does_not_take_another_socket_for_its_parents_connection),
         cmocka_unit_test(callers_that_share_one_connection_to_each_host_do_not_wait_in_a_circle),
         cmocka_unit_test(a_lost_generation_brings_nothing_back),
+        cmocka_unit_test(a_generation_that_somebody_wrote_over_is_replaced),
         cmocka_unit_test(a_ttl_over_30_days_is_that_long),
         cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),
         cmocka_unit_test(a_server_that_wants_a_login_is_told_by_its_status),

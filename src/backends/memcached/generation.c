@@ -13,6 +13,8 @@
 
 enum { READ_AGAIN_MS = 1000, MAX_ATTEMPTS = 4 };
 
+#define LATEST (INT64_MAX / 2)         /* far in the future; what is beyond is no generation */
+
 struct record {
     const struct mc_key *key;
     int64_t id;
@@ -63,7 +65,7 @@ static cache_status load(struct mc_server *server, uint64_t deadline, int64_t *i
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
         struct record record = { &key, 0 };
         cache_status status = cache_mc_call(server, deadline, read_record, &record, true);
-        if (status == CACHE_OK && record.id <= 0) {
+        if (status == CACHE_OK && (record.id <= 0 || record.id > LATEST)) {
             record.id = clock_id();    /* somebody wrote over it */
             status = cache_mc_call(server, deadline, set_record, &record, true);
         } else if (status == CACHE_MISS) {
