@@ -296,7 +296,8 @@ static void a_lost_generation_brings_nothing_back(void **state)
 
 static void a_generation_that_somebody_wrote_over_is_replaced(void **state)
 {
-    static const char *const written[] = { "", "0", "-5", "no number", "9223372036854775807", "99999999999999999999999" };
+    static const char *const written[] = { "", "0", "-5", "no number", "9223372036854775807",
+                                           "99999999999999999999999" };
     _Atomic int64_t now = 1000;
     char url[96];
     (void)state;

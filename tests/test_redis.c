@@ -89,8 +89,8 @@ static void settings_that_cannot_be_honoured_are_refused_by_name(void **state)
         { "redis://:secret@localhost?password=secret", "twice" },
         { "redis+unix://", "path" },
         { "redis+sentinel://one,two", "service" },
-        { "redis+unix:///run/a-path-that-is-so-long-that-no-address-of-a-socket-holds-it/which-the-system-would-cut-off-"
-          "and-thereby-lead-to-another.sock", "107" },
+        { "redis+unix:///run/a-path-so-long-that-no-address-of-a-socket-holds-it/which-the-system-would-cut-off-and-"
+          "thereby-lead-to-another.sock", "107" },
         { "redis://localhost?pool=0", "pool" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

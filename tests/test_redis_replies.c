@@ -119,7 +119,8 @@ static void replies_that_announce_absurd_sizes_end_the_connection(void **state)
 /* What is no string among the values of an MGET is a miss, and the others are as they are. */
 static void what_is_no_value_among_many_is_a_miss(void **state)
 {
-    static const char *const odd[] = { ":1\r\n", "-ERR broken\r\n", "$-1\r\n", "*1\r\n$1\r\nx\r\n", "+x\r\n", "*-1\r\n" };
+    static const char *const odd[] = { ":1\r\n", "-ERR broken\r\n", "$-1\r\n", "*1\r\n$1\r\nx\r\n", "+x\r\n",
+                                       "*-1\r\n" };
     _Atomic(const char *) text = "";
     struct fake_server server;
     const char *const keys[] = { "a", "b", "c" };
@@ -278,7 +279,7 @@ static void a_transaction_that_a_demoted_master_refused_goes_to_its_successor(vo
     fake_server_stop(&master);
 }
 
-/* ---- sentinels that are none, or no good ---------------------------------------------------------------------------- */
+/* ---- sentinels that are none, or no good ------------------------------------------------------------------------ */
 
 static void hold_the_line(struct fake_server *server, int fd, int number)
 {
@@ -300,9 +301,11 @@ static void be_master(struct fake_server *server, int fd, int number)
 {
     char request[4096];
     (void)server, (void)number;
-    while (fake_server_read(fd, request, sizeof request))
-        if (!fake_server_puts(fd, strstr(request, "ROLE") != NULL ? "+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" : "+OK\r\n"))
+    while (fake_server_read(fd, request, sizeof request)) {
+        const bool login = strstr(request, "ROLE") != NULL;
+        if (!fake_server_puts(fd, login ? "+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" : "+OK\r\n"))
             return;
+    }
 }
 
 static void a_sentinel_that_hangs_or_is_none_leaves_time_for_the_next(void **state)
@@ -314,8 +317,8 @@ static void a_sentinel_that_hangs_or_is_none_leaves_time_for_the_next(void **sta
     fake_server_start(&hung, hold_the_line, NULL);
     fake_server_start(&none, say_it, (void *)(uintptr_t)"-ERR unknown command 'SENTINEL'\r\n");
     fake_server_start(&good, name_master, &master);
-    (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/blog?timeout=6&connect_timeout=6",
-                   hung.port, none.port, good.port);
+    (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/blog?%s", hung.port,
+                   none.port, good.port, "timeout=6&connect_timeout=6");
     cache_t *cache = test_open(url);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
     assert_true(hung.accepted == 1 && none.accepted == 1 && good.accepted == 1 && master.accepted == 1);
@@ -345,7 +348,8 @@ static void what_a_sentinel_says_is_not_believed_blindly(void **state)
         fake_server_start(&other, say_it, (void *)(uintptr_t)"+OK\r\n*3\r\n$5\r\nslave\r\n:0\r\n*0\r\n");
         fake_server_start(&sentinel, replica ? name_master : say_it,
                           replica ? (void *)&other : (void *)(uintptr_t)cases[i].answer);
-        (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d/blog?timeout=20&connect_timeout=20", sentinel.port);
+        (void)snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%d/blog?timeout=20&connect_timeout=20",
+                       sentinel.port);
         cache_t *cache = test_open(url);
         assert_status(replica ? CACHE_ERR_CONNECT : cases[i].status, cache_set_string(cache, "k", "v", 60));
         if (strstr(cache_last_error(), replica ? "not the master" : cases[i].words) == NULL)

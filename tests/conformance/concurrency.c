@@ -136,7 +136,7 @@ static void a_child_forked_in_the_middle_of_traffic_uses_the_handle_at_once(void
         assert_text(cache, "children", "5");
 }
 
-/* ---- signals ------------------------------------------------------------------------------------------------------- */
+/* ---- signals ---------------------------------------------------------------------------------------------------- */
 
 static atomic_int signals;
 

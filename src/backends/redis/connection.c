@@ -28,8 +28,8 @@ typedef int array_size;
 
 static _Atomic(void *(*)(const redisReadTask *, array_size)) make_array;    /* hiredis' own */
 
-/* It makes room for all elements that a server announces, before one of them has come, and walks through them to free it:
- * one that talks nonsense would cost the caller gigabytes, and seconds beyond the timeout. */
+/* It makes room for all elements that a server announces, before one of them has come, and walks through them to free
+ * it: one that talks nonsense would cost the caller gigabytes, and seconds beyond the timeout. */
 static void *make_small_array(const redisReadTask *task, array_size n)
 {
     return n <= MAX_ELEMENTS ? atomic_load(&make_array)(task, n) : NULL;

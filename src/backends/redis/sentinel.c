@@ -21,7 +21,8 @@ static cache_status read_address(const struct redis_store *store, const redisRep
     memcpy(out->host, reply->element[0]->str, reply->element[0]->len + 1);
     const long port = strtol(reply->element[1]->str, NULL, 10);
     if (port < 1 || port > UINT16_MAX)
-        return cache_fail(CACHE_ERR_PROTOCOL, "%s: the sentinels name port '%.20s'", store->where, reply->element[1]->str);
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: the sentinels name port '%.20s'", store->where,
+                          reply->element[1]->str);
     out->port = (int)port;
     return CACHE_OK;
 }
