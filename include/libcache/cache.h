@@ -245,8 +245,8 @@ const char *cache_writer_data(const cache_writer *writer, size_t *size);
 cache_status cache_writer_status(const cache_writer *writer);
 
 /* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for; with
- * CACHE_MISS, so long it is remembered that there is nothing. CACHE_TTL_DEFAULT: as the caller asked; so too where `ttl`
- * is none, CACHE_ERR_INVALID. */
+ * CACHE_MISS, so long it is remembered that there is nothing. CACHE_TTL_DEFAULT, and a ttl that is
+ * CACHE_ERR_INVALID: as the caller asked. */
 cache_status cache_writer_set_ttl(cache_writer *writer, double ttl);
 
 /* For a function that computes a value: past its TTL this result may be served for `stale` seconds while one caller

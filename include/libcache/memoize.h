@@ -130,8 +130,8 @@ void cache_fragment_fail(cache_writer *out);
 
 /* ---- memoize ----------------------------------------------------------------------------------------------------- *
  *
- * CACHE_MEMOIZE(name, compute, ttl, result_type, (type, arg), …) defines, for `cache_status compute(args…, result_type
- * *)`:
+ * CACHE_MEMOIZE(name, compute, ttl, result_type, (type, arg), …) defines, for a function
+ * `cache_status compute(args…, result_type *)`:
  *
  *     cache_status name(cache_t *, args…, result_type *out);      what cache_fetch returns; `*out` is set with CACHE_OK
  *     cache_status name_forget(cache_t *, args…);                 CACHE_MISS: it was not there
