@@ -85,6 +85,14 @@ static uint64_t elapsed(uint64_t begun)
     return begun != 0 ? cache_now_ns() - begun : 0;
 }
 
+/* Not of the core's own keys, such as the tags that a fetch asks for with its value. */
+static void tell(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key, uint64_t nanoseconds)
+{
+    const char *user = cache_key_of_user(key.data + cache->prefix_size);
+    if (user != NULL)
+        cache_env_emit(&cache->store->env, event, status, user, nanoseconds);
+}
+
 static cache_status end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
                         uint64_t nanoseconds)
 {
@@ -94,7 +102,7 @@ static cache_status end(const cache_t *cache, cache_status status, cache_event_t
             cache_tally_add(store->tally, COUNT_ERROR, 1);
         event = CACHE_EVENT_ERROR;
     }
-    cache_env_emit(&store->env, event, status, cache_user_key(cache, key), nanoseconds);
+    tell(cache, event, status, key, nanoseconds);
     return status;
 }
 
@@ -219,10 +227,7 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
     if (store->env.event != NULL)
         for (size_t i = 0; i < n; i++) {
             const bool there = out[i].data != NULL;
-            const char *user = cache_key_of_user(keys[i].data + cache->prefix_size);
-            if (user != NULL)    /* not of the tags that a fetch asks for with its value */
-                cache_env_emit(&store->env, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS,
-                               user, 0);
+            tell(cache, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS, keys[i], 0);
         }
     return first;
 }

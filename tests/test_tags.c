@@ -182,17 +182,25 @@ static void hear(void *ctx, const cache_event *event)
     heard->strange += strcmp(event->key, "a") != 0 && strcmp(event->key, "b") != 0;
 }
 
+static cache_t *open_and_hear(const char *url, struct heard *heard)
+{
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    config.url = url;
+    config.event = hear;
+    config.event_ctx = heard;
+    *heard = (struct heard){ 0, 0 };
+    runs = 0;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    return cache;
+}
+
 static void events_are_of_the_users_keys_and_not_of_tags(void **state)
 {
     (void)state;
-    struct heard heard = { 0, 0 };
-    cache_config config = CACHE_CONFIG_INIT;
-    cache_t *cache = NULL;
-    config.url = "memory://?max_items=3";    /* a value and its two tags, of which the second value evicts some */
-    config.event = hear;
-    config.event_ctx = &heard;
-    runs = 0;
-    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    struct heard heard;
+    /* A value and its two tags, of which the second value evicts some. */
+    cache_t *cache = open_and_hear("memory://?max_items=3", &heard);
     const cache_fetch_options both = tagged(news, 2), none = CACHE_FETCH_OPTIONS_INIT;
     expect(cache, "a", &both, "v1");
     expect(cache, "a", &both, "v1");
@@ -200,6 +208,12 @@ static void events_are_of_the_users_keys_and_not_of_tags(void **state)
     assert_status(CACHE_OK, cache_delete(cache, "a"));
     expect(cache, "a", &none, "v2");
     expect(cache, "b", &none, "v3");
+    assert_true(heard.n > 0);
+    assert_int_equal(heard.strange, 0);
+    cache_close(cache);
+
+    cache = open_and_hear("null://", &heard);    /* without get_many: each key is asked for alone */
+    expect(cache, "a", &both, "v1");
     assert_true(heard.n > 0);
     assert_int_equal(heard.strange, 0);
     cache_close(cache);
