@@ -2,10 +2,8 @@
 #include "view_key.h"
 
 #include "request.h"
+#include "sha256.h"
 #include "writer.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,10 +61,13 @@ static void put_lower(cache_writer *key, const char *name)
     }
 }
 
+/* What is hashed stands in no page, and so is not compared: with a hash that is made for speed, whoever sends a request could
+ * have it stored as the page of another's. */
 static void put_hash(cache_writer *key, const void *data, size_t size)
 {
-    const XXH128_hash_t hash = XXH3_128bits(data, size);    /* unseeded: every process must find it */
-    (void)cache_writer_printf(key, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    char hash[SHA256_HEX_SIZE + 1];
+    cache_sha256_hex(data, size, hash);
+    (void)cache_writer_append(key, hash, SHA256_HEX_SIZE);
 }
 
 /* What is longer than a key may be: its head, and the hash of all of it. */
@@ -74,10 +75,10 @@ static cache_status shorten(cache_writer *key)
 {
     if (cache_writer_status(key) != CACHE_OK || key->size <= CACHE_MAX_KEY)
         return cache_writer_status(key);
-    const XXH128_hash_t hash = XXH3_128bits(key->data, key->size);
+    char hash[SHA256_HEX_SIZE + 1];
+    cache_sha256_hex(key->data, key->size, hash);
     cache_writer_undo(key, key->size - HEAD);
-    return cache_writer_printf(key, PART "#%016llx%016llx", (unsigned long long)hash.high64,
-                               (unsigned long long)hash.low64);
+    return cache_writer_printf(key, PART "#%s", hash);
 }
 
 /* ---- the query --------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,12 @@
+/* sha256.h - a hash that nobody finds two texts for: where a stranger chooses what is hashed, and nothing is compared. */
+#ifndef SHA256_H
+#define SHA256_H
+
+#include <stddef.h>
+
+enum { SHA256_HEX_SIZE = 64 };
+
+/* FIPS 180-4, in hexadecimal digits and a NUL. `data` may be NULL if `size` is 0. */
+void cache_sha256_hex(const void *data, size_t size, char out[SHA256_HEX_SIZE + 1]);
+
+#endif
