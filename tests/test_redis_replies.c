@@ -279,6 +279,28 @@ static void a_transaction_that_a_demoted_master_refused_goes_to_its_successor(vo
     fake_server_stop(&master);
 }
 
+static void a_replica_is_not_connected_to_anew_for_each_write(void **state)
+{
+    _Atomic(const char *) text = "-READONLY You can't write against a read only replica.\r\n";
+    _Atomic int64_t now = 1000;
+    struct fake_server server;
+    char url[128];
+    (void)state;
+    fake_server_start(&server, say, (void *)&text);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?timeout=20&connect_timeout=20&retry_after=5", server.port);
+    cache_t *cache = test_open_with_clock(url, &now);
+    for (int round = 1; round <= 3; round++) {
+        for (int i = 0; i < 50; i++) {
+            assert_status(CACHE_ERR_IO, cache_set_string(cache, "k", "v", 60));
+            assert_non_null(strstr(cache_last_error(), "READONLY"));
+        }
+        assert_int_equal(server.accepted, round + 1);    /* it is asked whether it still is one, and left in peace */
+        now += 5000;
+    }
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
 /* ---- sentinels that are none, or no good ------------------------------------------------------------------------ */
 
 static void hold_the_line(struct fake_server *server, int fd, int number)
@@ -370,6 +392,7 @@ int main(void)
         cmocka_unit_test(no_part_of_a_password_is_in_a_message),
         cmocka_unit_test(a_server_that_takes_no_connection_says_why),
         cmocka_unit_test(a_connection_logs_in_chooses_its_database_and_tells_its_name),
+        cmocka_unit_test(a_replica_is_not_connected_to_anew_for_each_write),
         cmocka_unit_test(a_sentinel_that_hangs_or_is_none_leaves_time_for_the_next),
         cmocka_unit_test(what_a_sentinel_says_is_not_believed_blindly),
         cmocka_unit_test(a_transaction_that_a_demoted_master_refused_goes_to_its_successor),

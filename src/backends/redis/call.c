@@ -151,6 +151,17 @@ static cache_status exchange(struct attempt *attempt)
     return status != CACHE_OK ? status : first;
 }
 
+/* A master that was demoted may have a successor at the same address. A replica that was one all along has none: once
+ * in each retry_after is enough to find out. */
+static bool may_have_a_successor(struct redis_store *store)
+{
+    int64_t at = atomic_load(&store->suspect_at);
+    return store->kind == REDIS_SENTINEL
+        || (cache_env_monotonic_reached(store->env, at)
+            && atomic_compare_exchange_strong(&store->suspect_at, &at,
+                                              cache_env_monotonic_ms(store->env) + store->breaker.retry_after_ms));
+}
+
 /* What the outcome says of the server and its other connections. True: the request did nothing yet and may go out
  * again. */
 static bool judge(struct attempt *attempt, cache_status status)
@@ -165,7 +176,7 @@ static bool judge(struct attempt *attempt, cache_status status)
         cache_breaker_trip(&store->breaker, status);
     else if (status == CACHE_ERR_TIMEOUT)
         cache_breaker_timed_out(&store->breaker);
-    if (idle_one_was_dead || attempt->demoted)
+    if (idle_one_was_dead || (attempt->demoted && may_have_a_successor(store)))
         atomic_fetch_add(&store->epoch, 1);    /* the others lead to the same place */
     if (attempt->n_handled > 0)
         return false;
