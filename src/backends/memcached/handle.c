@@ -10,6 +10,7 @@
 
 enum {
     NANOSECONDS_IN_MS = 1000000,
+    NOT_LOOKED_FOR = -1, NOT_TO_BE_TOLD = -2,    /* as a descriptor */
     NEVER = 1 << 30                    /* libmemcached's own breaker counts whole seconds, one handle alone: ours does
                                         * it */
 };
@@ -35,7 +36,7 @@ cache_status cache_mc_handle_make(struct mc_server *server, struct mc_handle *ha
     }
     handle->memc = memc;
     handle->connected = handle->used = false;
-    handle->descriptor = -1;
+    handle->descriptor = NOT_LOOKED_FOR;
     return CACHE_OK;
 }
 
@@ -44,7 +45,7 @@ void cache_mc_handle_disconnect(struct mc_handle *handle)
     (void)set(handle->memc, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 0);    /* no wait for a last word */
     memcached_quit(handle->memc);
     handle->connected = false;
-    handle->descriptor = -1;
+    handle->descriptor = NOT_LOOKED_FOR;
 }
 
 void cache_mc_handle_free(struct mc_handle *handle)
@@ -99,9 +100,11 @@ memcached_return_t cache_mc_handle_connect(const struct mc_server *server, struc
 bool cache_mc_handle_is_quiet(const struct mc_server *server, struct mc_handle *handle)
 {
     char byte;
-    if (handle->descriptor < 0)
-        handle->descriptor = cache_mc_descriptor(handle, server->port);
-    return handle->descriptor < 0    /* it cannot be told */
+    if (handle->descriptor == NOT_LOOKED_FOR) {
+        const int found = cache_mc_descriptor(handle, server->port);
+        handle->descriptor = found >= 0 ? found : NOT_TO_BE_TOLD;
+    }
+    return handle->descriptor == NOT_TO_BE_TOLD
         || (recv(handle->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
             (errno == EAGAIN || errno == EWOULDBLOCK));
 }

@@ -30,7 +30,7 @@ struct mc_handle {
     bool connected;                    /* as far as we know */
     bool fresh;                        /* just now, for the request under way */
     bool used;                         /* it was connected once: the next time is a reconnect */
-    int descriptor;                    /* its socket; -1: not looked for yet */
+    int descriptor;                    /* its socket; -1: not looked for yet; -2: not to be told */
 };
 
 /* The generation that keys on this host carry, as this process last read it. */
