@@ -86,7 +86,8 @@ static uint64_t elapsed(uint64_t begun)
 }
 
 /* Not of the core's own keys, such as the tags that a fetch asks for with its value. */
-static void tell(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key, uint64_t nanoseconds)
+static void tell(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
+                 uint64_t nanoseconds)
 {
     const char *user = cache_key_of_user(key.data + cache->prefix_size);
     if (user != NULL)

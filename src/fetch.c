@@ -10,7 +10,7 @@
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
-static cache_status copy_options(cache_fetch_options *known, const cache_fetch_options *options)
+cache_status cache_fetch_copy_options(cache_fetch_options *known, const cache_fetch_options *options)
 {
     if (options != NULL && options->size == sizeof *known) {
         *known = *options;
@@ -22,6 +22,7 @@ static cache_status copy_options(cache_fetch_options *known, const cache_fetch_o
     if (options->size < offsetof(cache_fetch_options, ttl) + sizeof options->ttl)
         return cache_fail(CACHE_ERR_INVALID, "fetch: options->size is too small: use CACHE_FETCH_OPTIONS_INIT");
     memcpy(known, options, options->size < sizeof *known ? options->size : sizeof *known);
+    known->size = sizeof *known;
     return CACHE_OK;
 }
 
@@ -36,7 +37,7 @@ static inline void read_span(cache_status *status, double seconds, const char *n
 static cache_status read_options(struct fetch *fetch, const cache_fetch_options *options)
 {
     cache_fetch_options *known = &fetch->options;
-    cache_status status = copy_options(known, options);
+    cache_status status = cache_fetch_copy_options(known, options);
     if (status != CACHE_OK)
         return status;
     if (!(known->jitter >= 0 && known->jitter <= 1))

@@ -1,8 +1,6 @@
 /* memoize.c - the keys and calls of memoized functions: what stands behind CACHE_MEMOIZE's doorway. */
-#include "env.h"
+#include "fetching.h"
 #include "number.h"
-#include "tag.h"
-#include "writer.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -215,15 +213,20 @@ static cache_status collect_tags(const cache_memo_key *key, const cache_fetch_op
 }
 
 static cache_status fetch(cache_t *cache, const cache_memo_key *key, const char *type,
-                          const cache_fetch_options *options, cache_compute_fn *compute, void *ctx, cache_value *out)
+                          const cache_fetch_options *options, bool force, cache_compute_fn *compute, void *ctx,
+                          cache_value *out)
 {
     *out = (cache_value){ NULL, 0, NULL };
     if (cache == NULL)
         return compute_uncached(compute, ctx, out);
     const char *tags[CACHE_MAX_TAGS];
     char counted[CACHE_MAX_NAME + 1];
-    cache_fetch_options all = *options;
-    cache_status status = CACHE_OK;
+    cache_fetch_options given, all;
+    cache_status status = cache_fetch_copy_options(&given, options);
+    if (status != CACHE_OK)
+        return status;
+    all = given;
+    all.force = given.force || force;
     all.name = key->function;
     if (key->name != NULL) {
         (void)snprintf(counted, sizeof counted, "%s@%s", key->function, key->name);
@@ -232,7 +235,7 @@ static cache_status fetch(cache_t *cache, const cache_memo_key *key, const char 
     all.tags = tags;
     all.type = key->whole != NULL ? key->whole : type;
     if (key->status == CACHE_OK)
-        status = collect_tags(key, options, tags, &all.n_tags);
+        status = collect_tags(key, &given, tags, &all.n_tags);
     else {    /* neither read nor stored, and counted all the same */
         all.unless = true;
         all.n_tags = 0;
@@ -244,7 +247,7 @@ cache_status cache_memo_fetch_value(cache_t *cache, cache_memo_key *key, const c
                                     const cache_fetch_options *options, cache_compute_fn *compute, void *ctx,
                                     cache_value *out)
 {
-    const cache_status status = fetch(cache, key, type, options, compute, ctx, out);
+    const cache_status status = fetch(cache, key, type, options, false, compute, ctx, out);
     release(key);
     return status;
 }
@@ -257,13 +260,11 @@ cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *t
     if (out == NULL)
         status = cache_fail(CACHE_ERR_INVALID, "memoize: out is NULL");
     else
-        status = fetch(cache, key, type, options, compute, ctx, &value);
+        status = fetch(cache, key, type, options, false, compute, ctx, &value);
     if (status == CACHE_OK && value.size != size) {
         /* Stored by a program with another idea of the type: computed anew, never misread. */
         cache_value_release(&value);
-        cache_fetch_options again = *options;
-        again.force = true;
-        status = fetch(cache, key, type, &again, compute, ctx, &value);
+        status = fetch(cache, key, type, options, true, compute, ctx, &value);
     }
     if (status == CACHE_OK)
         memcpy(out, value.data, value.size < size ? value.size : size);
@@ -281,7 +282,7 @@ cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const ca
         status = cache_fail(CACHE_ERR_INVALID, "memoize: out is NULL");
     else {
         *out = NULL;
-        status = fetch(cache, key, "char *", options, compute, ctx, &value);
+        status = fetch(cache, key, "char *", options, false, compute, ctx, &value);
     }
     if (status == CACHE_OK) {
         *out = malloc(value.size + 1);    /* not the handle's allocator: the caller frees it with free */

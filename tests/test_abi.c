@@ -84,6 +84,30 @@ static void a_program_with_an_older_shorter_struct_is_served(void **state)
     cache_close(cache);
 }
 
+static void a_memoized_function_of_an_older_program_is_served(void **state)
+{
+    (void)state;
+    static char text[] = "four";
+    cache_t *cache = test_open("memory://");
+    cache_memo_key key;
+    cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+    options.size = offsetof(cache_fetch_options, stale);
+    options.tags = (const char *const *)(uintptr_t)1;    /* behind its end: never looked at */
+    options.n_tags = 3;
+    char out[4];
+    for (int i = 0; i < 2; i++) {
+        cache_memo_begin(&key, "f", NULL, "char[4]", sizeof out);
+        cache_memo_end(&key);
+        assert_status(CACHE_OK, cache_memo_fetch(cache, &key, "char[4]", &options, compute, text, out, sizeof out));
+        assert_memory_equal(out, "four", 4);
+        assert_status(CACHE_OK, cache_has(cache, key.text));
+        cache_memo_begin(&key, "f", NULL, "char[4]", sizeof out);
+        assert_status(CACHE_OK, cache_memo_forget_all(cache, &key));
+        assert_status(CACHE_MISS, cache_has(cache, "memo/f/char[4]/4()"));
+    }
+    cache_close(cache);
+}
+
 /* The struct of counters may grow into what is reserved, and no further. */
 static void counters_keep_their_size(void **state)
 {
@@ -106,6 +130,7 @@ int main(void)
         cmocka_unit_test(structs_that_callers_fill_have_their_layout),
         cmocka_unit_test(structs_that_grow_begin_with_their_size),
         cmocka_unit_test(a_program_with_an_older_shorter_struct_is_served),
+        cmocka_unit_test(a_memoized_function_of_an_older_program_is_served),
         cmocka_unit_test(counters_keep_their_size),
         cmocka_unit_test(the_library_that_runs_tells_its_version),
     };

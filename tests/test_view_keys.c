@@ -172,8 +172,8 @@ static void a_post_that_is_a_query_is_stored_by_its_body(void **state)
     site_close(&site);
 }
 
-/* XXH3 multiplies two words of the input, each with a part of a known secret over it: one that is the secret's makes 0 of
- * the other. So whoever knows one body finds another with the same hash, of 128 bits or not. */
+/* XXH3 multiplies two words of the input, each with a part of a known secret over it: one that is the secret's makes 0
+ * of the other. So whoever knows one body finds another with the same hash, of 128 bits or not. */
 static void a_body_made_to_have_the_hash_of_another_does_not_get_its_page(void **state)
 {
     static const char secret[] = "\xb8\xfe\x6c\x39\x23\xa4\x4b\xbe\x7c\x01\x81\x2c\xf7\x21\xad\x1c";
