@@ -80,8 +80,8 @@ struct cache_lifetime {
 
 /* fetch.c */
 
-/* The options as this library knows them: what an older, shorter struct lacks, or NULL, is as CACHE_FETCH_OPTIONS_INIT has
- * it. CACHE_ERR_INVALID: its size cannot be. */
+/* The options as this library knows them: what an older, shorter struct lacks, or NULL, is as CACHE_FETCH_OPTIONS_INIT
+ * has it. CACHE_ERR_INVALID: its size cannot be. */
 cache_status cache_fetch_copy_options(cache_fetch_options *known, const cache_fetch_options *options);
 
 /* Check the arguments; the key is written to `full` and the tags to `room` (NULL: to the heap), both of which stay.

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-/* One star is a run without '/', two are any run. The last star that could stand for more is tried again, so the time is
- * at most the product of the lengths (of the path's squared, for a pattern such as "**a*b"); a single star never takes
- * over from a double one before it. */
+/* One star is a run without '/', two are any run. The last star that could stand for more is tried again, so the time
+ * is at most the product of the lengths (of the path's squared, for a pattern such as "**a*b"); a single star never
+ * takes over from a double one before it. */
 static bool path_matches(const char *pattern, const char *path)
 {
     const char *one = NULL, *one_at = NULL, *any = NULL, *any_at = NULL;

@@ -1,4 +1,5 @@
-/* sha256.h - a hash for which nobody finds two texts: where a stranger chooses what is hashed, and nothing is compared. */
+/* sha256.h - a hash for which nobody finds two texts: where a stranger chooses what is hashed, and nothing is
+ * compared. */
 #ifndef SHA256_H
 #define SHA256_H
 
