@@ -130,7 +130,8 @@ static bool read_number(const struct item *item, int64_t *out)
     errno = 0;
     *out = strtoll(text, NULL, 10);
     char again[24];
-    return errno == 0 && snprintf(again, sizeof again, "%lld", (long long)*out) > 0 && strcmp(text, again) == 0;
+    const int size = snprintf(again, sizeof again, "%lld", (long long)*out);
+    return errno == 0 && (size_t)size == item->size && memcmp(again, text, item->size) == 0;
 }
 
 static cache_status add_to(struct list *list, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)

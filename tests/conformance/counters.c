@@ -89,6 +89,24 @@ static void what_is_no_number_is_refused_and_stays(void **state)
     }
 }
 
+static void digits_with_other_bytes_around_are_no_number(void **state)
+{
+    static const struct { const char *bytes; size_t size; } values[] = {
+        { "5\0", 2 }, { "5\0junk", 6 }, { "\0005", 2 }, { "5\n", 2 }, { "\t5", 2 }, { "-0", 2 }, { "007", 3 },
+    };
+    cache_t *cache = *state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        cache_value value;
+        assert_status(CACHE_OK, cache_set(cache, "n", values[i].bytes, values[i].size, 60));
+        if (cache_inc(cache, "n", 1, NULL) != CACHE_ERR_TYPE)
+            fail_msg("number %zu was counted on", i);
+        assert_status(CACHE_OK, cache_get(cache, "n", &value));
+        assert_int_equal(value.size, values[i].size);
+        assert_memory_equal(value.data, values[i].bytes, value.size);
+        cache_value_release(&value);
+    }
+}
+
 static void a_counter_can_be_set_added_deleted_and_read_in_many(void **state)
 {
     cache_t *cache = *state;
@@ -148,6 +166,7 @@ int run_counters(void)
         conformance_test(dec_of_the_smallest_number_is_out_of_range),
         conformance_test(a_text_that_is_a_number_can_be_counted_on),
         conformance_test(what_is_no_number_is_refused_and_stays),
+        conformance_test(digits_with_other_bytes_around_are_no_number),
         conformance_test(a_counter_can_be_set_added_deleted_and_read_in_many),
         conformance_test(threads_count_to_an_exact_sum),
         conformance_test(processes_with_threads_count_to_an_exact_sum),
