@@ -231,6 +231,61 @@ static void a_new_counter_has_the_default_time_and_an_old_one_keeps_its_own(void
 
 static _Atomic bool adding;
 
+/* What the server was asked to do: "cmdstat_get:calls=3," in `stats`. */
+static void assert_calls(const char *stats, const char *name, int calls)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, calls > 0 ? "cmdstat_%s:calls=%d," : "cmdstat_%s:", name, calls);
+    if ((strstr(stats, wanted) != NULL) != (calls > 0))
+        fail_msg("not %d of %s:\n%s", calls, name, stats);
+}
+
+static void each_operation_is_the_command_that_is_made_for_it(void **state)
+{
+    enum { MANY = 100 };
+    static const char *const never[] = { "keys", "flushdb", "flushall", "del", "expire", "watch", "eval", "evalsha" };
+    char names[MANY][16];
+    const char *keys[MANY];
+    cache_item items[MANY];
+    cache_value values[MANY];
+    (void)state;
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof names[i], "m%d", i);
+        keys[i] = names[i];
+        items[i] = (cache_item){ keys[i], "x", 1 };
+    }
+    cache_t *cache = open_here("prefix=commands:&timeout=20&connect_timeout=20");
+    assert_text(cache, "k", NULL);
+    (void)raw("CONFIG RESETSTAT");
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_status(CACHE_NOT_STORED, cache_add(cache, "k", "w", 1, 60));
+    assert_text(cache, "k", "v");
+    assert_status(CACHE_OK, cache_has(cache, "k"));
+    assert_status(CACHE_OK, cache_touch(cache, "k", 60));
+    assert_status(CACHE_OK, cache_inc(cache, "n", 1, NULL));
+    assert_status(CACHE_OK, cache_set_many(cache, items, MANY, 60));
+    assert_status(CACHE_OK, cache_get_many(cache, keys, MANY, values));
+    for (int i = 0; i < MANY; i++)
+        cache_value_release(&values[i]);
+    assert_status(CACHE_OK, cache_delete_many(cache, keys, MANY, NULL));
+    assert_status(CACHE_OK, cache_delete(cache, "k"));
+    assert_status(CACHE_OK, cache_clear(cache));
+    redisContext *context = redisConnect("127.0.0.1", server.port);
+    redisReply *stats = redisCommand(context, "INFO commandstats");
+    assert_calls(stats->str, "set", 1 + 1 + 1 + MANY);    /* with its time, and for add and inc with NX */
+    assert_calls(stats->str, "get", 1);
+    assert_calls(stats->str, "exists", 1);
+    assert_calls(stats->str, "pexpire", 1);
+    assert_calls(stats->str, "incrby", 1);
+    assert_calls(stats->str, "mget", 1);
+    assert_calls(stats->str, "unlink", 2 + 2 + 1);        /* many and one, each after its leases; what clear found */
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        assert_calls(stats->str, never[i], 0);
+    freeReplyObject(stats);
+    redisFree(context);
+    cache_close(cache);
+}
+
 static void *add_keys(void *ctx)
 {
     char key[32];
@@ -524,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_database_is_a_place_of_its_own),
         cmocka_unit_test(redis_errors_arrive_in_its_own_words),
         cmocka_unit_test(a_new_counter_has_the_default_time_and_an_old_one_keeps_its_own),
+        cmocka_unit_test(each_operation_is_the_command_that_is_made_for_it),
         cmocka_unit_test(clear_ends_though_keys_are_added_and_leaves_other_prefixes),
         cmocka_unit_test(a_refused_connection_costs_microseconds_and_one_caller_tries_again),
         cmocka_unit_test(on_error_miss_looks_like_an_empty_store),
