@@ -337,7 +337,8 @@ static const char *ask(const char *command)
     return answer;
 }
 
-/* More than 30 days are a date to memcached: one that it did not take for one would have ended in 1970. */
+/* More than 30 days are a date to memcached: one that it did not take for one would have ended in 1970. Its clock is a
+ * tick that comes late on a busy machine. */
 static void a_ttl_over_30_days_is_that_long(void **state)
 {
     static const struct { const char *command; double days; } wanted[] = {
@@ -349,9 +350,9 @@ static void a_ttl_over_30_days_is_that_long(void **state)
         const char key[2] = { wanted[i].command[7], '\0' };
         const long seconds = (long)(wanted[i].days * 86400);
         assert_status(CACHE_OK, cache_set_string(cache, key, "x", (double)seconds));
-        assert_in_range(strtol(ask(wanted[i].command) + strlen("HD t"), NULL, 10), seconds - 30, seconds + 1);
+        assert_in_range(strtol(ask(wanted[i].command) + strlen("HD t"), NULL, 10), seconds - 30, seconds + 30);
         assert_status(CACHE_OK, cache_touch(cache, key, (double)seconds * 2));
-        assert_in_range(strtol(ask(wanted[i].command) + strlen("HD t"), NULL, 10), seconds * 2 - 30, seconds * 2 + 1);
+        assert_in_range(strtol(ask(wanted[i].command) + strlen("HD t"), NULL, 10), seconds * 2 - 30, seconds * 2 + 30);
     }
     assert_status(CACHE_OK, cache_set_string(cache, "a", "x", CACHE_TTL_FOREVER));
     assert_string_equal(ask(wanted[0].command), "HD t-1");
