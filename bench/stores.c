@@ -92,8 +92,9 @@ static void start_servers(void)
     const char *const redis[] = { "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "",
                                   "--appendonly", "no",
                                   "--dir", directory, NULL };
-    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-m", "256",
-                                      NULL };
+    /* One worker: else it is all luck to which of several a connection falls, and on which core that one runs. */
+    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-t", "1",
+                                      "-m", "256", NULL };
     servers[0] = start(redis);
     servers[1] = start(memcached);
     atexit(stop_servers);
