@@ -2,10 +2,10 @@
  *
  * Keys are spread over shards by their hash, so that threads on different keys do not wait for each other. A hit takes
  * its shard's lock shared, and copies a small value or pins the item. What changes something is in write.c and
- * counter.c. _GNU_SOURCE is for getentropy. */
-#define _GNU_SOURCE
+ * counter.c. */
 #include "memory.h"
 
+#include "../../unique.h"
 #include "../../writer.h"
 #include "../backends.h"
 
@@ -13,7 +13,6 @@
 #include <xxhash.h>
 
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SHARDS_PER_CORE = 64, MAX_SHARDS = 1024, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 4 << 20, MAX_FREQUENCY = 3,
@@ -28,18 +27,6 @@ static const cache_option memory_options[] = {
 };
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-/* Keys that a stranger chooses must not all fall into one chain. */
-static uint64_t random_seed(void)
-{
-    uint64_t seed = 0;
-    if (getentropy(&seed, sizeof seed) != 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        seed = (uint64_t)now.tv_nsec * 2654435761u ^ (uint64_t)(uintptr_t)&seed ^ (uint64_t)getpid();
-    }
-    return seed;
-}
 
 static size_t choose_shards(size_t max_items, size_t max_bytes)
 {
@@ -69,7 +56,8 @@ static cache_status memory_open(const cache_backend_config *config, void **self)
     struct memory *memory = cache_env_alloc(config->env, sizeof *memory);
     if (memory == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory");
-    *memory = (struct memory){ .env = config->env, .seed = random_seed(), .max_items = limit(config, "max_items"),
+    /* A seed, so that keys that a stranger chooses do not all fall into one chain. */
+    *memory = (struct memory){ .env = config->env, .seed = cache_unique_bits(), .max_items = limit(config, "max_items"),
                                .max_bytes = limit(config, "max_bytes") };
     memory->n_shards = choose_shards(memory->max_items, memory->max_bytes);
     memory->block = cache_env_alloc(config->env, memory->n_shards * sizeof(struct shard) + CACHE_LINE);
