@@ -1,19 +1,10 @@
 /* url.c - the parts of a cache's URL. */
 #include "url.h"
 
+#include "hex.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* Decode %41 to A, in place. `what` names the part in the message, which never shows the text: it may be a password. */
 static cache_status percent_decode(char *text, const char *what)
@@ -24,8 +15,8 @@ static cache_status percent_decode(char *text, const char *what)
             *to++ = *from;
             continue;
         }
-        const int high = hex_digit(from[1]);
-        const int low = high < 0 ? -1 : hex_digit(from[2]);
+        const int high = cache_hex_digit(from[1]);
+        const int low = high < 0 ? -1 : cache_hex_digit(from[2]);
         if (low < 0)
             return cache_fail(CACHE_ERR_CONFIG, "url: %s: '%%' must be followed by two hexadecimal digits", what);
         if (high == 0 && low == 0)

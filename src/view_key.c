@@ -1,6 +1,7 @@
 /* view_key.c - from a request to the key of its page. */
 #include "view_key.h"
 
+#include "hex.h"
 #include "request.h"
 #include "sha256.h"
 #include "writer.h"
@@ -83,22 +84,15 @@ static cache_status shorten(cache_writer *key)
 
 /* ---- the query --------------------------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0'
-         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-         : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The next character of a name, decoded: the handler reads "p%61ge" as "page", and so must the lists. */
 static char next_decoded(const char **at, const char *end)
 {
     const char c = *(*at)++;
     if (c == '+')
         return ' ';
-    if (c != '%' || end - *at < 2 || hex_digit((*at)[0]) < 0 || hex_digit((*at)[1]) < 0)
+    if (c != '%' || end - *at < 2 || cache_hex_digit((*at)[0]) < 0 || cache_hex_digit((*at)[1]) < 0)
         return c;
-    const char decoded = (char)(hex_digit((*at)[0]) * 16 + hex_digit((*at)[1]));
+    const char decoded = (char)(cache_hex_digit((*at)[0]) * 16 + cache_hex_digit((*at)[1]));
     *at += 2;
     return decoded;
 }
