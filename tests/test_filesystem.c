@@ -11,21 +11,17 @@
 
 static char directory[64];
 
-static int descriptors;
-
 static int make(void **state)
 {
     (void)state;
-    descriptors = files_descriptors();
-    test_directory_make(directory, sizeof directory);
+    files_begin(directory, sizeof directory);
     return 0;
 }
 
 static int unmake(void **state)
 {
     (void)state;
-    assert_int_equal(files_descriptors(), descriptors);    /* whatever happened, none was left open */
-    test_directory_remove(directory);
+    files_end(directory);
     return 0;
 }
 

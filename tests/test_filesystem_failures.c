@@ -22,13 +22,10 @@
 
 static char directory[64], url[128];
 
-static int descriptors;
-
 static int make(void **state)
 {
     (void)state;
-    descriptors = files_descriptors();
-    test_directory_make(directory, sizeof directory);
+    files_begin(directory, sizeof directory);
     (void)snprintf(url, sizeof url, "file://%s?prefix=t:", directory);
     return 0;
 }
@@ -36,8 +33,7 @@ static int make(void **state)
 static int unmake(void **state)
 {
     (void)state;
-    assert_int_equal(files_descriptors(), descriptors);    /* whatever happened, none was left open */
-    test_directory_remove(directory);
+    files_end(directory);
     return 0;
 }
 

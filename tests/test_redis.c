@@ -1,6 +1,7 @@
 /* test_redis.c - what only the Redis store has: logins, errors in Redis' words, servers that go away or hang, forks. */
 #include "test.h"
 
+#include "address.h"
 #include "server.h"
 #include "traffic.h"
 
@@ -106,23 +107,8 @@ static void settings_that_cannot_be_honoured_are_refused_by_name(void **state)
 static void an_ipv6_address_stands_in_brackets(void **state)
 {
     static const char *const extra[] = { "--bind", "127.0.0.1", "::1", NULL };
-    struct test_server both = { .pid = 0 };
-    char url[96], where[64];
     (void)state;
-    if (!test_has_ipv6())
-        skip();
-    test_server_start_redis(&both, extra);
-    (void)snprintf(where, sizeof where, "redis [::1]:%d: ", both.port);
-    (void)snprintf(url, sizeof url, "redis://[::1]:%d?timeout=20&connect_timeout=20&retry_after=0.001", both.port);
-    cache_t *cache = test_open(url);
-    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
-    assert_status(CACHE_OK, cache_add(cache, "l", "w", 1, 60));
-    assert_text(cache, "k", "v");
-    test_server_stop(&both);
-    while (cache_set_string(cache, "k", "v", 60) != CACHE_ERR_CONNECT)    /* a dead connection is noticed first */
-        continue;
-    assert_int_equal(strncmp(cache_last_error(), where, strlen(where)), 0);
-    cache_close(cache);
+    test_address_in_brackets("redis", test_server_start_redis, extra);
 }
 
 static void a_login_is_a_password_or_an_acl_user(void **state)

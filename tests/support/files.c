@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "files.h"
+#include "server.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -64,7 +65,8 @@ int files_exist(const char *path)
     return lstat(path, &info) == 0;
 }
 
-int files_descriptors(void)
+/* How many file descriptors this process has open. */
+static int count_descriptors(void)
 {
     DIR *stream = opendir("/proc/self/fd");
     assert_non_null(stream);
@@ -73,4 +75,18 @@ int files_descriptors(void)
         n++;
     closedir(stream);
     return n;
+}
+
+static int descriptors;
+
+void files_begin(char *path, size_t size)
+{
+    descriptors = count_descriptors();
+    test_directory_make(path, size);
+}
+
+void files_end(const char *path)
+{
+    assert_int_equal(count_descriptors(), descriptors);
+    test_directory_remove(path);
 }
