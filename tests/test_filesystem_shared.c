@@ -5,6 +5,7 @@
 
 #include "files.h"
 #include "server.h"
+#include "traffic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -362,9 +363,12 @@ static atomic_bool stop_writing;
 
 static void *write_numbers(void *arg)
 {
-    for (int i = 0; !atomic_load(&stop_writing); i++)
+    while (!atomic_load(&stop_writing)) {
+        traffic_enter();
         if (cache_inc(arg, "shared", 1, NULL) != CACHE_OK)
             _exit(1);
+        traffic_leave();
+    }
     return NULL;
 }
 
@@ -377,7 +381,7 @@ static void a_child_forked_while_threads_write_shares_no_lock_with_its_parent(vo
     for (int i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, write_numbers, cache);
     for (int round = 0; round < 10; round++) {
-        const pid_t pid = fork();
+        const pid_t pid = traffic_fork();
         if (pid == 0) {
             alarm(60);
             for (int i = 0; i < 50; i++)    /* the parent's threads count at the same key meanwhile */

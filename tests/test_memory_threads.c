@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "number.h"
+#include "traffic.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -186,8 +187,10 @@ static void *write_until_told(void *arg)
 {
     struct worker *worker = arg;
     while (!atomic_load(&stop)) {
+        traffic_enter();
         test_set_numbered(worker->cache, "k", (int)(next_random(worker) / 65536 % 1000), 60);
         (void)cache_inc(worker->cache, "n", 1, NULL);
+        traffic_leave();
     }
     return NULL;
 }
@@ -203,7 +206,7 @@ static void a_child_uses_its_copy_though_others_wrote_while_it_was_made(void **s
         assert_int_equal(pthread_create(&workers[i].thread, NULL, write_until_told, &workers[i]), 0);
     }
     for (int i = 0; i < 20; i++) {
-        const pid_t child = fork();
+        const pid_t child = traffic_fork();
         if (child == 0) {
             int64_t number = 0;
             bool right = cache_set_string(cache, "child", "here", 60) == CACHE_OK &&
