@@ -10,13 +10,13 @@
 #include "../breaker.h"
 #include "../forked.h"
 #include "../pool.h"
+#include "protocol.h"
 
 #include <libmemcached/memcached.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum {
-    MC_MAX_WIRE_KEY = 250,             /* what memcached takes */
     MC_FLAG_COUNTER = 0x4c430001,      /* our counters: an unsigned decimal, to be read as two's complement */
     MC_FLAG_WRAPPED = 0x4c430002       /* the whole key stands before the value */
 };
