@@ -1,8 +1,8 @@
 /* cache.c - the everyday operations: arguments checked, the prefix added, the store called, what happened counted.
  * Every fallback for an operation that a store may leave out stands here, and nowhere else. */
 #include "envelope.h"
-#include "fetch.h"
-#include "handle.h"
+#include "flight_invalidate.h"
+#include "cache_internal.h"
 #include "inner.h"
 #include "lease.h"
 

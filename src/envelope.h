@@ -2,7 +2,7 @@
 #ifndef ENVELOPE_H
 #define ENVELOPE_H
 
-#include "handle.h"
+#include "cache_internal.h"
 
 #define ENVELOPE_MAGIC_SIZE 8
 extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];

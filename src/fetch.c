@@ -2,7 +2,7 @@
  *
  * A call reads the value, and hands it out if it is good. Else one caller leads a flight (flight.h): it computes,
  * stores and lands, and those who came meanwhile follow: they wait, or take the stale value if there is one. */
-#include "fetching.h"
+#include "fetch_internal.h"
 
 #include <string.h>
 

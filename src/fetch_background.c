@@ -1,5 +1,5 @@
 /* fetch_background.c - computing a stale value's successor while nobody waits. */
-#include "fetching.h"
+#include "fetch_internal.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* fetch_compute.c - the computation of a fetch: run, stored, and by one process at a time if asked. */
-#include "fetching.h"
+#include "fetch_internal.h"
 #include "inner.h"
 #include "lease.h"
 

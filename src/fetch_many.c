@@ -3,7 +3,7 @@
  * Each key has a flight of its own, so that calls for overlapping keys share their computations. A call first takes the
  * lead of all it can, computes and lands those, and only then waits for the keys that others lead: two calls never wait
  * for each other. */
-#include "fetching.h"
+#include "fetch_internal.h"
 #include "inner.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* fetch_read.c - what cache_fetch finds in the store, and whether it is good enough. */
-#include "fetching.h"
+#include "fetch_internal.h"
 #include "unique.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef FLIGHT_H
 #define FLIGHT_H
 
-#include "fetch.h"
+#include "flight_invalidate.h"
 #include "tag.h"
 
 struct cache_flight;

@@ -1,5 +1,5 @@
 /* fragment.c - a part of a page, cached where it is written. */
-#include "fetching.h"
+#include "fetch_internal.h"
 #include "lease.h"
 #include "number.h"
 

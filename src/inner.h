@@ -3,7 +3,7 @@
 #ifndef INNER_H
 #define INNER_H
 
-#include "handle.h"
+#include "cache_internal.h"
 
 cache_status cache_inner_read(const cache_t *cache, cache_bytes key, cache_writer *out);
 cache_status cache_inner_get(const cache_t *cache, cache_bytes key, cache_value *out);

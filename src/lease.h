@@ -2,7 +2,7 @@
 #ifndef LEASE_H
 #define LEASE_H
 
-#include "handle.h"
+#include "cache_internal.h"
 #include "unique.h"
 
 struct cache_lease {

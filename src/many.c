@@ -1,7 +1,7 @@
 /* many.c - many keys in one call: one round trip a server, where the store has it. */
 #include "envelope.h"
-#include "fetch.h"
-#include "handle.h"
+#include "flight_invalidate.h"
+#include "cache_internal.h"
 #include "lease.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* memoize.c - the keys and calls of memoized functions: what stands behind CACHE_MEMOIZE's doorway. */
-#include "fetching.h"
+#include "fetch_internal.h"
 #include "number.h"
 
 #define XXH_INLINE_ALL

@@ -1,10 +1,10 @@
 /* open.c - from a URL to a handle, and back to nothing. */
-#include "fetch.h"
-#include "handle.h"
-#include "names.h"
+#include "flight_invalidate.h"
+#include "cache_internal.h"
+#include "named_counters.h"
 #include "options.h"
 #include "registry.h"
-#include "view_marks.h"
+#include "page/hit_for_miss.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #include "registry.h"
 
 #include "backends/backends.h"
-#include "env.h"
+#include "hooks.h"
 
 #include <pthread.h>
 #include <string.h>

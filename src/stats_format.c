@@ -1,6 +1,6 @@
 /* stats_format.c - the statistics as JSON and as Prometheus' text. */
-#include "handle.h"
-#include "names.h"
+#include "cache_internal.h"
+#include "named_counters.h"
 #include "number.h"
 
 #include <inttypes.h>
@@ -152,7 +152,7 @@ static void put_json_counters(cache_writer *out, const cache_counters *counters,
     (void)cache_writer_puts(out, "}");
 }
 
-/* A name is UTF-8 already (names.h). */
+/* A name is UTF-8 already (named_counters.h). */
 static void put_json_text(cache_writer *out, const char *text)
 {
     (void)cache_writer_puts(out, "\"");

@@ -4,7 +4,7 @@
  * twice: when a version key is evicted, the values under it miss, and an old one never comes back. */
 #include "tag.h"
 
-#include "fetch.h"
+#include "flight_invalidate.h"
 #include "inner.h"
 #include "unique.h"
 

@@ -1,7 +1,7 @@
 /* template.c - rendering a compiled template: step by step, with a fragment for each part that is cached. */
 #include "template.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* template_parse.c - from a template's text to its steps. */
 #include "template.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef URL_H
 #define URL_H
 
-#include "env.h"
+#include "hooks.h"
 
 struct cache_url_option {
     char *name, *value;

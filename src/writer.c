@@ -3,7 +3,7 @@
  * The bytes stand in a counted block from the start, so that a finished value is handed out without a copy. */
 #include "writer.h"
 
-#include "env.h"
+#include "hooks.h"
 #include "time_to_live.h"
 
 #include <stdatomic.h>

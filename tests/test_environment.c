@@ -2,7 +2,7 @@
  * Redis and Memcached where no server need be asked. setenv and unsetenv change the process: one thread alone. */
 #include "test.h"
 
-#include "handle.h"
+#include "cache_internal.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 /* The rules of HTTP as questions about texts: dates, lists, Cache-Control, cookies; and texts of noise. */
 #include "test.h"
 
-#include "http_rules.h"
+#include "page/http_rules.h"
 
 /* ---- dates ------------------------------------------------------------------------------------------------------- */
 

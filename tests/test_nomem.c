@@ -2,7 +2,7 @@
  * crash, a leak, a wrong value or a lost old one; and every failure is CACHE_ERR_NOMEM. */
 #include "failing.h"
 #include "fake_store.h"
-#include "handle.h"
+#include "cache_internal.h"
 #include "server.h"
 
 static void good(cache_status status)

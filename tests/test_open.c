@@ -1,7 +1,7 @@
 /* Opening: every part of a URL that can be wrong is named, nothing leaks, no password is shown. */
 #include "test.h"
 
-#include "env.h"
+#include "hooks.h"
 
 /* An allocator that counts what is out, so that a refused URL is seen to leave nothing behind. */
 static atomic_long blocks_out;

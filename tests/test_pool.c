@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "backends/pool.h"
-#include "env.h"
+#include "hooks.h"
 
 #include <sched.h>
 

@@ -1,7 +1,7 @@
 /* The writer: what computations append to, and the values that come of it. */
 #include "test.h"
 
-#include "env.h"
+#include "hooks.h"
 #include "writer.h"
 
 static void appends_puts_and_printf_stand_one_behind_the_other(void **state)

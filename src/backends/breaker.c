@@ -1,7 +1,7 @@
 /* breaker.c - the circuit breaker of one server. */
 #include "breaker.h"
 
-#include "../env.h"
+#include "../hooks.h"
 
 #include <stdio.h>
 

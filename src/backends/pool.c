@@ -1,7 +1,7 @@
 /* pool.c - slots of connections, taken and given back without a lock while there are enough. */
 #include "pool.h"
 
-#include "../env.h"
+#include "../hooks.h"
 
 #include <time.h>
 

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 #include "unique.h"
 
 #include <dirent.h>

@@ -5,7 +5,7 @@
  * of its writing, or of a read, of which some are noted. */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

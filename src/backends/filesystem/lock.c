@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <errno.h>
 #include <fcntl.h>

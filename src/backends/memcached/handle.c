@@ -1,7 +1,7 @@
 /* handle.c - one connection: made, asked whether it is alive, closed, its failures in words. */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * handles. */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 
 #include "../backends.h"
 #include "../breaker.h"
-#include "../forked.h"
+#include "../fork_guard.h"
 #include "../pool.h"
 #include "protocol.h"
 

@@ -1,7 +1,7 @@
 /* call.c - a request on a connection of the pool: taken, connected, judged by what came of it, given back. */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* connection.c - one connection: made, logged in, and bytes moved under a deadline. */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 #include "writer.h"
 
 #include <errno.h>

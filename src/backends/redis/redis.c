@@ -1,7 +1,7 @@
 /* redis.c - the Redis store: the options, one key at a time, the table. */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 #include "writer.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * clients of Sentinel wants it). */
 #include "store.h"
 
-#include "env.h"
+#include "hooks.h"
 
 #include <stdio.h>
 #include <stdlib.h>

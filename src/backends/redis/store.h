@@ -7,7 +7,7 @@
 
 #include "../backends.h"
 #include "../breaker.h"
-#include "../forked.h"
+#include "../fork_guard.h"
 #include "../pool.h"
 
 #include <hiredis/hiredis.h>

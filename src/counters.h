@@ -1,8 +1,8 @@
-/* stats.h - counting without a shared cache line. */
-#ifndef STATS_H
-#define STATS_H
+/* counters.h - counting without a shared cache line. */
+#ifndef COUNTERS_H
+#define COUNTERS_H
 
-#include "env.h"
+#include "hooks.h"
 
 enum counter {
     COUNT_HIT, COUNT_MISS, COUNT_STALE, COUNT_SET, COUNT_DELETE, COUNT_INC, COUNT_COMPUTE,

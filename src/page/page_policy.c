@@ -1,5 +1,5 @@
-/* view_rules.c - what a view does with a request, and with the response to it. */
-#include "view_rules.h"
+/* page_policy.c - what a view does with a request, and with the response to it. */
+#include "page_policy.h"
 
 #include "request.h"
 

@@ -1,6 +1,6 @@
-/* forked.h - notice that this process is the child of the one that opened the store. */
-#ifndef FORKED_H
-#define FORKED_H
+/* fork_guard.h - notice that this process is the child of the one that opened the store. */
+#ifndef FORK_GUARD_H
+#define FORK_GUARD_H
 
 #include "../api.h"
 

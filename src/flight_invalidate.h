@@ -1,8 +1,8 @@
-/* fetch.h - what the core must tell the computations that are under way. */
-#ifndef FETCH_H
-#define FETCH_H
+/* flight_invalidate.h - what the core must tell the computations that are under way. */
+#ifndef FLIGHT_INVALIDATE_H
+#define FLIGHT_INVALIDATE_H
 
-#include "handle.h"
+#include "cache_internal.h"
 
 /* The computations under way in this process. NULL: no memory. */
 struct cache_flights *cache_flights_new(const cache_env *env);

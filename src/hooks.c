@@ -1,5 +1,5 @@
-/* env.c - the hooks of a handle, and what they are when nobody sets them. */
-#include "env.h"
+/* hooks.c - the hooks of a handle, and what they are when nobody sets them. */
+#include "hooks.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
-/* view_marks.h - keys whose responses were lately found to be of the kind that is not stored.
+/* hit_for_miss.h - keys whose responses were lately found to be of the kind that is not stored.
  *
  * Whoever waits for such a response waits in vain, since it goes to one request alone. While a key is marked, its
  * requests run their handlers side by side. A mark is a hint: it may be lost, or, once in four billion, be another
  * key's. */
-#ifndef VIEW_MARKS_H
-#define VIEW_MARKS_H
+#ifndef HIT_FOR_MISS_H
+#define HIT_FOR_MISS_H
 
-#include "handle.h"
+#include "cache_internal.h"
 
 #define CACHE_MARK_SECONDS 10
 

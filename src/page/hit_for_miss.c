@@ -1,5 +1,5 @@
-/* view_marks.c - keys whose responses were lately found to be of the kind that is not stored. */
-#include "view_marks.h"
+/* hit_for_miss.c - keys whose responses were lately found to be of the kind that is not stored. */
+#include "hit_for_miss.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

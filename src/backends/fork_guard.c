@@ -1,6 +1,6 @@
-/* forked.c - forks are counted, and the count is compared before each use of a connection: asking for the pid would be
- * a system call an operation. */
-#include "forked.h"
+/* fork_guard.c - counts forks, and compares the count before each use of a connection: asking for the pid would be a
+ * system call an operation. */
+#include "fork_guard.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -1,6 +1,6 @@
-/* env.h - the hooks of a handle: clock, memory, log, events, spawn. */
-#ifndef ENV_H
-#define ENV_H
+/* hooks.h - the hooks of a handle: clock, memory, log, events, spawn. */
+#ifndef HOOKS_H
+#define HOOKS_H
 
 #include "api.h"
 

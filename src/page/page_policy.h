@@ -1,6 +1,6 @@
-/* view_rules.h - what a view does with a request, and with the response to it. */
-#ifndef VIEW_RULES_H
-#define VIEW_RULES_H
+/* page_policy.h - what a view does with a request, and with the response to it. */
+#ifndef PAGE_POLICY_H
+#define PAGE_POLICY_H
 
 #include "response.h"
 

@@ -1,10 +1,10 @@
-/* fetching.h - one call of cache_fetch, as its parts see it: reading, computing, handing out. */
-#ifndef FETCHING_H
-#define FETCHING_H
+/* fetch_internal.h - one call of cache_fetch, as its parts see it: reading, computing, handing out. */
+#ifndef FETCH_INTERNAL_H
+#define FETCH_INTERNAL_H
 
 #include "envelope.h"
 #include "flight.h"
-#include "names.h"
+#include "named_counters.h"
 
 struct cache_lease;                    /* lease.h */
 

@@ -1,8 +1,8 @@
-/* names.h - statistics by the names of views and memoized functions. */
-#ifndef NAMES_H
-#define NAMES_H
+/* named_counters.h - statistics by the names of views and memoized functions. */
+#ifndef NAMED_COUNTERS_H
+#define NAMED_COUNTERS_H
 
-#include "stats.h"
+#include "counters.h"
 
 /* The names that were counted under, a tally each. They only become more, and stay until the store is closed, so that a
  * hit finds its own without a lock. */

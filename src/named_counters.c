@@ -1,10 +1,10 @@
-/* names.c - statistics by the names of views and memoized functions.
+/* named_counters.c - statistics by the names of views and memoized functions.
  *
  * The table is written once a name and read at every fetch: open addressing, slots that are filled by one compare and
  * swap and never change again. It has twice as many slots as names, so a search always ends at an empty one. */
-#include "names.h"
+#include "named_counters.h"
 
-#include "handle.h"
+#include "cache_internal.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

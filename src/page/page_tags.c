@@ -1,7 +1,7 @@
-/* view_tags.c - the tags of one page: its path's, the view's, the request's. */
-#include "view_tags.h"
+/* page_tags.c - the tags of one page: its path's, the view's, the request's. */
+#include "page_tags.h"
 
-#include "view_key.h"
+#include "page_key.h"
 
 #include <stdarg.h>
 #include <string.h>

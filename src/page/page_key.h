@@ -1,6 +1,6 @@
-/* view_key.h - from a request to the key of its page. */
-#ifndef VIEW_KEY_H
-#define VIEW_KEY_H
+/* page_key.h - from a request to the key of its page. */
+#ifndef PAGE_KEY_H
+#define PAGE_KEY_H
 
 #include "api.h"
 

@@ -1,6 +1,6 @@
-/* view_page.h - a page as it is stored, and as it is sent. */
-#ifndef VIEW_PAGE_H
-#define VIEW_PAGE_H
+/* page_codec.h - a page as it is stored, and as it is sent. */
+#ifndef PAGE_CODEC_H
+#define PAGE_CODEC_H
 
 #include "response.h"
 

@@ -1,5 +1,5 @@
-/* view_key.c - from a request to the key of its page. */
-#include "view_key.h"
+/* page_key.c - from a request to the key of its page. */
+#include "page_key.h"
 
 #include "hex.h"
 #include "request.h"

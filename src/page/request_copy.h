@@ -1,8 +1,8 @@
-/* view_detach.h - a copy of a request, for a handler that runs when the connection is gone. */
-#ifndef VIEW_DETACH_H
-#define VIEW_DETACH_H
+/* request_copy.h - a copy of a request, for a handler that runs when the connection is gone. */
+#ifndef REQUEST_COPY_H
+#define REQUEST_COPY_H
 
-#include "env.h"
+#include "hooks.h"
 
 /* One block, to be freed with cache_env_free. Of the headers and cookies, those that the view's lists name. NULL: no
  * memory. */

@@ -1,5 +1,5 @@
-/* stats.c - counting without a shared cache line. */
-#include "stats.h"
+/* counters.c - counting without a shared cache line. */
+#include "counters.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef RESPONSE_H
 #define RESPONSE_H
 
-#include "env.h"
+#include "hooks.h"
 #include "writer.h"
 
 struct response_header {

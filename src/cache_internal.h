@@ -1,17 +1,17 @@
-/* handle.h - what a cache_t is, and the operations that the layers above the store are made of. */
-#ifndef HANDLE_H
-#define HANDLE_H
+/* cache_internal.h - what a cache_t is, and the operations that the layers above the store are made of. */
+#ifndef CACHE_INTERNAL_H
+#define CACHE_INTERNAL_H
 
-#include "env.h"
-#include "stats.h"
+#include "hooks.h"
+#include "counters.h"
 #include "time_to_live.h"
 #include "writer.h"
 
 #include <stdatomic.h>
 
-struct cache_flights;                  /* fetch.h */
-struct cache_marks;                    /* view_marks.h */
-struct cache_names;                    /* names.h */
+struct cache_flights;                  /* flight_invalidate.h */
+struct cache_marks;                    /* page/hit_for_miss.h */
+struct cache_names;                    /* named_counters.h */
 
 /* A store and what all handles on it share. */
 struct cache_store {

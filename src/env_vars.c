@@ -1,5 +1,5 @@
-/* environment.c - the handle that the environment describes: CACHE_URL, or a URL made of Flask-Caching's names. */
-#include "env.h"
+/* env_vars.c - the handle that the environment describes: CACHE_URL, or a URL made of Flask-Caching's names. */
+#include "hooks.h"
 #include "writer.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* view_detach.c - a copy of a request, for a handler that runs when the connection is gone. */
-#include "view_detach.h"
+/* request_copy.c - a copy of a request, for a handler that runs when the connection is gone. */
+#include "request_copy.h"
 
 #include "request.h"
 

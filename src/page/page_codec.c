@@ -1,4 +1,4 @@
-/* view_page.c - a page as it is stored, and as it is sent.
+/* page_codec.c - a page as it is stored, and as it is sent.
  *
  *     0 version (1)   1 zero (1)   2 status (2)   4 number of headers (2)   6 index of ETag (2)
  *     8 index of Last-Modified (2)   10 zero (2)   12 size of the texts (4)
@@ -7,7 +7,7 @@
  * Numbers are little-endian. Texts end with NUL, so that a page's headers point into the stored bytes; one more look,
  * at the last byte of all texts, says that whatever begins in them ends in them. The upper bit of a name's place says
  * that a 304 has no such header. */
-#include "view_page.h"
+#include "page_codec.h"
 
 #include "number.h"
 #include "request.h"

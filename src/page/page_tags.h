@@ -1,6 +1,6 @@
-/* view_tags.h - the tags of one page: its path's, the view's, the request's. */
-#ifndef VIEW_TAGS_H
-#define VIEW_TAGS_H
+/* page_tags.h - the tags of one page: its path's, the view's, the request's. */
+#ifndef PAGE_TAGS_H
+#define PAGE_TAGS_H
 
 #include "writer.h"
 
