@@ -35,13 +35,13 @@ cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_
     if (size > CACHE_MAX_KEY)
         return cache_fail(CACHE_ERR_INVALID, "key '%.40s…' is longer than %d bytes", key, CACHE_MAX_KEY);
     put_prefix(cache, out);
-    if (key[0] == CACHE_INNER_MARK[0])
-        put_text(out, CACHE_INNER_MARK, 1);
+    if (key[0] == CACHE_INTERNAL_MARK[0])
+        put_text(out, CACHE_INTERNAL_MARK, 1);
     put_text(out, key, size);
     return CACHE_OK;
 }
 
-void cache_key_make_inner(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out)
+void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out)
 {
     put_prefix(cache, out);
     put_text(out, kind, strlen(kind));
@@ -65,7 +65,7 @@ bool cache_is_store_failure(cache_status status)
 }
 
 /* on_error=miss: what an empty store would have answered. */
-cache_status cache_look_over(const cache_t *cache, cache_status status, cache_status instead)
+cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead)
 {
     return cache->miss_on_error && cache_is_store_failure(status) ? instead : status;
 }
@@ -76,7 +76,7 @@ cache_status cache_look_over(const cache_t *cache, cache_status status, cache_st
  * to read the clock twice, so most of its operations go untimed. */
 static uint64_t begin(const struct cache_store *store)
 {
-    const bool timed = store->env.event != NULL || !(store->ops.flags & CACHE_BACKEND_LOCAL) || cache_tally_sample();
+    const bool timed = store->env.event != NULL || !(store->ops.flags & CACHE_BACKEND_LOCAL) || cache_counters_sample();
     return timed ? cache_now_ns() : 0;
 }
 
@@ -86,8 +86,8 @@ static uint64_t elapsed(uint64_t begun)
 }
 
 /* Not of the core's own keys, such as the tags that a fetch asks for with its value. */
-static void tell(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
-                 uint64_t nanoseconds)
+static void emit_event(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
+                       uint64_t nanoseconds)
 {
     const char *user = cache_key_of_user(key.data + cache->prefix_size);
     if (user != NULL)
@@ -100,10 +100,10 @@ static cache_status end(const cache_t *cache, cache_status status, cache_event_t
     struct cache_store *store = cache->store;
     if (status < 0) {
         if (status == CACHE_ERR_NOMEM || cache_is_store_failure(status))
-            cache_tally_add(store->tally, COUNT_ERROR, 1);
+            cache_counters_add(store->counters, COUNT_ERROR, 1);
         event = CACHE_EVENT_ERROR;
     }
-    tell(cache, event, status, key, nanoseconds);
+    emit_event(cache, event, status, key, nanoseconds);
     return status;
 }
 
@@ -112,16 +112,16 @@ static cache_status end_timed(const cache_t *cache, cache_status status, enum ti
 {
     const uint64_t nanoseconds = elapsed(begun);
     if (begun != 0)
-        cache_tally_time(cache->store->tally, what, nanoseconds);
+        cache_counters_time(cache->store->counters, what, nanoseconds);
     return end(cache, status, event, key, nanoseconds);
 }
 
 void cache_count_read(const cache_t *cache, cache_status status)
 {
     if (status == CACHE_OK)
-        cache_tally_add(cache->store->tally, COUNT_HIT, 1);
+        cache_counters_add(cache->store->counters, COUNT_HIT, 1);
     else if (status == CACHE_MISS)
-        cache_tally_add(cache->store->tally, COUNT_MISS, 1);
+        cache_counters_add(cache->store->counters, COUNT_MISS, 1);
 }
 
 /* Into a writer of the caller's: the way that allocates nothing. */
@@ -159,7 +159,7 @@ cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes 
     const uint64_t begun = begin(store);
     const cache_status status = store->ops.set(store->self, key, value, ttl_ms, flags);
     if (status == CACHE_OK)
-        cache_tally_add(store->tally, COUNT_SET, 1);
+        cache_counters_add(store->counters, COUNT_SET, 1);
     return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, begun);
 }
 
@@ -169,7 +169,7 @@ cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
     const uint64_t begun = begin(store);
     const cache_status status = store->ops.remove(store->self, key);
     if (status == CACHE_OK)
-        cache_tally_add(store->tally, COUNT_DELETE, 1);
+        cache_counters_add(store->counters, COUNT_DELETE, 1);
     return end(cache, status, CACHE_EVENT_DELETE, key, elapsed(begun));
 }
 
@@ -222,13 +222,13 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
     const uint64_t begun = begin(store);
     first = n > 0 ? store->ops.get_many(store->self, keys, n, &results) : CACHE_OK;
     if (begun != 0)
-        cache_tally_time(store->tally, TIMED_GET, elapsed(begun));
+        cache_counters_time(store->counters, TIMED_GET, elapsed(begun));
     if (first < 0)
         return end(cache, first, CACHE_EVENT_ERROR, keys[0], elapsed(begun));
     if (store->env.event != NULL)
         for (size_t i = 0; i < n; i++) {
             const bool there = out[i].data != NULL;
-            tell(cache, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS, keys[i], 0);
+            emit_event(cache, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS, keys[i], 0);
         }
     return first;
 }
@@ -248,7 +248,7 @@ cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes key
     }
     const uint64_t begun = begin(store);
     first = n > 0 ? store->ops.remove_many(store->self, keys, n, removed) : CACHE_OK;
-    cache_tally_add(store->tally, COUNT_DELETE, *removed);
+    cache_counters_add(store->counters, COUNT_DELETE, *removed);
     for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
         end(cache, first, CACHE_EVENT_DELETE, keys[i], elapsed(begun));
         if (first < 0)
@@ -274,9 +274,9 @@ cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[]
     const uint64_t begun = begin(store);
     first = n > 0 ? store->ops.set_many(store->self, keys, values, n, ttl_ms) : CACHE_OK;
     if (begun != 0)
-        cache_tally_time(store->tally, TIMED_SET, elapsed(begun));
+        cache_counters_time(store->counters, TIMED_SET, elapsed(begun));
     if (first == CACHE_OK)
-        cache_tally_add(store->tally, COUNT_SET, n);
+        cache_counters_add(store->counters, COUNT_SET, n);
     for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
         end(cache, first, CACHE_EVENT_SET, keys[i], elapsed(begun));
         if (first < 0)
@@ -300,7 +300,7 @@ cache_status cache_get(cache_t *cache, const char *key, cache_value *out)
     if (status == CACHE_OK && cache_envelope_is(out->data, out->size))
         status = cache_envelope_unwrap(cache, full.bytes, out);
     cache_count_read(cache, status);
-    return cache_look_over(cache, status, CACHE_MISS);
+    return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
 static cache_status copy_out(const cache_value *value, void *buf, size_t cap, size_t *size)
@@ -340,7 +340,7 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
         status = copy_out(&value, buf, cap, size);
     if (writer.owner != NULL)    /* what stands in the caller's buffer needs none */
         writer.owner->ops->release(writer.owner);
-    return cache_look_over(cache, status, CACHE_MISS);
+    return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
 /* What the store has may be what cache_get would not show. A store in this process is asked for the value too, which
@@ -348,7 +348,7 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
 static cache_status look_inside(const cache_t *cache, cache_bytes key)
 {
     cache_value value;
-    cache_status status = cache_inner_get(cache, key, &value);
+    cache_status status = cache_internal_get(cache, key, &value);
     if (status == CACHE_OK && cache_envelope_is(value.data, value.size))
         status = cache_envelope_unwrap(cache, key, &value);
     cache_value_release(&value);
@@ -377,7 +377,7 @@ cache_status cache_has(cache_t *cache, const char *key)
         cache_value_release(&value);
     }
     cache_count_read(cache, status);
-    return cache_look_over(cache, status, CACHE_MISS);
+    return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
 /* ---- set, add, touch ------------------------------------------------------------------------------------------- */
@@ -410,7 +410,7 @@ static cache_status set(cache_t *cache, const char *key, const void *data, size_
     const cache_bytes value = { size > 0 ? data : "", size };
     cache_flights_invalidate(cache->store->flights, full.bytes);    /* first, for the same reason as in cache_delete */
     status = cache_set_checked(cache, full.bytes, value, ttl_ms, flags);
-    return cache_look_over(cache, status, CACHE_OK);
+    return cache_apply_on_error(cache, status, CACHE_OK);
 }
 
 cache_status cache_set(cache_t *cache, const char *key, const void *data, size_t size, double ttl)
@@ -446,7 +446,7 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl)
     status = store->ops.touch(store->self, full.bytes, ttl_ms);
     if (status < 0)
         end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0);
-    return cache_look_over(cache, status, CACHE_MISS);
+    return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
 /* ---- delete and clear ------------------------------------------------------------------------------------------ */
@@ -462,7 +462,7 @@ cache_status cache_delete(cache_t *cache, const char *key)
     cache_flights_invalidate(cache->store->flights, full.bytes);
     status = cache_lease_revoke(cache, full.bytes);
     status = status < 0 ? end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0) : cache_store_remove(cache, full.bytes);
-    return cache_look_over(cache, status, CACHE_MISS);
+    return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
 cache_status cache_clear(cache_t *cache)
@@ -475,7 +475,7 @@ cache_status cache_clear(cache_t *cache)
     const cache_status status = store->ops.clear(store->self, prefix);
     if (status < 0)
         end(cache, status, CACHE_EVENT_ERROR, prefix, 0);
-    return cache_look_over(cache, status, CACHE_OK);
+    return cache_apply_on_error(cache, status, CACHE_OK);
 }
 
 /* ---- counters -------------------------------------------------------------------------------------------------- */
@@ -490,12 +490,12 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
     int64_t number = delta;    /* what an empty store would answer */
     status = store->ops.inc(store->self, full.bytes, delta, cache->default_ttl_ms, &number);
     if (status == CACHE_OK)
-        cache_tally_add(store->tally, COUNT_INC, 1);
+        cache_counters_add(store->counters, COUNT_INC, 1);
     if (status == CACHE_ERR_TYPE || status == CACHE_ERR_RANGE)    /* the store says why, and not of which key */
         (void)cache_fail(status, "inc '%.100s': %s", key, cache_last_error());
     if (store->env.event != NULL || status < 0)
         end(cache, status, CACHE_EVENT_SET, full.bytes, 0);
-    status = cache_look_over(cache, status, CACHE_OK);
+    status = cache_apply_on_error(cache, status, CACHE_OK);
     if (status == CACHE_OK && result != NULL)
         *result = number;
     return status;
@@ -514,6 +514,6 @@ cache_status cache_stats(cache_t *cache, cache_counters *out)
 {
     if (cache == NULL || out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "stats: %s is NULL", cache == NULL ? "cache" : "out");
-    cache_tally_read(cache->store->tally, out);
+    cache_counters_read(cache->store->counters, out);
     return cache->store->ops.stats != NULL ? cache->store->ops.stats(cache->store->self, out) : CACHE_OK;
 }

@@ -10,18 +10,18 @@
 #include <stdatomic.h>
 
 struct cache_flights;                  /* flight_invalidate.h */
-struct cache_marks;                    /* page/hit_for_miss.h */
-struct cache_names;                    /* named_counters.h */
+struct cache_hit_for_miss;             /* page/hit_for_miss.h */
+struct cache_named_counters;           /* named_counters.h */
 
 /* A store and what all handles on it share. */
 struct cache_store {
     cache_env env;
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
     void *self;
-    struct cache_tally *tally;
-    struct cache_names *names;
+    struct cache_live_counters *counters;
+    struct cache_named_counters *named_counters;
     struct cache_flights *flights;
-    _Atomic(struct cache_marks *) marks;    /* NULL until there is one */
+    _Atomic(struct cache_hit_for_miss *) hit_for_miss;    /* NULL until there is one */
     atomic_uint handles;
 };
 
@@ -36,7 +36,7 @@ struct cache {
 /* Prefix and key, as the store sees it. It lives on the stack: a get allocates nothing. */
 struct cache_full_key {
     cache_bytes bytes;                 /* points into `text` */
-    char text[CACHE_MAX_PREFIX + CACHE_MAX_INNER_KEY + 1];
+    char text[CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
 };
 
 /* Another handle on the same store, for what may outlive the caller's. NULL: no memory. */
@@ -45,8 +45,8 @@ cache_t *cache_handle_copy(const cache_t *cache);
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
 
-/* The same for a key of the core's own, CACHE_INNER_MARK "lease/" + `key`: `kind` has at most 32 bytes. */
-void cache_key_make_inner(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
+/* The same for a key of the core's own, CACHE_INTERNAL_MARK "lease/" + `key`: `kind` has at most 32 bytes. */
+void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
 
 /* The store's operations with their fallbacks, failures counted and events sent; values as they are stored, envelopes
  * and all. Arguments are right already, and on_error is left to the caller. Defined in cache.c. */
@@ -70,7 +70,7 @@ cache_status cache_set_checked(cache_t *cache, cache_bytes key, cache_bytes valu
 void cache_count_read(const cache_t *cache, cache_status status);
 
 /* on_error=miss: `instead`, what an empty store would have answered, in place of a store's failure. */
-cache_status cache_look_over(const cache_t *cache, cache_status status, cache_status instead);
+cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead);
 
 /* Several operations, one status: the first failure stays. */
 void cache_keep_first(cache_status *first, cache_status status);
@@ -82,7 +82,7 @@ bool cache_is_store_failure(cache_status status);
 static inline const char *cache_user_key(const cache_t *cache, cache_bytes key)
 {
     const char *user = key.data + cache->prefix_size;
-    return user[0] == CACHE_INNER_MARK[0] && user[1] == user[0] ? user + 1 : user;
+    return user[0] == CACHE_INTERNAL_MARK[0] && user[1] == user[0] ? user + 1 : user;
 }
 
 #endif

@@ -18,7 +18,7 @@ struct stripe {
     void *block;                       /* what the allocator gave */
 };
 
-struct cache_tally {
+struct cache_live_counters {
     const cache_env *env;
     _Atomic(struct stripe *) stripes[STRIPES];    /* made when a thread first counts in them; the first one at once */
 };
@@ -39,51 +39,51 @@ static struct stripe *stripe_new(const cache_env *env)
 }
 
 /* Without memory for a stripe the thread counts in the first one. */
-static struct stripe *make_stripe(struct cache_tally *tally, _Atomic(struct stripe *) *at)
+static struct stripe *make_stripe(struct cache_live_counters *counters, _Atomic(struct stripe *) *at)
 {
-    struct stripe *there = NULL, *made = stripe_new(tally->env);
+    struct stripe *there = NULL, *made = stripe_new(counters->env);
     if (made == NULL)
-        return atomic_load_explicit(&tally->stripes[0], memory_order_acquire);
+        return atomic_load_explicit(&counters->stripes[0], memory_order_acquire);
     if (atomic_compare_exchange_strong(at, &there, made))
         return made;
-    cache_env_free(tally->env, made->block);
+    cache_env_free(counters->env, made->block);
     return there;
 }
 
-static struct stripe *my_stripe(struct cache_tally *tally)
+static struct stripe *my_stripe(struct cache_live_counters *counters)
 {
     static atomic_uint next;
     static _Thread_local unsigned mine;    /* 0: not chosen yet */
     if (mine == 0)
         mine = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % STRIPES + 1;
-    _Atomic(struct stripe *) *at = &tally->stripes[mine - 1];
+    _Atomic(struct stripe *) *at = &counters->stripes[mine - 1];
     struct stripe *stripe = atomic_load_explicit(at, memory_order_acquire);
-    return stripe != NULL ? stripe : make_stripe(tally, at);
+    return stripe != NULL ? stripe : make_stripe(counters, at);
 }
 
-struct cache_tally *cache_tally_new(const cache_env *env)
+struct cache_live_counters *cache_counters_new(const cache_env *env)
 {
-    struct cache_tally *tally = cache_env_alloc(env, sizeof *tally);
+    struct cache_live_counters *counters = cache_env_alloc(env, sizeof *counters);
     struct stripe *first = stripe_new(env);
-    if (tally == NULL || first == NULL) {
+    if (counters == NULL || first == NULL) {
         cache_env_free(env, first != NULL ? first->block : NULL);
-        cache_env_free(env, tally);
+        cache_env_free(env, counters);
         return NULL;
     }
-    tally->env = env;
-    atomic_init(&tally->stripes[0], first);
+    counters->env = env;
+    atomic_init(&counters->stripes[0], first);
     for (size_t i = 1; i < STRIPES; i++)
-        atomic_init(&tally->stripes[i], NULL);
-    return tally;
+        atomic_init(&counters->stripes[i], NULL);
+    return counters;
 }
 
-void cache_tally_free(const cache_env *env, struct cache_tally *tally)
+void cache_counters_free(const cache_env *env, struct cache_live_counters *counters)
 {
-    for (size_t i = 0; tally != NULL && i < STRIPES; i++) {
-        struct stripe *stripe = atomic_load(&tally->stripes[i]);
+    for (size_t i = 0; counters != NULL && i < STRIPES; i++) {
+        struct stripe *stripe = atomic_load(&counters->stripes[i]);
         cache_env_free(env, stripe != NULL ? stripe->block : NULL);
     }
-    cache_env_free(env, tally);
+    cache_env_free(env, counters);
 }
 
 /* ---- counting -------------------------------------------------------------------------------------------------- */
@@ -93,9 +93,9 @@ static void add(atomic_uint_fast64_t *to, uint64_t n)
     atomic_fetch_add_explicit(to, n, memory_order_relaxed);
 }
 
-void cache_tally_add(struct cache_tally *tally, enum counter counter, uint64_t n)
+void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n)
 {
-    add(&my_stripe(tally)->counters[counter], n);
+    add(&my_stripe(counters)->counters[counter], n);
 }
 
 static size_t bucket_of(uint64_t nanoseconds)
@@ -106,15 +106,15 @@ static size_t bucket_of(uint64_t nanoseconds)
     return bucket;
 }
 
-void cache_tally_time(struct cache_tally *tally, enum timed what, uint64_t nanoseconds)
+void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds)
 {
-    struct latency *latency = &my_stripe(tally)->latencies[what];
+    struct latency *latency = &my_stripe(counters)->latencies[what];
     add(&latency->count, 1);
     add(&latency->nanoseconds, nanoseconds);
     add(&latency->buckets[bucket_of(nanoseconds)], 1);
 }
 
-bool cache_tally_sample(void)
+bool cache_counters_sample(void)
 {
     static _Thread_local unsigned left = 1;
     if (--left > 0)
@@ -158,11 +158,11 @@ static void add_stripe(struct stripe *stripe, cache_counters *out)
         add_latency(&stripe->latencies[i], latencies[i]);
 }
 
-void cache_tally_read(struct cache_tally *tally, cache_counters *out)
+void cache_counters_read(struct cache_live_counters *counters, cache_counters *out)
 {
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < STRIPES; i++) {
-        struct stripe *stripe = atomic_load_explicit(&tally->stripes[i], memory_order_acquire);
+        struct stripe *stripe = atomic_load_explicit(&counters->stripes[i], memory_order_acquire);
         if (stripe != NULL)
             add_stripe(stripe, out);
     }

@@ -12,21 +12,21 @@ enum counter {
 enum timed { TIMED_GET, TIMED_SET, TIMED_COMPUTE, TIMED };
 
 /* The counts of a store, or of one name in it: a stripe of cache lines a thread, added up when somebody asks. */
-struct cache_tally;
+struct cache_live_counters;
 
-/* NULL: no memory. A thread's stripe is made when it first counts. `env` stays until the tally is freed. */
-struct cache_tally *cache_tally_new(const cache_env *env);
-void cache_tally_free(const cache_env *env, struct cache_tally *tally);
+/* NULL: no memory. A thread's stripe is made when it first counts. `env` stays until the counters is freed. */
+struct cache_live_counters *cache_counters_new(const cache_env *env);
+void cache_counters_free(const cache_env *env, struct cache_live_counters *counters);
 
-void cache_tally_add(struct cache_tally *tally, enum counter counter, uint64_t n);
-void cache_tally_time(struct cache_tally *tally, enum timed what, uint64_t nanoseconds);
+void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n);
+void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds);
 
 /* A prime: of calls that take turns, such as a get and the set behind its miss, each is met. */
 #define CACHE_SAMPLE_EVERY 61
 
 /* True for one call in 61 of this thread: what is too fast to time each time is timed then. */
-bool cache_tally_sample(void);
+bool cache_counters_sample(void);
 
-void cache_tally_read(struct cache_tally *tally, cache_counters *out);
+void cache_counters_read(struct cache_live_counters *counters, cache_counters *out);
 
 #endif

@@ -17,34 +17,34 @@ static const char *variable(const char *name)
 
 /* ---- the URL, piece by piece ----------------------------------------------------------------------------------- */
 
-struct draft {
+struct description {
     cache_writer url;
     cache_writer used;             /* the variables that went into it, for the message when it is refused */
     char separator;                /* before the next option */
 };
 
-static void use(struct draft *draft, const char *name)
+static void use(struct description *description, const char *name)
 {
-    (void)cache_writer_printf(&draft->used, "%s%s", draft->used.size > 0 ? ", " : "", name);
+    (void)cache_writer_printf(&description->used, "%s%s", description->used.size > 0 ? ", " : "", name);
 }
 
 /* Percent-encode what has a meaning of its own in a URL, but for the bytes of `keep`. */
-static void put_encoded(struct draft *draft, const char *text, const char *keep)
+static void put_encoded(struct description *description, const char *text, const char *keep)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
     for (; *text != '\0'; text++) {
         if (strchr(plain, *text) != NULL || strchr(keep, *text) != NULL)
-            (void)cache_writer_append(&draft->url, text, 1);
+            (void)cache_writer_append(&description->url, text, 1);
         else
-            (void)cache_writer_printf(&draft->url, "%%%02X", (unsigned)(unsigned char)*text);
+            (void)cache_writer_printf(&description->url, "%%%02X", (unsigned)(unsigned char)*text);
     }
 }
 
-static void put_option(struct draft *draft, const char *option, const char *value)
+static void put_option(struct description *description, const char *option, const char *value)
 {
-    (void)cache_writer_printf(&draft->url, "%c%s=", draft->separator, option);
-    put_encoded(draft, value, "/:");
-    draft->separator = '&';
+    (void)cache_writer_printf(&description->url, "%c%s=", description->separator, option);
+    put_encoded(description, value, "/:");
+    description->separator = '&';
 }
 
 /* ---- checks, whose messages name the variable -------------------------------------------------------------------- */
@@ -82,32 +82,32 @@ static cache_status check_seconds(const char *name, const char *value)
 
 /* ---- what all stores take ---------------------------------------------------------------------------------------- */
 
-static cache_status put_timeout(struct draft *draft)
+static cache_status put_timeout(struct description *description)
 {
     const char *value = variable("CACHE_DEFAULT_TIMEOUT");
     if (value == NULL)
         return CACHE_OK;
     const cache_status status = check_seconds("CACHE_DEFAULT_TIMEOUT", value);
     if (status == CACHE_OK) {
-        use(draft, "CACHE_DEFAULT_TIMEOUT");
-        put_option(draft, "default_ttl", value);
+        use(description, "CACHE_DEFAULT_TIMEOUT");
+        put_option(description, "default_ttl", value);
     }
     return status;
 }
 
-static cache_status put_prefix(struct draft *draft)
+static cache_status put_prefix(struct description *description)
 {
     const char *value = variable("CACHE_KEY_PREFIX");
     if (value == NULL)
         return CACHE_OK;
     if (strlen(value) > CACHE_MAX_PREFIX)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_KEY_PREFIX has more than %d bytes", CACHE_MAX_PREFIX);
-    use(draft, "CACHE_KEY_PREFIX");
-    put_option(draft, "prefix", value);
+    use(description, "CACHE_KEY_PREFIX");
+    put_option(description, "prefix", value);
     return CACHE_OK;
 }
 
-static cache_status put_ignore_errors(struct draft *draft)
+static cache_status put_ignore_errors(struct description *description)
 {
     const char *value = variable("CACHE_IGNORE_ERRORS");
     bool ignore = false;
@@ -115,55 +115,55 @@ static cache_status put_ignore_errors(struct draft *draft)
         return CACHE_OK;
     const cache_status status = check_bool("CACHE_IGNORE_ERRORS", value, &ignore);
     if (status == CACHE_OK) {
-        use(draft, "CACHE_IGNORE_ERRORS");
-        put_option(draft, "on_error", ignore ? "miss" : "fail");
+        use(description, "CACHE_IGNORE_ERRORS");
+        put_option(description, "on_error", ignore ? "miss" : "fail");
     }
     return status;
 }
 
-static cache_status put_threshold(struct draft *draft)
+static cache_status put_threshold(struct description *description)
 {
     const char *value = variable("CACHE_THRESHOLD");
     if (value == NULL)
         return CACHE_OK;
     const cache_status status = check_number("CACHE_THRESHOLD", value, 2000000000);
     if (status == CACHE_OK) {
-        use(draft, "CACHE_THRESHOLD");
-        put_option(draft, "max_items", value);
+        use(description, "CACHE_THRESHOLD");
+        put_option(description, "max_items", value);
     }
     return status;
 }
 
 /* ---- the stores -------------------------------------------------------------------------------------------------- */
 
-static cache_status put_null(struct draft *draft)
+static cache_status put_null(struct description *description)
 {
-    return cache_writer_puts(&draft->url, "null://");
+    return cache_writer_puts(&description->url, "null://");
 }
 
-static cache_status put_memory(struct draft *draft)
+static cache_status put_memory(struct description *description)
 {
-    (void)cache_writer_puts(&draft->url, "memory://");
-    return put_threshold(draft);
+    (void)cache_writer_puts(&description->url, "memory://");
+    return put_threshold(description);
 }
 
-static cache_status put_file(struct draft *draft)
+static cache_status put_file(struct description *description)
 {
     const char *directory = variable("CACHE_DIR");
     char here[4096];
     if (directory == NULL)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR is not set: CACHE_TYPE=FileSystemCache needs the directory");
-    use(draft, "CACHE_DIR");
-    (void)cache_writer_puts(&draft->url, "file://");
+    use(description, "CACHE_DIR");
+    (void)cache_writer_puts(&description->url, "file://");
     if (directory[0] != '/') {
         if (getcwd(here, sizeof here) == NULL)
             return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR '%.200s': the working directory: %s", directory,
                               strerror(errno));
-        put_encoded(draft, here, "/");
-        (void)cache_writer_puts(&draft->url, "/");
+        put_encoded(description, here, "/");
+        (void)cache_writer_puts(&description->url, "/");
     }
-    put_encoded(draft, directory, "/");
-    return put_threshold(draft);
+    put_encoded(description, directory, "/");
+    return put_threshold(description);
 }
 
 static bool names_db(const char *url)
@@ -179,67 +179,67 @@ static bool names_db(const char *url)
 
 /* A URL for redis-py: the same but for the scheme of unix sockets. CACHE_REDIS_DB counts if the URL names no
  * database. */
-static cache_status put_redis_url(struct draft *draft, const char *url)
+static cache_status put_redis_url(struct description *description, const char *url)
 {
     const char *db = names_db(url) ? NULL : variable("CACHE_REDIS_DB");
-    use(draft, "CACHE_REDIS_URL");
+    use(description, "CACHE_REDIS_URL");
     if (strncmp(url, "unix://", 7) == 0)
-        (void)cache_writer_puts(&draft->url, "redis+");
+        (void)cache_writer_puts(&description->url, "redis+");
     else if (strncmp(url, "redis", 5) != 0)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_REDIS_URL must begin with redis://, rediss:// or unix://");
-    draft->separator = strchr(url, '?') != NULL ? '&' : '?';
-    (void)cache_writer_puts(&draft->url, url);
+    description->separator = strchr(url, '?') != NULL ? '&' : '?';
+    (void)cache_writer_puts(&description->url, url);
     if (db == NULL)
         return CACHE_OK;
-    use(draft, "CACHE_REDIS_DB");
-    put_option(draft, "db", db);
+    use(description, "CACHE_REDIS_DB");
+    put_option(description, "db", db);
     return check_number("CACHE_REDIS_DB", db, 2000000000);
 }
 
-static cache_status put_redis_number(struct draft *draft, const char *name, const char *before, long max)
+static cache_status put_redis_number(struct description *description, const char *name, const char *before, long max)
 {
     const char *value = variable(name);
     if (value == NULL)
         return CACHE_OK;
-    use(draft, name);
-    (void)cache_writer_printf(&draft->url, "%s%s", before, value);
+    use(description, name);
+    (void)cache_writer_printf(&description->url, "%s%s", before, value);
     return check_number(name, value, max);
 }
 
-static cache_status put_redis(struct draft *draft)
+static cache_status put_redis(struct description *description)
 {
     const char *url = variable("CACHE_REDIS_URL");
     const char *host = variable("CACHE_REDIS_HOST");
     const char *password = variable("CACHE_REDIS_PASSWORD");
     if (url != NULL)
-        return put_redis_url(draft, url);
-    (void)cache_writer_puts(&draft->url, "redis://");
+        return put_redis_url(description, url);
+    (void)cache_writer_puts(&description->url, "redis://");
     if (password != NULL) {
-        use(draft, "CACHE_REDIS_PASSWORD");
-        (void)cache_writer_puts(&draft->url, ":");
-        put_encoded(draft, password, "");
-        (void)cache_writer_puts(&draft->url, "@");
+        use(description, "CACHE_REDIS_PASSWORD");
+        (void)cache_writer_puts(&description->url, ":");
+        put_encoded(description, password, "");
+        (void)cache_writer_puts(&description->url, "@");
     }
     if (host != NULL) {
-        use(draft, "CACHE_REDIS_HOST");
+        use(description, "CACHE_REDIS_HOST");
         const bool bare_ipv6 = host[0] != '[' && strchr(host, ':') != NULL;
-        (void)cache_writer_puts(&draft->url, bare_ipv6 ? "[" : "");
-        put_encoded(draft, host, "[]:");
-        (void)cache_writer_puts(&draft->url, bare_ipv6 ? "]" : "");
+        (void)cache_writer_puts(&description->url, bare_ipv6 ? "[" : "");
+        put_encoded(description, host, "[]:");
+        (void)cache_writer_puts(&description->url, bare_ipv6 ? "]" : "");
     } else
-        (void)cache_writer_puts(&draft->url, "localhost");
-    const cache_status status = put_redis_number(draft, "CACHE_REDIS_PORT", ":", 65535);
-    return status == CACHE_OK ? put_redis_number(draft, "CACHE_REDIS_DB", "/", 2000000000) : status;
+        (void)cache_writer_puts(&description->url, "localhost");
+    const cache_status status = put_redis_number(description, "CACHE_REDIS_PORT", ":", 65535);
+    return status == CACHE_OK ? put_redis_number(description, "CACHE_REDIS_DB", "/", 2000000000) : status;
 }
 
 /* A list in Python, so a list here: with commas or spaces between the servers. */
-static cache_status put_memcached(struct draft *draft)
+static cache_status put_memcached(struct description *description)
 {
     const char *servers = variable("CACHE_MEMCACHED_SERVERS");
-    (void)cache_writer_puts(&draft->url, "memcached://");
+    (void)cache_writer_puts(&description->url, "memcached://");
     if (servers == NULL)
-        return cache_writer_puts(&draft->url, "127.0.0.1");
-    use(draft, "CACHE_MEMCACHED_SERVERS");
+        return cache_writer_puts(&description->url, "127.0.0.1");
+    use(description, "CACHE_MEMCACHED_SERVERS");
     size_t n = 0;
     for (const char *at = servers; *(at += strspn(at, ", ")) != '\0'; n++) {
         const size_t size = strcspn(at, ", ");
@@ -248,8 +248,8 @@ static cache_status put_memcached(struct draft *draft)
             return cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS: '%.60s…' is no server", at);
         memcpy(host, at, size);
         host[size] = '\0';
-        (void)cache_writer_puts(&draft->url, n > 0 ? "," : "");
-        put_encoded(draft, host, "[]:");
+        (void)cache_writer_puts(&description->url, n > 0 ? "," : "");
+        put_encoded(description, host, "[]:");
         at += size;
     }
     return n > 0 ? CACHE_OK : cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS names no server");
@@ -287,7 +287,10 @@ static cache_status refuse_lost(const char *type)
 
 /* ---- the type ---------------------------------------------------------------------------------------------------- */
 
-static const struct type { const char *name, *old_name; cache_status (*put)(struct draft *draft); } types[] = {
+static const struct type {
+    const char *name, *old_name;
+    cache_status (*put)(struct description *description);
+} types[] = {
     { "SimpleCache", "simple", put_memory },
     { "FileSystemCache", "filesystem", put_file },
     { "RedisCache", "redis", put_redis },
@@ -308,39 +311,39 @@ static cache_status refuse_type(const char *type)
                       type);
 }
 
-static cache_status put_store(struct draft *draft)
+static cache_status put_store(struct description *description)
 {
     const char *type = variable("CACHE_TYPE");
     if (type == NULL) {
         const cache_status status = refuse_lost("SimpleCache");
-        return status == CACHE_OK ? put_memory(draft) : status;
+        return status == CACHE_OK ? put_memory(description) : status;
     }
-    use(draft, "CACHE_TYPE");
+    use(description, "CACHE_TYPE");
     /* Flask-Caching takes the class with its module too: flask_caching.backends.SimpleCache. */
     const char *dot = strrchr(type, '.');
     const char *name = dot != NULL ? dot + 1 : type;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (strcasecmp(name, types[i].name) == 0 || strcasecmp(name, types[i].old_name) == 0) {
             const cache_status status = refuse_lost(types[i].name);
-            return status == CACHE_OK ? types[i].put(draft) : status;
+            return status == CACHE_OK ? types[i].put(description) : status;
         }
     return refuse_type(name);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static cache_status write_url(struct draft *draft)
+static cache_status write_url(struct description *description)
 {
-    cache_status status = put_store(draft);
+    cache_status status = put_store(description);
     if (status == CACHE_OK)
-        status = put_timeout(draft);
+        status = put_timeout(description);
     if (status == CACHE_OK)
-        status = put_prefix(draft);
+        status = put_prefix(description);
     if (status == CACHE_OK)
-        status = put_ignore_errors(draft);
-    if (status == CACHE_OK && cache_writer_status(&draft->used) != CACHE_OK)
-        status = cache_writer_status(&draft->used);
-    return status == CACHE_OK ? cache_writer_status(&draft->url) : status;
+        status = put_ignore_errors(description);
+    if (status == CACHE_OK && cache_writer_status(&description->used) != CACHE_OK)
+        status = cache_writer_status(&description->used);
+    return status == CACHE_OK ? cache_writer_status(&description->url) : status;
 }
 
 /* Open, and put the variables that a failure stems from before its message. */
@@ -360,13 +363,13 @@ cache_status cache_open_env(cache_t **out)
     const char *url = variable("CACHE_URL");
     if (url != NULL)
         return open_from(url, "CACHE_URL", out);
-    struct draft draft = { .separator = '?' };
-    cache_writer_init(&draft.url, &cache_allocator_default);
-    cache_writer_init(&draft.used, &cache_allocator_default);
-    cache_status status = write_url(&draft);
+    struct description description = { .separator = '?' };
+    cache_writer_init(&description.url, &cache_allocator_default);
+    cache_writer_init(&description.used, &cache_allocator_default);
+    cache_status status = write_url(&description);
     if (status == CACHE_OK)
-        status = open_from(cache_writer_data(&draft.url, NULL), cache_writer_data(&draft.used, NULL), out);
-    cache_writer_release(&draft.used);
-    cache_writer_release(&draft.url);
+        status = open_from(cache_writer_data(&description.url, NULL), cache_writer_data(&description.used, NULL), out);
+    cache_writer_release(&description.used);
+    cache_writer_release(&description.url);
     return status;
 }

@@ -64,13 +64,13 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
     fetch->ctx = NULL;
     fetch->tags = (struct cache_tags){ 0, NULL, NULL, NULL };
     fetch->flight = NULL;
-    fetch->landed = 0;
+    fetch->n_completed = 0;
     fetch->old = FOUND_NOTHING;
     fetch->old_created_ms = 0;
     fetch->deadline_ns = 0;
     const cache_status status = read_options(fetch, options);
     if (status == CACHE_OK)
-        fetch->named = cache_names_find(cache->store->names, fetch->options.name);
+        fetch->named = cache_named_counters_find(cache->store->named_counters, fetch->options.name);
     return status;
 }
 
@@ -84,7 +84,7 @@ static double seconds_left(int64_t expires_ms, int64_t now_ms)
     return (double)(expires_ms != now_ms ? expires_ms - now_ms : -1) / 1000;
 }
 
-static void tell(const struct fetch *fetch, cache_source source, const struct cache_outcome *what)
+static void fill_info(const struct fetch *fetch, cache_source source, const struct cache_outcome *what)
 {
     cache_fetch_info *info = fetch->options.info;
     if (info == NULL)
@@ -99,7 +99,7 @@ static void tell(const struct fetch *fetch, cache_source source, const struct ca
     };
 }
 
-cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading, cache_value *out)
+cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool stale = reading->found == FOUND_STALE || reading->found == FOUND_FALLBACK;
     cache_fetch_count(fetch, COUNT_HIT);
@@ -109,7 +109,7 @@ cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading
                        cache_user_key(fetch->cache, fetch->key), 0);
     }
     const struct cache_outcome what = cache_fetch_outcome(reading);
-    tell(fetch, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);
+    fill_info(fetch, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);
     if (reading->negative)
         cache_value_release(&reading->value);
     else
@@ -117,11 +117,11 @@ cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading
     return what.status;
 }
 
-cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
-                                      struct reading *reading, cache_value *out)
+cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
+                                        struct reading *reading, cache_value *out)
 {
     if (outcome->again || (outcome->status < 0 && reading->found != FOUND_NOTHING))
-        return cache_fetch_give(fetch, reading, out);
+        return cache_fetch_return_value(fetch, reading, out);
     const bool something = outcome->status == CACHE_OK || outcome->negative;
     cache_value_release(&reading->value);
     if (!fetch->options.unless)
@@ -129,7 +129,7 @@ cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_ou
     if (source == CACHE_SOURCE_SHARED && something)
         cache_fetch_count(fetch, COUNT_WAIT_SAVED);
     if (something)
-        tell(fetch, source, outcome);
+        fill_info(fetch, source, outcome);
     *out = outcome->value;
     return outcome->status;
 }
@@ -149,16 +149,16 @@ static cache_status lead_here(struct fetch *fetch, struct reading *reading, cach
 {
     struct cache_outcome outcome;
     const cache_source source = cache_fetch_lead(fetch, &outcome);
-    return cache_fetch_give_outcome(fetch, &outcome, source, reading, out);
+    return cache_fetch_return_outcome(fetch, &outcome, source, reading, out);
 }
 
 /* A flight that landed between our read and our taking the lead has stored what we missed. True: so it was, and our
  * flight has landed with it. */
 static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *flight, struct reading *reading)
 {
-    const unsigned landed = fetch->landed;
+    const unsigned n_completed = fetch->n_completed;
     struct reading second;
-    if (fetch->options.force || cache_flights_landed(fetch->cache->store->flights) == landed)
+    if (fetch->options.force || cache_flights_n_completed(fetch->cache->store->flights) == n_completed)
         return false;
     cache_fetch_read(fetch, &second);
     if (!cache_fetch_is_new(fetch, &second)) {
@@ -168,7 +168,7 @@ static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *fligh
     cache_value_release(&reading->value);
     *reading = second;
     const struct cache_outcome outcome = cache_fetch_outcome(reading);
-    cache_flight_land(flight, &outcome);
+    cache_flight_complete(flight, &outcome);
     return true;
 }
 
@@ -189,7 +189,7 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
         cache_fetch_job_start(job);
     else if (job != NULL)
         cache_fetch_job_free(job);
-    return cache_fetch_give(fetch, reading, out);
+    return cache_fetch_return_value(fetch, reading, out);
 }
 
 cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
@@ -214,7 +214,7 @@ cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight
     } else if (outcome.status < 0)
         (void)cache_fail(outcome.status, "fetch '%.100s': the computation in another thread failed: %s",
                          cache_user_key(fetch->cache, fetch->key), cache_strerror(outcome.status));
-    return cache_fetch_give_outcome(fetch, &outcome, CACHE_SOURCE_SHARED, reading, out);
+    return cache_fetch_return_outcome(fetch, &outcome, CACHE_SOURCE_SHARED, reading, out);
 }
 
 static cache_status compute_alone(struct fetch *fetch, struct reading *reading, cache_value *out)
@@ -230,7 +230,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
     switch (role) {
     case FLIGHT_LEAD:
         if (was_stored_meanwhile(fetch, fetch->flight, reading))
-            return cache_fetch_give(fetch, reading, out);
+            return cache_fetch_return_value(fetch, reading, out);
         return lead_here(fetch, reading, out);
     case FLIGHT_FOLLOW: {
         struct cache_flight *flight = fetch->flight;
@@ -251,7 +251,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
                       cache_user_key(fetch->cache, fetch->key));
 }
 
-void cache_fetch_look(struct fetch *fetch, struct reading *reading)
+void cache_fetch_lookup(struct fetch *fetch, struct reading *reading)
 {
     *reading = (struct reading){ .found = FOUND_NOTHING };
     if (fetch->options.unless)
@@ -268,12 +268,12 @@ void cache_fetch_look(struct fetch *fetch, struct reading *reading)
 static cache_status run_once(struct fetch *fetch, cache_value *out, bool *again)
 {
     struct reading reading;
-    cache_fetch_look(fetch, &reading);
+    cache_fetch_lookup(fetch, &reading);
     if (fetch->options.unless)
         return compute_alone(fetch, &reading, out);
     switch (reading.found) {
     case FOUND_FRESH:
-        return cache_fetch_give(fetch, &reading, out);
+        return cache_fetch_return_value(fetch, &reading, out);
     case FOUND_EARLY:
     case FOUND_STALE:
         return refresh(fetch, &reading, out);
@@ -295,13 +295,13 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 
 /* ---- a computation that is no function --------------------------------------------------------------------------- */
 
-bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out)
+bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool refreshes = reading->found == FOUND_EARLY || reading->found == FOUND_STALE;
     const enum cache_flight_role role = fetch->options.unless ? FLIGHT_ALONE : cache_fetch_join(fetch, &fetch->flight);
     if (role == FLIGHT_LEAD && was_stored_meanwhile(fetch, fetch->flight, reading)) {
         fetch->flight = NULL;
-        return cache_fetch_give(fetch, reading, out) == CACHE_OK;
+        return cache_fetch_return_value(fetch, reading, out) == CACHE_OK;
     }
     if (role == FLIGHT_LEAD)
         cache_flight_hand_over(fetch->flight);    /* nothing ties the end to this thread */
@@ -320,7 +320,7 @@ bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value 
     if (role == FLIGHT_LEAD)
         return false;
     if (refreshes)
-        return cache_fetch_give(fetch, reading, out) == CACHE_OK;
+        return cache_fetch_return_value(fetch, reading, out) == CACHE_OK;
     cache_fetch_count(fetch, COUNT_MISS);
     return false;
 }

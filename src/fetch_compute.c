@@ -75,8 +75,8 @@ static struct cache_lifetime lifetime_of(const struct fetch *fetch, const cache_
     };
 }
 
-bool cache_fetch_settle(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
-                        struct cache_outcome *outcome, struct cache_lifetime *lifetime)
+bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
+                             struct cache_outcome *outcome, struct cache_lifetime *lifetime)
 {
     cache_fetch_count(fetch, COUNT_COMPUTE);
     if (status < 0)
@@ -104,10 +104,10 @@ static bool compute(const struct fetch *fetch, struct cache_outcome *outcome, st
     const cache_status status = fetch->compute(fetch->ctx, &writer);
     const uint64_t took = cache_now_ns() - begun;
     cache_fetch_time(fetch, TIMED_COMPUTE, took);
-    return cache_fetch_settle(fetch, status, &writer, took, outcome, lifetime);
+    return cache_fetch_take_result(fetch, status, &writer, took, outcome, lifetime);
 }
 
-bool cache_fetch_is_gone(const struct fetch *fetch, const struct cache_outcome *outcome)
+bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome *outcome)
 {
     return outcome->status == CACHE_MISS && !outcome->negative && fetch->flight != NULL &&
            !cache_flight_is_invalidated(fetch->flight) && (fetch->old != FOUND_NOTHING || fetch->options.force);
@@ -128,8 +128,8 @@ static void store_unless_invalidated(struct fetch *fetch, const struct cache_lea
      * may be what somebody has set since: that costs a miss, keeping ours would show what was true before. */
     const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
     outcome->stored = outcome->stored && !revoked;
-    if (revoked || cache_fetch_is_gone(fetch, outcome))
-        (void)cache_inner_remove(cache, fetch->key);
+    if (revoked || cache_fetch_is_absent(fetch, outcome))
+        (void)cache_internal_remove(cache, fetch->key);
 }
 
 /* The tags' versions from before: an invalidation while computing makes the result a miss. */
@@ -146,17 +146,17 @@ static void compute_and_store(struct fetch *fetch, const struct cache_lease *lea
     store_unless_invalidated(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
-void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
-                          cache_status status, uint64_t took_ns, bool storable)
+void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
+                        cache_status status, uint64_t took_ns, bool storable)
 {
     struct cache_outcome outcome = { .status = status };
     struct cache_lifetime lifetime;
     cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
-    storable = cache_fetch_settle(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
+    storable = cache_fetch_take_result(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
     store_unless_invalidated(fetch, lease, &outcome, &lifetime, storable);
     /* A failure that has no status to share: the others see for themselves. */
     outcome.again = outcome.status != CACHE_OK;
-    cache_flight_land(fetch->flight, &outcome);
+    cache_flight_complete(fetch->flight, &outcome);
     fetch->flight = NULL;
     cache_value_release(&outcome.value);
 }
@@ -216,7 +216,7 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
     } else
         compute_and_store(fetch, held ? &lease : NULL, outcome);
     if (fetch->flight != NULL)
-        cache_flight_land(fetch->flight, outcome);
+        cache_flight_complete(fetch->flight, outcome);
     fetch->flight = NULL;
     return source;
 }

@@ -25,9 +25,9 @@ struct fetch {
     cache_compute_fn *compute;
     void *ctx;
     struct cache_tags tags;
-    struct cache_tally *named;         /* of options.name; NULL: none */
+    struct cache_live_counters *named; /* of options.name; NULL: none */
     struct cache_flight *flight;       /* led by this call; NULL: compute and do not store */
-    unsigned landed;                   /* how many flights had, before the value was read */
+    unsigned n_completed;              /* flights that had, before the value was read */
     enum found old;                    /* what was found at first, and when that was computed */
     int64_t old_created_ms;
     uint64_t deadline_ns;              /* of waiting for another thread; 0: did not wait yet */
@@ -43,16 +43,16 @@ struct reading {
 
 static inline void cache_fetch_count(const struct fetch *fetch, enum counter counter)
 {
-    cache_tally_add(fetch->cache->store->tally, counter, 1);
+    cache_counters_add(fetch->cache->store->counters, counter, 1);
     if (fetch->named != NULL)
-        cache_tally_add(fetch->named, counter, 1);
+        cache_counters_add(fetch->named, counter, 1);
 }
 
 static inline void cache_fetch_time(const struct fetch *fetch, enum timed what, uint64_t nanoseconds)
 {
-    cache_tally_time(fetch->cache->store->tally, what, nanoseconds);
+    cache_counters_time(fetch->cache->store->counters, what, nanoseconds);
     if (fetch->named != NULL)
-        cache_tally_time(fetch->named, what, nanoseconds);
+        cache_counters_time(fetch->named, what, nanoseconds);
 }
 
 /* What the store's operations count of themselves already, again for the name. `begun` 0: it was not timed. */
@@ -62,11 +62,11 @@ static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed
     if (fetch->named == NULL)
         return;
     if (begun != 0)
-        cache_tally_time(fetch->named, what, cache_now_ns() - begun);
+        cache_counters_time(fetch->named, what, cache_now_ns() - begun);
     if (what == TIMED_SET && status == CACHE_OK)
-        cache_tally_add(fetch->named, COUNT_SET, 1);
+        cache_counters_add(fetch->named, COUNT_SET, 1);
     if (status == CACHE_ERR_NOMEM || cache_is_store_failure(status))
-        cache_tally_add(fetch->named, COUNT_ERROR, 1);
+        cache_counters_add(fetch->named, COUNT_ERROR, 1);
 }
 
 /* How long a result is kept, and what it cost. */
@@ -93,7 +93,7 @@ cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *k
 cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_fetch_options *options);
 
 /* What is there, as far as the options want to see it. */
-void cache_fetch_look(struct fetch *fetch, struct reading *reading);
+void cache_fetch_lookup(struct fetch *fetch, struct reading *reading);
 
 /* Take the lead, or join who has it. */
 enum cache_flight_role cache_fetch_join(struct fetch *fetch, struct cache_flight **flight);
@@ -104,21 +104,21 @@ cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight
                                 cache_value *out, bool *again);
 
 /* Hand out what was read: it becomes the caller's. CACHE_MISS: a remembered nothing. */
-cache_status cache_fetch_give(const struct fetch *fetch, struct reading *reading, cache_value *out);
+cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* Hand out what a computation came to, or the reading if that failed and the reading may stand in. */
-cache_status cache_fetch_give_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
-                                      struct reading *reading, cache_value *out);
+cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
+                                        struct reading *reading, cache_value *out);
 
 /* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True:
  * `*out` is the value, and the reading is spent. False: compute; if `flight` is not NULL now, count the miss, and end
- * with cache_fetch_conclude. */
-bool cache_fetch_turn(struct fetch *fetch, struct reading *reading, cache_value *out);
+ * with cache_fetch_finish. */
+bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* fetch_read.c */
 
 /* Judge `reading->value`, as it is stored, by the options: what is good becomes the payload, else it is released. */
-void cache_fetch_judge(const struct fetch *fetch, struct reading *reading);
+void cache_fetch_classify(const struct fetch *fetch, struct reading *reading);
 
 /* Read the value and judge it by the options. A store that fails holds nothing, as far as a fetch is concerned. */
 void cache_fetch_read(struct fetch *fetch, struct reading *reading);
@@ -133,8 +133,8 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading);
 
 /* What a run of the caller's function that took so long came to, counted. True: it may be stored, for as long as
  * `*lifetime` says. The writer is emptied. */
-bool cache_fetch_settle(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
-                        struct cache_outcome *outcome, struct cache_lifetime *lifetime);
+bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
+                             struct cache_outcome *outcome, struct cache_lifetime *lifetime);
 
 /* Append the outcome in its envelope. The writer's status. */
 cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_outcome *outcome,
@@ -144,7 +144,7 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
 int64_t cache_fetch_kept_ms(const struct cache_outcome *outcome, const struct cache_lifetime *lifetime, int64_t ttl_ms);
 
 /* There is nothing, and that is not remembered: then an old value must not be served stale either. */
-bool cache_fetch_is_gone(const struct fetch *fetch, const struct cache_outcome *outcome);
+bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome *outcome);
 
 /* Compute as the leader of the flight (or alone, without one), store, and land it. The outcome is the caller's. */
 cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome);
@@ -152,8 +152,8 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
 /* The two halves of it, for a computation that is no function. Before: note the tags' versions; false: nothing can be
  * stored under them. After: store what `writer` holds if it may be, give the lease back (NULL: none), and land. */
 bool cache_fetch_prepare(struct fetch *fetch);
-void cache_fetch_conclude(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
-                          cache_status status, uint64_t took_ns, bool storable);
+void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
+                        cache_status status, uint64_t took_ns, bool storable);
 
 /* fetch_background.c */
 

@@ -116,7 +116,7 @@ static void read_some(struct many *many, size_t n, struct reading readings[])
     for (size_t k = 0; k < n; k++) {
         readings[k] = (struct reading){ .value = many->read[k] };
         if (many->read[k].data != NULL)
-            cache_fetch_judge(&many->entries[many->indices[k]].fetch, &readings[k]);
+            cache_fetch_classify(&many->entries[many->indices[k]].fetch, &readings[k]);
     }
 }
 
@@ -126,7 +126,7 @@ static cache_status read_all(struct many *many)
     struct reading *readings = cache_env_alloc(env, many->n * sizeof *readings);
     if (readings == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "fetch_many: out of memory for %zu keys", many->n);
-    const unsigned landed = cache_flights_landed(many->cache->store->flights);
+    const unsigned n_completed = cache_flights_n_completed(many->cache->store->flights);
     for (size_t i = 0; i < many->n; i++)
         many->indices[i] = i;
     read_some(many, many->n, readings);
@@ -137,7 +137,7 @@ static cache_status read_all(struct many *many)
             readings[i].found = FOUND_NOTHING;
         }
         entry->reading = readings[i];
-        entry->fetch.landed = landed;
+        entry->fetch.n_completed = n_completed;
         entry->fetch.old = readings[i].found;
         entry->fetch.old_created_ms = readings[i].created_ms;
     }
@@ -154,7 +154,7 @@ static void read_again(struct many *many)
         if (many->entries[i].role == ROLE_COMPUTES && many->entries[i].fetch.flight != NULL)
             many->indices[n++] = i;
     const struct fetch *any = &many->entries[0].fetch;
-    if (n == 0 || any->options.force || cache_flights_landed(many->cache->store->flights) == any->landed)
+    if (n == 0 || any->options.force || cache_flights_n_completed(many->cache->store->flights) == any->n_completed)
         return;
     struct reading *seconds = cache_env_alloc(env, n * sizeof *seconds);
     if (seconds == NULL)
@@ -170,7 +170,7 @@ static void read_again(struct many *many)
         entry->reading = seconds[k];
         entry->role = ROLE_FOUND;
         const struct cache_outcome outcome = cache_fetch_outcome(&entry->reading);
-        cache_flight_land(entry->fetch.flight, &outcome);
+        cache_flight_complete(entry->fetch.flight, &outcome);
         entry->fetch.flight = NULL;
     }
     cache_env_free(env, seconds);
@@ -250,8 +250,8 @@ static void compute(struct many *many, size_t n)
         cache_status its = status != CACHE_OK ? status : many->missing[k].status;
         if (its == CACHE_OK && !entry->writer.begun && entry->writer.status == CACHE_OK)
             its = CACHE_MISS;
-        entry->storable = cache_fetch_settle(&entry->fetch, its, &entry->writer, took, &entry->outcome,
-                                             &entry->lifetime);
+        entry->storable = cache_fetch_take_result(&entry->fetch, its, &entry->writer, took, &entry->outcome,
+                                                  &entry->lifetime);
     }
 }
 
@@ -277,7 +277,7 @@ static void store_some(struct many *many, size_t n, int64_t ttl_ms)
     const cache_status status = cache_store_set_many(many->cache, many->asked, many->values, some, ttl_ms);
     cache_fetch_count_store(any, TIMED_SET, begun, status);
     if (any->named != NULL && status == CACHE_OK)
-        cache_tally_add(any->named, COUNT_SET, some - 1);    /* the call counted as one */
+        cache_counters_add(any->named, COUNT_SET, some - 1);    /* the call counted as one */
     for (size_t k = 0; k < n; k++) {
         struct entry *entry = &many->entries[many->indices[k]];
         if (!entry->storable || kept_ms(entry) != ttl_ms)
@@ -287,7 +287,7 @@ static void store_some(struct many *many, size_t n, int64_t ttl_ms)
         /* An invalidation that came between the question and the store has found nothing to remove. */
         if (cache_flight_is_invalidated(entry->fetch.flight)) {
             entry->outcome.stored = false;
-            (void)cache_inner_remove(many->cache, entry->fetch.key);
+            (void)cache_internal_remove(many->cache, entry->fetch.key);
         }
     }
 }
@@ -306,8 +306,8 @@ static void store(struct many *many, size_t n, bool tagged)
         const struct entry *entry = &many->entries[many->indices[k]];
         if (entry->storable)
             store_some(many, n, kept_ms(entry));
-        if (cache_fetch_is_gone(&entry->fetch, &entry->outcome))
-            (void)cache_inner_remove(many->cache, entry->fetch.key);
+        if (cache_fetch_is_absent(&entry->fetch, &entry->outcome))
+            (void)cache_internal_remove(many->cache, entry->fetch.key);
     }
     for (size_t k = 0; k < n; k++)
         cache_writer_release(&many->entries[many->indices[k]].whole);
@@ -329,7 +329,7 @@ static void lead(struct many *many)
     for (size_t k = n; k-- > 0;) {    /* the innermost first */
         struct entry *entry = &many->entries[many->indices[k]];
         if (entry->fetch.flight != NULL)
-            cache_flight_land(entry->fetch.flight, &entry->outcome);
+            cache_flight_complete(entry->fetch.flight, &entry->outcome);
         entry->fetch.flight = NULL;
     }
 }
@@ -365,13 +365,13 @@ static cache_status follow(struct many *many, size_t i)
     return cache_fetch(many->cache, many->names[i], &entry->fetch.options, compute_one, &one, &many->out[i]);
 }
 
-static cache_status give(struct many *many, size_t i)
+static cache_status return_value(struct many *many, size_t i)
 {
     struct entry *entry = &many->entries[i];
     const struct entry *first = &many->entries[entry->first];
     switch (entry->role) {
     case ROLE_FOUND:
-        return cache_fetch_give(&entry->fetch, &entry->reading, &many->out[i]);
+        return cache_fetch_return_value(&entry->fetch, &entry->reading, &many->out[i]);
     case ROLE_FOLLOWS:
         return follow(many, i);
     case ROLE_REPEATS:
@@ -383,8 +383,8 @@ static cache_status give(struct many *many, size_t i)
     default:
         break;
     }
-    return cache_fetch_give_outcome(&entry->fetch, &entry->outcome, CACHE_SOURCE_COMPUTED, &entry->reading,
-                                    &many->out[i]);
+    return cache_fetch_return_outcome(&entry->fetch, &entry->outcome, CACHE_SOURCE_COMPUTED, &entry->reading,
+                                      &many->out[i]);
 }
 
 /* Those of others come last, and share one deadline. */
@@ -393,12 +393,12 @@ static cache_status give_all(struct many *many)
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < many->n; i++)
         if (many->entries[i].role != ROLE_FOLLOWS)
-            cache_keep_first(&first, give(many, i));
+            cache_keep_first(&first, return_value(many, i));
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)many->entries[0].fetch.wait_ms * 1000000;
     for (size_t i = 0; i < many->n; i++)
         if (many->entries[i].role == ROLE_FOLLOWS) {
             many->entries[i].fetch.deadline_ns = deadline_ns;
-            cache_keep_first(&first, give(many, i));
+            cache_keep_first(&first, return_value(many, i));
         }
     return first;
 }

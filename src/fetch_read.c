@@ -15,7 +15,7 @@ static bool wants_early(const struct fetch *fetch, const struct cache_envelope *
     return (double)cache_envelope_now_ms(fetch->cache) + ahead_ms >= (double)envelope->expires_ms;
 }
 
-static enum found judge(const struct fetch *fetch, const struct cache_envelope *envelope, bool *negative)
+static enum found classify_entry(const struct fetch *fetch, const struct cache_envelope *envelope, bool *negative)
 {
     const char *type = fetch->options.type != NULL ? fetch->options.type : "";
     *negative = (envelope->flags & ENVELOPE_NEGATIVE) != 0;
@@ -37,7 +37,7 @@ static enum found judge(const struct fetch *fetch, const struct cache_envelope *
     return past_ms < (own ? envelope->stale_if_error_ms : fetch->stale_if_error_ms) ? FOUND_FALLBACK : FOUND_NOTHING;
 }
 
-/* For the name's histogram: 0 is not at all, as for a store in this process most of the time (cache_tally_sample). */
+/* For the name's histogram. 0: not timed, as for a store in this process most of the time (cache_counters_sample). */
 static uint64_t begin(const struct fetch *fetch)
 {
     static _Thread_local unsigned reads;
@@ -50,17 +50,17 @@ static uint64_t begin(const struct fetch *fetch)
 void cache_fetch_read(struct fetch *fetch, struct reading *reading)
 {
     *reading = (struct reading){ FOUND_NOTHING, { NULL, 0, NULL }, 0, 0, false };
-    fetch->landed = cache_flights_landed(fetch->cache->store->flights);
+    fetch->n_completed = cache_flights_n_completed(fetch->cache->store->flights);
     cache_value *value = &reading->value;
     const uint64_t begun = begin(fetch);
     const cache_status status = fetch->tags.n > 0 ? cache_tags_read(fetch->cache, &fetch->tags, value)
                                                   : cache_store_get(fetch->cache, fetch->key, value);
     cache_fetch_count_store(fetch, TIMED_GET, begun, status);
     if (status == CACHE_OK)
-        cache_fetch_judge(fetch, reading);
+        cache_fetch_classify(fetch, reading);
 }
 
-void cache_fetch_judge(const struct fetch *fetch, struct reading *reading)
+void cache_fetch_classify(const struct fetch *fetch, struct reading *reading)
 {
     struct cache_envelope envelope = { .payload = { NULL, 0 } };
     cache_value *value = &reading->value;
@@ -68,7 +68,7 @@ void cache_fetch_judge(const struct fetch *fetch, struct reading *reading)
         reading->found = fetch->options.type == NULL ? FOUND_FRESH : FOUND_NOTHING;
         reading->created_ms = fetch->options.info != NULL ? cache_envelope_now_ms(fetch->cache) : 0;
     } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key, &envelope)) {
-        reading->found = judge(fetch, &envelope, &reading->negative);
+        reading->found = classify_entry(fetch, &envelope, &reading->negative);
         reading->created_ms = envelope.created_ms;
         reading->expires_ms = envelope.expires_ms;
         value->data = envelope.payload.data;

@@ -15,7 +15,7 @@
 #define uthash_free(block, size) cache_env_free(flights->env, block)
 #include <uthash.h>
 
-struct traveller {                     /* a thread */
+struct thread_state {                     /* a thread */
     struct cache_flight *waits_for;
     struct cache_flight *computes;     /* the innermost */
 };
@@ -23,13 +23,13 @@ struct traveller {                     /* a thread */
 struct cache_flight {
     UT_hash_handle hh;
     struct cache_flights *flights;
-    struct traveller *leader;          /* NULL while it is being handed over */
+    struct thread_state *leader;          /* NULL while it is being handed over */
     struct cache_flight *outer;        /* what the leader was computing when it began this one */
     const struct cache_tags *tags;
     const char *type;
-    pthread_cond_t landed;
+    pthread_cond_t completed;
     unsigned references, epoch;
-    bool in_table, has_landed;
+    bool in_table, is_complete;
     atomic_bool invalidated;
     struct cache_outcome outcome;
     size_t key_size;
@@ -39,13 +39,13 @@ struct cache_flight {
 struct cache_flights {
     const cache_env *env;
     struct cache_flight *table;
-    atomic_uint n, landed;
+    atomic_uint n, n_completed;
     unsigned epoch;                    /* of the table: that of another process is forgotten */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned current_epoch;         /* one more in each forked child */
-static _Thread_local struct traveller me;
+static _Thread_local struct thread_state me;
 
 /* ---- fork ------------------------------------------------------------------------------------------------------ */
 
@@ -93,9 +93,9 @@ void cache_flights_free(struct cache_flights *flights)
         cache_env_free(flights->env, flights);
 }
 
-unsigned cache_flights_landed(const struct cache_flights *flights)
+unsigned cache_flights_n_completed(const struct cache_flights *flights)
 {
-    return atomic_load(&flights->landed);
+    return atomic_load(&flights->n_completed);
 }
 
 static void lock_table(struct cache_flights *flights)
@@ -120,7 +120,7 @@ static void take_out(struct cache_flights *flights, struct cache_flight *flight)
 static void free_flight(struct cache_flight *flight)
 {
     cache_value_release(&flight->outcome.value);
-    pthread_cond_destroy(&flight->landed);
+    pthread_cond_destroy(&flight->completed);
     cache_env_free(flight->flights->env, flight);
 }
 
@@ -242,7 +242,7 @@ static struct cache_flight *new_flight(struct cache_flights *flights, const stru
     flight->key[request->key.size] = '\0';
     if (type_size > 0)
         flight->type = memcpy(flight->key + request->key.size + 1, request->type, type_size);
-    if (!init_condition(&flight->landed)) {
+    if (!init_condition(&flight->completed)) {
         cache_env_free(flights->env, flight);
         return NULL;
     }
@@ -329,20 +329,20 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
     const struct timespec deadline = at(deadline_ns);
     int waited = 0;
     pthread_mutex_lock(&lock);
-    *cycle = !flight->has_landed && waits_for_me(flight);
+    *cycle = !flight->is_complete && waits_for_me(flight);
     me.waits_for = flight;
-    while (!*cycle && !flight->has_landed && waited == 0)
-        waited = pthread_cond_timedwait(&flight->landed, &lock, &deadline);
+    while (!*cycle && !flight->is_complete && waited == 0)
+        waited = pthread_cond_timedwait(&flight->completed, &lock, &deadline);
     me.waits_for = NULL;
-    const bool landed = flight->has_landed;
+    const bool complete = flight->is_complete;
     pthread_mutex_unlock(&lock);
-    if (landed) {    /* what has landed changes no more; its owner, who may be a store's, is not called under the
+    if (complete) {    /* a complete flight changes no more; its owner, who may be a store's, is not called under the
                       * lock */
         *out = flight->outcome;
         out->value = cache_value_retain(&flight->outcome.value);
     }
     cache_flight_leave(flight);
-    return landed;
+    return complete;
 }
 
 void cache_flight_leave(struct cache_flight *flight)
@@ -378,7 +378,7 @@ void cache_flight_take_over(struct cache_flight *flight)
     pthread_mutex_unlock(&lock);
 }
 
-void cache_flight_land(struct cache_flight *flight, const struct cache_outcome *outcome)
+void cache_flight_complete(struct cache_flight *flight, const struct cache_outcome *outcome)
 {
     struct cache_flights *flights = flight->flights;
     /* Its owner may be a store's: not under the lock. */
@@ -388,9 +388,9 @@ void cache_flight_land(struct cache_flight *flight, const struct cache_outcome *
     unset_leader(flight);
     flight->outcome = *outcome;
     flight->outcome.value = value;
-    flight->has_landed = true;
+    flight->is_complete = true;
     flight->tags = NULL;
-    atomic_fetch_add(&flights->landed, 1);
-    pthread_cond_broadcast(&flight->landed);
+    atomic_fetch_add(&flights->n_completed, 1);
+    pthread_cond_broadcast(&flight->completed);
     drop_and_unlock(flight);
 }

@@ -18,7 +18,7 @@ struct cache_outcome {
 };
 
 enum cache_flight_role {
-    FLIGHT_LEAD,                       /* compute, then cache_flight_land */
+    FLIGHT_LEAD,                       /* compute, then cache_flight_complete */
     FLIGHT_FOLLOW,                     /* another computes: cache_flight_wait or cache_flight_leave */
     FLIGHT_ALONE,                      /* compute and do not store: no memory, or the other one's result is of another
                                         * type */
@@ -28,13 +28,13 @@ enum cache_flight_role {
 struct cache_flight_request {
     cache_bytes key;
     const char *type;                  /* NULL: none */
-    const struct cache_tags *tags;     /* stay where they are until the flight has landed */
+    const struct cache_tags *tags;     /* stay where they are until the flight is complete */
     bool anew;                         /* take the lead, and invalidate the flight that is there */
 };
 
-/* How many flights have landed. Where this changed between a read of the store and join, another read may find the
+/* How many flights are complete. Where this changed between a read of the store and join, another read may find the
  * value. */
-unsigned cache_flights_landed(const struct cache_flights *flights);
+unsigned cache_flights_n_completed(const struct cache_flights *flights);
 
 /* Take the lead of the key's computation, or join the one under way. `*out` is NULL for the last two roles. */
 enum cache_flight_role cache_flight_join(struct cache_flights *flights, const struct cache_flight_request *request,
@@ -53,6 +53,6 @@ void cache_flight_take_over(struct cache_flight *flight);
 bool cache_flight_is_invalidated(const struct cache_flight *flight);
 
 /* The end: those who wait get the outcome, which stays the caller's. */
-void cache_flight_land(struct cache_flight *flight, const struct cache_outcome *outcome);
+void cache_flight_complete(struct cache_flight *flight, const struct cache_outcome *outcome);
 
 #endif

@@ -48,7 +48,7 @@ cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], si
 /* A body that runs, and whose text may be stored: a fetch whose computation is the code between begin and end. It is on
  * the heap and has a handle of its own, since a body that is left by return or goto ends with the writer. */
 struct cache_rendering {
-    struct cache_writer_guest guest;
+    struct cache_writer_cleanup_hook hook;
     struct fetch fetch;
     struct cache_full_key key;
     cache_value old;                   /* to show if the body fails */
@@ -57,9 +57,9 @@ struct cache_rendering {
     bool leased, storable;
 };
 
-static struct cache_rendering *rendering_of(struct cache_writer_guest *guest)
+static struct cache_rendering *rendering_of(struct cache_writer_cleanup_hook *hook)
 {
-    return (struct cache_rendering *)(void *)guest;
+    return (struct cache_rendering *)(void *)hook;
 }
 
 static void free_rendering(struct cache_rendering *rendering)
@@ -72,13 +72,13 @@ static void free_rendering(struct cache_rendering *rendering)
 }
 
 /* The end of a body without a text to store: those who wait for it render their own. */
-static void abandon(struct cache_writer_guest *guest)
+static void abandon(struct cache_writer_cleanup_hook *hook)
 {
-    struct cache_rendering *rendering = rendering_of(guest);
+    struct cache_rendering *rendering = rendering_of(hook);
     const struct cache_outcome outcome = { .status = CACHE_ERR_COMPUTE, .again = true };
     if (rendering->leased)
         (void)cache_lease_drop(rendering->fetch.cache, &rendering->lease);
-    cache_flight_land(rendering->fetch.flight, &outcome);
+    cache_flight_complete(rendering->fetch.flight, &outcome);
     free_rendering(rendering);
 }
 
@@ -92,7 +92,7 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
         cache_env_free(env, rendering);
         return NULL;
     }
-    rendering->guest = (struct cache_writer_guest){ NULL, abandon };
+    rendering->hook = (struct cache_writer_cleanup_hook){ NULL, abandon };
     rendering->fetch = *fetch;
     rendering->fetch.cache = cache;
     rendering->fetch.key.data = memcpy(rendering->key.text, fetch->key.data, fetch->key.size + 1);
@@ -105,8 +105,8 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
 static bool renders_already(const cache_writer *out, const struct fetch *fetch)
 {
     const cache_bytes key = fetch->key;
-    for (struct cache_writer_guest *guest = out->guests; guest != NULL; guest = guest->outer) {
-        const struct fetch *other = &rendering_of(guest)->fetch;
+    for (struct cache_writer_cleanup_hook *hook = out->cleanup_hooks; hook != NULL; hook = hook->outer) {
+        const struct fetch *other = &rendering_of(hook)->fetch;
         if (other->cache->store == fetch->cache->store && other->key.size == key.size &&
             memcmp(other->key.data, key.data, key.size) == 0)
             return true;
@@ -127,7 +127,7 @@ static bool take_lease(struct cache_rendering *rendering)
 }
 
 /* Nothing fresh is there: another's text, or this call's turn to render. True: `*value` is the text. */
-static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct reading *reading, cache_value *value)
+static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struct reading *reading, cache_value *value)
 {
     cache_writer *out = fragment->out;
     struct cache_rendering *rendering = renders_already(out, fetch) ? NULL : new_rendering(fetch);
@@ -136,7 +136,7 @@ static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct read
         cache_fetch_count(fetch, COUNT_MISS);
         return false;
     }
-    const bool found = cache_fetch_turn(&rendering->fetch, reading, value);
+    const bool found = cache_fetch_wait_or_lead(&rendering->fetch, reading, value);
     if (found || rendering->fetch.flight == NULL) {
         if (!found)
             cache_value_release(&reading->value);
@@ -145,16 +145,16 @@ static bool take_turn(cache_fragment *fragment, struct fetch *fetch, struct read
     }
     rendering->storable = take_lease(rendering);
     if (!rendering->storable && (reading->found == FOUND_STALE || reading->found == FOUND_EARLY)) {
-        const cache_status status = cache_fetch_give(&rendering->fetch, reading, value);
-        abandon(&rendering->guest);
+        const cache_status status = cache_fetch_return_value(&rendering->fetch, reading, value);
+        abandon(&rendering->hook);
         return status == CACHE_OK;
     }
     cache_fetch_count(&rendering->fetch, COUNT_MISS);
     rendering->old = reading->value;
     rendering->storable = cache_fetch_prepare(&rendering->fetch) && rendering->storable;
     rendering->begun_ns = cache_now_ns();
-    rendering->guest.outer = out->guests;
-    out->guests = &rendering->guest;
+    rendering->hook.outer = out->cleanup_hooks;
+    out->cleanup_hooks = &rendering->hook;
     fragment->rendering = rendering;
     return false;
 }
@@ -178,9 +178,9 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
     /* What the caller's block owns is not asked again once the block may be gone. */
     fetch.options.tags = NULL;
     fetch.options.name = NULL;
-    cache_fetch_look(&fetch, &reading);
-    const bool found = reading.found == FOUND_FRESH ? cache_fetch_give(&fetch, &reading, value) == CACHE_OK
-                                                    : take_turn(fragment, &fetch, &reading, value);
+    cache_fetch_lookup(&fetch, &reading);
+    const bool found = reading.found == FOUND_FRESH ? cache_fetch_return_value(&fetch, &reading, value) == CACHE_OK
+                                                    : begin_rendering(fragment, &fetch, &reading, value);
     cache_tags_release(cache, &fetch.tags);
     return found;
 }
@@ -199,7 +199,7 @@ cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cac
         return fragment;
     }
     fragment.begin = out->size;
-    fragment.refusals = out->refusals;
+    fragment.n_no_store = out->n_no_store;
     fragment.outer_failed = out->fragment_failed;
     out->fragment_failed = false;    /* also of a body that was left by return after it failed */
     return fragment;
@@ -219,7 +219,7 @@ static void take_back(const cache_fragment *fragment)
 }
 
 /* Store the text, or wake those who wait for it with nothing. */
-static void conclude(const cache_fragment *fragment, cache_status status)
+static void store_rendering(const cache_fragment *fragment, cache_status status)
 {
     struct cache_rendering *rendering = fragment->rendering;
     const cache_writer *out = fragment->out;
@@ -229,8 +229,8 @@ static void conclude(const cache_fragment *fragment, cache_status status)
     if (status == CACHE_OK)
         status = cache_writer_append(&text, cache_writer_data(out, NULL) + fragment->begin,
                                      out->size - fragment->begin);
-    cache_fetch_conclude(&rendering->fetch, rendering->leased ? &rendering->lease : NULL, &text, status, took_ns,
-                         rendering->storable);
+    cache_fetch_finish(&rendering->fetch, rendering->leased ? &rendering->lease : NULL, &text, status, took_ns,
+                       rendering->storable);
     cache_writer_release(&text);
     free_rendering(rendering);
 }
@@ -241,19 +241,19 @@ void cache_fragment_end(cache_fragment *fragment)
     struct cache_rendering *rendering = fragment->rendering;
     fragment->running = false;
     if (rendering != NULL) {
-        cache_writer_leave_guests(out, &rendering->guest);
-        out->guests = rendering->guest.outer;
+        cache_writer_run_cleanup_hooks(out, &rendering->hook);
+        out->cleanup_hooks = rendering->hook.outer;
     }
     const bool failed = out->fragment_failed || out->status != CACHE_OK;
-    const bool refused = out->refusals != fragment->refusals;
+    const bool refused = out->n_no_store != fragment->n_no_store;
     if (failed)
         take_back(fragment);
     if (rendering != NULL && failed)
-        conclude(fragment, CACHE_ERR_COMPUTE);
+        store_rendering(fragment, CACHE_ERR_COMPUTE);
     else if (rendering != NULL && fragment->whole && !refused)
-        conclude(fragment, CACHE_OK);
+        store_rendering(fragment, CACHE_OK);
     else if (rendering != NULL)
-        abandon(&rendering->guest);
+        abandon(&rendering->hook);
     out->fragment_failed = fragment->outer_failed;
 }
 

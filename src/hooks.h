@@ -35,12 +35,12 @@ uint64_t cache_now_ns(void);
 
 /* What every key of the core's own begins with, behind the prefix. A user's key that begins with it gets a second one,
  * so that no user's key is ever one of the core's. */
-#define CACHE_INNER_MARK "\001"
+#define CACHE_INTERNAL_MARK "\001"
 
 /* The user's key, of what stands behind the prefix in a whole one; NULL: it is one of the core's own. */
 static inline const char *cache_key_of_user(const char *key)
 {
-    if (key[0] != CACHE_INNER_MARK[0])
+    if (key[0] != CACHE_INTERNAL_MARK[0])
         return key;
     return key[1] == key[0] ? key + 1 : NULL;
 }

@@ -5,15 +5,15 @@
 
 #include <string.h>
 
-static const char kind[] = CACHE_INNER_MARK "lease/";
+static const char kind[] = CACHE_INTERNAL_MARK "lease/";
 
 cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl_ms, struct cache_lease *lease)
 {
-    cache_key_make_inner(cache, kind, cache_user_key(cache, key), &lease->key);
+    cache_key_make_internal(cache, kind, cache_user_key(cache, key), &lease->key);
     lease->key.bytes.data = lease->key.text;
     cache_unique_make(lease->token);
-    return cache_inner_set(cache, lease->key.bytes, (cache_bytes){ lease->token, sizeof lease->token }, ttl_ms,
-                           CACHE_SET_IF_ABSENT);
+    return cache_internal_set(cache, lease->key.bytes, (cache_bytes){ lease->token, sizeof lease->token }, ttl_ms,
+                              CACHE_SET_IF_ABSENT);
 }
 
 bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease)
@@ -22,7 +22,7 @@ bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease)
     char token[sizeof lease->token];
     cache_writer writer;
     cache_writer_init_buffer(&writer, cache->store->env.allocator, token, sizeof token);
-    const cache_status status = cache_inner_read(cache, lease->key.bytes, &writer);
+    const cache_status status = cache_internal_read(cache, lease->key.bytes, &writer);
     const bool ours = status == CACHE_OK && writer.size == sizeof lease->token &&
                       memcmp(writer.data, lease->token, sizeof lease->token) == 0;
     cache_writer_release(&writer);
@@ -35,7 +35,7 @@ bool cache_lease_drop(const cache_t *cache, const struct cache_lease *lease)
 {
     const bool ours = cache_lease_holds(cache, lease);
     if (ours)
-        (void)cache_inner_remove(cache, lease->key.bytes);
+        (void)cache_internal_remove(cache, lease->key.bytes);
     return ours;
 }
 
@@ -44,7 +44,7 @@ cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key)
     struct cache_full_key full;
     if (cache->store->ops.flags & CACHE_BACKEND_LOCAL)
         return CACHE_OK;
-    cache_key_make_inner(cache, kind, cache_user_key(cache, key), &full);
+    cache_key_make_internal(cache, kind, cache_user_key(cache, key), &full);
     return cache->store->ops.remove(cache->store->self, full.bytes);
 }
 
@@ -72,7 +72,7 @@ cache_status cache_lease_revoke_many(const cache_t *cache, const cache_bytes key
         return cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu keys", n);
     char *text = (char *)&leases[n];
     for (size_t i = 0; i < n; i++) {
-        cache_key_make_inner(cache, kind, cache_user_key(cache, keys[i]), &full);
+        cache_key_make_internal(cache, kind, cache_user_key(cache, keys[i]), &full);
         leases[i] = (cache_bytes){ memcpy(text, full.text, full.bytes.size + 1), full.bytes.size };
         text += full.bytes.size + 1;
     }

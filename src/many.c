@@ -59,7 +59,7 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
         cache_count_read(cache, out[i].data != NULL ? CACHE_OK : CACHE_MISS);
     }
     cache_env_free(&cache->store->env, full);
-    return cache_look_over(cache, status, CACHE_OK);
+    return cache_apply_on_error(cache, status, CACHE_OK);
 }
 
 static cache_status set_each(cache_t *cache, const cache_item items[], const cache_bytes keys[], cache_bytes values[],
@@ -99,7 +99,7 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
         for (size_t i = 0; i < n; i++)
             cache_flights_invalidate(cache->store->flights, keys[i]);
         status = set_each(cache, items, keys, values, n, ttl_ms);
-        status = cache_look_over(cache, status, CACHE_OK);
+        status = cache_apply_on_error(cache, status, CACHE_OK);
     }
     cache_env_free(env, values);
     cache_env_free(env, keys);
@@ -121,11 +121,11 @@ cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t 
     const cache_status revoked = cache_lease_revoke_many(cache, full, n);
     status = cache_store_remove_many(cache, full, n, &removed);
     if (status == CACHE_OK && revoked < 0) {
-        cache_tally_add(cache->store->tally, COUNT_ERROR, 1);
+        cache_counters_add(cache->store->counters, COUNT_ERROR, 1);
         status = revoked;
     }
     if (deleted != NULL)
         *deleted = removed;
     cache_env_free(&cache->store->env, full);
-    return cache_look_over(cache, status, CACHE_OK);
+    return cache_apply_on_error(cache, status, CACHE_OK);
 }

@@ -18,26 +18,26 @@ _Static_assert(SLOTS > CACHE_MAX_NAMES && (SLOTS & (SLOTS - 1)) == 0, "a search 
 
 struct entry {
     struct entry *next;                /* the one that was added before it */
-    struct cache_tally *tally;
+    struct cache_live_counters *counters;
     uint64_t hash;
     char name[];
 };
 
-struct cache_names {
+struct cache_named_counters {
     const cache_env *env;
-    struct cache_tally *other;
+    struct cache_live_counters *other;
     atomic_uint n;
     _Atomic(struct entry *) last;      /* all of them from here, so that who reads them need not look at every slot */
     _Atomic(struct entry *) slots[SLOTS];
 };
 
-struct cache_names *cache_names_new(const cache_env *env)
+struct cache_named_counters *cache_named_counters_new(const cache_env *env)
 {
-    struct cache_names *names = cache_env_alloc(env, sizeof *names);
+    struct cache_named_counters *names = cache_env_alloc(env, sizeof *names);
     if (names == NULL)
         return NULL;
     names->env = env;
-    names->other = cache_tally_new(env);
+    names->other = cache_counters_new(env);
     atomic_init(&names->n, 0);
     atomic_init(&names->last, NULL);
     for (size_t i = 0; i < SLOTS; i++)
@@ -52,17 +52,17 @@ struct cache_names *cache_names_new(const cache_env *env)
 static void entry_free(const cache_env *env, struct entry *entry)
 {
     if (entry != NULL)
-        cache_tally_free(env, entry->tally);
+        cache_counters_free(env, entry->counters);
     cache_env_free(env, entry);
 }
 
-void cache_names_free(const cache_env *env, struct cache_names *names)
+void cache_named_counters_free(const cache_env *env, struct cache_named_counters *names)
 {
     if (names == NULL)
         return;
     for (size_t i = 0; i < SLOTS; i++)
         entry_free(env, atomic_load(&names->slots[i]));
-    cache_tally_free(env, names->other);
+    cache_counters_free(env, names->other);
     cache_env_free(env, names);
 }
 
@@ -103,8 +103,8 @@ static struct entry *entry_new(const cache_env *env, const char *name, size_t si
         return NULL;
     entry->hash = hash;
     memcpy(entry->name, name, size + 1);
-    entry->tally = cache_tally_new(env);
-    if (entry->tally == NULL) {
+    entry->counters = cache_counters_new(env);
+    if (entry->counters == NULL) {
         cache_env_free(env, entry);
         return NULL;
     }
@@ -112,7 +112,7 @@ static struct entry *entry_new(const cache_env *env, const char *name, size_t si
 }
 
 /* The slot that holds `name`, or the empty one where it would stand. */
-static _Atomic(struct entry *) *slot_of(struct cache_names *names, const char *name, uint64_t hash,
+static _Atomic(struct entry *) *slot_of(struct cache_named_counters *names, const char *name, uint64_t hash,
                                         struct entry **there)
 {
     for (size_t i = hash;; i++) {
@@ -124,23 +124,24 @@ static _Atomic(struct entry *) *slot_of(struct cache_names *names, const char *n
 }
 
 /* Two threads with one name meet at one empty slot: the slower one takes what the other put there. */
-static struct cache_tally *add(struct cache_names *names, struct entry *entry)
+static struct cache_live_counters *add(struct cache_named_counters *names, struct entry *entry)
 {
     struct entry *there = NULL;
     for (;;) {
         _Atomic(struct entry *) *slot = slot_of(names, entry->name, entry->hash, &there);
         if (there != NULL)
-            return there->tally;
+            return there->counters;
         if (!atomic_compare_exchange_strong(slot, &there, entry))
             continue;
         entry->next = atomic_load(&names->last);
         while (!atomic_compare_exchange_weak(&names->last, &entry->next, entry))
             continue;
-        return entry->tally;
+        return entry->counters;
     }
 }
 
-static struct cache_tally *add_new(struct cache_names *names, const char *name, size_t size, uint64_t hash)
+static struct cache_live_counters *add_new(struct cache_named_counters *names, const char *name, size_t size,
+                                           uint64_t hash)
 {
     if (size > CACHE_MAX_NAME || strcmp(name, CACHE_NAME_OTHER) == 0 || !is_utf8(name) ||
         atomic_load(&names->n) >= CACHE_MAX_NAMES)
@@ -150,15 +151,15 @@ static struct cache_tally *add_new(struct cache_names *names, const char *name, 
         return names->other;
     }
     struct entry *entry = entry_new(names->env, name, size, hash);
-    struct cache_tally *tally = entry != NULL ? add(names, entry) : names->other;
-    if (entry == NULL || tally != entry->tally) {
+    struct cache_live_counters *counters = entry != NULL ? add(names, entry) : names->other;
+    if (entry == NULL || counters != entry->counters) {
         atomic_fetch_sub(&names->n, 1);
         entry_free(names->env, entry);
     }
-    return tally;
+    return counters;
 }
 
-struct cache_tally *cache_names_find(struct cache_names *names, const char *name)
+struct cache_live_counters *cache_named_counters_find(struct cache_named_counters *names, const char *name)
 {
     if (name == NULL || name[0] == '\0')
         return NULL;
@@ -166,14 +167,14 @@ struct cache_tally *cache_names_find(struct cache_names *names, const char *name
     const size_t size = strlen(name);
     const uint64_t hash = XXH3_64bits(name, size);
     (void)slot_of(names, name, hash, &there);
-    return there != NULL ? there->tally : add_new(names, name, size, hash);
+    return there != NULL ? there->counters : add_new(names, name, size, hash);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
 struct row {
     const char *name;
-    struct cache_tally *tally;
+    struct cache_live_counters *counters;
 };
 
 static int by_name(const void *a, const void *b)
@@ -182,13 +183,13 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Sorted before they are read: a row is 16 bytes, and counters are a thousand. */
-static size_t list(struct cache_names *names, struct row rows[CACHE_MAX_NAMES + 1])
+static size_t list(struct cache_named_counters *names, struct row rows[CACHE_MAX_NAMES + 1])
 {
     size_t n = 0;
     rows[n++] = (struct row){ CACHE_NAME_OTHER, names->other };
     const struct entry *entry = atomic_load_explicit(&names->last, memory_order_acquire);
     for (; entry != NULL && n <= CACHE_MAX_NAMES; entry = entry->next)
-        rows[n++] = (struct row){ entry->name, entry->tally };
+        rows[n++] = (struct row){ entry->name, entry->counters };
     qsort(rows, n, sizeof rows[0], by_name);
     return n;
 }
@@ -199,7 +200,7 @@ static bool is_used(const cache_counters *counters)
     return counters->hits + counters->misses + counters->computations + counters->errors > 0;
 }
 
-cache_status cache_names_read(struct cache_names *names, struct cache_named **out, size_t *n)
+cache_status cache_named_counters_read(struct cache_named_counters *names, struct cache_named **out, size_t *n)
 {
     struct row rows[CACHE_MAX_NAMES + 1];
     const size_t most = list(names, rows);
@@ -210,8 +211,8 @@ cache_status cache_names_read(struct cache_names *names, struct cache_named **ou
     for (size_t i = 0; i < most; i++) {
         struct cache_named *at = *out + *n;
         at->name = rows[i].name;
-        cache_tally_read(rows[i].tally, &at->counters);
-        *n += rows[i].tally != names->other || is_used(&at->counters);
+        cache_counters_read(rows[i].counters, &at->counters);
+        *n += rows[i].counters != names->other || is_used(&at->counters);
     }
     return CACHE_OK;
 }
@@ -222,7 +223,7 @@ cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *
         return cache_fail(CACHE_ERR_INVALID, "stats_names: %s is NULL", cache == NULL ? "cache" : "each");
     struct cache_named *named = NULL;
     size_t n = 0;
-    const cache_status status = cache_names_read(cache->store->names, &named, &n);
+    const cache_status status = cache_named_counters_read(cache->store->named_counters, &named, &n);
     for (size_t i = 0; i < n; i++)
         each(ctx, named[i].name, &named[i].counters);
     cache_env_free(&cache->store->env, named);

@@ -4,17 +4,17 @@
 
 #include "counters.h"
 
-/* The names that were counted under, a tally each. They only become more, and stay until the store is closed, so that a
- * hit finds its own without a lock. */
-struct cache_names;
+/* The names that were counted under, each with its counters. They only become more, and stay until the store is closed,
+ * so that a hit finds its own without a lock. */
+struct cache_named_counters;
 
 /* NULL: no memory. `env` stays until the names are freed. */
-struct cache_names *cache_names_new(const cache_env *env);
-void cache_names_free(const cache_env *env, struct cache_names *names);
+struct cache_named_counters *cache_named_counters_new(const cache_env *env);
+void cache_named_counters_free(const cache_env *env, struct cache_named_counters *names);
 
-/* The tally of `name`, made if it is new; NULL for NULL and "". What cannot have one of its own (CACHE_MAX_NAMES are
+/* The counters of `name`, made if it is new; NULL for NULL and "". What cannot have one of its own (CACHE_MAX_NAMES are
  * there, it is too long or not UTF-8, no memory) counts under CACHE_NAME_OTHER. */
-struct cache_tally *cache_names_find(struct cache_names *names, const char *name);
+struct cache_live_counters *cache_named_counters_find(struct cache_named_counters *names, const char *name);
 
 /* One name's counts, at the moment of the question. */
 struct cache_named {
@@ -23,6 +23,6 @@ struct cache_named {
 };
 
 /* All of them, ordered by name, in a block to be freed with cache_env_free. CACHE_ERR_NOMEM. */
-cache_status cache_names_read(struct cache_names *names, struct cache_named **out, size_t *n);
+cache_status cache_named_counters_read(struct cache_named_counters *names, struct cache_named **out, size_t *n);
 
 #endif

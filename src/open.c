@@ -15,10 +15,10 @@ static void store_free(struct cache_store *store)
     const cache_env env = store->env;
     if (store->self != NULL)
         store->ops.close(store->self);
-    cache_marks_free(store);
+    cache_hit_for_miss_free(store);
     cache_flights_free(store->flights);
-    cache_names_free(&env, store->names);
-    cache_tally_free(&env, store->tally);
+    cache_named_counters_free(&env, store->named_counters);
+    cache_counters_free(&env, store->counters);
     cache_env_free(&env, store);
 }
 
@@ -32,10 +32,10 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
     /* An older, shorter table leaves the operations that it does not know as NULL. */
     memcpy(&store->ops, ops, ops->size < sizeof store->ops ? ops->size : sizeof store->ops);
     atomic_init(&store->handles, 1);
-    store->tally = cache_tally_new(&store->env);
-    store->names = cache_names_new(&store->env);
+    store->counters = cache_counters_new(&store->env);
+    store->named_counters = cache_named_counters_new(&store->env);
     store->flights = cache_flights_new(&store->env);
-    if (store->tally == NULL || store->names == NULL || store->flights == NULL) {
+    if (store->counters == NULL || store->named_counters == NULL || store->flights == NULL) {
         store_free(store);
         return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
     }

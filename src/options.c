@@ -106,7 +106,7 @@ static bool read_choice(const char *choices, const char *text, int64_t *out)
     return false;
 }
 
-static cache_status refuse(const char *scheme, const cache_option *option, const char *must_be, const char *text)
+static cache_status option_error(const char *scheme, const cache_option *option, const char *must_be, const char *text)
 {
     return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' must be %s, not '%.60s'", scheme, option->name, must_be, text);
 }
@@ -129,27 +129,27 @@ static cache_status read_value(const char *scheme, const cache_option *option, c
     switch (option->type) {
     case CACHE_OPTION_INT:
         if (!read_integer(text, 10, &value->number, &rest) || *rest != '\0')
-            return refuse(scheme, option, "a whole number", text);
+            return option_error(scheme, option, "a whole number", text);
         return check_range(scheme, option, (double)value->number, "", text);
     case CACHE_OPTION_OCTAL:
         if (!read_integer(text, 8, &value->number, &rest) || *rest != '\0')
-            return refuse(scheme, option, "an octal number such as 0600", text);
+            return option_error(scheme, option, "an octal number such as 0600", text);
         return check_range(scheme, option, (double)value->number, " (shown in decimal)", text);
     case CACHE_OPTION_BYTES:
         if (!read_bytes(text, &value->number))
-            return refuse(scheme, option, "a number of bytes such as 4096 or 64mb", text);
+            return option_error(scheme, option, "a number of bytes such as 4096 or 64mb", text);
         return check_range(scheme, option, (double)value->number, " bytes", text);
     case CACHE_OPTION_SECONDS:
         if (!read_seconds(text, &seconds))
-            return refuse(scheme, option, "seconds such as 60 or 0.5", text);
+            return option_error(scheme, option, "seconds such as 60 or 0.5", text);
         if (check_range(scheme, option, seconds, " seconds", text) != CACHE_OK)
             return CACHE_ERR_CONFIG;
         return cache_ttl_ms(seconds, 0, &value->number);
     case CACHE_OPTION_BOOL:
-        return read_bool(text, &value->number) ? CACHE_OK : refuse(scheme, option, "on or off", text);
+        return read_bool(text, &value->number) ? CACHE_OK : option_error(scheme, option, "on or off", text);
     case CACHE_OPTION_CHOICE:
         return read_choice(option->choices, text, &value->number) ? CACHE_OK
-                                                                  : refuse(scheme, option, option->choices, text);
+                                                                  : option_error(scheme, option, option->choices, text);
     case CACHE_OPTION_TEXT:
         if ((double)strlen(text) < option->min || (double)strlen(text) > option->max)
             return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s' must have %.0f..%.0f bytes", scheme, option->name,

@@ -77,7 +77,7 @@ static cache_status report_init(cache_t *cache, const cache_writer *out, const c
     report->n_named = 0;
     cache_status status = cache_stats(cache, &report->total);
     if (status == CACHE_OK)
-        status = cache_names_read(cache->store->names, &report->named, &report->n_named);
+        status = cache_named_counters_read(cache->store->named_counters, &report->named, &report->n_named);
     return status;
 }
 

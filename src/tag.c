@@ -12,7 +12,7 @@
 
 _Static_assert(TAG_VERSION_SIZE == UNIQUE_SIZE, "a tag's version is a unique id");
 
-static const char kind[] = CACHE_INNER_MARK "tag/";
+static const char kind[] = CACHE_INTERNAL_MARK "tag/";
 enum { KIND_SIZE = sizeof kind - 1 };
 
 static cache_bytes name_of(const cache_t *cache, cache_bytes tag_key)
@@ -120,8 +120,8 @@ static cache_status ensure_one(const cache_t *cache, cache_bytes key, cache_valu
     cache_unique_make(made);
     const unsigned flags = version->data == NULL ? CACHE_SET_IF_ABSENT : 0;    /* what is no version is replaced */
     cache_value_release(version);
-    const cache_status status = cache_inner_set(cache, key, (cache_bytes){ made, sizeof made }, 0, flags);
-    return status < 0 ? status : cache_inner_get(cache, key, version);
+    const cache_status status = cache_internal_set(cache, key, (cache_bytes){ made, sizeof made }, 0, flags);
+    return status < 0 ? status : cache_internal_get(cache, key, version);
 }
 
 cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags)
@@ -200,10 +200,10 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
     cache_status status = cache_key_make(cache, tag, &key);
     if (status != CACHE_OK)
         return status;
-    cache_key_make_inner(cache, kind, tag, &key);
+    cache_key_make_internal(cache, kind, tag, &key);
     cache_flights_invalidate_tag(cache->store->flights, key.bytes);
     char version[UNIQUE_SIZE];
     cache_unique_make(version);
-    status = cache_inner_set(cache, key.bytes, (cache_bytes){ version, sizeof version }, 0, 0);
-    return cache_look_over(cache, status, CACHE_OK);
+    status = cache_internal_set(cache, key.bytes, (cache_bytes){ version, sizeof version }, 0, 0);
+    return cache_apply_on_error(cache, status, CACHE_OK);
 }

@@ -15,13 +15,13 @@ struct parser {
 
 /* ---- what is wrong ----------------------------------------------------------------------------------------------- */
 
-static cache_status wrong(const struct parser *parser, const char *what)
+static cache_status syntax_error(const struct parser *parser, const char *what)
 {
     return cache_fail(CACHE_ERR_INVALID, "template line %u: %s", parser->line, what);
 }
 
 /* The same, with the text from here to the end of the line. */
-static cache_status wrong_here(const struct parser *parser, const char *what)
+static cache_status syntax_error_here(const struct parser *parser, const char *what)
 {
     size_t size = strcspn(parser->at, "\r\n");
     size = size > 20 ? 20 : size;
@@ -140,7 +140,7 @@ static cache_status parse_value(struct parser *parser)
     skip_space(parser);
     struct template_step step = { .kind = STEP_VALUE, .text = { parser->at, name_size(parser->at) } };
     if (step.text.size == 0)
-        return wrong_here(parser, "a name must stand behind '{{'");
+        return syntax_error_here(parser, "a name must stand behind '{{'");
     advance(parser, step.text.size);
     const cache_status status = put_step(parser, step);
     skip_space(parser);
@@ -148,13 +148,13 @@ static cache_status parse_value(struct parser *parser)
         skip_space(parser);
         const size_t size = name_size(parser->at);
         if (size != 4 || memcmp(parser->at, "safe", 4) != 0)
-            return wrong_here(parser, "the only filter is 'safe'");
+            return syntax_error_here(parser, "the only filter is 'safe'");
         advance(parser, size);
         skip_space(parser);
         parser->made->steps[parser->made->n_steps - 1].kind = STEP_SAFE_VALUE;
     }
     if (status == CACHE_OK && !take(parser, "}}"))
-        return wrong_here(parser, "'}}' must stand behind the name");
+        return syntax_error_here(parser, "'}}' must stand behind the name");
     return status;
 }
 
@@ -170,7 +170,7 @@ static cache_status parse_argument(struct parser *parser)
         argument.text++;
         argument.size = strcspn(argument.text, sign);
         if (argument.text[argument.size] != quote)
-            return wrong_here(parser, "a text must end in this line with the quote that it began with");
+            return syntax_error_here(parser, "a text must end in this line with the quote that it began with");
         advance(parser, argument.size + 2);
         return put_argument(parser, argument);
     }
@@ -179,7 +179,7 @@ static cache_status parse_argument(struct parser *parser)
         argument.kind = ARGUMENT_NUMBER;
         argument.size = strspn(parser->at, "0123456789.");
         if (argument.size == 0 || !cache_template_seconds(argument.text, argument.size, &seconds))
-            return wrong_here(parser, "a number, a name or a text in quotes must stand here");
+            return syntax_error_here(parser, "a number, a name or a text in quotes must stand here");
     }
     advance(parser, argument.size);
     return put_argument(parser, argument);
@@ -193,12 +193,12 @@ static cache_status parse_arguments(struct parser *parser, size_t *n)
     do {
         skip_space(parser);
         if (++*n > TEMPLATE_MAX_ARGUMENTS)
-            return wrong(parser, "a cache tag has more than 15 vary parts");
+            return syntax_error(parser, "a cache tag has more than 15 vary parts");
         status = parse_argument(parser);
         skip_space(parser);
     } while (status == CACHE_OK && take(parser, ","));
     if (status == CACHE_OK && !take(parser, "%}"))
-        return wrong_here(parser, "',' or '%}' must stand here");
+        return syntax_error_here(parser, "',' or '%}' must stand here");
     return status;
 }
 
@@ -218,13 +218,14 @@ static cache_status parse_cache(struct parser *parser)
     const unsigned last = parser->line;
     parser->line = line;    /* what is wrong with the tag as a whole is wrong where it begins */
     if (step.n < 2 || arguments[1].kind != ARGUMENT_TEXT || arguments[1].size == 0)
-        return wrong(parser, "a cache tag needs a ttl and the fragment's name in quotes: {% cache 60, 'name' %}");
+        return syntax_error(parser,
+                            "a cache tag needs a ttl and the fragment's name in quotes: {% cache 60, 'name' %}");
     if (is_del(&arguments[0]))
         step.kind = STEP_DELETE;
     else if (arguments[0].kind == ARGUMENT_TEXT)
-        return wrong(parser, "a ttl is a number of seconds, a name, none, or 'del'");
+        return syntax_error(parser, "a ttl is a number of seconds, a name, none, or 'del'");
     else if (parser->depth == TEMPLATE_MAX_DEPTH)
-        return wrong(parser, "cache tags stand more than 32 deep in one another");
+        return syntax_error(parser, "cache tags stand more than 32 deep in one another");
     else
         parser->open[parser->depth++] = parser->made->n_steps;
     status = put_step(parser, step);
@@ -236,9 +237,9 @@ static cache_status parse_endcache(struct parser *parser)
 {
     skip_space(parser);
     if (!take(parser, "%}"))
-        return wrong_here(parser, "'%}' must stand behind 'endcache'");
+        return syntax_error_here(parser, "'%}' must stand behind 'endcache'");
     if (parser->depth == 0)
-        return wrong(parser, "an 'endcache' without its 'cache' (a 'del' has no end)");
+        return syntax_error(parser, "an 'endcache' without its 'cache' (a 'del' has no end)");
     parser->made->steps[parser->open[--parser->depth]].end = parser->made->n_steps;
     return put_step(parser, (struct template_step){ .kind = STEP_END });
 }
@@ -255,7 +256,7 @@ static cache_status parse_tag(struct parser *parser)
         advance(parser, size);
         return parse_endcache(parser);
     }
-    return wrong_here(parser, "a tag is 'cache' or 'endcache'");
+    return syntax_error_here(parser, "a tag is 'cache' or 'endcache'");
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
@@ -264,7 +265,7 @@ static cache_status skip_comment(struct parser *parser)
 {
     const char *end = strstr(parser->at, "#}");
     if (end == NULL)
-        return wrong(parser, "a comment has no '#}'");
+        return syntax_error(parser, "a comment has no '#}'");
     advance(parser, (size_t)(end - parser->at) + 2);
     return CACHE_OK;
 }
@@ -297,7 +298,7 @@ static cache_status parse(struct parser *parser)
     }
     if (status == CACHE_OK && parser->depth > 0) {
         parser->line = parser->made->steps[parser->open[parser->depth - 1]].line;
-        return wrong(parser, "a 'cache' has no 'endcache'");
+        return syntax_error(parser, "a 'cache' has no 'endcache'");
     }
     return status;
 }

@@ -54,18 +54,18 @@ cache_value cache_value_retain(const cache_value *value)
 
 /* ---- the writer's life --------------------------------------------------------------------------------------- */
 
-void cache_writer_leave_guests(cache_writer *writer, const struct cache_writer_guest *guest)
+void cache_writer_run_cleanup_hooks(cache_writer *writer, const struct cache_writer_cleanup_hook *hook)
 {
-    while (writer->guests != NULL && writer->guests != guest) {
-        struct cache_writer_guest *left = writer->guests;
-        writer->guests = left->outer;
-        left->leave(left);
+    while (writer->cleanup_hooks != NULL && writer->cleanup_hooks != hook) {
+        struct cache_writer_cleanup_hook *innermost = writer->cleanup_hooks;
+        writer->cleanup_hooks = innermost->outer;
+        innermost->run(innermost);
     }
 }
 
 void cache_writer_release(cache_writer *writer)
 {
-    cache_writer_leave_guests(writer, NULL);
+    cache_writer_run_cleanup_hooks(writer, NULL);
     if (writer->owner != NULL)
         writer->owner->ops->release(writer->owner);
     cache_writer_init(writer, writer->allocator);
@@ -276,6 +276,6 @@ void cache_writer_no_store(cache_writer *writer)
 {
     if (writer != NULL) {
         writer->no_store = true;
-        writer->refusals++;
+        writer->n_no_store++;
     }
 }

@@ -15,9 +15,9 @@ enum writer_memory {
 };
 
 /* Something that is under way in a writer, such as a fragment: it ends with the writer at the latest. */
-struct cache_writer_guest {
-    struct cache_writer_guest *outer;  /* what was under way when it began */
-    void (*leave)(struct cache_writer_guest *guest);
+struct cache_writer_cleanup_hook {
+    struct cache_writer_cleanup_hook *outer;  /* what was under way when it began */
+    void (*run)(struct cache_writer_cleanup_hook *hook);
 };
 
 struct cache_writer {
@@ -31,9 +31,9 @@ struct cache_writer {
     int64_t stale_ms, stale_if_error_ms;    /* the same, if has_stale */
     bool has_ttl, has_stale, no_store;
     bool begun;                    /* something was appended, be it nothing */
-    unsigned refusals;             /* how often no_store was said, and a fragment failed */
+    unsigned n_no_store;             /* how often no_store was said, and a fragment failed */
     bool fragment_failed;          /* the body that runs says so */
-    struct cache_writer_guest *guests;    /* the innermost */
+    struct cache_writer_cleanup_hook *cleanup_hooks;    /* the innermost */
 };
 
 /* A writer without memory yet, or one that fills `buffer` first. */
@@ -50,8 +50,8 @@ static inline void cache_writer_init(cache_writer *writer, const cache_allocator
 
 cache_status cache_writer_vprintf(cache_writer *writer, const char *format, va_list args);
 
-/* End the innermost guests until `guest` is the innermost, or there is none. */
-void cache_writer_leave_guests(cache_writer *writer, const struct cache_writer_guest *guest);
+/* End the innermost cleanup_hooks until `hook` is the innermost, or there is none. */
+void cache_writer_run_cleanup_hooks(cache_writer *writer, const struct cache_writer_cleanup_hook *hook);
 
 /* Let go of the memory and begin anew; the settings of the computation are forgotten too. */
 void cache_writer_release(cache_writer *writer);

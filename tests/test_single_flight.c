@@ -573,12 +573,12 @@ static void the_owner_of_a_shared_value_is_called_under_no_lock(void **state)
     while (!atomic_load(&follower.follows))
         nap();
     struct cache_outcome outcome = { .status = CACHE_OK, .value = { "v", 1, &owned.owner } };
-    cache_flight_land(flight, &outcome);    /* were it called under the lock, this would hang */
+    cache_flight_complete(flight, &outcome);    /* were it called under the lock, this would hang */
     pthread_join(thread, NULL);
     assert_true(follower.landed);
     cache_value_release(&outcome.value);
     assert_int_equal(owned.references, 0);
-    cache_flight_land(under_way, &(struct cache_outcome){ .status = CACHE_MISS });
+    cache_flight_complete(under_way, &(struct cache_outcome){ .status = CACHE_MISS });
     cache_flights_free(flights);
 }
 

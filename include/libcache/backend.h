@@ -13,14 +13,14 @@ extern "C" {
 #endif
 
 /* Bytes that belong to somebody else. A key that reaches a store is prefix + key: 1 to CACHE_MAX_PREFIX +
- * CACHE_MAX_INNER_KEY bytes without a NUL among them, and with a NUL behind them. */
+ * CACHE_MAX_INTERNAL_KEY bytes without a NUL among them, and with a NUL behind them. */
 typedef struct cache_bytes {
     const char *data;
     size_t size;
 } cache_bytes;
 
 /* Keys of the core's own (leases, versions) put up to 32 bytes before the user's key. */
-#define CACHE_MAX_INNER_KEY (CACHE_MAX_KEY + 32)
+#define CACHE_MAX_INTERNAL_KEY (CACHE_MAX_KEY + 32)
 
 /* ---- failures ------------------------------------------------------------------------------------------------ */
 

@@ -71,7 +71,7 @@ typedef struct cache_fragment {
     cache_writer *out;
     struct cache_rendering *rendering; /* the library's; NULL: what the body writes is not stored */
     size_t begin;                      /* how much had been written before the body */
-    unsigned refusals;
+    unsigned n_no_store;
     bool running, whole, outer_failed;
 } cache_fragment;
 

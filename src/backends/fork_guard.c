@@ -18,7 +18,7 @@ static void watch(void)
     (void)pthread_atfork(NULL, NULL, count_fork);
 }
 
-void cache_forked_init(struct cache_forked *forked)
+void cache_fork_guard_init(struct cache_fork_guard *forked)
 {
     (void)pthread_once(&watching, watch);
     const unsigned self = atomic_load(&forks);
@@ -26,7 +26,7 @@ void cache_forked_init(struct cache_forked *forked)
     atomic_init(&forked->cleaning, self);
 }
 
-void cache_forked_check(struct cache_forked *forked, void (*clean_up)(void *ctx), void *ctx)
+void cache_fork_guard_check(struct cache_fork_guard *forked, void (*clean_up)(void *ctx), void *ctx)
 {
     const unsigned self = atomic_load_explicit(&forks, memory_order_relaxed);
     while (atomic_load_explicit(&forked->owner, memory_order_acquire) != self) {

@@ -8,16 +8,16 @@
 
 #include "cache_internal.h"
 
-#define CACHE_MARK_SECONDS 10
+#define CACHE_HIT_FOR_MISS_SECONDS 10
 
 /* Of the key with its prefix. */
-uint64_t cache_mark_hash(const cache_t *cache, const char *key, size_t size);
+uint64_t cache_hit_for_miss_hash(const cache_t *cache, const char *key, size_t size);
 
-bool cache_mark_is_set(const struct cache_store *store, uint64_t hash);
-void cache_mark_set(struct cache_store *store, uint64_t hash);
-void cache_mark_clear(struct cache_store *store, uint64_t hash);
+bool cache_hit_for_miss_is_set(const struct cache_store *store, uint64_t hash);
+void cache_hit_for_miss_set(struct cache_store *store, uint64_t hash);
+void cache_hit_for_miss_clear(struct cache_store *store, uint64_t hash);
 
 /* What the marks of a store need, when it closes. */
-void cache_marks_free(struct cache_store *store);
+void cache_hit_for_miss_free(struct cache_store *store);
 
 #endif

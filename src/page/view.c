@@ -19,7 +19,7 @@ struct call {
     cache_request request;             /* HEAD is GET here */
     cache_handler_fn *handler;
     void *ctx;
-    uint64_t mark;                     /* the key's */
+    uint64_t hash;                     /* the key's */
     bool ran;                          /* the handler did, in this call */
     cache_value own;                   /* its response, encoded, if that may not be shared */
 };
@@ -45,14 +45,14 @@ static cache_status keep_uncacheable(struct call *call, const cache_response *re
         return status;
     if (response->status >= 500)
         return cache_fail(SERVER_ERROR, "view: the handler answered %d", response->status);
-    cache_mark_set(call->store, call->mark);
+    cache_hit_for_miss_set(call->store, call->hash);
     return UNCACHEABLE;
 }
 
 static cache_status put(const struct call *call, const cache_response *response,
                         const struct cache_view_lifetime *lifetime, cache_writer *out)
 {
-    cache_mark_clear(call->store, call->mark);
+    cache_hit_for_miss_clear(call->store, call->hash);
     cache_status status = cache_writer_set_ttl(out, lifetime->ttl);
     if (status == CACHE_OK && lifetime->says_stale)
         status = cache_writer_set_stale(out, lifetime->stale, lifetime->stale_if_error);
@@ -80,14 +80,14 @@ static cache_status compute(void *ctx, cache_writer *out)
     return status;
 }
 
-static cache_status give(const struct call *call, cache_value *value, const cache_request *asked, const char *verdict,
-                         double age, cache_page *page)
+static cache_status make_page(const struct call *call, cache_value *value, const cache_request *original,
+                              const char *verdict, double age, cache_page *page)
 {
-    return cache_page_make(&call->store->env, value, asked, verdict, age, page);
+    return cache_page_make(&call->store->env, value, original, verdict, age, page);
 }
 
 /* Not from the cache, and not into it. */
-static cache_status run_alone(struct call *call, const cache_request *asked, const char *verdict, cache_page *page)
+static cache_status run_alone(struct call *call, const cache_request *original, const char *verdict, cache_page *page)
 {
     cache_response response;
     cache_response_init(&response, &call->store->env);
@@ -98,7 +98,7 @@ static cache_status run_alone(struct call *call, const cache_request *asked, con
         status = keep(call, &response);
     cache_response_release(&response);
     if (status == CACHE_OK)
-        status = give(call, &call->own, asked, verdict, -1, page);
+        status = make_page(call, &call->own, original, verdict, -1, page);
     cache_value_release(&call->own);
     return status;
 }
@@ -160,7 +160,7 @@ static cache_status fetch(cache_t *cache, struct call *call, const char *key, co
     options.stale = view->stale;
     options.stale_if_error = view->stale_if_error;
     options.jitter = view->jitter;
-    options.no_wait = cache_mark_is_set(call->store, call->mark);
+    options.no_wait = cache_hit_for_miss_is_set(call->store, call->hash);
     options.lock = view->lock && !options.no_wait;
     options.force = view->forced_update != NULL && view->forced_update(view->ctx, &call->request);
     options.type = "page";
@@ -188,7 +188,7 @@ static const char *verdict_of(cache_source source)
     }
 }
 
-static cache_status serve(cache_t *cache, struct call *call, const cache_request *asked, const char *key,
+static cache_status serve(cache_t *cache, struct call *call, const cache_request *original, const char *key,
                           const cache_tag_list *tags, cache_page *page)
 {
     cache_value value = { NULL, 0, NULL };
@@ -196,11 +196,11 @@ static cache_status serve(cache_t *cache, struct call *call, const cache_request
     cache_status status = fetch(cache, call, key, tags, &info, &value);
     if (status == CACHE_OK) {
         const double age = info.source == CACHE_SOURCE_COMPUTED ? -1 : info.age;
-        status = give(call, &value, asked, verdict_of(info.source), age, page);
+        status = make_page(call, &value, original, verdict_of(info.source), age, page);
     } else if (call->own.owner != NULL)
-        status = give(call, &call->own, asked, "MISS", -1, page);
+        status = make_page(call, &call->own, original, "MISS", -1, page);
     else if ((status == UNCACHEABLE || status == SERVER_ERROR) && !call->ran)
-        status = run_alone(call, asked, "MISS", page);    /* another request's response is not ours */
+        status = run_alone(call, original, "MISS", page);    /* another request's response is not ours */
     cache_value_release(&value);
     cache_value_release(&call->own);
     return status;
@@ -234,16 +234,16 @@ static bool is_safe(const cache_request *request)
            strcmp(request->method, "TRACE") == 0;
 }
 
-static cache_status bypass(cache_t *cache, struct call *call, const cache_request *asked, cache_page *page)
+static cache_status bypass(cache_t *cache, struct call *call, const cache_request *original, cache_page *page)
 {
-    const cache_status status = run_alone(call, asked, "BYPASS", page);
+    const cache_status status = run_alone(call, original, "BYPASS", page);
     /* RFC 9111 section 4.4: what an unsafe method changed is not served from before. */
-    if (status == CACHE_OK && !is_safe(asked) && page->status < 400)
-        (void)cache_view_forget_path(cache, asked->path);
+    if (status == CACHE_OK && !is_safe(original) && page->status < 400)
+        (void)cache_view_forget_path(cache, original->path);
     return status;
 }
 
-static cache_status serve_by_key(cache_t *cache, struct call *call, const cache_request *asked, cache_page *page)
+static cache_status serve_by_key(cache_t *cache, struct call *call, const cache_request *original, cache_page *page)
 {
     char key_text[512];
     cache_writer key;
@@ -254,11 +254,11 @@ static cache_status serve_by_key(cache_t *cache, struct call *call, const cache_
     if (status == CACHE_OK)
         status = cache_view_list_tags(&call->view, &call->request, &tags);
     if (status == CACHE_OK) {
-        call->mark = cache_mark_hash(cache, key.data, key.size);
+        call->hash = cache_hit_for_miss_hash(cache, key.data, key.size);
         status = cache_writer_append(&key, "", 1);     /* in a caller's buffer nobody else ends it */
     }
     if (status == CACHE_OK)
-        status = serve(cache, call, asked, key.data, &tags, page);
+        status = serve(cache, call, original, key.data, &tags, page);
     cache_tag_list_release(&tags);
     cache_writer_release(&key);
     return status;

@@ -20,7 +20,7 @@ enum {
     FS_LEAVES = 256,
     FS_NAME_DIGITS = 30,               /* of an entry's name in its leaf */
     FS_CHUNK = 16384,                  /* read at once: a header, any key, and most values */
-    FS_MAX_KEY = CACHE_MAX_PREFIX + CACHE_MAX_INNER_KEY
+    FS_MAX_KEY = CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY
 };
 
 #define FS_MARKER ".libcache"

@@ -65,7 +65,7 @@ static size_t print_base_36(int64_t id, char out[GENERATION_DIGITS])
 
 void cache_mc_key(const struct mc_store *store, cache_bytes key, int64_t generation, struct mc_key *out)
 {
-    char whole[CACHE_MAX_PREFIX + GENERATION_DIGITS + 1 + CACHE_MAX_INNER_KEY];
+    char whole[CACHE_MAX_PREFIX + GENERATION_DIGITS + 1 + CACHE_MAX_INTERNAL_KEY];
     char *text = key.size + GENERATION_DIGITS + 1 <= MC_MAX_WIRE_KEY ? out->text : whole;
     size_t size = generation >= 0 ? store->prefix_size : 0;
     const size_t rest = key.size - size;

@@ -50,7 +50,7 @@ static cache_status store_open(const cache_backend_config *config, void **self)
         .prefix_size = strlen(config->prefix),
     };
     memcpy(store->prefix, config->prefix, store->prefix_size + 1);
-    cache_forked_init(&store->forked);
+    cache_fork_guard_init(&store->forked);
     status = cache_mc_servers_open(store, config);
     if (status != CACHE_OK) {
         store_close(store);

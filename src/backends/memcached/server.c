@@ -244,5 +244,5 @@ static void forked(void *ctx)
 
 void cache_mc_check_fork(struct mc_store *store)
 {
-    cache_forked_check(&store->forked, forked, store);
+    cache_fork_guard_check(&store->forked, forked, store);
 }

@@ -64,7 +64,7 @@ struct mc_store {
     int pool;
     bool generations;
     int64_t timeout_ms, connect_timeout_ms;
-    struct cache_forked forked;        /* the process that the connections belong to */
+    struct cache_fork_guard forked;    /* the process that the connections belong to */
     _Atomic uint64_t timeouts, reconnects;
     size_t prefix_size;
     char prefix[CACHE_MAX_PREFIX + 1];

@@ -61,7 +61,7 @@ static void forked(void *ctx)
 
 void cache_redis_check_fork(struct redis_store *store)
 {
-    cache_forked_check(&store->forked, forked, store);
+    cache_fork_guard_check(&store->forked, forked, store);
 }
 
 /* ---- one attempt ------------------------------------------------------------------------------------------------- */

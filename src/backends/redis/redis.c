@@ -185,7 +185,7 @@ static cache_status store_open(const cache_backend_config *config, void **self)
         .timeout_ms = cache_option_ms(config, "timeout"),
         .connect_timeout_ms = cache_option_ms(config, "connect_timeout"),
     };
-    cache_forked_init(&store->forked);
+    cache_fork_guard_init(&store->forked);
     cache_breaker_init(&store->breaker, store->env, store->where, cache_option_ms(config, "retry_after"),
                        store->timeout_ms);
     cache_status status = read_place(config, store);

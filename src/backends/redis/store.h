@@ -38,7 +38,7 @@ struct redis_store {
     redisReplyObjectFunctions objects; /* what makes replies: hiredis' own, with a limit */
     atomic_uint epoch;
     _Atomic int64_t suspect_at;        /* of the monotonic clock: when READONLY may end the connections again */
-    struct cache_forked forked;        /* the process that the connections belong to */
+    struct cache_fork_guard forked;    /* the process that the connections belong to */
     _Atomic uint64_t timeouts, reconnects;
 };
 
