@@ -21,7 +21,7 @@ struct cache_store {
     struct cache_live_counters *counters;
     struct cache_named_counters *named_counters;
     struct cache_flights *flights;
-    _Atomic(struct cache_hit_for_miss *) hit_for_miss;    /* NULL until there is one */
+    _Atomic(struct cache_hit_for_miss *) hit_for_miss;    /* NULL until there is one; one block */
     atomic_uint handles;
 };
 
@@ -49,22 +49,35 @@ cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_
 void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
 
 /* The store's operations with their fallbacks, failures counted and events sent; values as they are stored, envelopes
- * and all. Arguments are right already, and on_error is left to the caller. Defined in cache.c. */
+ * and all. Arguments are right already, and on_error is left to the caller. Defined in store.c. */
 cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value *out);
 cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[], size_t n, cache_value out[]);
 cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
+cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                  int64_t ttl_ms);
 cache_status cache_store_remove(const cache_t *cache, cache_bytes key);
 cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes keys[], size_t n, size_t *removed);
 
-cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
-                                  int64_t ttl_ms);
+/* cache_store_get into a writer of the caller's: the way that allocates nothing. */
+cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer);
+
+/* For an operation that is called by its table: when to begin the clock (0: do not time it), how long it took, and its
+ * end, which counts a failure and sends the event. Returns `status`. */
+uint64_t cache_store_begin(const struct cache_store *store);
+uint64_t cache_store_elapsed(uint64_t begun);
+cache_status cache_store_end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
+                             uint64_t nanoseconds);
+
+/* The store's operations for the core's own keys (leases, tags): neither counted nor reported as the user's. */
+cache_status cache_internal_read(const cache_t *cache, cache_bytes key, cache_writer *out);
+cache_status cache_internal_get(const cache_t *cache, cache_bytes key, cache_value *out);
+cache_status cache_internal_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms,
+                                unsigned flags);
+cache_status cache_internal_remove(const cache_t *cache, cache_bytes key);
 
 /* Checked and prefixed keys in one block, to be freed with cache_env_free. CACHE_ERR_INVALID, CACHE_ERR_NOMEM. Defined
  * in many.c. */
 cache_status cache_keys_make(const cache_t *cache, const char *const keys[], size_t n, cache_bytes **out);
-
-/* Store a user's value: as it is, or wrapped if it begins like an envelope. */
-cache_status cache_set_checked(cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
 
 /* Count a hit or a miss. */
 void cache_count_read(const cache_t *cache, cache_status status);

@@ -10,8 +10,6 @@
  * stands behind the stored bytes. The magic's first byte begins no text in ASCII or UTF-8. */
 #include "envelope.h"
 
-#include "tag.h"
-
 #include <string.h>
 
 enum { VERSION = 1, HEADER_SIZE = 44, STALE_SIZE = 16, TAG_HEADER_SIZE = 2 + TAG_VERSION_SIZE };
@@ -168,56 +166,4 @@ bool cache_envelope_next_tag(cache_bytes *tags, cache_bytes *name, const char **
     *name = (cache_bytes){ at + TAG_VERSION_SIZE, size };
     *tags = (cache_bytes){ name->data + size, tags->size - TAG_HEADER_SIZE - size };
     return true;
-}
-
-/* ---- expiry ---------------------------------------------------------------------------------------------------- */
-
-static bool is_local(const cache_t *cache)
-{
-    return (cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
-}
-
-int64_t cache_envelope_now_ms(const cache_t *cache)
-{
-    const cache_env *env = &cache->store->env;
-    return is_local(cache) ? cache_env_monotonic_ms(env) : cache_env_wall_ms(env);
-}
-
-int64_t cache_envelope_recent_ms(const cache_t *cache)
-{
-    const cache_env *env = &cache->store->env;
-    return is_local(cache) ? cache_env_recent_monotonic_ms(env) : cache_env_recent_wall_ms(env);
-}
-
-bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope)
-{
-    if (envelope->expires_ms == 0)
-        return false;
-    const cache_env *env = &cache->store->env;
-    return is_local(cache) ? cache_env_monotonic_reached(env, envelope->expires_ms)
-                           : cache_env_wall_ms(env) >= envelope->expires_ms;
-}
-
-/* ---- for the plain operations ---------------------------------------------------------------------------------- */
-
-cache_status cache_envelope_unwrap(const cache_t *cache, cache_bytes key, cache_value *value)
-{
-    struct cache_envelope envelope;
-    if (cache_envelope_decode((cache_bytes){ value->data, value->size }, key, &envelope) &&
-        !(envelope.flags & ENVELOPE_NEGATIVE) && !cache_envelope_is_stale(cache, &envelope) &&
-        cache_tags_hold(cache, envelope.tags)) {
-        value->data = envelope.payload.data;
-        value->size = envelope.payload.size;
-        return CACHE_OK;
-    }
-    cache_value_release(value);
-    return CACHE_MISS;
-}
-
-cache_status cache_envelope_wrap_plain(const cache_t *cache, cache_bytes key, cache_bytes value, cache_writer *out)
-{
-    const struct cache_envelope envelope = {
-        .flags = ENVELOPE_PLAIN, .created_ms = cache_envelope_now_ms(cache), .payload = value,
-    };
-    return cache_envelope_encode(&envelope, key, out);
 }

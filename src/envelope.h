@@ -2,7 +2,7 @@
 #ifndef ENVELOPE_H
 #define ENVELOPE_H
 
-#include "cache_internal.h"
+#include "writer.h"
 
 #define ENVELOPE_MAGIC_SIZE 8
 extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];
@@ -11,10 +11,12 @@ extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];
 #define ENVELOPE_PLAIN    2u           /* a value of cache_set that begins with the magic */
 #define ENVELOPE_STALE    4u           /* it says itself how long it may be served past its TTL */
 
+#define CACHE_MAX_TAGS 256
+
 /* What stands in an envelope. `tags` is a run of tags as cache_envelope_put_tag writes them. */
 struct cache_envelope {
     unsigned flags;
-    int64_t created_ms;                /* of cache_envelope_now_ms */
+    int64_t created_ms;                /* of cache_stored_now_ms */
     int64_t expires_ms;                /* when it becomes stale; 0: never */
     uint64_t cost_us;                  /* how long the computation took */
     int64_t stale_ms, stale_if_error_ms;    /* with ENVELOPE_STALE; else 0 */
@@ -40,20 +42,5 @@ cache_status cache_envelope_put_tag(cache_writer *out, cache_bytes name, const c
 
 /* Take the next tag off `*tags`; false at its end, or where it is damaged (then `*tags` is not empty). */
 bool cache_envelope_next_tag(cache_bytes *tags, cache_bytes *name, const char **version);
-
-/* The clock of expiry: the wall clock where others share the store, the monotonic one where nobody does. */
-int64_t cache_envelope_now_ms(const cache_t *cache);
-int64_t cache_envelope_recent_ms(const cache_t *cache);    /* up to 10 ms ago, and cheap */
-
-/* True past the TTL. */
-bool cache_envelope_is_stale(const cache_t *cache, const struct cache_envelope *envelope);
-
-/* What cache_get shows of a value with the magic: the payload alone, in place of the stored bytes, which stay owned by
- * `*value`. CACHE_MISS: past its TTL, of another key, its tag invalidated, or a remembered nothing; `*value` is
- * released. */
-cache_status cache_envelope_unwrap(const cache_t *cache, cache_bytes key, cache_value *value);
-
-/* Append a plain value of cache_set that begins with the magic, wrapped so that unwrap gives it back. */
-cache_status cache_envelope_wrap_plain(const cache_t *cache, cache_bytes key, cache_bytes value, cache_writer *out);
 
 #endif

@@ -90,8 +90,8 @@ static void fill_info(const struct fetch *fetch, cache_source source, const stru
     if (info == NULL)
         return;
     /* Of a fresh value to the tick: the exact clock is a tenth of a hit's cost. */
-    const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_envelope_recent_ms(fetch->cache)
-                                                      : cache_envelope_now_ms(fetch->cache);
+    const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_stored_recent_ms(fetch->cache)
+                                                      : cache_stored_now_ms(fetch->cache);
     *info = (cache_fetch_info){
         .source = source, .negative = what->negative, .stored = what->stored,
         .age = now_ms > what->created_ms ? (double)(now_ms - what->created_ms) / 1000 : 0,

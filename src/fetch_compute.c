@@ -1,6 +1,5 @@
 /* fetch_compute.c - the computation of a fetch: run, stored, and by one process at a time if asked. */
 #include "fetch_internal.h"
-#include "inner.h"
 #include "lease.h"
 
 #include <string.h>
@@ -87,7 +86,7 @@ bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cac
     outcome->status = status;
     outcome->negative = storable && status == CACHE_MISS && (fetch->negative_ms > 0 || writer->has_ttl);
     *lifetime = lifetime_of(fetch, writer, outcome->negative, took_ns);
-    outcome->created_ms = cache_envelope_now_ms(fetch->cache);
+    outcome->created_ms = cache_stored_now_ms(fetch->cache);
     outcome->expires_ms = lifetime->ttl_ms != 0 ? outcome->created_ms + lifetime->ttl_ms : 0;
     if (status == CACHE_OK)
         outcome->status = cache_writer_take(writer, &outcome->value);

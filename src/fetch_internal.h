@@ -2,9 +2,9 @@
 #ifndef FETCH_INTERNAL_H
 #define FETCH_INTERNAL_H
 
-#include "envelope.h"
 #include "flight.h"
 #include "named_counters.h"
+#include "stored.h"
 
 struct cache_lease;                    /* lease.h */
 

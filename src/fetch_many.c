@@ -4,7 +4,6 @@
  * lead of all it can, computes and lands those, and only then waits for the keys that others lead: two calls never wait
  * for each other. */
 #include "fetch_internal.h"
-#include "inner.h"
 
 #include <string.h>
 

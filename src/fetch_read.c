@@ -12,7 +12,7 @@ static bool wants_early(const struct fetch *fetch, const struct cache_envelope *
     if (fetch->options.beta <= 0 || envelope->expires_ms == 0)
         return false;
     const double ahead_ms = -(double)envelope->cost_us / 1000 * fetch->options.beta * log(cache_unique_fraction());
-    return (double)cache_envelope_now_ms(fetch->cache) + ahead_ms >= (double)envelope->expires_ms;
+    return (double)cache_stored_now_ms(fetch->cache) + ahead_ms >= (double)envelope->expires_ms;
 }
 
 static enum found classify_entry(const struct fetch *fetch, const struct cache_envelope *envelope, bool *negative)
@@ -24,11 +24,11 @@ static enum found classify_entry(const struct fetch *fetch, const struct cache_e
     if (!(fetch->tags.n > 0 ? cache_tags_match(fetch->cache, &fetch->tags, envelope->tags)
                             : cache_tags_hold(fetch->cache, envelope->tags)))
         return FOUND_NOTHING;
-    if (!cache_envelope_is_stale(fetch->cache, envelope)) {
+    if (!cache_stored_is_stale(fetch->cache, envelope)) {
         const bool early = !*negative && wants_early(fetch, envelope);
         return early ? FOUND_EARLY : FOUND_FRESH;
     }
-    const int64_t past_ms = cache_envelope_now_ms(fetch->cache) - envelope->expires_ms;
+    const int64_t past_ms = cache_stored_now_ms(fetch->cache) - envelope->expires_ms;
     if (*negative)
         return FOUND_NOTHING;
     const bool own = (envelope->flags & ENVELOPE_STALE) != 0;    /* the value's own word goes before the caller's */
@@ -66,7 +66,7 @@ void cache_fetch_classify(const struct fetch *fetch, struct reading *reading)
     cache_value *value = &reading->value;
     if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */
         reading->found = fetch->options.type == NULL ? FOUND_FRESH : FOUND_NOTHING;
-        reading->created_ms = fetch->options.info != NULL ? cache_envelope_now_ms(fetch->cache) : 0;
+        reading->created_ms = fetch->options.info != NULL ? cache_stored_now_ms(fetch->cache) : 0;
     } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key, &envelope)) {
         reading->found = classify_entry(fetch, &envelope, &reading->negative);
         reading->created_ms = envelope.created_ms;

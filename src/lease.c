@@ -1,8 +1,6 @@
 /* lease.c - who computes among all processes that share a store. */
 #include "lease.h"
 
-#include "inner.h"
-
 #include <string.h>
 
 static const char kind[] = CACHE_INTERNAL_MARK "lease/";

@@ -1,8 +1,7 @@
 /* many.c - many keys in one call: one round trip a server, where the store has it. */
-#include "envelope.h"
 #include "flight_invalidate.h"
-#include "cache_internal.h"
 #include "lease.h"
+#include "stored.h"
 
 #include <string.h>
 
@@ -55,7 +54,7 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
     status = cache_store_get_many(cache, full, n, out);
     for (size_t i = 0; i < n; i++) {
         if (out[i].data != NULL && cache_envelope_is(out[i].data, out[i].size))
-            (void)cache_envelope_unwrap(cache, full[i], &out[i]);
+            (void)cache_stored_unwrap(cache, full[i], &out[i]);
         cache_count_read(cache, out[i].data != NULL ? CACHE_OK : CACHE_MISS);
     }
     cache_env_free(&cache->store->env, full);
@@ -74,7 +73,7 @@ static cache_status set_each(cache_t *cache, const cache_item items[], const cac
         return cache_store_set_many(cache, keys, values, n, ttl_ms);
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < n; i++)
-        cache_keep_first(&first, cache_set_checked(cache, keys[i], values[i], ttl_ms, 0));
+        cache_keep_first(&first, cache_stored_set(cache, keys[i], values[i], ttl_ms, 0));
     return first;
 }
 

@@ -1,10 +1,9 @@
 /* open.c - from a URL to a handle, and back to nothing. */
-#include "flight_invalidate.h"
 #include "cache_internal.h"
+#include "flight_invalidate.h"
 #include "named_counters.h"
 #include "options.h"
 #include "registry.h"
-#include "page/hit_for_miss.h"
 
 #include <string.h>
 
@@ -15,7 +14,7 @@ static void store_free(struct cache_store *store)
     const cache_env env = store->env;
     if (store->self != NULL)
         store->ops.close(store->self);
-    cache_hit_for_miss_free(store);
+    cache_env_free(&env, atomic_load(&store->hit_for_miss));
     cache_flights_free(store->flights);
     cache_named_counters_free(&env, store->named_counters);
     cache_counters_free(&env, store->counters);

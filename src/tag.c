@@ -5,7 +5,6 @@
 #include "tag.h"
 
 #include "flight_invalidate.h"
-#include "inner.h"
 #include "unique.h"
 
 #include <string.h>

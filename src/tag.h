@@ -2,9 +2,8 @@
 #ifndef TAG_H
 #define TAG_H
 
+#include "cache_internal.h"
 #include "envelope.h"
-
-#define CACHE_MAX_TAGS 256
 
 /* Room on the stack for the few short tags that most fetches have: a hit then allocates nothing. */
 union cache_tags_room {

@@ -2,6 +2,7 @@
 #include "fetch_work.h"
 
 #include "envelope.h"
+#include "hooks.h"
 
 static void jitter_takes_at_most_its_part_off_the_ttl(void **state)
 {

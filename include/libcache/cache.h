@@ -406,6 +406,7 @@ cache_status cache_stats_prometheus(cache_t *cache, cache_writer *out);
 }
 #endif
 
+#include <libcache/fragment.h>
 #include <libcache/memoize.h>
 #include <libcache/template.h>
 #include <libcache/view.h>

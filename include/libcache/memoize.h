@@ -1,4 +1,4 @@
-/* libcache/memoize.h - wrap an expensive function with a macro; cache a part of a page in place.
+/* libcache/memoize.h - wrap an expensive function with a macro.
  *
  *     static cache_status load_product(int id, struct product *out);          (an ordinary function)
  *     CACHE_MEMOIZE(get_product, load_product, 60, struct product, (int, id))
@@ -7,11 +7,12 @@
  *     get_product_forget(cache, 42);         after an update
  *
  * The macros are doorways: what they define is static and typed, and calls the functions that are declared here first.
- * They are C: a C++ program uses cache_fetch, cache_fragment_begin and cache_fragment_end. */
+ * They are C: a C++ program uses cache_fetch. */
 #ifndef LIBCACHE_MEMOIZE_H
 #define LIBCACHE_MEMOIZE_H
 
 #include <libcache/cache.h>
+#include <libcache/preprocess.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -65,68 +66,9 @@ bool cache_memo_copy_text(void *text);                               /* a char *
 void cache_memo_free_text(void *text);
 void cache_memo_free_call(void *call);
 
-/* ---- fragments --------------------------------------------------------------------------------------------------- */
-
-typedef struct cache_fragment {
-    cache_writer *out;
-    struct cache_rendering *rendering; /* the library's; NULL: what the body writes is not stored */
-    size_t begin;                      /* how much had been written before the body */
-    unsigned n_no_store;
-    bool running, whole, outer_failed;
-} cache_fragment;
-
-/* Write the key of a fragment, so that code can cache_delete it. `parts` are its name and its vary parts, of which any
- * may be NULL. CACHE_ERR_TOO_LARGE: it has more than `cap` bytes with its NUL. CACHE_ERR_INVALID: no name. */
-cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[], size_t n);
-cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n);
-
-cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cache_fetch_options *options,
-                                    const char *const parts[], size_t n);
-void cache_fragment_end(cache_fragment *fragment);
-
-/* For a body that failed: what it wrote is taken back, and neither it nor a fragment around it is stored. `break` may
- * follow. */
-void cache_fragment_fail(cache_writer *out);
-
 #ifdef __cplusplus
 }
 #else
-
-/* CACHE_FRAGMENT(cache, out, ttl, name, vary…) { …body… }
- *
- * Appends to the writer `out` what the body appends: from the cache when it is there, else by running the body. `name`
- * and the vary parts are strings. Fragments may be nested. A body that fails calls cache_fragment_fail(out) or leaves
- * the writer failed; one that is left by break, return or goto stores nothing, and what it wrote stays.
- *
- * One thread at a time runs the body of a key; the others wait for its text (30 seconds at most), and run the body
- * themselves, storing nothing, if there is none: it failed, or was left. After a return or goto out of the body they
- * wait until the writer is freed. An invalidation beats a body that began before it in this process, that of a tag in
- * every process: the text is shown, and not stored. */
-#define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
-    CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
-
-/* The same, stored under tags, which stand in brackets: CACHE_FRAGMENT_TAGGED(cache, out, 60, ("posts", tag), "list").
- * A fragment around it keeps its text when they are invalidated, unless it is stored under them too. */
-#define CACHE_FRAGMENT_TAGGED(cache, out, ttl, tags, ...)                                                              \
-    CACHE_FRAGMENT_WITH(cache, out,                                                                                    \
-                        CACHE_FRAGMENT_OPTIONS_(ttl, ((const char *const[]){ CACHE_PP_BARE tags }),                    \
-                                                sizeof((const char *const[]){ CACHE_PP_BARE tags }) / sizeof(char *)), \
-                        __VA_ARGS__)
-
-/* The same, with all options of cache_fetch. With `lock` an invalidation beats a body that runs in another process too;
- * a process that finds another at it shows a stale text, or renders its own and does not store it. With `stale` one
- * thread runs the body while the others show the old text; with `stale_if_error` a body that fails shows it. Statistics
- * count under the options' name, or the fragment's. */
-#define CACHE_FRAGMENT_WITH(cache, out, options, ...)                                                                  \
-    for (cache_fragment CACHE_PP_CAT(cache_fragment_, __LINE__) =                                                      \
-             cache_fragment_begin(cache, out, options, (const char *const[]){ __VA_ARGS__ },                           \
-                                  sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(const char *));                \
-         CACHE_PP_CAT(cache_fragment_, __LINE__).running;                                                              \
-         cache_fragment_end(&CACHE_PP_CAT(cache_fragment_, __LINE__)))                                                 \
-        for (; !CACHE_PP_CAT(cache_fragment_, __LINE__).whole; CACHE_PP_CAT(cache_fragment_, __LINE__).whole = true)
-#define CACHE_FRAGMENT_OPTIONS_(seconds, given, n)                                                                     \
-    (&(const cache_fetch_options){                                                                                     \
-        .size = sizeof(cache_fetch_options), .ttl = (seconds), .tags = (given), .n_tags = (n) })
 
 /* ---- memoize ----------------------------------------------------------------------------------------------------- *
  *
@@ -188,31 +130,6 @@ void cache_fragment_fail(cache_writer *out);
 #define CACHE_TAG(...)          ((__VA_ARGS__), ~, TAG_)
 
 /* ---- the macros' insides ----------------------------------------------------------------------------------------- */
-
-#define CACHE_PP_CAT_(a, b)                   a##b
-#define CACHE_PP_CAT(a, b)                    CACHE_PP_CAT_(a, b)
-#define CACHE_PP_FIRST(first, ...)            first
-#define CACHE_PP_SECOND_(first, second, ...)  second
-#define CACHE_PP_SECOND(...)                  CACHE_PP_SECOND_(__VA_ARGS__)
-#define CACHE_PP_14TH_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, ...) n
-#define CACHE_PP_COUNT(...)                   CACHE_PP_14TH_(__VA_ARGS__, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, ~)
-#define CACHE_PP_BARE(...)                    __VA_ARGS__
-
-/* Each of the arguments but the first, a tuple, behind `m`. */
-#define CACHE_PP_TAIL(m, ...)                 CACHE_PP_CAT(CACHE_PP_TAIL_, CACHE_PP_COUNT(__VA_ARGS__))(m, __VA_ARGS__)
-#define CACHE_PP_TAIL_1(m, x)
-#define CACHE_PP_TAIL_2(m, x, a)                               m a
-#define CACHE_PP_TAIL_3(m, x, a, b)                            m a m b
-#define CACHE_PP_TAIL_4(m, x, a, b, c)                         m a m b m c
-#define CACHE_PP_TAIL_5(m, x, a, b, c, d)                      m a m b m c m d
-#define CACHE_PP_TAIL_6(m, x, a, b, c, d, e)                   m a m b m c m d m e
-#define CACHE_PP_TAIL_7(m, x, a, b, c, d, e, f)                m a m b m c m d m e m f
-#define CACHE_PP_TAIL_8(m, x, a, b, c, d, e, f, g)             m a m b m c m d m e m f m g
-#define CACHE_PP_TAIL_9(m, x, a, b, c, d, e, f, g, h)          m a m b m c m d m e m f m g m h
-#define CACHE_PP_TAIL_10(m, x, a, b, c, d, e, f, g, h, i)      m a m b m c m d m e m f m g m h m i
-#define CACHE_PP_TAIL_11(m, x, a, b, c, d, e, f, g, h, i, j)   m a m b m c m d m e m f m g m h m i m j
-#define CACHE_PP_TAIL_12(m, x, a, b, c, d, e, f, g, h, i, j, k) m a m b m c m d m e m f m g m h m i m j m k
-#define CACHE_PP_TAIL_13(m, x, a, b, c, d, e, f, g, h, i, j, k, l) m a m b m c m d m e m f m g m h m i m j m k m l
 
 /* One tuple, (type, arg) or (type, arg, kind), as … A tag has no argument: it is nothing but for ADD. */
 #define CACHE_MEMO_AS_(what, type, ...)                                                                                \

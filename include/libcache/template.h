@@ -7,7 +7,7 @@
  *     {% cache 'del', 'recent_activities', user.id %}        deletes that part from the cache
  *     {# a comment #}
  *
- * A cached part is a fragment (memoize.h) of that name and those vary parts: cache_fragment_forget deletes it too, and
+ * A cached part is a fragment (fragment.h) of that name and those vary parts: cache_fragment_forget deletes it too, and
  * one thread at a time renders it. The ttl is a number of seconds, a name whose value is one, or none: the handle's
  * default. The fragment's name stands in quotes; a vary part is a text in quotes, a number, or a name. There are no
  * loops or conditions: what a page repeats is written in C, behind a name. */

@@ -68,8 +68,3 @@ void cache_hit_for_miss_clear(struct cache_store *store, uint64_t hash)
     struct cache_hit_for_miss *table = atomic_load_explicit(&store->hit_for_miss, memory_order_acquire);
     atomic_store_explicit(&table->slots[hash % SLOTS], 0, memory_order_relaxed);
 }
-
-void cache_hit_for_miss_free(struct cache_store *store)
-{
-    cache_env_free(&store->env, atomic_load(&store->hit_for_miss));
-}

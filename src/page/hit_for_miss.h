@@ -17,7 +17,4 @@ bool cache_hit_for_miss_is_set(const struct cache_store *store, uint64_t hash);
 void cache_hit_for_miss_set(struct cache_store *store, uint64_t hash);
 void cache_hit_for_miss_clear(struct cache_store *store, uint64_t hash);
 
-/* What the marks of a store need, when it closes. */
-void cache_hit_for_miss_free(struct cache_store *store);
-
 #endif

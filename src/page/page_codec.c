@@ -9,8 +9,9 @@
  * that a 304 has no such header. */
 #include "page_codec.h"
 
+#include "conditional.h"
+#include "http_rules.h"
 #include "number.h"
-#include "request.h"
 
 #include <string.h>
 
@@ -188,22 +189,6 @@ void cache_page_as_response_release(cache_response *response)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* RFC 9110 section 13.2.2: If-Modified-Since counts where there is no If-None-Match. */
-static bool is_not_modified(const struct stored_page *stored, const cache_request *request)
-{
-    if (stored->status != 200 || !cache_request_reads(request))
-        return false;
-    const char *none_match = cache_request_header(request, "If-None-Match");
-    if (none_match != NULL)
-        return cache_http_none_match(none_match, stored->etag);
-    if (stored->last_modified == NULL)
-        return false;
-    const char *since = cache_request_header(request, "If-Modified-Since");
-    int64_t theirs = 0, ours = 0;
-    return since != NULL && cache_http_read_date(since, &theirs) &&
-           cache_http_read_date(stored->last_modified, &ours) && ours <= theirs;
-}
-
 static void list_headers(const struct stored_page *stored, const char *verdict, double age, struct page_owner *owner,
                          cache_page *page)
 {
@@ -231,7 +216,7 @@ cache_status cache_page_make(const cache_env *env, cache_value *value, const cac
     if (owner == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "view: out of memory for a page of %zu headers", stored.n_headers);
     owner->allocator = env->allocator;
-    *out = (cache_page){ .status = is_not_modified(&stored, request) ? 304 : stored.status, .owner = owner };
+    *out = (cache_page){ .status = cache_page_is_not_modified(&stored, request) ? 304 : stored.status, .owner = owner };
     list_headers(&stored, verdict, age, owner, out);
     const bool has_body = out->status != 304 && out->status != 204 && out->status >= 200;
     out->body = has_body ? stored.body.data : "";

@@ -1,15 +1,11 @@
-/* page_policy.c - what a view does with a request, and with the response to it. */
+/* page_policy.c - may a request be answered from the cache, may its response be stored, and for how long? */
 #include "page_policy.h"
 
 #include "request.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 /* ---- the request ------------------------------------------------------------------------------------------------- */
 
-/* True if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
-static bool has_credentials(const cache_view *view, const cache_request *request)
+bool cache_view_has_credentials(const cache_view *view, const cache_request *request)
 {
     if (view != NULL && view->vary_user && request->user != NULL)
         return false;
@@ -19,7 +15,7 @@ static bool has_credentials(const cache_view *view, const cache_request *request
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
 {
     const bool counts = cache_request_reads(request) || (view->post_by_body && strcmp(request->method, "POST") == 0);
-    return counts && !has_credentials(view, request) &&
+    return counts && !cache_view_has_credentials(view, request) &&
            (view->unless == NULL || !view->unless(view->ctx, request));
 }
 
@@ -114,58 +110,4 @@ bool cache_view_may_store(const cache_view *view, const cache_request *request, 
         return false;
     find_stale(view, response, &control, lifetime);
     return view->response_filter == NULL || view->response_filter(view->ctx, response);
-}
-
-static bool has_vary(const cache_response *response, const char *name)
-{
-    size_t at = 0;
-    for (const char *list; (list = cache_response_next(response, "Vary", &at)) != NULL;)
-        if (cache_http_list_has(list, name))
-            return true;
-    return false;
-}
-
-static void add_vary(const cache_view *view, cache_response *response)
-{
-    for (const char *const *name = view->vary_headers; name != NULL && *name != NULL; name++)
-        if (!has_vary(response, *name))
-            (void)cache_response_add_header(response, "Vary", *name);
-    if ((view->vary_cookies != NULL || view->vary_user) && !has_vary(response, "Cookie"))
-        (void)cache_response_add_header(response, "Vary", "Cookie");
-}
-
-/* The hash of the body, in 32 hexadecimal digits and quotes. */
-static void write_etag(const cache_writer *body, char etag[40])
-{
-    XXH128_canonical_t hash;
-    XXH128_canonicalFromHash(&hash, XXH3_128bits(body->size > 0 ? body->data : "", body->size));
-    char *at = etag;
-    *at++ = '"';
-    for (size_t i = 0; i < sizeof hash.digest; i++) {
-        *at++ = "0123456789abcdef"[hash.digest[i] >> 4];
-        *at++ = "0123456789abcdef"[hash.digest[i] & 15];
-    }
-    memcpy(at, "\"", 2);
-}
-
-cache_status cache_view_complete(const cache_view *view, const cache_request *request, cache_response *response)
-{
-    const cache_writer *body = &response->body;
-    if (body->size > 0 && cache_response_header(response, "Content-Type") == NULL)
-        (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
-    /* The answer to another method is no page that could be asked for again: RFC 9110 section 9.3.4 forbids an ETag
-     * there. */
-    if (response->status == 200 && cache_request_reads(request) && cache_response_header(response, "ETag") == NULL) {
-        char etag[40];
-        write_etag(body, etag);
-        (void)cache_response_set_header(response, "ETag", etag);
-    }
-    /* The client may keep the page, but asks each time: else it would not see that the page was forgotten here. */
-    const bool is_personal = request->user != NULL || has_credentials(view, request) ||
-                             cache_response_header(response, "Set-Cookie") != NULL;
-    if (cache_response_header(response, "Cache-Control") == NULL)
-        (void)cache_response_set_header(response, "Cache-Control", is_personal ? "private, no-cache" : "no-cache");
-    if (view != NULL)
-        add_vary(view, response);
-    return response->failure != CACHE_OK ? response->failure : cache_writer_status(body);
 }

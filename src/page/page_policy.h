@@ -1,8 +1,11 @@
-/* page_policy.h - what a view does with a request, and with the response to it. */
+/* page_policy.h - may a request be answered from the cache, may its response be stored, and for how long? */
 #ifndef PAGE_POLICY_H
 #define PAGE_POLICY_H
 
 #include "response.h"
+
+/* True if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
+bool cache_view_has_credentials(const cache_view *view, const cache_request *request);
 
 /* May the request be answered from the cache at all? */
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request);
@@ -16,8 +19,5 @@ struct cache_view_lifetime {
 /* May the response be stored, and for how long? The view's ttl is no default any more. Asks response_filter last. */
 bool cache_view_may_store(const cache_view *view, const cache_request *request, const cache_response *response,
                           struct cache_view_lifetime *lifetime);
-
-/* Add what the handler left unsaid: Content-Type, ETag, Cache-Control, Vary. `view` may be NULL. */
-cache_status cache_view_complete(const cache_view *view, const cache_request *request, cache_response *response);
 
 #endif

@@ -1,11 +1,12 @@
 /* view.c - whole pages: from the request to the page, by way of cache_fetch. */
-#include "request.h"
-#include "request_copy.h"
-#include "page_key.h"
 #include "hit_for_miss.h"
 #include "page_codec.h"
+#include "page_headers.h"
+#include "page_key.h"
 #include "page_policy.h"
 #include "page_tags.h"
+#include "request.h"
+#include "request_copy.h"
 
 /* What the computation tells cache_fetch of a response that is the one request's alone: "there is nothing" to store, so
  * that a stale page goes too; or, for a 5xx, that it failed, so that a stale page stands in. */

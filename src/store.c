@@ -1,0 +1,319 @@
+/* store.c - the store's operations, each with its fallback for a store that leaves it out, counted and timed. Every such
+ * fallback stands here, and nowhere else. */
+#include "cache_internal.h"
+
+#include <string.h>
+
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
+
+static void put_prefix(const cache_t *cache, struct cache_full_key *out)
+{
+    memcpy(out->text, cache->prefix, cache->prefix_size);
+    out->bytes = (cache_bytes){ out->text, cache->prefix_size };
+}
+
+static void put_text(struct cache_full_key *out, const char *text, size_t size)
+{
+    memcpy(out->text + out->bytes.size, text, size);
+    out->bytes.size += size;
+    out->text[out->bytes.size] = '\0';
+}
+
+cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out)
+{
+    if (cache == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "cache is NULL");
+    if (key == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "key is NULL");
+    const size_t size = strnlen(key, CACHE_MAX_KEY + 1);
+    if (size == 0)
+        return cache_fail(CACHE_ERR_INVALID, "key is empty");
+    if (size > CACHE_MAX_KEY)
+        return cache_fail(CACHE_ERR_INVALID, "key '%.40s…' is longer than %d bytes", key, CACHE_MAX_KEY);
+    put_prefix(cache, out);
+    if (key[0] == CACHE_INTERNAL_MARK[0])
+        put_text(out, CACHE_INTERNAL_MARK, 1);
+    put_text(out, key, size);
+    return CACHE_OK;
+}
+
+void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out)
+{
+    put_prefix(cache, out);
+    put_text(out, kind, strlen(kind));
+    put_text(out, key, strlen(key));
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------------ */
+
+bool cache_is_store_failure(cache_status status)
+{
+    switch (status) {
+    case CACHE_ERR_IO:
+    case CACHE_ERR_CONNECT:
+    case CACHE_ERR_TIMEOUT:
+    case CACHE_ERR_PROTOCOL:
+    case CACHE_ERR_AUTH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* on_error=miss: what an empty store would have answered. */
+cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead)
+{
+    return cache->miss_on_error && cache_is_store_failure(status) ? instead : status;
+}
+
+/* ---- the store, counted and timed ------------------------------------------------------------------------------ */
+
+/* When to begin the clock for an operation: 0 is not at all. A store in this process answers in less time than it takes
+ * to read the clock twice, so most of its operations go untimed. */
+uint64_t cache_store_begin(const struct cache_store *store)
+{
+    const bool timed = store->env.event != NULL || !(store->ops.flags & CACHE_BACKEND_LOCAL) || cache_counters_sample();
+    return timed ? cache_now_ns() : 0;
+}
+
+uint64_t cache_store_elapsed(uint64_t begun)
+{
+    return begun != 0 ? cache_now_ns() - begun : 0;
+}
+
+/* Not of the core's own keys, such as the tags that a fetch asks for with its value. */
+static void emit_event(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
+                       uint64_t nanoseconds)
+{
+    const char *user = cache_key_of_user(key.data + cache->prefix_size);
+    if (user != NULL)
+        cache_env_emit(&cache->store->env, event, status, user, nanoseconds);
+}
+
+cache_status cache_store_end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
+                        uint64_t nanoseconds)
+{
+    struct cache_store *store = cache->store;
+    if (status < 0) {
+        if (status == CACHE_ERR_NOMEM || cache_is_store_failure(status))
+            cache_counters_add(store->counters, COUNT_ERROR, 1);
+        event = CACHE_EVENT_ERROR;
+    }
+    emit_event(cache, event, status, key, nanoseconds);
+    return status;
+}
+
+static cache_status end_timed(const cache_t *cache, cache_status status, enum timed what, cache_event_type event,
+                              cache_bytes key, uint64_t begun)
+{
+    const uint64_t nanoseconds = cache_store_elapsed(begun);
+    if (begun != 0)
+        cache_counters_time(cache->store->counters, what, nanoseconds);
+    return cache_store_end(cache, status, event, key, nanoseconds);
+}
+
+void cache_count_read(const cache_t *cache, cache_status status)
+{
+    if (status == CACHE_OK)
+        cache_counters_add(cache->store->counters, COUNT_HIT, 1);
+    else if (status == CACHE_MISS)
+        cache_counters_add(cache->store->counters, COUNT_MISS, 1);
+}
+
+/* Into a writer of the caller's: the way that allocates nothing. */
+cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer)
+{
+    const struct cache_store *store = cache->store;
+    const uint64_t begun = cache_store_begin(store);
+    const cache_status status = store->ops.get(store->self, key, writer);
+    return end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, begun);
+}
+
+cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value *out)
+{
+    cache_writer writer;
+    cache_writer_init(&writer, cache->store->env.allocator);
+    *out = (cache_value){ NULL, 0, NULL };
+    cache_status status = cache_store_read(cache, key, &writer);
+    /* The way of a hit in this process: it is the value. */
+    if (status == CACHE_OK && writer.memory == WRITER_PINNED) {
+        *out = (cache_value){ writer.data, writer.size, writer.owner };
+        return CACHE_OK;
+    }
+    if (status == CACHE_OK)
+        status = cache_writer_take(&writer, out);
+    cache_writer_release(&writer);
+    return status;
+}
+
+cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    const struct cache_store *store = cache->store;
+    if (store->ops.max_value != 0 && value.size > store->ops.max_value)
+        return cache_fail(CACHE_ERR_TOO_LARGE, "%s: a value of %zu bytes: the limit is %zu", store->ops.scheme,
+                          value.size, store->ops.max_value);
+    const uint64_t begun = cache_store_begin(store);
+    const cache_status status = store->ops.set(store->self, key, value, ttl_ms, flags);
+    if (status == CACHE_OK)
+        cache_counters_add(store->counters, COUNT_SET, 1);
+    return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, begun);
+}
+
+cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
+{
+    const struct cache_store *store = cache->store;
+    const uint64_t begun = cache_store_begin(store);
+    const cache_status status = store->ops.remove(store->self, key);
+    if (status == CACHE_OK)
+        cache_counters_add(store->counters, COUNT_DELETE, 1);
+    return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
+}
+
+/* ---- many at once ---------------------------------------------------------------------------------------------- */
+
+struct cache_results {
+    const cache_t *cache;
+    cache_value *out;
+    size_t n;
+};
+
+cache_status cache_results_put(cache_results *results, size_t index, const void *data, size_t size)
+{
+    cache_writer writer;
+    cache_writer_init(&writer, results->cache->store->env.allocator);
+    cache_status status = cache_writer_append(&writer, data, size);
+    if (status == CACHE_OK && index < results->n)
+        status = cache_writer_take(&writer, &results->out[index]);
+    cache_writer_release(&writer);
+    return status;
+}
+
+cache_status cache_results_pin(cache_results *results, size_t index, const void *data, size_t size, cache_owner *owner)
+{
+    if (index < results->n)
+        results->out[index] = (cache_value){ data, size, owner };
+    else
+        owner->ops->release(owner);
+    return CACHE_OK;
+}
+
+void cache_keep_first(cache_status *first, cache_status status)
+{
+    if (*first == CACHE_OK && status < 0)
+        *first = status;
+}
+
+cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[], size_t n, cache_value out[])
+{
+    const struct cache_store *store = cache->store;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (cache_value){ NULL, 0, NULL };
+    cache_status first = CACHE_OK;
+    if (store->ops.get_many == NULL) {
+        for (size_t i = 0; i < n; i++)    /* a store without a round trip to save needs no get_many */
+            cache_keep_first(&first, cache_store_get(cache, keys[i], &out[i]));
+        return first;
+    }
+    cache_results results = { cache, out, n };
+    const uint64_t begun = cache_store_begin(store);
+    first = n > 0 ? store->ops.get_many(store->self, keys, n, &results) : CACHE_OK;
+    if (begun != 0)
+        cache_counters_time(store->counters, TIMED_GET, cache_store_elapsed(begun));
+    if (first < 0)
+        return cache_store_end(cache, first, CACHE_EVENT_ERROR, keys[0], cache_store_elapsed(begun));
+    if (store->env.event != NULL)
+        for (size_t i = 0; i < n; i++) {
+            const bool there = out[i].data != NULL;
+            emit_event(cache, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS, keys[i], 0);
+        }
+    return first;
+}
+
+cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    const struct cache_store *store = cache->store;
+    cache_status first = CACHE_OK;
+    *removed = 0;
+    if (store->ops.remove_many == NULL) {
+        for (size_t i = 0; i < n; i++) {
+            const cache_status status = cache_store_remove(cache, keys[i]);
+            cache_keep_first(&first, status);
+            *removed += status == CACHE_OK;
+        }
+        return first;
+    }
+    const uint64_t begun = cache_store_begin(store);
+    first = n > 0 ? store->ops.remove_many(store->self, keys, n, removed) : CACHE_OK;
+    cache_counters_add(store->counters, COUNT_DELETE, *removed);
+    for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
+        cache_store_end(cache, first, CACHE_EVENT_DELETE, keys[i], cache_store_elapsed(begun));
+        if (first < 0)
+            break;
+    }
+    return first;
+}
+
+cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                   int64_t ttl_ms)
+{
+    const struct cache_store *store = cache->store;
+    cache_status first = CACHE_OK;
+    bool each = store->ops.set_many == NULL;
+    for (size_t i = 0; !each && i < n; i++)
+        /* One by one, to refuse that one. */
+        each = store->ops.max_value != 0 && values[i].size > store->ops.max_value;
+    if (each) {
+        for (size_t i = 0; i < n; i++)
+            cache_keep_first(&first, cache_store_set(cache, keys[i], values[i], ttl_ms, 0));
+        return first;
+    }
+    const uint64_t begun = cache_store_begin(store);
+    first = n > 0 ? store->ops.set_many(store->self, keys, values, n, ttl_ms) : CACHE_OK;
+    if (begun != 0)
+        cache_counters_time(store->counters, TIMED_SET, cache_store_elapsed(begun));
+    if (first == CACHE_OK)
+        cache_counters_add(store->counters, COUNT_SET, n);
+    for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
+        cache_store_end(cache, first, CACHE_EVENT_SET, keys[i], cache_store_elapsed(begun));
+        if (first < 0)
+            break;
+    }
+    return first;
+}
+
+/* ---- keys of the core's own -------------------------------------------------------------------------------------- */
+
+static cache_status counted(const cache_t *cache, cache_status status)
+{
+    if (cache_is_store_failure(status))
+        cache_counters_add(cache->store->counters, COUNT_ERROR, 1);
+    return status;
+}
+
+cache_status cache_internal_read(const cache_t *cache, cache_bytes key, cache_writer *out)
+{
+    return counted(cache, cache->store->ops.get(cache->store->self, key, out));
+}
+
+cache_status cache_internal_get(const cache_t *cache, cache_bytes key, cache_value *out)
+{
+    cache_writer writer;
+    cache_writer_init(&writer, cache->store->env.allocator);
+    *out = (cache_value){ NULL, 0, NULL };
+    cache_status status = cache_internal_read(cache, key, &writer);
+    if (status == CACHE_OK)
+        status = cache_writer_take(&writer, out);
+    cache_writer_release(&writer);
+    return status;
+}
+
+cache_status cache_internal_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms,
+                                unsigned flags)
+{
+    return counted(cache, cache->store->ops.set(cache->store->self, key, value, ttl_ms, flags));
+}
+
+cache_status cache_internal_remove(const cache_t *cache, cache_bytes key)
+{
+    return counted(cache, cache->store->ops.remove(cache->store->self, key));
+}
