@@ -3,7 +3,7 @@
 
 #include "backends/memcached/ketama.h"
 #include "backends/memcached/md5.h"
-#include "env.h"
+#include "hooks.h"
 
 #include <libmemcached/memcached.h>
 
