@@ -71,12 +71,14 @@ static cache_status check_bool(const char *name, const char *value, bool *out)
     return cache_fail(CACHE_ERR_CONFIG, "%s must be true or false, not '%.60s'", name, value);
 }
 
-static cache_status check_seconds(const char *name, const char *value)
+static cache_status check_ttl(const char *name, const char *value)
 {
     const char *point = strchr(value, '.');
+    if (strcmp(value, "forever") == 0)
+        return CACHE_OK;
     if (strspn(value, "0123456789.") != strlen(value) || strcmp(value, ".") == 0
         || (point != NULL && strchr(point + 1, '.') != NULL))
-        return cache_fail(CACHE_ERR_CONFIG, "%s must be seconds such as 300 (0 is for ever), not '%.60s'", name, value);
+        return cache_fail(CACHE_ERR_CONFIG, "%s must be seconds such as 300, or 0 or forever, not '%.60s'", name, value);
     return CACHE_OK;
 }
 
@@ -87,7 +89,7 @@ static cache_status put_timeout(struct description *description)
     const char *value = variable("CACHE_DEFAULT_TIMEOUT");
     if (value == NULL)
         return CACHE_OK;
-    const cache_status status = check_seconds("CACHE_DEFAULT_TIMEOUT", value);
+    const cache_status status = check_ttl("CACHE_DEFAULT_TIMEOUT", value);
     if (status == CACHE_OK) {
         use(description, "CACHE_DEFAULT_TIMEOUT");
         put_option(description, "default_ttl", value);

@@ -76,12 +76,14 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
 
 /* ---- handing out ------------------------------------------------------------------------------------------------- */
 
-/* 0 says for ever, so what is due in this very millisecond is taken for past. */
+/* What becomes stale in this very millisecond is stale, and counts as past. What became stale exactly one second ago
+ * must not look like CACHE_TTL_FOREVER. */
 static double seconds_left(int64_t expires_ms, int64_t now_ms)
 {
     if (expires_ms == 0)
         return CACHE_TTL_FOREVER;
-    return (double)(expires_ms != now_ms ? expires_ms - now_ms : -1) / 1000;
+    const int64_t left_ms = expires_ms - now_ms;
+    return (double)(left_ms == 0 || left_ms == -1000 ? left_ms - 1 : left_ms) / 1000;
 }
 
 static void fill_info(const struct fetch *fetch, cache_source source, const struct cache_outcome *what)

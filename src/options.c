@@ -11,7 +11,7 @@
 /* What every store takes. */
 static const cache_option common_options[] = {
     { "default_ttl", CACHE_OPTION_SECONDS, .def = "300", .min = 0, .max = 1e10,
-      .help = "time to live of CACHE_TTL_DEFAULT; 0 is for ever" },
+      .help = "time to live of CACHE_TTL_DEFAULT; 0 or 'forever': for ever" },
     { "prefix", CACHE_OPTION_TEXT, .def = "libcache:", .min = 0, .max = CACHE_MAX_PREFIX,
       .help = "what every key begins with; another prefix is another cache" },
     { "timeout", CACHE_OPTION_SECONDS, .def = "1", .min = 0.001, .max = 3600,
@@ -120,11 +120,23 @@ static cache_status check_range(const char *scheme, const cache_option *option, 
                       option->min, option->max, unit, text);
 }
 
+/* Seconds become milliseconds. Of a time to live, 0 is for ever, and so is what no clock lives to see. */
+static cache_status read_span(const char *scheme, const cache_option *option, const char *text,
+                              struct option_value *value)
+{
+    const bool is_ttl = strcmp(option->name, "default_ttl") == 0;
+    double seconds = 0;
+    if (!(is_ttl && strcmp(text, "forever") == 0) && !read_seconds(text, &seconds))
+        return option_error(scheme, option, is_ttl ? "seconds such as 60 or 0.5, or forever"
+                                                   : "seconds such as 60 or 0.5", text);
+    const cache_status status = check_range(scheme, option, seconds, " seconds", text);
+    return status == CACHE_OK ? cache_ttl_ms(seconds > 0 ? seconds : CACHE_TTL_FOREVER, 0, &value->number) : status;
+}
+
 static cache_status read_value(const char *scheme, const cache_option *option, const char *text,
                                struct option_value *value)
 {
     const char *rest = "";
-    double seconds = 0;
     value->text = text;
     switch (option->type) {
     case CACHE_OPTION_INT:
@@ -140,11 +152,7 @@ static cache_status read_value(const char *scheme, const cache_option *option, c
             return option_error(scheme, option, "a number of bytes such as 4096 or 64mb", text);
         return check_range(scheme, option, (double)value->number, " bytes", text);
     case CACHE_OPTION_SECONDS:
-        if (!read_seconds(text, &seconds))
-            return option_error(scheme, option, "seconds such as 60 or 0.5", text);
-        if (check_range(scheme, option, seconds, " seconds", text) != CACHE_OK)
-            return CACHE_ERR_CONFIG;
-        return cache_ttl_ms(seconds, 0, &value->number);
+        return read_span(scheme, option, text, value);
     case CACHE_OPTION_BOOL:
         return read_bool(text, &value->number) ? CACHE_OK : option_error(scheme, option, "on or off", text);
     case CACHE_OPTION_CHOICE:

@@ -73,18 +73,28 @@ static cache_status put_value(const struct rendering *rendering, const struct te
 
 /* ---- cached parts ------------------------------------------------------------------------------------------------ */
 
+/* As in URLs and in Flask-Caching's templates, 0 is for ever here. */
+static bool read_seconds(const char *text, size_t size, double *ttl)
+{
+    if (!cache_template_seconds(text, size, ttl))
+        return false;
+    if (*ttl == 0)
+        *ttl = CACHE_TTL_FOREVER;
+    return true;
+}
+
 static cache_status read_ttl(const struct rendering *rendering, const struct template_argument *argument, unsigned line,
                              double *ttl)
 {
     *ttl = CACHE_TTL_DEFAULT;
-    if (argument->kind == ARGUMENT_NUMBER && cache_template_seconds(argument->text, argument->size, ttl))
+    if (argument->kind == ARGUMENT_NUMBER && read_seconds(argument->text, argument->size, ttl))
         return CACHE_OK;
     if (strcmp(argument->text, "none") == 0 || strcmp(argument->text, "None") == 0)
         return CACHE_OK;
     cache_writer value;
     cache_writer_init(&value, rendering->out->allocator);
     cache_status status = resolve(rendering, argument->text, line, &value);
-    if (status == CACHE_OK && !cache_template_seconds(cache_writer_data(&value, NULL), value.size, ttl))
+    if (status == CACHE_OK && !read_seconds(cache_writer_data(&value, NULL), value.size, ttl))
         status = cache_fail(CACHE_ERR_INVALID, "template line %u: the ttl '%.100s' is '%.40s', no number of seconds",
                             line, argument->text, cache_writer_data(&value, NULL));
     cache_writer_release(&value);

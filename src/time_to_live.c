@@ -9,6 +9,10 @@ cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out)
         *out = default_ms;
         return CACHE_OK;
     }
+    if (ttl == CACHE_TTL_FOREVER) {
+        *out = 0;
+        return CACHE_OK;
+    }
     if (isnan(ttl) || isinf(ttl) || ttl < 0)
         return cache_fail(CACHE_ERR_INVALID,
                           "ttl must be CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER or seconds above 0, not %g", ttl);
@@ -18,7 +22,7 @@ cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out)
         const int64_t whole = (int64_t)(ttl * 1000);
         /* 0.01 s is 10.000000000000000208 ms: what floating point adds is not rounded up to 11. */
         *out = ttl * 1000 - (double)whole > 1e-6 ? whole + 1 : whole;
-        if (*out == 0 && ttl > 0)
+        if (*out == 0)
             *out = 1;
     }
     return CACHE_OK;

@@ -7,7 +7,8 @@
 /* Longer is for ever: 100 years, so that a deadline in milliseconds, on any clock, stays far inside int64. */
 #define CACHE_TTL_MAX_MS (INT64_C(100) * 366 * 24 * 3600 * 1000)
 
-/* Check `ttl` and turn it to milliseconds, rounded up; 0 is for ever. CACHE_TTL_DEFAULT becomes `default_ms`. */
+/* Check `ttl` and turn it to milliseconds, rounded up; 0 milliseconds are for ever. CACHE_TTL_DEFAULT becomes
+ * `default_ms`. */
 cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out);
 
 /* Check a span that is 0 or more seconds and turn it to milliseconds, rounded up; `name` is its name in the message. */

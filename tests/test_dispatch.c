@@ -180,6 +180,13 @@ static void ttls_and_flags_reach_the_store(void **state)
     assert_status(CACHE_OK, cache_inc(cache, "n", 1, NULL));
     assert_int_equal(seen.ttl_ms, 7000);
     cache_close(cache);
+    static const char *const for_ever[] = { "bare://?default_ttl=0", "bare://?default_ttl=forever" };
+    for (size_t i = 0; i < 2; i++) {
+        cache = open_fake(for_ever[i]);
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "x", CACHE_TTL_DEFAULT));
+        assert_int_equal(seen.ttl_ms, 0);
+        cache_close(cache);
+    }
 }
 
 static void a_store_without_optional_operations_is_helped_by_the_core(void **state)

@@ -34,6 +34,44 @@ static void without_options_the_ttl_is_the_handles(void **state)
     cache_close(cache);
 }
 
+/* Nothing but its size filled in: a value must not stay for ever by accident. */
+static void a_zeroed_struct_has_the_handles_ttl(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    const cache_fetch_options options = { .size = sizeof options, .negative_ttl = 5 };
+    struct work work = { 0 };
+    expect(cache, &options, &work, CACHE_OK, "v1");
+    now_ms += 299999;
+    expect(cache, &options, &work, CACHE_OK, "v1");
+    now_ms += 1;
+    expect(cache, &options, &work, CACHE_OK, "v2");
+    cache_close(cache);
+}
+
+/* CACHE_TTL_FOREVER is -1, and one second past its TTL a stale value has no -1 left. */
+static void a_second_after_its_ttl_a_value_is_not_taken_for_one_for_ever(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    cache_fetch_info info;
+    cache_fetch_options options = with_ttl(10);
+    options.stale_if_error = 60;
+    options.info = &info;
+    struct work work = { 0 };
+    expect(cache, &options, &work, CACHE_OK, "v1");
+    work.status = CACHE_ERR_IO;
+    now_ms += 11000;
+    expect(cache, &options, &work, CACHE_OK, "v1");
+    assert_true(info.ttl_left < -1 && info.ttl_left > -1.01);
+    options.ttl = CACHE_TTL_FOREVER;
+    options.force = true;
+    work.status = CACHE_OK;
+    expect(cache, &options, &work, CACHE_OK, "v3");
+    assert_true(info.ttl_left == CACHE_TTL_FOREVER);
+    cache_close(cache);
+}
+
 static void a_value_for_ever_stays(void **state)
 {
     (void)state;
@@ -278,6 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_computed_once_until_its_ttl_has_passed),
         cmocka_unit_test(without_options_the_ttl_is_the_handles),
+        cmocka_unit_test(a_zeroed_struct_has_the_handles_ttl),
+        cmocka_unit_test(a_second_after_its_ttl_a_value_is_not_taken_for_one_for_ever),
         cmocka_unit_test(a_value_for_ever_stays),
         cmocka_unit_test(the_computation_may_set_the_ttl_or_refuse_to_be_stored),
         cmocka_unit_test(get_shows_the_payload_alone_and_only_while_it_is_fresh),

@@ -253,7 +253,7 @@ static void dead_items_leave_memory_though_nobody_reads_them(void **state)
             test_set_numbered(cache, "dead", i, (double)jumps[j] / 1000 * (i + 1) / 90);
         atomic_fetch_add(&now, jumps[j]);
         for (int i = 0; i < 40; i++)
-            test_set_numbered(cache, "one", 0, 0);
+            test_set_numbered(cache, "one", 0, CACHE_TTL_FOREVER);
         assert_int_equal(test_counters(cache).items, 1);
         cache_close(cache);
     }
@@ -270,21 +270,21 @@ static void the_last_deadline_given_counts(void **state)
         test_set_numbered(cache, "k", i, 100);
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", 10 + i);
-        assert_status(CACHE_OK, cache_touch(cache, key, i % 2 ? 100 : 0));    /* later, or for ever */
+        assert_status(CACHE_OK, cache_touch(cache, key, i % 2 ? 100 : CACHE_TTL_FOREVER));    /* later */
     }
     atomic_fetch_add(&now, 1000);
     for (int i = 0; i < 20; i++)
-        test_set_numbered(cache, "one", 0, 0);
+        test_set_numbered(cache, "one", 0, CACHE_TTL_FOREVER);
     for (int i = 0; i < 30; i++)
         assert_int_equal(has_numbered(cache, "k", i), i < 20);
     assert_int_equal(test_counters(cache).items, 21);
     test_set_numbered(cache, "k", 0, 0.5);    /* sooner */
     atomic_fetch_add(&now, 500);
-    test_set_numbered(cache, "one", 0, 0);
+    test_set_numbered(cache, "one", 0, CACHE_TTL_FOREVER);
     assert_int_equal(test_counters(cache).items, 20);
     atomic_fetch_add(&now, 100000);
     for (int i = 0; i < 20; i++)
-        test_set_numbered(cache, "one", 0, 0);
+        test_set_numbered(cache, "one", 0, CACHE_TTL_FOREVER);
     assert_int_equal(test_counters(cache).items, 6);    /* the five that were touched for ever, and "one" */
     cache_close(cache);
 }
@@ -296,7 +296,7 @@ static void what_died_in_one_shard_goes_though_all_traffic_is_in_another(void **
     cache_t *cache = test_open_with_clock("memory://", &now);
     for (int i = 0; i < 5000; i++)
         test_set_numbered(cache, "dead", i, 1);
-    test_set_numbered(cache, "read", 0, 0);
+    test_set_numbered(cache, "read", 0, CACHE_TTL_FOREVER);
     atomic_fetch_add(&now, 2000);
     for (int i = 0; i < 10000000 && test_counters(cache).items > 1; i++)
         for (int reads = 0; reads < 10000; reads++)
@@ -314,8 +314,8 @@ static void what_died_in_two_stores_goes_though_they_are_used_in_turns(void **st
         test_set_numbered(first, "dead", i, 1);
         test_set_numbered(second, "dead", i, 1);
     }
-    test_set_numbered(first, "read", 0, 0);
-    test_set_numbered(second, "read", 0, 0);
+    test_set_numbered(first, "read", 0, CACHE_TTL_FOREVER);
+    test_set_numbered(second, "read", 0, CACHE_TTL_FOREVER);
     atomic_fetch_add(&now, 2000);
     for (int i = 0; i < 2000 && test_counters(first).items + test_counters(second).items > 2; i++)
         for (int reads = 0; reads < 1000; reads++) {

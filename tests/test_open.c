@@ -68,6 +68,8 @@ static void an_option_out_of_range_is_named_with_its_range(void **state)
     (void)state;
     assert_refused("memory://?default_ttl=-1", "default_ttl");
     assert_refused("memory://?default_ttl=nan", "default_ttl");
+    assert_refused("memory://?default_ttl=ever", "forever");
+    assert_refused("memory://?timeout=forever", "seconds such as 60");
     assert_refused("memory://?default_ttl=inf", "default_ttl");
     assert_refused("memory://?default_ttl=1.2.3", "default_ttl");
     assert_refused("memory://?default_ttl=", "default_ttl");

@@ -94,6 +94,9 @@ static void the_views_ttl_is_the_handles_unless_it_says_one(void **state)
     site_open(&site, state);
     site.view.ttl = CACHE_TTL_DEFAULT;
     assert_lives(&site, 300);
+    site_open(&site, state);
+    site.view = (cache_view){ .size = sizeof site.view };
+    assert_lives(&site, 300);
 }
 
 static void a_lifetime_in_the_headers_shortens_the_ttl(void **state)

@@ -54,8 +54,8 @@ const char *cache_last_error(void);
 
 typedef struct cache cache_t;
 
-#define CACHE_TTL_DEFAULT (-1.0)   /* the handle's default_ttl: 300 seconds unless the URL says otherwise */
-#define CACHE_TTL_FOREVER (0.0)
+#define CACHE_TTL_DEFAULT (0.0)    /* the handle's default_ttl: 300 seconds unless the URL says otherwise */
+#define CACHE_TTL_FOREVER (-1.0)
 
 #define CACHE_MAX_KEY    4096      /* bytes of a key, without the prefix */
 #define CACHE_MAX_PREFIX 200       /* bytes of the prefix */
@@ -120,7 +120,7 @@ typedef struct cache_config {
  *     memory://?max_bytes=64mb&prefix=v1:       null://       file:///var/cache/app?max_items=100000
  *     redis://user:password@host:6379/0         redis+unix:///run/redis.sock?db=2       memcached://10.0.0.1,10.0.0.2
  *
- * Options of every store: default_ttl (seconds, 300; 0 is for ever), prefix (text, "libcache:"), timeout and
+ * Options of every store: default_ttl (seconds, 300; 0 or "forever": for ever), prefix (text, "libcache:"), timeout and
  * connect_timeout (seconds), retry_after (seconds), on_error (fail or miss). docs/backends.md lists each store's own.
  * CACHE_OK: `*out` is the handle, to be closed with cache_close. CACHE_ERR_CONFIG: the message names the part of the
  * URL that is wrong. CACHE_ERR_NOMEM, or what the store met when it began. On any error `*out` is NULL. */
@@ -278,8 +278,8 @@ typedef enum cache_source {
 typedef struct cache_fetch_info {
     cache_source source;
     double age;                    /* seconds since it was computed */
-    double ttl_left;               /* seconds until it is stale, stored or not; below 0: since; CACHE_TTL_FOREVER if
-                                    * never */
+    double ttl_left;               /* seconds until it becomes stale, stored or not. CACHE_TTL_FOREVER: it never does.
+                                    * Any other negative number: so many seconds ago it did */
     bool negative;                 /* the remembered answer is that there is nothing */
     bool stored;                   /* others may find it. Not: it failed, was not to be stored, or was invalidated
                                     * meanwhile */

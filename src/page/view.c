@@ -282,7 +282,7 @@ cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cach
     call.store = cache->store;
     call.request = *request;
     if (call.view.ttl == CACHE_TTL_DEFAULT)
-        call.view.ttl = (double)cache->default_ttl_ms / 1000;
+        call.view.ttl = cache->default_ttl_ms > 0 ? (double)cache->default_ttl_ms / 1000 : CACHE_TTL_FOREVER;
     if (strcmp(request->method, "HEAD") == 0)
         call.request.method = "GET";
     if (view == NULL || !cache_view_asks_cache(&call.view, request))
