@@ -2,6 +2,7 @@
 #include "cache_internal.h"
 #include "flight_invalidate.h"
 #include "named_counters.h"
+#include "codec.h"
 #include "options.h"
 #include "registry.h"
 
@@ -67,9 +68,13 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
         .env = &store->env, .options = options,
     };
     const cache_status status = store->ops.open(&config, &store->self);
-    if (status != CACHE_OK)
+    if (status != CACHE_OK) {
         store->self = NULL;    /* nothing was left behind, whatever stands there: it is not to be closed */
-    return status;
+        return status;
+    }
+    if (store->ops.flags & CACHE_BACKEND_LOCAL)
+        return CACHE_OK;
+    return cache_codec_add(options, &store->env, &store->ops, &store->self);
 }
 
 /* A store of this process alone is nowhere: an address would be ignored, and its user think that it counts. */
@@ -92,7 +97,7 @@ static cache_status open_url(const struct cache_url *url, const cache_env *env, 
     if (status != CACHE_OK)
         return status;
     struct cache_options options;
-    status = cache_options_parse(url, ops->options, &options);
+    status = cache_options_parse(url, ops, &options);
     if (status != CACHE_OK)
         return status;
     struct cache_store *store = NULL;

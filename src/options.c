@@ -25,6 +25,17 @@ static const cache_option common_options[] = {
     { 0 },
 };
 
+/* What every store takes that others share. */
+static const cache_option shared_options[] = {
+    { "compress", CACHE_OPTION_CHOICE, .def = "off", .choices = "off|lz4|zstd",
+      .help = "how values of compress_min bytes and more are compressed" },
+    { "compress_min", CACHE_OPTION_BYTES, .def = "1kb", .min = 1, .max = 1 << 30,
+      .help = "smaller values are stored as they are" },
+    { "seal", CACHE_OPTION_TEXT, .min = 1, .max = 4096,
+      .help = "a file with the key that values are encrypted and authenticated with" },
+    { 0 },
+};
+
 static size_t table_size(const cache_option *table)
 {
     size_t n = 0;
@@ -198,13 +209,18 @@ static cache_status read_defaults(const char *scheme, const cache_option *table,
     return CACHE_OK;
 }
 
-cache_status cache_options_parse(const struct cache_url *url, const cache_option *own, struct cache_options *out)
+cache_status cache_options_parse(const struct cache_url *url, const cache_backend_ops *ops, struct cache_options *out)
 {
+    const cache_option *own = ops->options;
+    const cache_option *shared = ops->flags & CACHE_BACKEND_LOCAL ? NULL : shared_options;
+    const size_t n = table_size(common_options) + table_size(shared) + table_size(own);
     *out = (struct cache_options){ .env = url->env };
-    out->values = cache_env_alloc(url->env, (table_size(common_options) + table_size(own)) * sizeof *out->values);
+    out->values = cache_env_alloc(url->env, n * sizeof *out->values);
     if (out->values == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", url->scheme);
     cache_status status = read_defaults(url->scheme, common_options, out);
+    if (status == CACHE_OK)
+        status = read_defaults(url->scheme, shared, out);
     if (status == CACHE_OK)
         status = read_defaults(url->scheme, own, out);
     for (size_t i = 0; status == CACHE_OK && i < url->n_options; i++) {

@@ -18,8 +18,9 @@ struct cache_options {
     const cache_env *env;
 };
 
-/* Check the URL's options against both tables. CACHE_ERR_CONFIG names the option that is wrong. */
-cache_status cache_options_parse(const struct cache_url *url, const cache_option *own, struct cache_options *out);
+/* Check the URL's options against the tables of every store, of the stores that others share, and of the store itself.
+ * CACHE_ERR_CONFIG names the option that is wrong. */
+cache_status cache_options_parse(const struct cache_url *url, const cache_backend_ops *ops, struct cache_options *out);
 void cache_options_release(struct cache_options *options);
 
 /* NULL: no such option. */

@@ -27,6 +27,7 @@ static const struct field {
     FIELD(timeouts, false, false, "Operations without an answer in time"),
     FIELD(reconnects, false, false, "Connections made anew"),
     FIELD(rejections, false, false, "Operations not tried, since the server was away"),
+    FIELD(undecodable, false, false, "Values that were damaged, or that seal or compress could not read"),
     FIELD(evictions, false, false, "Values evicted for room"),
     FIELD(expirations, false, false, "Values removed after their TTL"),
     FIELD(items, true, false, "Values held"),

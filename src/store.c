@@ -1,6 +1,7 @@
 /* store.c - the store's operations, each with its fallback for a store that leaves it out, counted and timed. Every such
  * fallback stands here, and nowhere else. */
 #include "cache_internal.h"
+#include "results.h"
 
 #include <string.h>
 
@@ -171,32 +172,6 @@ cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
 
 /* ---- many at once ---------------------------------------------------------------------------------------------- */
 
-struct cache_results {
-    const cache_t *cache;
-    cache_value *out;
-    size_t n;
-};
-
-cache_status cache_results_put(cache_results *results, size_t index, const void *data, size_t size)
-{
-    cache_writer writer;
-    cache_writer_init(&writer, results->cache->store->env.allocator);
-    cache_status status = cache_writer_append(&writer, data, size);
-    if (status == CACHE_OK && index < results->n)
-        status = cache_writer_take(&writer, &results->out[index]);
-    cache_writer_release(&writer);
-    return status;
-}
-
-cache_status cache_results_pin(cache_results *results, size_t index, const void *data, size_t size, cache_owner *owner)
-{
-    if (index < results->n)
-        results->out[index] = (cache_value){ data, size, owner };
-    else
-        owner->ops->release(owner);
-    return CACHE_OK;
-}
-
 void cache_keep_first(cache_status *first, cache_status status)
 {
     if (*first == CACHE_OK && status < 0)
@@ -214,7 +189,7 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
             cache_keep_first(&first, cache_store_get(cache, keys[i], &out[i]));
         return first;
     }
-    cache_results results = { cache, out, n };
+    cache_results results = { store->env.allocator, out, n };
     const uint64_t begun = cache_store_begin(store);
     first = n > 0 ? store->ops.get_many(store->self, keys, n, &results) : CACHE_OK;
     if (begun != 0)

@@ -377,7 +377,8 @@ typedef struct cache_counters {
     cache_latency get, set, compute;
     uint64_t compute_errors;       /* of the computations: failed, with a status below 0 */
     uint64_t rejections;           /* of the errors: failed at once, since the server was away (retry_after) */
-    uint64_t reserved[14];
+    uint64_t undecodable;          /* of the misses: a value that is damaged, or that `seal` or `compress` cannot read */
+    uint64_t reserved[13];
 } cache_counters;
 
 cache_status cache_stats(cache_t *cache, cache_counters *out);

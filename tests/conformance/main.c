@@ -3,6 +3,7 @@
  *     conformance memory://                        any URL, a server of your own included
  *     conformance redis | redis+unix | memcached | memcached*3 | file | list
  *                                                  a store that the suite makes, with a server it starts and stops
+ *     conformance file+codec                       the same with compressed and sealed values
  *
  * Leaves nothing behind but what a store keeps of an empty prefix. */
 #include "conformance.h"
@@ -152,6 +153,17 @@ static void make_memcached(int n)
         target.memcached_port = servers[0].port;
 }
 
+static char key_file[80];
+
+static void make_seal_key(void)
+{
+    (void)snprintf(key_file, sizeof key_file, "%s/key", directory);
+    FILE *file = fopen(key_file, "w");
+    assert_non_null(file);
+    assert_true(fprintf(file, "%064x\n", 7) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void make(const char *what)
 {
     target.url = made_url;
@@ -166,6 +178,11 @@ static void make(const char *what)
     else if (strcmp(what, "file") == 0) {
         test_directory_make(directory, sizeof directory);
         (void)snprintf(made_url, sizeof made_url, "file://%s", directory);
+    } else if (strcmp(what, "file+codec") == 0) {
+        test_directory_make(directory, sizeof directory);
+        make_seal_key();
+        (void)snprintf(made_url, sizeof made_url, "file://%s/store?compress=lz4&compress_min=1&seal=%s", directory,
+                       key_file);
     } else if (strcmp(what, "list") == 0)
         target.url = "list://";
     else
