@@ -115,7 +115,7 @@ static struct entry *entry_new(const cache_env *env, const char *name, size_t si
 static _Atomic(struct entry *) *slot_of(struct cache_named_counters *names, const char *name, uint64_t hash,
                                         struct entry **there)
 {
-    for (size_t i = hash;; i++) {
+    for (size_t i = (size_t)hash;; i++) {
         _Atomic(struct entry *) *slot = &names->slots[i & (SLOTS - 1)];
         *there = atomic_load_explicit(slot, memory_order_acquire);
         if (*there == NULL || ((*there)->hash == hash && strcmp((*there)->name, name) == 0))

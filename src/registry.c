@@ -11,7 +11,11 @@
 static const struct { const char *scheme; const cache_backend_ops *ops; } builtin[] = {
     { "null", &cache_null_ops },
     { "memory", &cache_memory_ops },
+#ifdef LIBCACHE_HAVE_FILE
     { "file", &cache_filesystem_ops },
+#else
+    { "file", NULL },
+#endif
 #ifdef LIBCACHE_HAVE_REDIS
     { "redis", &cache_redis_ops },
 #else

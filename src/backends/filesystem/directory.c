@@ -13,7 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef SYS_openat2
+#if defined SYS_openat2 && defined __has_include
+#if __has_include(<linux/openat2.h>)
+#define HAVE_OPENAT2
+#endif
+#endif
+#ifdef HAVE_OPENAT2
 #include <linux/openat2.h>
 #endif
 
@@ -73,7 +78,7 @@ static int open_by_steps(int at, const char *path, int flags)
 
 int cache_fs_open(const struct fs_store *store, const char *path, int flags)
 {
-#ifdef SYS_openat2
+#ifdef HAVE_OPENAT2
     static atomic_bool missing;
     if (!atomic_load_explicit(&missing, memory_order_relaxed)) {
         struct open_how how = { .flags = (unsigned)(flags | O_CLOEXEC),
@@ -167,8 +172,9 @@ static cache_status write_marker(struct fs_store *store, int marker)
     /* Once in a cache's life: after a power cut, entries without a marker would be somebody else's. */
     if (error == 0 && fsync(marker) != 0 && errno != EINVAL && errno != EINTR)
         error = errno;
-    if (error != 0)
-        (void)ftruncate(marker, 0);    /* so that the next one tries again */
+    /* Emptied, so that the next one tries again. If that fails too, the next one says that the marker is damaged. */
+    if (error != 0 && ftruncate(marker, 0) != 0)
+        return cache_fs_fail(store, FS_MARKER " (write, then truncate)", error);
     return error == 0 ? CACHE_OK : cache_fs_fail(store, FS_MARKER, error);
 }
 
