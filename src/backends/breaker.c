@@ -38,15 +38,29 @@ static cache_status fail_at_once(struct cache_breaker *breaker)
                       (long long)breaker->retry_after_ms);
 }
 
+bool cache_breaker_is_away(struct cache_breaker *breaker)
+{
+    return atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0;
+}
+
 cache_status cache_breaker_check(struct cache_breaker *breaker)
 {
+    bool trying = false;
+    return cache_breaker_try(breaker, &trying);
+}
+
+cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying)
+{
+    *trying = false;
     int64_t retry_at = atomic_load_explicit(&breaker->retry_at, memory_order_relaxed);
     if (retry_at == 0)
         return CACHE_OK;
     if (cache_env_monotonic_reached(breaker->env, retry_at)
-        && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker, breaker->try_ms)))
-        return CACHE_OK;    /* the one that tries; if nothing is heard of it, the next one does when it must have
-                             * ended */
+        && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker, breaker->try_ms))) {
+        /* If nothing is heard of this one, the next tries when it must have ended. */
+        *trying = true;
+        return CACHE_OK;
+    }
     return fail_at_once(breaker);
 }
 

@@ -30,6 +30,12 @@ void cache_breaker_release(struct cache_breaker *breaker);
 /* CACHE_OK: the caller may try. Else the failure that made the server count as away, as this thread's last error. */
 cache_status cache_breaker_check(struct cache_breaker *breaker);
 
+/* The same. `*trying`: the server counts as away, and this caller is the one that tries it. */
+cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying);
+
+/* It counts as away. */
+bool cache_breaker_is_away(struct cache_breaker *breaker);
+
 /* It could not be reached: away, for the reason that is this thread's last error. */
 void cache_breaker_trip(struct cache_breaker *breaker, cache_status status);
 
