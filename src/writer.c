@@ -14,7 +14,7 @@ struct block {
     cache_owner owner;
     const cache_allocator *allocator;
     atomic_uint references;
-    char data[];
+    _Alignas(max_align_t) char data[];    /* values are aligned as those of malloc */
 };
 
 static void block_retain(cache_owner *owner)

@@ -166,24 +166,24 @@ static void a_directory_of_somebody_elses_is_refused_and_left_alone(void **state
     assert_status(CACHE_ERR_CONFIG, open_fails(directory, ""));
     assert_non_null(strstr(cache_last_error(), directory));
     assert_false(files_exist(inside(".libcache")));
-    files_write(inside(".libcache"), "", 0);    /* a marker that says nothing */
+    files_write(inside(".libcache"), "", 0);    /* a meta file that says nothing */
     assert_status(CACHE_ERR_CONFIG, open_fails(directory, ""));
-    files_write(inside(".libcache"), "something else of that name, long enough to be a marker, but it is none", 70);
+    files_write(inside(".libcache"), "something else of that name, long enough to be a meta_file, but it is none", 70);
     assert_status(CACHE_ERR_CONFIG, open_fails(directory, ""));
     assert_holds(inside("thesis.txt"), "years");
 }
 
-static void a_marker_of_another_version_is_refused(void **state)
+static void a_directory_of_another_version_is_refused(void **state)
 {
     (void)state;
     cache_close(open_here(""));
     size_t size = 0;
-    char *marker = files_read(inside(".libcache"), &size);
-    marker[16]++;
-    files_write(inside(".libcache"), marker, size);
+    char *meta_file = files_read(inside(".libcache"), &size);
+    meta_file[16]++;
+    files_write(inside(".libcache"), meta_file, size);
     assert_status(CACHE_ERR_CONFIG, open_fails(directory, ""));
     assert_non_null(strstr(cache_last_error(), "another version"));
-    free(marker);
+    free(meta_file);
 }
 
 static void other_files_in_the_cache_stay_through_clear_eviction_and_expiry(void **state)
@@ -444,8 +444,57 @@ static void max_bytes_counts_whole_files_and_refuses_what_cannot_fit(void **stat
     char *large = calloc(1, 100000);
     assert_status(CACHE_ERR_TOO_LARGE, cache_set(cache, "k", large, 100000, 60));
     assert_non_null(strstr(cache_last_error(), "100000"));
-    assert_text(cache, "k", "old");
+    assert_text(cache, "k", NULL);    /* the caller knows that the old one is outdated */
+    assert_int_equal(test_counters(cache).bytes, files_look(directory).bytes);
     free(large);
+    cache_close(cache);
+}
+
+static void small_limits_hold_after_each_call(void **state)
+{
+    (void)state;
+    for (unsigned limit = 1; limit <= 20; limit++) {
+        char options[32];
+        (void)snprintf(options, sizeof options, "max_items=%u", limit);
+        cache_t *cache = open_here(options);
+        for (int i = 0; i < 60; i++) {
+            test_set_numbered(cache, "k", i, 60);
+            assert_true(files_look(directory).entries <= limit && test_counters(cache).items <= limit);
+        }
+        assert_int_equal(files_look(directory).entries, limit);
+        assert_status(CACHE_OK, cache_clear(cache));
+        cache_close(cache);
+    }
+}
+
+static void max_bytes_holds_after_each_call_with_few_large_values(void **state)
+{
+    enum { LIMIT = 1000000 };
+    static char value[295000];
+    (void)state;
+    cache_t *cache = open_here("max_bytes=1000000");
+    for (unsigned i = 0; i < 200; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%u", i % 40);
+        assert_status(CACHE_OK, cache_set(cache, key, value, 45000 + i * 7919 % 250000, 60));
+        assert_true(files_look(directory).bytes <= LIMIT && test_counters(cache).bytes <= LIMIT);
+        assert_status(CACHE_OK, cache_has(cache, key));
+    }
+    cache_close(cache);
+}
+
+static void values_are_aligned_as_those_of_malloc(void **state)
+{
+    static char bytes[20000];
+    (void)state;
+    cache_t *cache = open_here("");
+    for (size_t size = 1; size <= sizeof bytes; size += size < 64 ? 1 : 997) {
+        cache_value value;
+        assert_status(CACHE_OK, cache_set(cache, "k", bytes, size, 60));
+        assert_status(CACHE_OK, cache_get(cache, "k", &value));
+        assert_int_equal((uintptr_t)value.data % _Alignof(max_align_t), 0);
+        cache_value_release(&value);
+    }
     cache_close(cache);
 }
 
@@ -525,7 +574,7 @@ int main(void)
         files_test(a_file_of_zeros_is_a_miss),
         files_test(another_keys_file_is_never_an_answer),
         files_test(a_directory_of_somebody_elses_is_refused_and_left_alone),
-        files_test(a_marker_of_another_version_is_refused),
+        files_test(a_directory_of_another_version_is_refused),
         files_test(other_files_in_the_cache_stay_through_clear_eviction_and_expiry),
         files_test(a_planted_link_is_neither_followed_nor_removed_through),
         files_test(a_planted_link_in_place_of_a_directory_is_not_followed),
@@ -537,6 +586,9 @@ int main(void)
         files_test(max_items_holds_after_each_call_and_is_used),
         files_test(what_was_just_written_can_be_read),
         files_test(max_bytes_counts_whole_files_and_refuses_what_cannot_fit),
+        files_test(small_limits_hold_after_each_call),
+        files_test(max_bytes_holds_after_each_call_with_few_large_values),
+        files_test(values_are_aligned_as_those_of_malloc),
         files_test(expired_entries_go_before_live_ones),
         files_test(what_is_read_often_outlives_what_is_not),
         files_test(an_eviction_is_an_event_with_its_key),

@@ -92,15 +92,15 @@ static void write_past_the_largest_file(void)
     const struct rlimit limit = { 40000, 40000 };
     must(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     must(cache_set(cache, "k", large, sizeof large, 60) == CACHE_ERR_IO && says("File too large"));
-    must(holds(cache, "k", "old"));
-    must(files_look(directory).drafts == 0);
+    must(cache_has(cache, "k") == CACHE_MISS);    /* the caller knows that the old one is outdated */
+    must(files_look(directory).temp_files == 0);
     must(cache_set_string(cache, "k", "new", 60) == CACHE_OK && holds(cache, "k", "new"));
     cache_counters counters;
     must(cache_stats(cache, &counters) == CACHE_OK && counters.items == 1 && counters.errors == 1);
     cache_close(cache);
 }
 
-static void a_write_that_stops_half_way_leaves_the_old_entry(void **state)
+static void a_write_that_stops_half_way_leaves_nothing(void **state)
 {
     (void)state;
     in_a_child(write_past_the_largest_file);
@@ -134,25 +134,120 @@ static bool mount_small_disk(void)
         && mount("tmpfs", directory, "tmpfs", 0, "size=512k,mode=700") == 0;
 }
 
-static void fill_the_disk(void)
+static char block[20000];
+static _Atomic int64_t now;
+
+static cache_t *open_on_disk(const char *more)
 {
-    static char block[20000];
-    cache_t *cache = open_in_child();
-    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
-    cache_status status = CACHE_OK;
-    char key[16];
-    int written = 0;
-    for (; status == CACHE_OK && written < 1000; written++) {
-        (void)snprintf(key, sizeof key, "%d", written);
-        status = cache_set(cache, key, block, sizeof block, 60);
+    char with[192];
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    (void)snprintf(with, sizeof with, "%s%s", url, more);
+    config.url = with;
+    config.clock = test_clock(&now);
+    atomic_store(&now, INT64_C(4102444800000));    /* past ctime: else the kernel would set atime */
+    must(cache_open_config(&config, &cache) == CACHE_OK);
+    return cache;
+}
+
+/* Set `kind` + 0 to `n` - 1, 20 kB each. */
+static void set_blocks(cache_t *cache, const char *kind, int n, double ttl)
+{
+    for (int i = 0; i < n; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "%s%d", kind, i);
+        must(cache_set(cache, key, block, sizeof block, ttl) == CACHE_OK && cache_has(cache, key) == CACHE_OK);
     }
-    must(status == CACHE_ERR_IO && says("No space left"));
-    must(cache_set(cache, "k", block, sizeof block, 60) == CACHE_ERR_IO && holds(cache, "k", "old"));
-    must(files_look(directory).drafts == 0);
-    must(cache_delete(cache, "0") == CACHE_OK && cache_delete(cache, "1") == CACHE_OK);
-    must(cache_set(cache, "k", block, sizeof block, 60) == CACHE_OK);
+}
+
+static int count(cache_t *cache, const char *kind, int n)
+{
+    int found = 0;
+    for (int i = 0; i < n; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "%s%d", kind, i);
+        found += cache_has(cache, key) == CACHE_OK;
+    }
+    return found;
+}
+
+/* Somebody else's file, which takes all space that is left. */
+static const char *others_file(void)
+{
+    static char path[128];
+    (void)snprintf(path, sizeof path, "%s/others", directory);
+    return path;
+}
+
+static void take_all_space(void)
+{
+    const int fd = open(others_file(), O_WRONLY | O_CREAT, 0600);
+    must(fd >= 0);
+    while (write(fd, block, 512) > 0)
+        continue;
+    must(errno == ENOSPC);
+    close(fd);
+}
+
+static void write_more_than_fits(void)
+{
+    cache_t *cache = open_on_disk("");
+    set_blocks(cache, "k", 100, 60);    /* 2 MB, on 512 kB */
+    must(count(cache, "k", 100) >= 15);
+    must(files_look(directory).temp_files == 0);
+    cache_counters counters;
+    must(cache_stats(cache, &counters) == CACHE_OK && counters.errors == 0 && counters.evictions >= 70);
+    must(counters.items == files_look(directory).entries && counters.bytes == files_look(directory).bytes);
+    must(cache_inc(cache, "n", 1, NULL) == CACHE_OK && cache_touch(cache, "k99", 90) == CACHE_OK);
     must(cache_clear(cache) == CACHE_OK && files_look(directory).entries == 0);
     cache_close(cache);
+}
+
+static void write_where_half_has_expired(void)
+{
+    cache_t *cache = open_on_disk("");
+    set_blocks(cache, "live", 9, CACHE_TTL_FOREVER);
+    set_blocks(cache, "ended", 9, 10);
+    take_all_space();
+    atomic_fetch_add(&now, 20000);
+    set_blocks(cache, "new", 8, 60);
+    must(count(cache, "live", 9) == 9 && count(cache, "new", 8) == 8);
+    cache_close(cache);
+}
+
+static void write_where_nothing_can_give_way(void)
+{
+    cache_t *cache = open_on_disk("");
+    must(cache_set_string(cache, "k", "old", 60) == CACHE_OK);
+    take_all_space();
+    must(cache_set(cache, "k", block, sizeof block, 60) == CACHE_ERR_IO && says("No space left"));
+    must(cache_has(cache, "k") == CACHE_MISS);    /* what could not be replaced is not served */
+    must(files_look(directory).temp_files == 0);
+    must(unlink(others_file()) == 0);
+    must(cache_set(cache, "k", block, sizeof block, 60) == CACHE_OK && cache_has(cache, "k") == CACHE_OK);
+    cache_close(cache);
+}
+
+static void open_on_a_full_disk(void)
+{
+    cache_t *caches[2];
+    cache_value value;
+    take_all_space();
+    (void)snprintf(directory + strlen(directory), 8, "/cache");    /* a new one beside the file */
+    (void)snprintf(url, sizeof url, "file://%s?prefix=t:", directory);
+    caches[0] = open_on_disk("");
+    caches[1] = open_on_disk("&on_error=miss");
+    must(cache_set_string(caches[0], "k", "x", 60) == CACHE_ERR_IO && says("No space left"));
+    must(cache_get(caches[0], "k", &value) == CACHE_ERR_IO && cache_clear(caches[0]) == CACHE_ERR_IO);
+    must(cache_set_string(caches[1], "k", "x", 60) == CACHE_OK && cache_get(caches[1], "k", &value) == CACHE_MISS);
+    *strrchr(directory, '/') = '\0';
+    must(unlink(others_file()) == 0);
+    for (int i = 0; i < 2; i++) {    /* both come back by themselves */
+        must(cache_set_string(caches[i], "k", i == 0 ? "a" : "b", 60) == CACHE_OK);
+        must(holds(caches[1 - i], "k", i == 0 ? "a" : "b"));
+    }
+    cache_close(caches[0]);
+    cache_close(caches[1]);
 }
 
 static void write_to_a_read_only_disk(void)
@@ -180,9 +275,24 @@ static void on_a_small_disk(void (*body)(void))
     body();
 }
 
-static void full(void)
+static void more_than_fits(void)
 {
-    on_a_small_disk(fill_the_disk);
+    on_a_small_disk(write_more_than_fits);
+}
+
+static void half_expired(void)
+{
+    on_a_small_disk(write_where_half_has_expired);
+}
+
+static void full_of_others(void)
+{
+    on_a_small_disk(write_where_nothing_can_give_way);
+}
+
+static void full_from_the_beginning(void)
+{
+    on_a_small_disk(open_on_a_full_disk);
 }
 
 static void read_only(void)
@@ -190,10 +300,28 @@ static void read_only(void)
     on_a_small_disk(write_to_a_read_only_disk);
 }
 
-static void a_full_disk_is_an_error_and_the_old_entry_stays(void **state)
+static void on_a_full_disk_the_least_used_make_way(void **state)
 {
     (void)state;
-    in_a_child(full);
+    in_a_child(more_than_fits);
+}
+
+static void on_a_full_disk_expired_entries_make_way_first(void **state)
+{
+    (void)state;
+    in_a_child(half_expired);
+}
+
+static void on_a_disk_full_of_other_things_a_set_fails_and_leaves_nothing_outdated(void **state)
+{
+    (void)state;
+    in_a_child(full_of_others);
+}
+
+static void a_cache_opened_on_a_full_disk_works_once_there_is_room(void **state)
+{
+    (void)state;
+    in_a_child(full_from_the_beginning);
 }
 
 static void a_read_only_disk_is_read_from(void **state)
@@ -243,7 +371,7 @@ static void a_directory_in_place_of_an_entry_is_an_error(void **state)
     assert_status(CACHE_ERR_IO, cache_set_string(cache, "k", "y", 60));
     assert_status(CACHE_OK, cache_clear(cache));
     assert_true(files_exist(files.path));
-    assert_int_equal(files_look(directory).drafts, 0);
+    assert_int_equal(files_look(directory).temp_files, 0);
     cache_close(cache);
 }
 
@@ -363,7 +491,7 @@ static void without_openat2_links_are_not_followed_either(void **state)
     in_a_child(use_without_openat2);
 }
 
-/* A marker that a power cut could take, with entries that it does not, would make a cache that is refused for good. */
+/* A power cut must not take the meta file and leave the entries. */
 static void open_with_a_disk_that_fails(void)
 {
     cache_t *cache = NULL;
@@ -371,7 +499,7 @@ static void open_with_a_disk_that_fails(void)
     must(cache_open(url, &cache) == CACHE_ERR_IO && says(".libcache"));
 }
 
-static void a_marker_is_on_the_disk_before_the_first_entry(void **state)
+static void the_meta_file_is_on_the_disk_before_the_first_entry(void **state)
 {
     (void)state;
     in_a_child(open_with_a_disk_that_fails);
@@ -381,13 +509,52 @@ static void a_marker_is_on_the_disk_before_the_first_entry(void **state)
     cache_close(cache);
 }
 
+/* ---- closed standard streams --------------------------------------------------------------------------------------- */
+
+static void print_with_closed_streams(void)
+{
+    char text[16];
+    for (int fd = 0; fd <= 2; fd++)
+        close(fd);
+    cache_t *cache = NULL;
+    if (cache_open(url, &cache) != CACHE_OK || cache_set_string(cache, "k", "value", 60) != CACHE_OK)
+        _exit(2);
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) != -1)
+            _exit(3);
+    if (write(1, "printed\n", 8) != -1 || write(2, "printed\n", 8) != -1)    /* as a program would print */
+        _exit(4);
+    for (int fd = 3; fd < 20; fd++) {
+        const int flags = fcntl(fd, F_GETFD);
+        char link[32], path[128] = "";
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        if (flags >= 0 && readlink(link, path, sizeof path - 1) > 0 && strncmp(path, directory, strlen(directory)) == 0
+            && (flags & FD_CLOEXEC) == 0)
+            _exit(5);
+    }
+    cache_close(cache);
+    if (cache_open(url, &cache) != CACHE_OK
+        || cache_get_copy(cache, "k", text, sizeof text, NULL) != CACHE_OK || strncmp(text, "value", 5) != 0)
+        _exit(6);
+    cache_close(cache);
+}
+
+static void what_is_printed_with_standard_streams_closed_never_goes_into_the_cache(void **state)
+{
+    (void)state;
+    in_a_child(print_with_closed_streams);
+}
+
 #define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        files_test(a_write_that_stops_half_way_leaves_the_old_entry),
-        files_test(a_full_disk_is_an_error_and_the_old_entry_stays),
+        files_test(a_write_that_stops_half_way_leaves_nothing),
+        files_test(on_a_full_disk_the_least_used_make_way),
+        files_test(on_a_full_disk_expired_entries_make_way_first),
+        files_test(on_a_disk_full_of_other_things_a_set_fails_and_leaves_nothing_outdated),
+        files_test(a_cache_opened_on_a_full_disk_works_once_there_is_room),
         files_test(a_read_only_disk_is_read_from),
         files_test(a_file_in_place_of_a_directory_is_an_error_that_names_it),
         files_test(a_directory_in_place_of_an_entry_is_an_error),
@@ -396,7 +563,8 @@ int main(void)
         files_test(no_file_descriptors_is_an_error_and_the_old_entry_stays),
         files_test(no_permission_is_an_error),
         files_test(without_openat2_links_are_not_followed_either),
-        files_test(a_marker_is_on_the_disk_before_the_first_entry),
+        files_test(what_is_printed_with_standard_streams_closed_never_goes_into_the_cache),
+        files_test(the_meta_file_is_on_the_disk_before_the_first_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

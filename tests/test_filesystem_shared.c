@@ -224,20 +224,20 @@ static void a_reader_sees_the_old_or_the_new_value_while_writers_are_killed(void
     char *value = calloc(1, VALUE_SIZE);
     assert_status(CACHE_OK, cache_set(cache, "k", value, VALUE_SIZE, 60));
     free(value);
-    int drafts = 0;
+    int temp_files = 0;
     for (int round = 0; round < 20; round++) {
         const pid_t pid = start(write_for_ever, 0);
         for (int i = 0; i < 10 + round; i++)
             assert_whole(cache);
         stop(pid);
         assert_whole(cache);
-        drafts += (int)files_look(directory).drafts;
+        temp_files += (int)files_look(directory).temp_files;
         assert_status(CACHE_OK, cache_touch(cache, "k", 60));    /* what the dead one locked is free */
-        assert_int_equal(files_look(directory).drafts, 0);       /* and what it left is gone */
+        assert_int_equal(files_look(directory).temp_files, 0);       /* and what it left is gone */
         assert_int_equal(test_counters(cache).items, 1);
         assert_int_equal(test_counters(cache).bytes, files_look(directory).bytes);
     }
-    print_message("%d of 20 were killed in the middle of a file\n", drafts);
+    print_message("%d of 20 were killed in the middle of a file\n", temp_files);
     cache_close(cache);
 }
 
@@ -309,6 +309,47 @@ static void a_hung_writer_holds_up_its_own_leaves_and_no_others(void **state)
     assert_true(test_counters(cache).items <= 50);
     close(fd);
     cache_close(cache);
+}
+
+/* ---- cancelled threads ------------------------------------------------------------------------------------------- */
+
+static atomic_int written;
+
+static void *write_until_cancelled(void *arg)
+{
+    for (int i = 0;; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i % 20);
+        (void)cache_set_string(arg, key, "x", 60);
+        (void)cache_inc(arg, "n", 1, NULL);
+        atomic_fetch_add(&written, 1);
+        pthread_testcancel();
+    }
+    return NULL;
+}
+
+static void a_cancelled_writer_leaves_no_leaf_locked_and_no_file_open(void **state)
+{
+    (void)state;
+    cache_t *cache = open_with("timeout=0.2"), *other = open_with("timeout=0.2");
+    for (int round = 0; round < 40; round++) {
+        pthread_t thread;
+        atomic_store(&written, 0);
+        pthread_create(&thread, NULL, write_until_cancelled, cache);
+        while (atomic_load(&written) < 2 + round % 5)
+            pause_ms(0);
+        pthread_cancel(thread);
+        pthread_join(thread, NULL);
+        for (int i = 0; i < 20; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof key, "k%d", i);
+            assert_status(CACHE_OK, cache_set_string(i % 2 == 0 ? cache : other, key, "y", 60));
+        }
+        assert_status(CACHE_OK, cache_inc(other, "n", 1, NULL));
+        assert_status(CACHE_OK, cache_inc(cache, "n", 1, NULL));
+    }
+    cache_close(cache);
+    cache_close(other);
 }
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
@@ -429,17 +470,17 @@ static void files_removed_by_hand_are_counted_off(void **state)
     cache_close(cache);
 }
 
-static void a_marker_that_was_cut_off_does_not_end_the_process(void **state)
+static void a_meta_file_that_was_cut_off_does_not_end_the_process(void **state)
 {
     (void)state;
-    char marker[96];
+    char meta_file[96];
     cache_t *cache = open_with("max_items=10");
-    (void)snprintf(marker, sizeof marker, "%s/.libcache", directory);
+    (void)snprintf(meta_file, sizeof meta_file, "%s/.libcache", directory);
     for (int i = 0; i < 60; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", i);
         if (i == 30)
-            assert_int_equal(truncate(marker, 70), 0);
+            assert_int_equal(truncate(meta_file, 70), 0);
         assert_status(CACHE_OK, cache_set_string(cache, key, "x", 60));
         assert_text(cache, key, "x");
     }
@@ -493,10 +534,11 @@ int main(void)
         files_test(a_reader_sees_the_old_or_the_new_value_while_writers_are_killed),
         files_test(a_lock_holder_that_hangs_costs_a_timeout_and_one_that_dies_nothing),
         files_test(a_hung_writer_holds_up_its_own_leaves_and_no_others),
+        files_test(a_cancelled_writer_leaves_no_leaf_locked_and_no_file_open),
         files_test(a_lock_ends_with_its_process_though_a_child_of_it_lives),
         files_test(a_child_forked_while_threads_write_shares_no_lock_with_its_parent),
         files_test(files_removed_by_hand_are_counted_off),
-        files_test(a_marker_that_was_cut_off_does_not_end_the_process),
+        files_test(a_meta_file_that_was_cut_off_does_not_end_the_process),
         files_test(processes_that_make_the_cache_at_once_make_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

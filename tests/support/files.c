@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 static struct files seen;
+static void (*visit_entry)(const char *path);
 
 static int look_at(const char *path, const struct stat *info, int type, struct FTW *where)
 {
@@ -23,8 +24,10 @@ static int look_at(const char *path, const struct stat *info, int type, struct F
         seen.entries++;
         seen.bytes += (uint64_t)info->st_size;
         (void)snprintf(seen.path, sizeof seen.path, "%s", path);
+        if (visit_entry != NULL)
+            visit_entry(path);
     } else if (strcmp(name, ".tmp") == 0)
-        seen.drafts++;
+        seen.temp_files++;
     else
         seen.others++;
     return 0;
@@ -35,6 +38,13 @@ struct files files_look(const char *directory)
     seen = (struct files){ 0 };
     (void)nftw(directory, look_at, 16, FTW_PHYS);
     return seen;
+}
+
+void files_each(const char *directory, void (*visit)(const char *path))
+{
+    visit_entry = visit;
+    (void)files_look(directory);
+    visit_entry = NULL;
 }
 
 char *files_read(const char *path, size_t *size)

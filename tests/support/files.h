@@ -7,14 +7,17 @@
 
 enum { FILES_PATH = 128 };
 
-/* What is in a cache directory beside its marker and fan-out directories. */
+/* What is in a cache directory beside its meta file and fan-out directories. */
 struct files {
-    unsigned entries, drafts, others;
+    unsigned entries, temp_files, others;
     uint64_t bytes;            /* of the entries */
     char path[FILES_PATH];     /* of the last entry seen */
 };
 
 struct files files_look(const char *directory);
+
+/* Call `visit` with the path of each entry's file. */
+void files_each(const char *directory, void (*visit)(const char *path));
 
 /* The whole file, to be freed; or the test fails. */
 char *files_read(const char *path, size_t *size);

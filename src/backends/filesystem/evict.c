@@ -1,8 +1,9 @@
-/* evict.c - making room: what expired first, then what was not used for long.
+/* evict.c - making room: expired entries go first, then those that were not used for long.
  *
- * Approximately least recently used. A sample is taken, of one leaf or of as many as it takes; keys are spread by a
- * hash, so that it stands for all. The sixteenth of it whose last use is oldest goes. Use is a file's mtime: the time
- * of its writing, or of a read, of which some are noted. */
+ * This is approximately least recently used. A sample is taken, of one leaf or of as many as it needs. Since a hash
+ * spreads the keys, it represents all of them. The sixteenth of it with the oldest use is evicted. The last use of an
+ * entry is its file's mtime: when it was written or read, though not every read is noted. A use that lies in the future
+ * comes from a wrong clock and counts as the oldest. */
 #include "store.h"
 
 #include "hooks.h"
@@ -15,23 +16,26 @@
 enum { SAMPLE = 64, PART = 16, MOST = 128 };
 
 struct candidate {
-    struct timespec used;
+    struct timespec used;              /* the file's mtime, to recognise it again */
+    int64_t order_ms;                  /* the same; 0 if it lies in the future */
+    uint64_t size;
     unsigned leaf;
     char name[FS_NAME_DIGITS + 1];
 };
 
 struct sample {
     const struct fs_name *keep;
+    int64_t now;
     size_t seen, n;
     struct candidate oldest[2 * MOST];    /* room to gather; sorted and cut when it is full */
 };
 
 static int compare(const void *a, const void *b)
 {
-    const struct timespec x = ((const struct candidate *)a)->used, y = ((const struct candidate *)b)->used;
-    if (x.tv_sec != y.tv_sec)
-        return x.tv_sec < y.tv_sec ? -1 : 1;
-    return (x.tv_nsec > y.tv_nsec) - (x.tv_nsec < y.tv_nsec);
+    const struct candidate *x = a, *y = b;
+    if (x->order_ms != y->order_ms)
+        return x->order_ms < y->order_ms ? -1 : 1;
+    return (x->used.tv_nsec > y->used.tv_nsec) - (x->used.tv_nsec < y->used.tv_nsec);
 }
 
 static bool gather(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info)
@@ -46,12 +50,14 @@ static bool gather(void *ctx, struct fs_leaf *leaf, const char *name, const stru
     }
     struct candidate *candidate = &sample->oldest[sample->n++];
     candidate->used = info->st_mtim;
+    candidate->order_ms = cache_fs_is_future(cache_fs_used_ms(info), sample->now) ? 0 : cache_fs_used_ms(info);
+    candidate->size = (uint64_t)info->st_size;
     candidate->leaf = leaf->number;
     memcpy(candidate->name, name, sizeof candidate->name);
     return false;
 }
 
-/* Of leaves that nobody holds; or, if `wait`, of all. */
+/* From leaves that nobody holds; from all leaves if `wait` is set. */
 static cache_status take_sample(struct fs_store *store, const struct fs_usage table[FS_LEAVES], bool wait,
                                 struct sample *sample)
 {
@@ -78,31 +84,31 @@ static bool read_key(const struct fs_leaf *leaf, const char *name, struct fs_ent
     int fd = -1;
     if (cache_fs_leaf_find(leaf, name, &fd) != CACHE_OK)
         return false;
-    const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, (cache_bytes){ NULL, 0 }, entry);
+    const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, cache_fs_any_key, entry);
     close(fd);
     return state == FS_LIVE;
 }
 
-/* Unless it was used or replaced since it was seen. */
+/* Evict it, unless it was used or replaced since it was seen: then CACHE_MISS. */
 static cache_status evict_one(struct fs_store *store, const struct candidate *candidate)
 {
     struct fs_leaf leaf;
     struct fs_entry entry;
     struct stat info;
-    bool tell = false;
+    bool report = false;
     cache_status status = cache_fs_leaf_lock(store, candidate->leaf, &leaf);
     if (status != CACHE_OK)
         return status;
     status = CACHE_MISS;
     if (leaf.fd >= 0 && fstatat(leaf.fd, candidate->name, &info, AT_SYMLINK_NOFOLLOW) == 0
         && info.st_mtim.tv_sec == candidate->used.tv_sec && info.st_mtim.tv_nsec == candidate->used.tv_nsec) {
-        tell = cache_env_wants_events(store->env) && read_key(&leaf, candidate->name, &entry);
+        report = cache_env_wants_events(store->env) && read_key(&leaf, candidate->name, &entry);
         status = cache_fs_leaf_remove(&leaf, candidate->name);
     }
     cache_fs_leaf_unlock(&leaf);
     if (status == CACHE_OK) {
         atomic_fetch_add_explicit(&store->evictions, 1, memory_order_relaxed);
-        if (tell) {
+        if (report) {
             const cache_bytes key = cache_fs_entry_key(&entry);
             entry.bytes[sizeof(struct fs_head) + key.size] = '\0';
             cache_env_evicted(store->env, key);
@@ -123,11 +129,11 @@ static bool measure(struct fs_store *store, struct fs_usage table[FS_LEAVES])
     return is_over(store, cache_fs_usage_sum(table));
 }
 
-/* A sample, and its oldest part out. CACHE_MISS: there is nothing to evict. */
+/* Take a sample and evict its oldest part. Adds what that freed to `*freed`. CACHE_MISS: there is nothing to evict. */
 static cache_status evict_some(struct fs_store *store, const struct fs_usage table[FS_LEAVES],
-                               const struct fs_name *keep)
+                               const struct fs_name *keep, uint64_t *freed)
 {
-    struct sample sample = { .keep = keep };
+    struct sample sample = { .keep = keep, .now = cache_env_wall_ms(store->env) };
     cache_status status = take_sample(store, table, false, &sample);
     if (status == CACHE_OK && sample.n == 0)
         status = take_sample(store, table, true, &sample);
@@ -136,9 +142,16 @@ static cache_status evict_some(struct fs_store *store, const struct fs_usage tab
     qsort(sample.oldest, sample.n, sizeof sample.oldest[0], compare);
     size_t wanted = sample.seen / PART;
     wanted = wanted < 1 ? 1 : wanted > MOST ? MOST : wanted;
-    for (size_t i = 0; i < wanted && i < sample.n && status >= 0; i++)
+    for (size_t i = 0; i < wanted && i < sample.n && status >= 0; i++) {
         status = evict_one(store, &sample.oldest[i]);
+        *freed += status == CACHE_OK ? sample.oldest[i].size : 0;
+    }
     return status < 0 ? status : CACHE_OK;
+}
+
+static uint64_t deadline(const struct fs_store *store)
+{
+    return cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
 }
 
 void cache_fs_evict(struct fs_store *store, const struct fs_name *keep)
@@ -146,12 +159,71 @@ void cache_fs_evict(struct fs_store *store, const struct fs_name *keep)
     if (store->max_items == 0 && store->max_bytes == 0)
         return;
     struct fs_usage table[FS_LEAVES];
-    const uint64_t deadline = cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
+    const uint64_t end = deadline(store);
     unsigned from = atomic_load_explicit(&store->sweep_cursor, memory_order_relaxed);
     cache_status status = CACHE_OK;
-    while (measure(store, table) && status == CACHE_OK && cache_now_ns() < deadline)
+    uint64_t freed = 0;
+    while (measure(store, table) && status == CACHE_OK && cache_now_ns() < end)
         if (!cache_fs_expire_one(store, table, &from, UINT64_MAX))
-            status = evict_some(store, table, keep);
+            status = evict_some(store, table, keep, &freed);
     if (status < 0)
-        cache_env_log(store->env, CACHE_LOG_WARN, "%s: the limits cannot be kept", cache_last_error());
+        cache_env_log(store->env, CACHE_LOG_WARN, "%s: eviction failed, the cache may exceed its limits",
+                      cache_last_error());
+}
+
+/* ---- a full disk ------------------------------------------------------------------------------------------------- */
+
+static uint64_t bytes_now(struct fs_store *store)
+{
+    struct fs_usage table[FS_LEAVES];
+    cache_fs_usage_all(store, table);
+    return cache_fs_usage_sum(table).bytes;
+}
+
+static void expire_all(struct fs_store *store)
+{
+    struct fs_usage table[FS_LEAVES];
+    unsigned from = 0;
+    cache_fs_usage_all(store, table);
+    while (from < FS_LEAVES && cache_fs_expire_one(store, table, &from, UINT64_MAX))
+        continue;
+}
+
+static bool evict_bytes(struct fs_store *store, const struct fs_name *keep, uint64_t size)
+{
+    struct fs_usage table[FS_LEAVES];
+    const uint64_t end = deadline(store);
+    uint64_t freed = 0;
+    cache_status status = CACHE_OK;
+    while (freed < size && status == CACHE_OK && cache_now_ns() < end) {
+        cache_fs_usage_all(store, table);
+        status = evict_some(store, table, keep, &freed);
+    }
+    return freed > 0;
+}
+
+static bool remove_kept(struct fs_store *store, const struct fs_name *keep)
+{
+    struct fs_leaf leaf;
+    if (cache_fs_leaf_lock(store, keep->leaf, &leaf) != CACHE_OK)
+        return false;
+    const cache_status status = cache_fs_leaf_remove(&leaf, cache_fs_base(keep));
+    cache_fs_leaf_unlock(&leaf);
+    return status == CACHE_OK;
+}
+
+bool cache_fs_make_room(struct fs_store *store, const struct fs_name *keep, uint64_t size, bool replace, int *attempt)
+{
+    enum { EXPIRE, EVICT, EVICT_AGAIN, REPLACE, GIVE_UP };
+    for (; *attempt < GIVE_UP; ) {
+        const int step = (*attempt)++;
+        const uint64_t before = bytes_now(store);
+        if (step == EXPIRE)
+            expire_all(store);
+        if ((step == EXPIRE && bytes_now(store) < before)
+            || ((step == EVICT || step == EVICT_AGAIN) && evict_bytes(store, keep, size))
+            || (step == REPLACE && replace && remove_kept(store, keep)))
+            return true;
+    }
+    return false;
 }

@@ -1,4 +1,4 @@
-/* filesystem.c - the filesystem store: the options, one key at a time, the table. */
+/* filesystem.c - the filesystem store: options, the operations on one key, clear, and the table of operations. */
 #include "store.h"
 
 #include "number.h"
@@ -6,10 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* One read in so many is noted for the order of eviction: a note costs as much as the read's own open. */
+/* One read in so many is noted as a use, for the order of eviction: a note costs as much as the read's own open. */
 enum { NOTE_ONE_IN = 8 };
 
 /* ---- open and close ---------------------------------------------------------------------------------------------- */
@@ -18,13 +19,13 @@ static const cache_option options[] = {
     { "max_items", CACHE_OPTION_INT, .def = "0", .min = 0, .max = 1e12,
       .help = "most entries, of all processes together; 0: no limit" },
     { "max_bytes", CACHE_OPTION_BYTES, .def = "0", .min = 0, .max = 1e15,
-      .help = "most bytes of all files: 48 of a header, key and value each; 0: no limit" },
+      .help = "most bytes of all files: 56 of a header, key and value each; 0: no limit" },
     { "mode", CACHE_OPTION_OCTAL, .def = "0600", .min = 0600, .max = 0666,
-      .help = "permissions of files; directories can be entered by whom they let read" },
+      .help = "permissions of files; whoever may read them may enter the directories" },
     { 0 },
 };
 
-static cache_status check(const cache_backend_config *config)
+static cache_status check_config(const cache_backend_config *config)
 {
     if (config->user != NULL || config->password != NULL || config->n_hosts > 0)
         return cache_fail(CACHE_ERR_CONFIG,
@@ -62,7 +63,7 @@ static struct fs_store *store_new(const cache_backend_config *config)
     store->env = env;
     store->path = path;
     store->directory = -1;
-    atomic_init(&store->marker, -1);
+    atomic_init(&store->meta_file, -1);
     store->file_mode = mode;
     store->directory_mode = mode | (mode & 0444) >> 2;    /* 0640 makes 0750 */
     store->max_items = (uint64_t)cache_option_int(config, "max_items");
@@ -78,18 +79,19 @@ static struct fs_store *store_new(const cache_backend_config *config)
 
 static cache_status store_open(const cache_backend_config *config, void **self)
 {
-    cache_status status = check(config);
+    cache_status status = check_config(config);
     if (status != CACHE_OK)
         return status;
     struct fs_store *store = store_new(config);
     if (store == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "file: out of memory");
-    status = cache_fs_directory_open(store);
-    if (status == CACHE_OK)
-        *self = store;
-    else
+    status = cache_fs_directory_retry(store);
+    if (status != CACHE_OK && !cache_fs_lacks_space(status)) {
         store_close(store);
-    return status;
+        return status;
+    }
+    *self = store;    /* on a full disk each operation fails, with the reason, until there is room */
+    return CACHE_OK;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -100,8 +102,8 @@ static void note_use(const struct fs_store *store, int fd)
         cache_fs_set_times(fd, 0, cache_env_wall_ms(store->env));
 }
 
-/* Open the file that `name` stands for. CACHE_MISS: there is none, or something that is not followed. */
-static cache_status find(const struct fs_store *store, const struct fs_name *name, int *fd)
+/* Open the entry's file. CACHE_MISS: there is none, or something that is not followed. */
+static cache_status find_entry(const struct fs_store *store, const struct fs_name *name, int *fd)
 {
     *fd = cache_fs_open(store, name->path, O_RDONLY | O_NONBLOCK);
     if (*fd >= 0)
@@ -109,52 +111,57 @@ static cache_status find(const struct fs_store *store, const struct fs_name *nam
     return errno == ENOENT || errno == ELOOP || errno == ENXIO ? CACHE_MISS : cache_fs_fail(store, name->path, errno);
 }
 
-/* What a read comes to, with the file closed: one that expired or is torn leaves the disk. */
+/* Close the file and return what the read comes to. An expired or torn entry leaves the disk. */
 static cache_status end_read(struct fs_store *store, const struct fs_name *name, int fd, enum fs_state state,
                              cache_status status)
 {
-    const int error = errno;
-    close(fd);
+    cache_fs_close(fd);
     if (state == FS_FAILED)
-        return cache_fs_fail(store, name->path, error);
+        return cache_fs_fail(store, name->path, errno);
     if (state == FS_EXPIRED || state == FS_TORN)
         cache_fs_discard(store, name);
     return status;
 }
 
-static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+/* Appends the value to `out`, or only looks if that is NULL. */
+static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_writer *out)
 {
-    struct fs_store *store = self;
     struct fs_name name;
     struct fs_entry entry;
     int fd = -1;
+    cache_status status = cache_fs_prepare(store);
+    if (status != CACHE_OK)
+        return status;
     cache_fs_name(store, key, &name);
-    cache_status status = find(store, &name, &fd);
+    status = find_entry(store, &name, &fd);
     if (status != CACHE_OK)
         return status;
     status = CACHE_MISS;
     enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
-    if (state == FS_LIVE)
+    if (state == FS_LIVE && out != NULL)
         status = cache_fs_entry_value(fd, &entry, out, &state);
-    if (status == CACHE_OK)
+    else if (state == FS_LIVE) {
+        state = cache_fs_entry_verify(fd, &entry);
+        status = state == FS_LIVE ? CACHE_OK : CACHE_MISS;
+    }
+    if (status == CACHE_OK && out != NULL)
         note_use(store, fd);
     return end_read(store, &name, fd, state, status);
 }
 
+/* A thread that is cancelled while it reads would leave the file open. */
+static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+{
+    int cancel_state = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    const cache_status status = read_entry(self, key, out);
+    pthread_setcancelstate(cancel_state, NULL);
+    return status;
+}
+
 static cache_status store_has(void *self, cache_bytes key)
 {
-    struct fs_store *store = self;
-    struct fs_name name;
-    struct fs_entry entry;
-    int fd = -1;
-    cache_fs_name(store, key, &name);
-    const cache_status status = find(store, &name, &fd);
-    if (status != CACHE_OK)
-        return status;
-    enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
-    if (state == FS_LIVE)
-        state = cache_fs_entry_copy(fd, &entry, -1);
-    return end_read(store, &name, fd, state, state == FS_LIVE ? CACHE_OK : CACHE_MISS);
+    return store_get(self, key, NULL);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -173,25 +180,36 @@ static cache_status check_size(const struct fs_store *store, cache_bytes key, si
                       store->path, (unsigned long long)size, (unsigned long long)store->max_bytes);
 }
 
+/* The disk was full. If nothing can be done about that, its message is the one that stays. */
+static bool make_room(struct fs_store *store, const struct fs_name *name, cache_bytes key, uint64_t value_size,
+                      bool replace, int *attempt)
+{
+    const int error = errno;
+    if (cache_fs_make_room(store, name, sizeof(struct fs_head) + key.size + value_size, replace, attempt))
+        return true;
+    (void)cache_fs_fail(store, name->path, error);
+    return false;
+}
+
 /* Write an entry in a leaf that is locked. */
-static cache_status put(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes value,
+static cache_status write_entry(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes value,
                         int64_t expires_ms)
 {
     struct fs_head head;
     int fd = -1;
-    cache_fs_head_make(&head, key, value, expires_ms);
-    const cache_status status = cache_fs_draft_open(leaf, &fd);
+    cache_fs_head_make(&head, key, value, expires_ms, cache_env_wall_ms(leaf->store->env));
+    const cache_status status = cache_fs_temp_open(leaf, &fd);
     if (status != CACHE_OK)
         return status;
     const cache_bytes parts[] = { { (const char *)&head, sizeof head }, key, value };
     const int error = cache_fs_write(fd, parts, 3);
     if (error == 0)
-        return cache_fs_draft_commit(leaf, fd, name, &head);
-    cache_fs_draft_drop(leaf, fd);
+        return cache_fs_temp_commit(leaf, fd, name, &head);
+    cache_fs_temp_drop(leaf, fd);
     return cache_fs_fail(leaf->store, name->path, error);
 }
 
-/* The live entry of `key` in a leaf that is locked, opened and loaded. CACHE_MISS: none. */
+/* Open and load the live entry of `key` in a leaf that is locked. CACHE_MISS: there is none. */
 static cache_status find_live(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, struct fs_entry *entry,
                               int *fd)
 {
@@ -201,10 +219,9 @@ static cache_status find_live(struct fs_leaf *leaf, const struct fs_name *name, 
     const enum fs_state state = cache_fs_entry_load(*fd, leaf->store->env, key, entry);
     if (state == FS_LIVE)
         return CACHE_OK;
-    const int error = errno;
-    close(*fd);
+    cache_fs_close(*fd);
     *fd = -1;
-    return state == FS_FAILED ? cache_fs_fail(leaf->store, name->path, error) : CACHE_MISS;
+    return state == FS_FAILED ? cache_fs_fail(leaf->store, name->path, errno) : CACHE_MISS;
 }
 
 static cache_status is_there(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key)
@@ -214,39 +231,95 @@ static cache_status is_there(struct fs_leaf *leaf, const struct fs_name *name, c
     const cache_status status = find_live(leaf, name, key, &entry, &fd);
     if (status != CACHE_OK)
         return status;
-    const enum fs_state state = cache_fs_entry_copy(fd, &entry, -1);
-    const int error = errno;
-    close(fd);
-    return state == FS_LIVE ? CACHE_OK : state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, error);
+    const enum fs_state state = cache_fs_entry_verify(fd, &entry);
+    cache_fs_close(fd);
+    return state == FS_LIVE ? CACHE_OK : state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, errno);
 }
 
-/* With no lock held. */
+/* Call with no lock held. */
 static void after_write(struct fs_store *store, const struct fs_name *name)
 {
     cache_fs_sweep(store);
     cache_fs_evict(store, name);
 }
 
-static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+static cache_status set_once(struct fs_store *store, const struct fs_name *name, cache_bytes key, cache_bytes value,
+                             int64_t expires_ms, unsigned flags)
 {
-    struct fs_store *store = self;
-    struct fs_name name;
     struct fs_leaf leaf;
-    cache_fs_name(store, key, &name);
-    cache_status status = check_size(store, key, value.size);
-    if (status == CACHE_OK)
-        status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    cache_status status = cache_fs_leaf_lock(store, name->leaf, &leaf);
     if (status != CACHE_OK)
         return status;
-    status = flags & CACHE_SET_IF_ABSENT ? is_there(&leaf, &name, key) : CACHE_MISS;
+    status = flags & CACHE_SET_IF_ABSENT ? is_there(&leaf, name, key) : CACHE_MISS;
     if (status == CACHE_MISS)
-        status = put(&leaf, &name, key, value, deadline(store, ttl_ms));
+        status = write_entry(&leaf, name, key, value, expires_ms);
     else if (status == CACHE_OK)
         status = CACHE_NOT_STORED;
     cache_fs_leaf_unlock(&leaf);
+    return status;
+}
+
+static void try_to_remove(struct fs_store *store, const struct fs_name *name)
+{
+    struct fs_leaf leaf;
+    int fd = -1;
+    if (store->read_only != 0 || find_entry(store, name, &fd) != CACHE_OK)
+        return;
+    cache_fs_close(fd);
+    if (cache_fs_leaf_try(store, name->leaf, &leaf) != CACHE_OK)
+        return;
+    (void)cache_fs_leaf_remove(&leaf, cache_fs_base(name));
+    cache_fs_leaf_unlock(&leaf);
+}
+
+/* After a failed set the old value is not served any more: the caller knows that it is outdated. Returns the failure of
+ * the set, with its message. */
+static cache_status remove_old(struct fs_store *store, const struct fs_name *name, cache_status status)
+{
+    char message[512];
+    (void)snprintf(message, sizeof message, "%s", cache_last_error());
+    try_to_remove(store, name);
+    return cache_fail(status, "%s", message);
+}
+
+static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    struct fs_store *store = self;
+    const bool replace = (flags & CACHE_SET_IF_ABSENT) == 0;
+    struct fs_name name;
+    int attempt = 0;
+    cache_status status = cache_fs_prepare(store);
+    if (status != CACHE_OK)
+        return status;
+    cache_fs_name(store, key, &name);
+    status = check_size(store, key, value.size);
+    if (status == CACHE_OK)
+        do
+            status = set_once(store, &name, key, value, deadline(store, ttl_ms), flags);
+        while (cache_fs_lacks_space(status) && make_room(store, &name, key, value.size, replace, &attempt));
     if (status == CACHE_OK)
         after_write(store, &name);
+    else if (status < 0 && replace)
+        status = remove_old(store, &name, status);
     return status;
+}
+
+static cache_status remove_locked(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key)
+{
+    struct fs_entry entry;
+    int fd = -1;
+    cache_status status = cache_fs_leaf_find(leaf, cache_fs_base(name), &fd);
+    if (status != CACHE_OK)
+        return status;
+    enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, key, &entry);
+    if (state == FS_LIVE)
+        state = cache_fs_entry_verify(fd, &entry);    /* a torn one counts as absent */
+    cache_fs_close(fd);
+    if (state == FS_FAILED)
+        return cache_fs_fail(leaf->store, name->path, errno);
+    if (state != FS_OTHER)
+        status = cache_fs_leaf_remove(leaf, cache_fs_base(name));
+    return status == CACHE_OK && state != FS_LIVE ? CACHE_MISS : status;
 }
 
 static cache_status store_remove(void *self, cache_bytes key)
@@ -254,42 +327,31 @@ static cache_status store_remove(void *self, cache_bytes key)
     struct fs_store *store = self;
     struct fs_name name;
     struct fs_leaf leaf;
-    struct fs_entry entry;
     int fd = -1;
-    cache_fs_name(store, key, &name);
-    cache_status status = find(store, &name, &fd);    /* what is not there needs no lock */
+    cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
-    close(fd);
+    cache_fs_name(store, key, &name);
+    status = find_entry(store, &name, &fd);    /* what is not there needs no lock */
+    if (status != CACHE_OK)
+        return status;
+    cache_fs_close(fd);
     status = cache_fs_leaf_lock(store, name.leaf, &leaf);
     if (status != CACHE_OK)
         return status;
-    status = cache_fs_leaf_find(&leaf, cache_fs_base(&name), &fd);
-    if (status == CACHE_OK) {
-        enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
-        if (state == FS_LIVE)
-            state = cache_fs_entry_copy(fd, &entry, -1);    /* a torn one was not there */
-        const int error = errno;
-        close(fd);
-        if (state == FS_FAILED)
-            status = cache_fs_fail(store, name.path, error);
-        else if (state != FS_OTHER)
-            status = cache_fs_leaf_remove(&leaf, cache_fs_base(&name));
-        if (status == CACHE_OK && state != FS_LIVE)
-            status = CACHE_MISS;
-    }
+    status = remove_locked(&leaf, &name, key);
     cache_fs_leaf_unlock(&leaf);
     return status;
 }
 
-/* A copy with another expiry: a reader sees the old entry or the new one, as after any write. */
+/* Write a copy with another expiry: a reader sees the old entry or the new one, as with any write. */
 static cache_status renew(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, struct fs_entry *entry,
                           int from, int64_t expires_ms)
 {
     struct fs_head head = entry->head;
     int fd = -1;
-    cache_fs_head_renew(&head, key, expires_ms);
-    const cache_status status = cache_fs_draft_open(leaf, &fd);
+    cache_fs_head_renew(&head, key, expires_ms, cache_env_wall_ms(leaf->store->env));
+    const cache_status status = cache_fs_temp_open(leaf, &fd);
     if (status != CACHE_OK)
         return status;
     const cache_bytes parts[] = { { (const char *)&head, sizeof head }, key };
@@ -300,34 +362,49 @@ static cache_status renew(struct fs_leaf *leaf, const struct fs_name *name, cach
         error = errno;
     }
     if (state == FS_LIVE)
-        return cache_fs_draft_commit(leaf, fd, name, &head);
-    cache_fs_draft_drop(leaf, fd);
+        return cache_fs_temp_commit(leaf, fd, name, &head);
+    cache_fs_temp_drop(leaf, fd);
     return state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, error);
+}
+
+static cache_status touch_once(struct fs_store *store, const struct fs_name *name, cache_bytes key, int64_t expires_ms,
+                               uint64_t *size)
+{
+    struct fs_leaf leaf;
+    struct fs_entry entry;
+    int fd = -1;
+    cache_status status = cache_fs_leaf_lock(store, name->leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = find_live(&leaf, name, key, &entry, &fd);
+    if (status == CACHE_OK) {
+        *size = entry.head.value_size;
+        status = renew(&leaf, name, key, &entry, fd, expires_ms);
+        cache_fs_close(fd);
+    }
+    cache_fs_leaf_unlock(&leaf);
+    return status;
 }
 
 static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
     struct fs_store *store = self;
     struct fs_name name;
-    struct fs_leaf leaf;
-    struct fs_entry entry;
-    int fd = -1;
-    cache_fs_name(store, key, &name);
-    cache_status status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    uint64_t size = 0;
+    int attempt = 0;
+    cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
-    status = find_live(&leaf, &name, key, &entry, &fd);
-    if (status == CACHE_OK) {
-        status = renew(&leaf, &name, key, &entry, fd, deadline(store, ttl_ms));
-        close(fd);
-    }
-    cache_fs_leaf_unlock(&leaf);
+    cache_fs_name(store, key, &name);
+    do
+        status = touch_once(store, &name, key, deadline(store, ttl_ms), &size);
+    while (cache_fs_lacks_space(status) && make_room(store, &name, key, size, false, &attempt));
     if (status == CACHE_OK)
         cache_fs_sweep(store);
     return status;
 }
 
-/* The number that stands there, and when it ends. CACHE_MISS: none. */
+/* The number at `key`, and when it expires. CACHE_MISS: there is none. */
 static cache_status read_number(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, int64_t *number,
                                 int64_t *expires_ms)
 {
@@ -339,10 +416,9 @@ static cache_status read_number(struct fs_leaf *leaf, const struct fs_name *name
     cache_bytes text = { NULL, 0 };
     bool fits = false;
     const enum fs_state state = cache_fs_entry_small(fd, &entry, NUMBER_MAX_SIZE, &text, &fits);
-    const int error = errno;
-    close(fd);
+    cache_fs_close(fd);
     if (state != FS_LIVE)
-        return state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, error);
+        return state == FS_TORN ? CACHE_MISS : cache_fs_fail(leaf->store, name->path, errno);
     if (!fits || !cache_number_parse(text.data, text.size, number))
         return cache_fail(CACHE_ERR_TYPE, "file %.200s: inc: the value is not a number", leaf->store->path);
     *expires_ms = entry.head.expires_ms;
@@ -362,9 +438,21 @@ static cache_status inc_locked(struct fs_leaf *leaf, const struct fs_name *name,
     const size_t size = cache_number_format(sum, text);
     status = check_size(leaf->store, key, size);
     if (status == CACHE_OK)
-        status = put(leaf, name, key, (cache_bytes){ text, size }, expires_ms);
+        status = write_entry(leaf, name, key, (cache_bytes){ text, size }, expires_ms);
     if (status == CACHE_OK)
         *result = sum;
+    return status;
+}
+
+static cache_status inc_once(struct fs_store *store, const struct fs_name *name, cache_bytes key, int64_t delta,
+                             int64_t ttl_ms, int64_t *result)
+{
+    struct fs_leaf leaf;
+    cache_status status = cache_fs_leaf_lock(store, name->leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = inc_locked(&leaf, name, key, delta, ttl_ms, result);
+    cache_fs_leaf_unlock(&leaf);
     return status;
 }
 
@@ -372,13 +460,14 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
 {
     struct fs_store *store = self;
     struct fs_name name;
-    struct fs_leaf leaf;
-    cache_fs_name(store, key, &name);
-    cache_status status = cache_fs_leaf_lock(store, name.leaf, &leaf);
+    int attempt = 0;
+    cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
-    status = inc_locked(&leaf, &name, key, delta, ttl_ms, result);
-    cache_fs_leaf_unlock(&leaf);
+    cache_fs_name(store, key, &name);
+    do
+        status = inc_once(store, &name, key, delta, ttl_ms, result);
+    while (cache_fs_lacks_space(status) && make_room(store, &name, key, NUMBER_MAX_SIZE, false, &attempt));
     if (status == CACHE_OK)
         after_write(store, &name);
     return status;
@@ -396,7 +485,7 @@ static bool begins(cache_bytes key, cache_bytes with)
     return key.size >= with.size && memcmp(key.data, with.data, with.size) == 0;
 }
 
-/* Only a sound header is ours to judge by; what has none is left to who asks for its key. */
+/* A torn entry belongs to no prefix, and can never be read again: it goes with any. */
 static bool clear_one(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info)
 {
     struct clear *clear = ctx;
@@ -406,9 +495,10 @@ static bool clear_one(void *ctx, struct fs_leaf *leaf, const char *name, const s
     cache_status status = cache_fs_leaf_find(leaf, name, &fd);
     bool gone = false;
     if (status == CACHE_OK) {
-        const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, (cache_bytes){ NULL, 0 }, &entry);
-        close(fd);
-        if ((state == FS_LIVE || state == FS_EXPIRED) && begins(cache_fs_entry_key(&entry), clear->prefix)) {
+        const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, cache_fs_any_key, &entry);
+        cache_fs_close(fd);
+        if (state == FS_TORN
+            || ((state == FS_LIVE || state == FS_EXPIRED) && begins(cache_fs_entry_key(&entry), clear->prefix))) {
             status = cache_fs_leaf_remove(leaf, name);
             gone = status == CACHE_OK;
         }
@@ -422,6 +512,9 @@ static cache_status store_clear(void *self, cache_bytes prefix)
 {
     struct fs_store *store = self;
     struct clear clear = { prefix, CACHE_OK };
+    const cache_status ready = cache_fs_prepare(store);
+    if (ready != CACHE_OK)
+        return ready;
     for (unsigned i = 0; i < FS_LEAVES; i++) {
         struct fs_leaf leaf;
         cache_status status = cache_fs_leaf_lock(store, i, &leaf);
@@ -438,9 +531,11 @@ static cache_status store_clear(void *self, cache_bytes prefix)
 static cache_status store_stats(void *self, cache_counters *out)
 {
     struct fs_store *store = self;
-    struct fs_usage table[FS_LEAVES];
-    cache_fs_usage_all(store, table);
-    const struct fs_usage sum = cache_fs_usage_sum(table);
+    struct fs_usage table[FS_LEAVES], sum = { 0 };
+    if (cache_fs_prepare(store) == CACHE_OK) {
+        cache_fs_usage_all(store, table);
+        sum = cache_fs_usage_sum(table);
+    }
     out->items += sum.items;
     out->bytes += sum.bytes;
     out->max_items = store->max_items;

@@ -1,5 +1,5 @@
-/* name.c - what the file of a key is called: a 128-bit hash, seeded per directory, so that nobody who chooses keys can
- * make them share a leaf or a name. */
+/* name.c - the file name of a key: a 128-bit hash with a seed of the directory's own. So nobody can choose keys that
+ * share a leaf or a name. */
 #include "store.h"
 
 #define XXH_INLINE_ALL
@@ -39,4 +39,9 @@ bool cache_fs_is_entry_name(const char *name)
     while ((name[i] >= '0' && name[i] <= '9') || (name[i] >= 'a' && name[i] <= 'f'))
         i++;
     return i == FS_NAME_DIGITS && name[i] == '\0';
+}
+
+bool cache_fs_is_digit(const char *name)
+{
+    return ((name[0] >= '0' && name[0] <= '9') || (name[0] >= 'a' && name[0] <= 'f')) && name[1] == '\0';
 }

@@ -1,0 +1,117 @@
+/* The filesystem store after a wall clock that was ahead has been set right. */
+#include "test.h"
+
+#include "files.h"
+
+static const int64_t four_years = INT64_C(4) * 365 * 24 * 3600 * 1000;
+
+static char directory[64];
+static _Atomic int64_t now;
+
+static int make(void **state)
+{
+    (void)state;
+    files_begin(directory, sizeof directory);
+    return 0;
+}
+
+static int unmake(void **state)
+{
+    (void)state;
+    files_end(directory);
+    return 0;
+}
+
+static cache_t *open_ahead(const char *options)
+{
+    char url[192];
+    (void)snprintf(url, sizeof url, "file://%s?prefix=t:&%s", directory, options);
+    atomic_store(&now, 1000000 + four_years);
+    return test_open_with_clock(url, &now);
+}
+
+static void set_clock_right(void)
+{
+    atomic_fetch_sub(&now, four_years);
+}
+
+static void new_entries_are_kept_and_those_from_the_future_are_evicted_first(void **state)
+{
+    (void)state;
+    cache_t *cache = open_ahead("max_items=100");
+    for (int i = 0; i < 90; i++)
+        test_set_numbered(cache, "ahead", i, CACHE_TTL_FOREVER);
+    set_clock_right();
+    for (int i = 0; i < 900; i++, now++) {
+        test_set_numbered(cache, "new", i, CACHE_TTL_FOREVER);
+        for (int j = i < 20 ? 0 : i - 20; j <= i; j++) {
+            char key[16];
+            (void)snprintf(key, sizeof key, "new%d", j);
+            assert_status(CACHE_OK, cache_has(cache, key));
+        }
+    }
+    for (int i = 0; i < 90; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "ahead%d", i);
+        assert_status(CACHE_MISS, cache_has(cache, key));
+    }
+    cache_close(cache);
+}
+
+static void an_entry_with_a_time_to_live_from_the_future_is_over(void **state)
+{
+    (void)state;
+    int64_t number = 0;
+    cache_t *cache = open_ahead("");
+    for (int i = 0; i < 4; i++)
+        test_set_numbered(cache, "k", i, 60);
+    assert_status(CACHE_OK, cache_set_string(cache, "n", "7", 60));
+    assert_status(CACHE_OK, cache_set_string(cache, "for ever", "x", CACHE_TTL_FOREVER));
+    set_clock_right();
+    assert_text(cache, "k0", NULL);
+    assert_status(CACHE_MISS, cache_delete(cache, "k1"));
+    assert_status(CACHE_MISS, cache_touch(cache, "k2", 60));
+    assert_status(CACHE_OK, cache_add(cache, "k3", "mine", 4, 60));    /* as a lease is taken from a dead process */
+    assert_status(CACHE_OK, cache_inc(cache, "n", 1, &number));
+    assert_int_equal(number, 1);
+    assert_text(cache, "for ever", "x");
+    cache_close(cache);
+}
+
+static void what_is_over_leaves_the_disk_without_being_read(void **state)
+{
+    (void)state;
+    cache_t *cache = open_ahead("");
+    for (int i = 0; i < 200; i++)
+        test_set_numbered(cache, "ahead", i, 60);
+    set_clock_right();
+    for (int i = 0; i < 200; i++)
+        test_set_numbered(cache, "new", i, 60);
+    assert_int_equal(files_look(directory).entries, 200);
+    assert_int_equal(test_counters(cache).items, 200);
+    assert_int_equal(test_counters(cache).expirations, 200);
+    cache_close(cache);
+}
+
+static void a_clock_that_is_moved_back_a_little_costs_nothing(void **state)
+{
+    (void)state;
+    cache_t *cache = open_ahead("");
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    now -= 900;
+    assert_text(cache, "k", "x");
+    cache_close(cache);
+}
+
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        files_test(new_entries_are_kept_and_those_from_the_future_are_evicted_first),
+        files_test(an_entry_with_a_time_to_live_from_the_future_is_over),
+        files_test(what_is_over_leaves_the_disk_without_being_read),
+        files_test(a_clock_that_is_moved_back_a_little_costs_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
