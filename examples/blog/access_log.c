@@ -21,6 +21,7 @@ enum { BUFFER = 64 * 1024, MAX_LINE = 1024, MAX_PATH = 600 };
 
 struct access_log {
     int fd;
+    const char *file;                  /* NULL: stdout */
     pthread_t writer;
     pthread_mutex_t lock;
     pthread_cond_t stopped;
@@ -68,8 +69,8 @@ struct access_log *access_log_open(const char *file)
     struct access_log *log = calloc(1, sizeof *log);
     if (log == NULL)
         return NULL;
-    const bool to_stdout = strcmp(file, "-") == 0;
-    log->fd = to_stdout ? dup(STDOUT_FILENO) : open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    log->file = strcmp(file, "-") != 0 ? file : NULL;
+    log->fd = log->file == NULL ? dup(STDOUT_FILENO) : open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
     pthread_mutex_init(&log->lock, NULL);
     pthread_cond_init(&log->stopped, NULL);
     if (log->fd >= 0 && pthread_create(&log->writer, NULL, write_each_second, log) == 0)
@@ -79,6 +80,18 @@ struct access_log *access_log_open(const char *file)
         close(log->fd);
     free(log);
     return NULL;
+}
+
+void access_log_reopen(struct access_log *log)
+{
+    const int fd = log->file != NULL ? open(log->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640) : -1;
+    if (fd < 0)    /* then the old file goes on */
+        return;
+    pthread_mutex_lock(&log->lock);
+    write_out(log);
+    close(log->fd);
+    log->fd = fd;
+    pthread_mutex_unlock(&log->lock);
 }
 
 void access_log_close(struct access_log *log)

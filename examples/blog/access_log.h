@@ -18,11 +18,14 @@ struct access {
     const char *verdict;               /* X-Cache; NULL: none */
 };
 
-/* Append to `file`, "-" for stdout. NULL: it cannot be, and stderr says why. */
+/* Append to `file`, "-" for stdout; the text must stay where it is. NULL: it cannot be, and stderr says why. */
 struct access_log *access_log_open(const char *file);
 
 /* Any thread. Lines are gathered, and written whole: at the latest after a second. */
 void access_log_add(struct access_log *log, const struct access *access);
+
+/* Write on to a new file of the same name: the old one was moved away. */
+void access_log_reopen(struct access_log *log);
 
 void access_log_close(struct access_log *log);    /* NULL: does nothing */
 

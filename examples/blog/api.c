@@ -21,7 +21,7 @@ static cache_status posts(void *ctx, const cache_request *request, cache_respons
     struct post *list = malloc(LISTED * sizeof *list);
     if (list == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = db_newest(visit->blog->db, list, LISTED, &n);
+    cache_status status = db_newest(visit->blog->db, 0, list, LISTED, &n);
     if (status == CACHE_OK)
         status = respond_json(response, 200, json_posts(list, n));
     free(list);
@@ -58,7 +58,7 @@ static cache_status products(void *ctx, const cache_request *request, cache_resp
     struct product *list = malloc(LISTED * sizeof *list);
     if (list == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = db_products(visit->blog->db, list, LISTED, &n);
+    cache_status status = db_products(visit->blog->db, 0, list, LISTED, &n);
     if (status == CACHE_OK)
         status = respond_json(response, 200, json_products(list, n));
     free(list);
@@ -89,7 +89,7 @@ static cache_status wrong_method(void *ctx, const cache_request *request, cache_
 {
     (void)ctx, (void)request;
     (void)cache_response_set_header(response, "Allow", "GET, HEAD");
-    return respond_json_error(response, 405, "this can only be read");
+    return respond_json_error(response, 405, "only GET and HEAD are allowed here");
 }
 
 static const struct {

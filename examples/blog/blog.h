@@ -11,6 +11,10 @@ struct blog {
     struct weather_client *weather;
     struct history *history;
     struct cache_template *dashboard;
+    struct workers *logins, *outside;  /* what hashes passwords; what asks other services */
+    struct workers *background;        /* makes the successors of stale values */
+    bool behind_proxy;                 /* clients' addresses stand in X-Forwarded-For */
+    int64_t post_limit;                /* posts of an address in ten minutes; 0: any number */
     const char *store;                 /* the scheme of the cache's URL, which has no password */
 };
 

@@ -1,6 +1,7 @@
 /* caching.c - forgetting what is cached when the data changes: caching.h says what and when. */
 #include "caching.h"
 
+#include "log.h"
 #include "markdown.h"
 
 #include <stdio.h>
@@ -28,7 +29,7 @@ cache_status load_post_html(struct db *db, int64_t id, char **html)
 static void tell(cache_status status)
 {
     if (status < 0)
-        fprintf(stderr, "blog: cache: an old page may be shown for a while: %s\n", cache_last_error());
+        log_error("an old page may be shown for a while: %s", cache_last_error());
 }
 
 static void invalidate(struct blog *blog, const char *kind, const char *name)
@@ -83,7 +84,7 @@ void forget_activities(struct blog *blog, int64_t user)
     invalidate(blog, "user:", id);    /* last: the dashboard is made of that fragment */
 }
 
-void forget_session(struct blog *blog, const char *token)
+void forget_session(struct blog *blog, const char *id)
 {
-    invalidate(blog, "session:", token);
+    invalidate(blog, "session:", id);
 }

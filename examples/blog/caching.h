@@ -13,7 +13,7 @@
  *     /dashboard           view per user, tag "user:ID"                60  the user writes, edits, deletes, logs in
  *     … recent activities  fragment "recent_activities", ID, in a      60  the same
  *                          template
- *     who is logged in     memoized get_session, tag "session:TOKEN"   60  the user logs out
+ *     who is logged in     memoized get_session, tag "session:HASH"    60  the user logs out
  *     /products            view, tag "products"                       300  a product changes
  *     /product/ID          memoized get_product, tag "product:ID"     300  that product changes
  *     /search?q=           cache_fetch, key "search_{q}",              60  a post or product changes
@@ -51,14 +51,14 @@ CACHE_MEMOIZE(get_user_info, db_user_info, 60, struct user_info, CACHE_IGNORE(st
               CACHE_TAG("user:%" PRId64, id))
 CACHE_MEMOIZE(get_product, db_product, 300, struct product, CACHE_IGNORE(struct db *, db), (int64_t, id),
               CACHE_TAG("product:%" PRId64, id))
-CACHE_MEMOIZE(get_session, db_session, 60, struct user, CACHE_IGNORE(struct db *, db), (const char *, token),
-              CACHE_TAG("session:%s", token))
+CACHE_MEMOIZE(get_session, db_session, 60, struct user, CACHE_IGNORE(struct db *, db), (const char *, id),
+              CACHE_TAG("session:%s", id))
 
 /* A post changed: `before` is NULL for a new one, `after` for one that was deleted. */
 void forget_post(struct blog *blog, const struct post *before, const struct post *after);
 
 void forget_product(struct blog *blog, int64_t id);
 void forget_activities(struct blog *blog, int64_t user);
-void forget_session(struct blog *blog, const char *token);
+void forget_session(struct blog *blog, const char *id);
 
 #endif

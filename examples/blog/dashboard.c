@@ -41,7 +41,7 @@ static cache_status put_own_posts(cache_writer *out, struct db *db, int64_t user
 {
     struct post posts[LISTED_POSTS];
     size_t n = 0;
-    const cache_status status = db_posts_by(db, user, posts, LISTED_POSTS, &n);
+    const cache_status status = db_posts_by(db, user, 0, posts, LISTED_POSTS, &n);
     (void)cache_writer_puts(out, n > 0 ? "<ul>\n" : "<p>There are none yet.</p>\n");
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);

@@ -1,6 +1,7 @@
 /* db.h - the blog's database, and the records that it hands out.
  *
- * Any thread. CACHE_OK; CACHE_MISS: there is no such record; CACHE_ERR_IO: the database failed, and stderr says how.
+ * Any thread. CACHE_OK; CACHE_MISS: there is no such record; CACHE_ERR_TIMEOUT: a question took more than two seconds;
+ * CACHE_ERR_IO: the database failed, and the log says how. A thread that asks has a connection of its own until it ends.
  * Records are structs without pointers, so that CACHE_MEMOIZE stores them as they are. */
 #ifndef DB_H
 #define DB_H
@@ -9,9 +10,12 @@
 
 struct db;
 
-/* Open, create the tables and, the first time, what db_samples.c says. NULL: it cannot be, and stderr says why. */
+/* Open, create the tables and, the first time, what db_samples.c says. NULL: it cannot be, and the log says why. */
 struct db *db_open(const char *file);
-void db_close(struct db *db);
+void db_close(struct db *db);    /* when all other threads that used it have ended; NULL: does nothing */
+
+/* The program is about to stop: long questions end soon. */
+void db_hurry(struct db *db);
 
 /* How many statements were run: what the cache is there to save. */
 uint64_t db_queries(const struct db *db);
@@ -40,11 +44,12 @@ struct draft {
 cache_status db_post(struct db *db, int64_t id, struct post *out);
 cache_status db_post_content(struct db *db, int64_t id, char **content);    /* to be freed */
 
-/* Up to `max` posts to `out`; `*n` is how many. Newest first, but the most viewed first in db_popular. */
-cache_status db_newest(struct db *db, struct post out[], size_t max, size_t *n);
-cache_status db_popular(struct db *db, struct post out[], size_t max, size_t *n);
-cache_status db_posts_by(struct db *db, int64_t author, struct post out[], size_t max, size_t *n);
-cache_status db_posts_tagged(struct db *db, const char *tag, struct post out[], size_t max, size_t *n);
+/* Up to `max` posts to `out`, after the first `skip`; `*n` is how many. Newest first, but the most viewed first in
+ * db_popular. */
+cache_status db_newest(struct db *db, size_t skip, struct post out[], size_t max, size_t *n);
+cache_status db_popular(struct db *db, size_t skip, struct post out[], size_t max, size_t *n);
+cache_status db_posts_by(struct db *db, int64_t author, size_t skip, struct post out[], size_t max, size_t *n);
+cache_status db_posts_tagged(struct db *db, const char *tag, size_t skip, struct post out[], size_t max, size_t *n);
 
 /* `before` and `after` are the post on both sides of the change: what is cached of either is to be forgotten. */
 cache_status db_add_post(struct db *db, const struct draft *draft, int64_t author, struct post *after);
@@ -60,7 +65,7 @@ cache_status db_add_views(struct db *db, const struct view_count *counts, size_t
 
 /* ---- users ------------------------------------------------------------------------------------------------------- */
 
-enum { PASSWORD_HASH_MAX = 383, SESSION_TOKEN_SIZE = 32, SESSION_SECONDS = 7 * 24 * 3600 };
+enum { PASSWORD_HASH_MAX = 383, SESSION_ID_SIZE = 64, SESSION_SECONDS = 7 * 24 * 3600 };
 
 struct user {
     int64_t id;                                 /* 0: nobody */
@@ -85,10 +90,15 @@ cache_status db_password_hash(struct db *db, int64_t user, char hash[PASSWORD_HA
 cache_status db_add_user(struct db *db, const char *name, const char *password_hash, bool is_admin, int64_t *id);
 cache_status db_set_password_hash(struct db *db, int64_t user, const char *password_hash);
 
-/* Who has the session, for SESSION_SECONDS; sessions whose time is over are dropped when one is added. */
-cache_status db_add_session(struct db *db, const char *token, int64_t user);
-cache_status db_session(struct db *db, const char *token, struct user *out);
-cache_status db_delete_session(struct db *db, const char *token);
+/* Who has the session, for SESSION_SECONDS. Its `id` is a hash of what the cookie holds. Sessions whose time is over are dropped when one is added. */
+cache_status db_add_session(struct db *db, const char *id, int64_t user);
+cache_status db_session(struct db *db, const char *id, struct user *out);
+cache_status db_delete_session(struct db *db, const char *id);
+
+/* Count an attempt of this kind by somebody: `*n` is how many there were in the `seconds` since the first. On an error it
+ * must be refused: what cannot be counted cannot be limited. */
+cache_status db_count_attempt(struct db *db, const char *kind, const char *who, int seconds, int64_t *n);
+cache_status db_forget_attempts(struct db *db, const char *kind, const char *who);
 
 struct activity {
     char at[TIME_MAX];
@@ -110,7 +120,7 @@ struct product {
 };
 
 cache_status db_product(struct db *db, int64_t id, struct product *out);
-cache_status db_products(struct db *db, struct product out[], size_t max, size_t *n);
+cache_status db_products(struct db *db, size_t skip, struct product out[], size_t max, size_t *n);
 cache_status db_add_product(struct db *db, const struct product *product);
 
 /* What is to become of a product; NULL and NO_PRICE leave it as it is. */
@@ -129,7 +139,7 @@ struct found {
     char title[TITLE_MAX + 1];
 };
 
-/* Posts whose title or text, and products whose name or description, has `text` in it. */
+/* Posts and products that have all the words of `text`, of which the last may be the beginning of one. */
 cache_status db_search(struct db *db, const char *text, struct found out[], size_t max, size_t *n);
 
 #endif

@@ -23,7 +23,7 @@ static void read_post(sqlite3_stmt *row, struct post *out)
 
 cache_status db_post(struct db *db, int64_t id, struct post *out)
 {
-    sqlite3_stmt *row = db_begin(db, POST);
+    sqlite3_stmt *row = db_begin_reading(db, POST);
     sqlite3_bind_int64(row, 1, id);
     const cache_status status = db_row(db, row);
     if (status == CACHE_OK)
@@ -34,7 +34,7 @@ cache_status db_post(struct db *db, int64_t id, struct post *out)
 
 cache_status db_post_content(struct db *db, int64_t id, char **content)
 {
-    sqlite3_stmt *row = db_begin(db, POST_CONTENT);
+    sqlite3_stmt *row = db_begin_reading(db, POST_CONTENT);
     sqlite3_bind_int64(row, 1, id);
     cache_status status = db_row(db, row);
     if (status == CACHE_OK && (*content = strdup((const char *)sqlite3_column_text(row, 0))) == NULL)
@@ -43,39 +43,40 @@ cache_status db_post_content(struct db *db, int64_t id, char **content)
     return status;
 }
 
-/* The rest of a list; the lock is given back. */
-static cache_status read_posts(struct db *db, sqlite3_stmt *row, struct post out[], size_t max, size_t *n)
+/* The rest of a list, whose first two parameters are how many and how many not. */
+static cache_status read_posts(struct db *db, sqlite3_stmt *row, size_t skip, struct post out[], size_t max, size_t *n)
 {
     cache_status status = CACHE_OK;
     sqlite3_bind_int64(row, 1, (sqlite3_int64)max);
+    sqlite3_bind_int64(row, 2, (sqlite3_int64)skip);
     for (*n = 0; *n < max && (status = db_row(db, row)) == CACHE_OK; ++*n)
         read_post(row, &out[*n]);
     db_end(db, row);
     return status == CACHE_MISS ? CACHE_OK : status;
 }
 
-cache_status db_newest(struct db *db, struct post out[], size_t max, size_t *n)
+cache_status db_newest(struct db *db, size_t skip, struct post out[], size_t max, size_t *n)
 {
-    return read_posts(db, db_begin(db, NEWEST), out, max, n);
+    return read_posts(db, db_begin_reading(db, NEWEST), skip, out, max, n);
 }
 
-cache_status db_popular(struct db *db, struct post out[], size_t max, size_t *n)
+cache_status db_popular(struct db *db, size_t skip, struct post out[], size_t max, size_t *n)
 {
-    return read_posts(db, db_begin(db, POPULAR), out, max, n);
+    return read_posts(db, db_begin_reading(db, POPULAR), skip, out, max, n);
 }
 
-cache_status db_posts_by(struct db *db, int64_t author, struct post out[], size_t max, size_t *n)
+cache_status db_posts_by(struct db *db, int64_t author, size_t skip, struct post out[], size_t max, size_t *n)
 {
-    sqlite3_stmt *row = db_begin(db, POSTS_BY);
-    sqlite3_bind_int64(row, 2, author);
-    return read_posts(db, row, out, max, n);
+    sqlite3_stmt *row = db_begin_reading(db, POSTS_BY);
+    sqlite3_bind_int64(row, 3, author);
+    return read_posts(db, row, skip, out, max, n);
 }
 
-cache_status db_posts_tagged(struct db *db, const char *tag, struct post out[], size_t max, size_t *n)
+cache_status db_posts_tagged(struct db *db, const char *tag, size_t skip, struct post out[], size_t max, size_t *n)
 {
-    sqlite3_stmt *row = db_begin(db, POSTS_TAGGED);
-    sqlite3_bind_text(row, 2, tag, -1, SQLITE_STATIC);
-    return read_posts(db, row, out, max, n);
+    sqlite3_stmt *row = db_begin_reading(db, POSTS_TAGGED);
+    sqlite3_bind_text(row, 3, tag, -1, SQLITE_STATIC);
+    return read_posts(db, row, skip, out, max, n);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -119,7 +120,7 @@ cache_status db_add_post(struct db *db, const struct draft *draft, int64_t autho
         sqlite3_bind_text(statement, 2, draft->content, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 3, author);
         status = db_run(db, statement);
-        id = sqlite3_last_insert_rowid(db->handle);
+        id = sqlite3_last_insert_rowid(db->writer.handle);
     }
     if (status == CACHE_OK)
         status = set_tags(db, id, draft->tags);

@@ -11,11 +11,11 @@
 const char *const db_sql[STATEMENTS] = {
     [POST] = POST_COLUMNS "WHERE posts.id = ?",
     [POST_CONTENT] = "SELECT content FROM posts WHERE id = ?",
-    [NEWEST] = POST_COLUMNS "ORDER BY posts.id DESC LIMIT ?",
-    [POPULAR] = POST_COLUMNS "ORDER BY views DESC, posts.id DESC LIMIT ?",
-    [POSTS_BY] = POST_COLUMNS "WHERE author = ?2 ORDER BY posts.id DESC LIMIT ?1",
-    [POSTS_TAGGED] = POST_COLUMNS "WHERE posts.id IN (SELECT post FROM post_tags WHERE tag = ?2) "
-                                  "ORDER BY posts.id DESC LIMIT ?1",
+    [NEWEST] = POST_COLUMNS "ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2",
+    [POPULAR] = POST_COLUMNS "ORDER BY views DESC, posts.id DESC LIMIT ?1 OFFSET ?2",
+    [POSTS_BY] = POST_COLUMNS "WHERE author = ?3 ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2",
+    [POSTS_TAGGED] = POST_COLUMNS "WHERE posts.id IN (SELECT post FROM post_tags WHERE tag = ?3) "
+                                  "ORDER BY posts.id DESC LIMIT ?1 OFFSET ?2",
     [ADD_POST] = "INSERT INTO posts (title, content, author) VALUES (?1, ?2, nullif(?3, 0))",
     [CHANGE_POST] = "UPDATE posts SET title = ?1, content = ?2, edited = datetime('now') WHERE id = ?3",
     [DELETE_POST] = "DELETE FROM posts WHERE id = ?",
@@ -36,14 +36,23 @@ const char *const db_sql[STATEMENTS] = {
     [ADD_ACTIVITY] = "INSERT INTO activities (user, text) VALUES (?, ?)",
     [ACTIVITIES] = "SELECT created, text FROM activities WHERE user = ?2 ORDER BY id DESC LIMIT ?1",
     [PRODUCT] = "SELECT id, cents, name, description FROM products WHERE id = ?",
-    [PRODUCTS] = "SELECT id, cents, name, description FROM products ORDER BY id LIMIT ?",
+    [PRODUCTS] = "SELECT id, cents, name, description FROM products ORDER BY id LIMIT ?1 OFFSET ?2",
     [ADD_PRODUCT] = "INSERT INTO products (name, description, cents) VALUES (?1, ?2, ?3)",
     [CHANGE_PRODUCT] = "UPDATE products SET name = coalesce(?1, name), description = coalesce(?2, description), "
                        "cents = coalesce(nullif(?3, -1), cents) WHERE id = ?4 RETURNING id, cents, name, description",
     [SEARCH] =
-        "SELECT 0, id, title FROM posts WHERE title LIKE ?2 ESCAPE '\\' OR content LIKE ?2 ESCAPE '\\' UNION ALL "
-        "SELECT 1, id, name FROM products WHERE name LIKE ?2 ESCAPE '\\' OR description LIKE ?2 ESCAPE '\\' "
-        "LIMIT ?1",
+        "SELECT 0, id, title FROM posts WHERE id IN "
+        "(SELECT rowid FROM posts_text WHERE posts_text MATCH ?2 ORDER BY rowid DESC LIMIT ?1) UNION ALL "
+        "SELECT 1, id, name FROM products WHERE id IN "
+        "(SELECT rowid FROM products_text WHERE products_text MATCH ?2 ORDER BY rowid DESC LIMIT ?1) "
+        "ORDER BY 1, 2 DESC LIMIT ?1",
+    [COUNT_ATTEMPT] =
+        "INSERT INTO attempts (kind, who, n, ends) VALUES (?1, ?2, 1, unixepoch('now') + ?3) "
+        "ON CONFLICT (kind, who) DO UPDATE SET "
+        "n = CASE WHEN ends <= unixepoch('now') THEN 1 ELSE n + 1 END, "
+        "ends = CASE WHEN ends <= unixepoch('now') THEN excluded.ends ELSE ends END RETURNING n",
+    [FORGET_ATTEMPTS] = "DELETE FROM attempts WHERE kind = ?1 AND who = ?2",
+    [DELETE_OLD_ATTEMPTS] = "DELETE FROM attempts WHERE ends <= unixepoch('now')",
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
@@ -72,7 +81,32 @@ const char db_schema[] =
 
     "CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL,"
     " description TEXT NOT NULL DEFAULT '', cents INTEGER NOT NULL);"
-    "PRAGMA user_version = 2;";
+
+    /* What somebody tried, and how often until `ends`. */
+    "CREATE TABLE IF NOT EXISTS attempts (kind TEXT NOT NULL, who TEXT NOT NULL, n INTEGER NOT NULL,"
+    " ends INTEGER NOT NULL, PRIMARY KEY (kind, who)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS attempts_by_end ON attempts (ends);"
+
+    /* The words of posts and products. Views change all the time and have no words: they touch no index. */
+    "CREATE VIRTUAL TABLE IF NOT EXISTS posts_text USING fts5 (title, content, content = 'posts',"
+    " content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');"
+    "CREATE TRIGGER IF NOT EXISTS posts_text_add AFTER INSERT ON posts BEGIN"
+    " INSERT INTO posts_text (rowid, title, content) VALUES (new.id, new.title, new.content); END;"
+    "CREATE TRIGGER IF NOT EXISTS posts_text_delete AFTER DELETE ON posts BEGIN"
+    " INSERT INTO posts_text (posts_text, rowid, title, content) VALUES ('delete', old.id, old.title, old.content); END;"
+    "CREATE TRIGGER IF NOT EXISTS posts_text_change AFTER UPDATE OF title, content ON posts BEGIN"
+    " INSERT INTO posts_text (posts_text, rowid, title, content) VALUES ('delete', old.id, old.title, old.content);"
+    " INSERT INTO posts_text (rowid, title, content) VALUES (new.id, new.title, new.content); END;"
+
+    "CREATE VIRTUAL TABLE IF NOT EXISTS products_text USING fts5 (name, description, content = 'products',"
+    " content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3');"
+    "CREATE TRIGGER IF NOT EXISTS products_text_add AFTER INSERT ON products BEGIN"
+    " INSERT INTO products_text (rowid, name, description) VALUES (new.id, new.name, new.description); END;"
+    "CREATE TRIGGER IF NOT EXISTS products_text_change AFTER UPDATE OF name, description ON products BEGIN"
+    " INSERT INTO products_text (products_text, rowid, name, description)"
+    " VALUES ('delete', old.id, old.name, old.description);"
+    " INSERT INTO products_text (rowid, name, description) VALUES (new.id, new.name, new.description); END;"
+    "PRAGMA user_version = 3;";
 
 /* A database from before there were users. */
 const char db_upgrade[] = "ALTER TABLE posts ADD COLUMN author INTEGER REFERENCES users (id);"

@@ -13,7 +13,6 @@ static void read_user(sqlite3_stmt *row, struct user *out)
     db_copy_text(out->joined, sizeof out->joined, row, 3);
 }
 
-/* The lock is given back. */
 static cache_status read_one_user(struct db *db, sqlite3_stmt *row, struct user *out)
 {
     const cache_status status = db_row(db, row);
@@ -23,7 +22,7 @@ static cache_status read_one_user(struct db *db, sqlite3_stmt *row, struct user 
     return status;
 }
 
-/* Run one that gives no rows; the lock is given back. */
+/* Run a change that gives no rows. */
 static cache_status run_and_end(struct db *db, sqlite3_stmt *statement)
 {
     const cache_status status = db_run_on_one(db, statement);
@@ -35,21 +34,21 @@ static cache_status run_and_end(struct db *db, sqlite3_stmt *statement)
 
 cache_status db_user(struct db *db, int64_t id, struct user *out)
 {
-    sqlite3_stmt *row = db_begin(db, USER);
+    sqlite3_stmt *row = db_begin_reading(db, USER);
     sqlite3_bind_int64(row, 1, id);
     return read_one_user(db, row, out);
 }
 
 cache_status db_user_named(struct db *db, const char *name, struct user *out)
 {
-    sqlite3_stmt *row = db_begin(db, USER_NAMED);
+    sqlite3_stmt *row = db_begin_reading(db, USER_NAMED);
     sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
     return read_one_user(db, row, out);
 }
 
 cache_status db_user_info(struct db *db, int64_t id, struct user_info *out)
 {
-    sqlite3_stmt *row = db_begin(db, USER_INFO);
+    sqlite3_stmt *row = db_begin_reading(db, USER_INFO);
     sqlite3_bind_int64(row, 1, id);
     const cache_status status = db_row(db, row);
     if (status == CACHE_OK) {
@@ -64,7 +63,7 @@ cache_status db_user_info(struct db *db, int64_t id, struct user_info *out)
 
 cache_status db_password_hash(struct db *db, int64_t user, char hash[PASSWORD_HASH_MAX + 1])
 {
-    sqlite3_stmt *row = db_begin(db, PASSWORD_HASH);
+    sqlite3_stmt *row = db_begin_reading(db, PASSWORD_HASH);
     sqlite3_bind_int64(row, 1, user);
     const cache_status status = db_row(db, row);
     if (status == CACHE_OK)
@@ -75,19 +74,19 @@ cache_status db_password_hash(struct db *db, int64_t user, char hash[PASSWORD_HA
 
 cache_status db_add_user(struct db *db, const char *name, const char *password_hash, bool is_admin, int64_t *id)
 {
-    sqlite3_stmt *statement = db_begin(db, ADD_USER);
+    sqlite3_stmt *statement = db_begin_writing(db, ADD_USER);
     sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, password_hash, -1, SQLITE_STATIC);
     sqlite3_bind_int(statement, 3, is_admin);
-    const cache_status status = db_run(db, statement);
-    *id = sqlite3_last_insert_rowid(db->handle);
+    const cache_status status = db_row(db, statement) == CACHE_MISS ? CACHE_OK : CACHE_ERR_IO;
+    *id = sqlite3_last_insert_rowid(db->writer.handle);
     db_end(db, statement);
     return status;
 }
 
 cache_status db_set_password_hash(struct db *db, int64_t user, const char *password_hash)
 {
-    sqlite3_stmt *statement = db_begin(db, SET_PASSWORD_HASH);
+    sqlite3_stmt *statement = db_begin_writing(db, SET_PASSWORD_HASH);
     sqlite3_bind_text(statement, 1, password_hash, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, user);
     return run_and_end(db, statement);
@@ -95,14 +94,14 @@ cache_status db_set_password_hash(struct db *db, int64_t user, const char *passw
 
 /* ---- sessions ---------------------------------------------------------------------------------------------------- */
 
-cache_status db_add_session(struct db *db, const char *token, int64_t user)
+cache_status db_add_session(struct db *db, const char *id, int64_t user)
 {
     cache_status status = db_transaction_begin(db);
     if (status == CACHE_OK)
         status = db_run(db, db_next(db, DELETE_OLD_SESSIONS));
     if (status == CACHE_OK) {
         sqlite3_stmt *statement = db_next(db, ADD_SESSION);
-        sqlite3_bind_text(statement, 1, token, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 2, user);
         sqlite3_bind_int(statement, 3, SESSION_SECONDS);
         status = db_run(db, statement);
@@ -110,17 +109,17 @@ cache_status db_add_session(struct db *db, const char *token, int64_t user)
     return db_transaction_end(db, status);
 }
 
-cache_status db_session(struct db *db, const char *token, struct user *out)
+cache_status db_session(struct db *db, const char *id, struct user *out)
 {
-    sqlite3_stmt *row = db_begin(db, SESSION);
-    sqlite3_bind_text(row, 1, token, -1, SQLITE_STATIC);
+    sqlite3_stmt *row = db_begin_reading(db, SESSION);
+    sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC);
     return read_one_user(db, row, out);
 }
 
-cache_status db_delete_session(struct db *db, const char *token)
+cache_status db_delete_session(struct db *db, const char *id)
 {
-    sqlite3_stmt *statement = db_begin(db, DELETE_SESSION);
-    sqlite3_bind_text(statement, 1, token, -1, SQLITE_STATIC);
+    sqlite3_stmt *statement = db_begin_writing(db, DELETE_SESSION);
+    sqlite3_bind_text(statement, 1, id, -1, SQLITE_STATIC);
     return run_and_end(db, statement);
 }
 
@@ -128,7 +127,7 @@ cache_status db_delete_session(struct db *db, const char *token)
 
 cache_status db_add_activity(struct db *db, int64_t user, const char *text)
 {
-    sqlite3_stmt *statement = db_begin(db, ADD_ACTIVITY);
+    sqlite3_stmt *statement = db_begin_writing(db, ADD_ACTIVITY);
     sqlite3_bind_int64(statement, 1, user);
     sqlite3_bind_text(statement, 2, text, -1, SQLITE_STATIC);
     return run_and_end(db, statement);
@@ -137,7 +136,7 @@ cache_status db_add_activity(struct db *db, int64_t user, const char *text)
 cache_status db_activities(struct db *db, int64_t user, struct activity out[], size_t max, size_t *n)
 {
     cache_status status = CACHE_OK;
-    sqlite3_stmt *row = db_begin(db, ACTIVITIES);
+    sqlite3_stmt *row = db_begin_reading(db, ACTIVITIES);
     sqlite3_bind_int64(row, 1, (sqlite3_int64)max);
     sqlite3_bind_int64(row, 2, user);
     for (*n = 0; *n < max && (status = db_row(db, row)) == CACHE_OK; ++*n) {
@@ -146,4 +145,34 @@ cache_status db_activities(struct db *db, int64_t user, struct activity out[], s
     }
     db_end(db, row);
     return status == CACHE_MISS ? CACHE_OK : status;
+}
+
+/* ---- attempts ---------------------------------------------------------------------------------------------------- */
+
+cache_status db_count_attempt(struct db *db, const char *kind, const char *who, int seconds, int64_t *n)
+{
+    cache_status status = db_transaction_begin(db);
+    if (status == CACHE_OK)
+        status = db_run(db, db_next(db, DELETE_OLD_ATTEMPTS));
+    if (status == CACHE_OK) {
+        sqlite3_stmt *row = db_next(db, COUNT_ATTEMPT);
+        sqlite3_bind_text(row, 1, kind, -1, SQLITE_STATIC);
+        sqlite3_bind_text(row, 2, who, -1, SQLITE_STATIC);
+        sqlite3_bind_int(row, 3, seconds);
+        status = db_row(db, row);
+        *n = sqlite3_column_int64(row, 0);
+        if (status == CACHE_MISS)    /* it always gives its row */
+            status = CACHE_ERR_IO;
+        if (status == CACHE_OK)
+            status = db_run(db, row);
+    }
+    return db_transaction_end(db, status);
+}
+
+cache_status db_forget_attempts(struct db *db, const char *kind, const char *who)
+{
+    sqlite3_stmt *statement = db_begin_writing(db, FORGET_ATTEMPTS);
+    sqlite3_bind_text(statement, 1, kind, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, who, -1, SQLITE_STATIC);
+    return run_and_end(db, statement);
 }

@@ -11,7 +11,6 @@ static cache_status send_file(cache_response *response, const char *type, const 
 {
     (void)cache_response_set_header(response, "Content-Type", type);
     (void)cache_response_set_header(response, "Cache-Control", "max-age=3600");
-    (void)cache_response_set_header(response, "X-Content-Type-Options", "nosniff");
     return cache_writer_append(cache_response_body(response), data, size);
 }
 

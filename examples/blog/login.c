@@ -7,19 +7,23 @@
 #include "password.h"
 #include "respond.h"
 #include "session.h"
+#include "throttle.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSWORD_MAX = 200, MAX_FAILURES = 10 };
+enum { PASSWORD_MAX = 200, NEXT_MAX = 500 };
 
 /* ---- the form ---------------------------------------------------------------------------------------------------- */
 
-/* Where to go when logged in: a path of ours, never another site. */
+/* Where to go when logged in: a path of ours, never another site, and nothing that a header cannot hold. */
 static const char *safe_path(const char *path)
 {
-    return path != NULL && path[0] == '/' && path[1] != '/' && strpbrk(path, "\\\r\n\t") == NULL ? path : "/dashboard";
+    const bool is_safe = path != NULL && path[0] == '/' && path[1] != '/' && strchr(path, '\\') == NULL &&
+                         strlen(path) <= NEXT_MAX && is_plain_text(path);
+    return is_safe ? path : "/dashboard";
 }
 
 static cache_status form_page(cache_response *response, int status, const char *error, const char *name,
@@ -52,13 +56,6 @@ cache_status login_form(void *ctx, const cache_request *request, cache_response 
 
 /* ---- logging in and out ------------------------------------------------------------------------------------------ */
 
-/* Attempts that failed are counted in the cache, by user, for the default time to live: guessing takes long. */
-static bool may_try(struct blog *blog, const char *key)
-{
-    int64_t failures = 0;
-    return cache_inc(blog->cache, key, 0, &failures) != CACHE_OK || failures < MAX_FAILURES;
-}
-
 /* CACHE_MISS: there is no such user, or it is another password. */
 static cache_status check(struct blog *blog, const char *name, const char *password, struct user *out)
 {
@@ -71,24 +68,23 @@ static cache_status check(struct blog *blog, const char *name, const char *passw
     return password_fits(password, hash) ? CACHE_OK : CACHE_MISS;
 }
 
-static cache_status try_login(struct blog *blog, const char *name, const char *password, const char *next,
-                              cache_response *response)
+static cache_status try_login(struct blog *blog, const cache_request *request, const char *name, const char *password,
+                              const char *next, cache_response *response)
 {
-    char key[USER_NAME_MAX + 20];
     struct user user;
-    (void)snprintf(key, sizeof key, "login-failures/%s", name);
-    if (!may_try(blog, key))
-        return form_page(response, 429, "Too many attempts failed. Try again in some minutes.", name, next);
-    cache_status status = check(blog, name, password, &user);
-    if (status == CACHE_MISS) {
-        (void)cache_inc(blog->cache, key, 1, NULL);
-        return form_page(response, 401, "No user has this name and password.", name, next);
-    }
+    bool allowed = false;
+    cache_status status = throttle_login(blog, request, name, &allowed);
+    if (status == CACHE_OK && !allowed)
+        return form_page(response, 429, "Too many attempts failed. Try again in 15 minutes.", name, next);
     if (status == CACHE_OK)
-        status = session_begin(blog, user.id, response);
+        status = check(blog, name, password, &user);
+    if (status == CACHE_MISS)
+        return form_page(response, 401, "No user has this name and password.", name, next);
+    if (status == CACHE_OK)
+        status = session_begin(blog, request, user.id, response);
     if (status != CACHE_OK)
         return status;
-    (void)cache_delete(blog->cache, key);
+    throttle_login_succeeded(blog, request, name);
     if (db_add_activity(blog->db, user.id, "Logged in") == CACHE_OK)
         forget_activities(blog, user.id);
     return respond_redirect(response, safe_path(next));
@@ -102,7 +98,7 @@ cache_status login(void *ctx, const cache_request *request, cache_response *resp
     char *next = form_field(request->body, request->body_size, "next");
     const bool whole = name != NULL && password != NULL && name[0] != '\0' && strlen(name) <= USER_NAME_MAX &&
                        strlen(password) <= PASSWORD_MAX;
-    const cache_status status = whole ? try_login(visit->blog, name, password, next, response)
+    const cache_status status = whole ? try_login(visit->blog, request, name, password, next, response)
                                       : form_page(response, 400, "A name and a password are needed.", name, next);
     free(name);
     free(password);

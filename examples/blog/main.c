@@ -3,12 +3,14 @@
 #include "dashboard.h"
 #include "db.h"
 #include "history.h"
+#include "log.h"
 #include "routes.h"
 #include "settings.h"
 #include "view_counter.h"
 #include "weather.h"
 #include "weather_client.h"
 #include "weather_service.h"
+#include "workers.h"
 
 #include <libcache/template.h>
 
@@ -17,16 +19,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cache_status serve(void *ctx, const cache_request *request, cache_page *page)
+enum { PASSWORDS_AT_ONCE = 2, PASSWORDS_QUEUED = 16, OUTSIDE_AT_ONCE = 8, OUTSIDE_QUEUED = 64,
+       BACKGROUND_AT_ONCE = 2, BACKGROUND_QUEUED = 100 };
+
+/* Until SIGTERM or SIGINT, which all threads leave to this one. SIGHUP: the logs were moved away. */
+static void wait_for_the_end(struct http_server *server, const sigset_t *signals)
 {
-    return routes_serve(ctx, request, page);
+    for (int signal = 0; signal != SIGTERM && signal != SIGINT;) {
+        sigwait(signals, &signal);
+        if (signal != SIGHUP)
+            continue;
+        log_reopen();
+        http_reopen_log(server);
+    }
 }
 
-/* Until SIGTERM or SIGINT, which all threads leave to this one. */
 static int run(struct blog *blog, const struct settings *settings, const char *told, const sigset_t *signals)
 {
-    int signal = 0;
-    struct http_server *server = http_start(&settings->http, serve, blog);
+    const struct http_handlers handlers = { routes_serve, routes_workers_for, routes_busy, blog };
+    struct http_server *server = http_start(&settings->http, &handlers);
     if (server == NULL)
         return EXIT_FAILURE;
     const bool is_v6 = strchr(settings->http.bind, ':') != NULL;
@@ -34,16 +45,32 @@ static int run(struct blog *blog, const struct settings *settings, const char *t
            http_port(server));
     fputs(told, stdout);
     fflush(stdout);
-    sigwait(signals, &signal);
+    wait_for_the_end(server, signals);
+    db_hurry(blog->db);
     http_stop(server);
     return EXIT_SUCCESS;
 }
 
 static bool open_cache(struct blog *blog, const struct settings *settings)
 {
-    if (cache_open(settings->cache_url, &blog->cache) == CACHE_OK)
+    cache_config config = CACHE_CONFIG_INIT;
+    config.url = settings->cache_url;
+    config.log = log_from_cache;
+    config.spawn = workers_add;
+    config.spawn_ctx = blog->background;
+    if (cache_open_config(&config, &blog->cache) == CACHE_OK)
         return true;
     fprintf(stderr, "blog: %s\n", cache_last_error());
+    return false;
+}
+
+static bool start_workers(struct blog *blog)
+{
+    if ((blog->logins = workers_start(PASSWORDS_AT_ONCE, PASSWORDS_QUEUED)) != NULL &&
+        (blog->outside = workers_start(OUTSIDE_AT_ONCE, OUTSIDE_QUEUED)) != NULL &&
+        (blog->background = workers_start(BACKGROUND_AT_ONCE, BACKGROUND_QUEUED)) != NULL)
+        return true;
+    fputs("blog: there is no memory for its threads\n", stderr);
     return false;
 }
 
@@ -51,7 +78,7 @@ static bool start_threads(struct blog *blog)
 {
     if ((blog->views = view_counter_start(blog->db)) != NULL && (blog->history = history_start(blog)) != NULL)
         return true;
-    fputs("blog: out of memory or threads\n", stderr);
+    fputs("blog: there is no memory for its threads\n", stderr);
     return false;
 }
 
@@ -70,41 +97,59 @@ static bool start_weather(struct blog *blog, const struct settings *settings, st
     return false;
 }
 
+/* The workers first: what they still do needs all the rest. */
+static void stop(struct blog *blog, struct weather_service *service)
+{
+    workers_stop(blog->logins);
+    workers_stop(blog->outside);
+    workers_stop(blog->background);
+    history_stop(blog->history);
+    view_counter_stop(blog->views);
+    weather_client_free(blog->weather);
+    weather_service_stop(service);
+    cache_template_free(blog->dashboard);
+    db_close(blog->db);
+    cache_close(blog->cache);
+    log_close();
+}
+
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = {
-        .http = { .bind = "127.0.0.1", .port = 8080, .threads = 2, .time_limit = 30 },
-        .cache_url = "memory://?max_bytes=64mb", .db_file = "blog.db", .weather_ttl = 300,
+        .http = { .bind = "127.0.0.1", .port = 8080, .threads = 2, .time_limit = 30, .per_address = 250 },
+        .cache_url = "memory://?max_bytes=64mb", .db_file = "blog.db", .weather_ttl = 300, .post_limit = 30,
     };
     const int done = settings_read(argc, argv, &settings);
     if (done >= 0)
         return done;
+    if (settings.log_file != NULL && !log_open(settings.log_file))
+        return EXIT_FAILURE;
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    block_signals(&signals);
 
     char store[32];
-    struct blog blog = { .store = store };
+    struct blog blog = { .store = store, .behind_proxy = settings.behind_proxy, .post_limit = settings.post_limit };
     struct weather_service *service = NULL;
     int status = EXIT_FAILURE;
     (void)snprintf(store, sizeof store, "%.*s", (int)strcspn(settings.cache_url, ":"), settings.cache_url);
     cache_writer *told = cache_writer_new();
     if (told == NULL)
-        fputs("blog: out of memory\n", stderr);
-    else if (open_cache(&blog, &settings) && (blog.db = db_open(settings.db_file)) != NULL &&
+        fputs("blog: there is no memory\n", stderr);
+    else if (start_workers(&blog) && open_cache(&blog, &settings) && (blog.db = db_open(settings.db_file)) != NULL &&
              accounts_prepare(blog.db, told) && dashboard_prepare(&blog) && start_weather(&blog, &settings, &service) &&
              start_threads(&blog))
         status = run(&blog, &settings, cache_writer_data(told, NULL), &signals);
     cache_writer_free(told);
-    history_stop(blog.history);
-    view_counter_stop(blog.views);
-    weather_client_free(blog.weather);
-    weather_service_stop(service);
-    cache_template_free(blog.dashboard);
-    db_close(blog.db);
-    cache_close(blog.cache);
+    stop(&blog, service);
     return status;
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { HTML_MAX = 200 * 1024 };
+
 enum { DIALECT = MD_FLAG_NOHTML | MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_PERMISSIVEURLAUTOLINKS };
 
 /* ---- as HTML ----------------------------------------------------------------------------------------------------- */
@@ -24,9 +26,27 @@ static bool leads_somewhere_harmless(const char *address)
     return false;
 }
 
+/* What is more than HTML_MAX is dropped, and the page with it. */
 static void append_html(const MD_CHAR *text, MD_SIZE size, void *ctx)
 {
-    (void)cache_writer_append(ctx, text, size);
+    size_t written = 0;
+    (void)cache_writer_data(ctx, &written);
+    if (written <= HTML_MAX)
+        (void)cache_writer_append(ctx, text, size);
+}
+
+static cache_status render(const char *text, cache_writer *html)
+{
+    if (md_html(text, (MD_SIZE)strlen(text), append_html, html, DIALECT, 0) != 0)
+        return CACHE_ERR_NOMEM;    /* the only failure that md4c has */
+    return cache_writer_status(html);
+}
+
+static bool is_bounded(cache_writer *html)
+{
+    size_t size = 0;
+    (void)cache_writer_data(html, &size);
+    return size <= HTML_MAX;
 }
 
 /* Tags in the rendered text are md4c's own: what the author wrote has its < escaped. */
@@ -57,17 +77,26 @@ cache_status markdown_html(const char *text, cache_writer *out)
     cache_writer *html = cache_writer_new();
     if (html == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = cache_writer_status(html);
-    if (md_html(text, (MD_SIZE)strlen(text), append_html, html, DIALECT, 0) != 0)
-        status = CACHE_ERR_NOMEM;    /* the only failure that md4c has */
-    if (status == CACHE_OK)
-        status = cache_writer_status(html);
-    if (status == CACHE_OK) {
+    cache_status status = render(text, html);
+    if (status == CACHE_OK && !is_bounded(html)) {
+        (void)cache_writer_puts(out, "<pre>");
+        html_text(out, text);
+        (void)cache_writer_puts(out, "</pre>\n");
+        status = cache_writer_status(out);
+    } else if (status == CACHE_OK) {
         copy_with_checked_addresses(cache_writer_data(html, NULL), out);
         status = cache_writer_status(out);
     }
     cache_writer_free(html);
     return status;
+}
+
+bool markdown_is_bounded(const char *text)
+{
+    cache_writer *html = cache_writer_new();
+    const bool bounded = html != NULL && render(text, html) == CACHE_OK && is_bounded(html);
+    cache_writer_free(html);
+    return bounded;
 }
 
 /* ---- its words --------------------------------------------------------------------------------------------------- */

@@ -4,7 +4,10 @@
 #include "caching.h"
 #include "form.h"
 #include "html.h"
+#include "markdown.h"
 #include "respond.h"
+#include "throttle.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -59,7 +62,7 @@ static const char *tidy_tags(const char *text, char tags[TAGS_TEXT_MAX + 1])
         tags[size] = '\0';
         text += word;
     }
-    return NULL;
+    return is_plain_text(tags) ? NULL : "A tag has characters in it that cannot be shown.";
 }
 
 static const char *what_is_wrong(const struct typed *typed, char tags[TAGS_TEXT_MAX + 1])
@@ -72,6 +75,10 @@ static const char *what_is_wrong(const struct typed *typed, char tags[TAGS_TEXT_
         return "The title is too long.";
     if (strlen(typed->content) > CONTENT_MAX)
         return "The text is too long.";
+    if (!is_plain_text(typed->title))
+        return "The title has characters in it that cannot be shown.";
+    if (!markdown_is_bounded(typed->content))
+        return "The text would become far longer as a page: use fewer references.";
     return tidy_tags(typed->tags, tags);
 }
 
@@ -142,14 +149,28 @@ static cache_status add(struct visit *visit, const struct draft *draft, cache_re
     return redirect_to_post(response, post.id);
 }
 
+/* Who is logged in has no limit but his own patience; NULL: it may be published. */
+static const char *may_publish(struct visit *visit, const cache_request *request, cache_status *status)
+{
+    bool allowed = true;
+    *status = visit->user.id != 0 ? CACHE_OK : throttle_post(visit->blog, request, &allowed);
+    return allowed ? NULL : "There were too many posts from your address. Try again in ten minutes, or log in.";
+}
+
 cache_status new_post(void *ctx, const cache_request *request, cache_response *response)
 {
     char tags[TAGS_TEXT_MAX + 1];
     struct typed typed = read_form(request);
     const char *wrong = what_is_wrong(&typed, tags);
-    const cache_status status = wrong != NULL
-                                    ? form_page(response, 400, "New post", wrong, &typed)
-                                    : add(ctx, &(struct draft){ typed.title, typed.content, tags }, response);
+    cache_status status = CACHE_OK;
+    int code = 400;
+    if (wrong == NULL) {
+        wrong = may_publish(ctx, request, &status);
+        code = 429;
+    }
+    if (status == CACHE_OK)
+        status = wrong != NULL ? form_page(response, code, "New post", wrong, &typed)
+                               : add(ctx, &(struct draft){ typed.title, typed.content, tags }, response);
     release(&typed);
     return status;
 }

@@ -95,7 +95,7 @@ cache_status home_page(void *ctx, const cache_request *request, cache_response *
     struct post posts[LISTED_POSTS];
     size_t n = 0;
     (void)request;
-    const cache_status status = db_newest(visit->blog->db, posts, LISTED_POSTS, &n);
+    const cache_status status = db_newest(visit->blog->db, 0, posts, LISTED_POSTS, &n);
     return status == CACHE_OK ? list_page(response, "Newest posts", posts, n) : status;
 }
 
@@ -105,7 +105,7 @@ cache_status popular_page(void *ctx, const cache_request *request, cache_respons
     struct post posts[LISTED_POSTS];
     size_t n = 0;
     (void)request;
-    const cache_status status = db_popular(visit->blog->db, posts, LISTED_POSTS, &n);
+    const cache_status status = db_popular(visit->blog->db, 0, posts, LISTED_POSTS, &n);
     if (status != CACHE_OK)
         return status;
     cache_writer *out = respond_html(response, 200, "Most viewed");
@@ -133,7 +133,7 @@ cache_status author_page(void *ctx, const cache_request *request, cache_response
     if (status == CACHE_MISS)
         return respond_not_found(response);
     if (status == CACHE_OK)
-        status = db_posts_by(visit->blog->db, author.id, posts, LISTED_POSTS, &n);
+        status = db_posts_by(visit->blog->db, author.id, 0, posts, LISTED_POSTS, &n);
     if (status != CACHE_OK)
         return status;
     (void)snprintf(title, sizeof title, "Posts by %s", author.name);
@@ -147,7 +147,7 @@ cache_status tag_page(void *ctx, const cache_request *request, cache_response *r
     char title[TAG_MAX + 20];
     size_t n = 0;
     (void)request;
-    const cache_status status = db_posts_tagged(visit->blog->db, visit->rest, posts, LISTED_POSTS, &n);
+    const cache_status status = db_posts_tagged(visit->blog->db, visit->rest, 0, posts, LISTED_POSTS, &n);
     if (status != CACHE_OK)
         return status;
     if (n == 0)
@@ -169,7 +169,7 @@ static cache_status put_newest_by(cache_writer *out, struct db *db, const struct
 {
     struct post posts[MORE_POSTS];
     size_t n = 0;
-    const cache_status status = db_posts_by(db, post->author, posts, MORE_POSTS, &n);
+    const cache_status status = db_posts_by(db, post->author, 0, posts, MORE_POSTS, &n);
     (void)cache_writer_printf(out, "<aside>\n<h2>By %s lately</h2>\n<ul>\n", post->author_name);
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);
@@ -223,7 +223,7 @@ cache_status post_page(void *ctx, const cache_request *request, cache_response *
     return cache_writer_status(out);
 }
 
-void count_reading(const struct visit *visit)
+void count_page_view(const struct visit *visit)
 {
     int64_t id = 0;
     if (visit_id(visit, &id))

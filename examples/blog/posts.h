@@ -10,7 +10,7 @@ cache_handler_fn home_page, popular_page, author_page, tag_page, post_page;     
 cache_handler_fn new_post_form, new_post, edit_post_form, edit_post, delete_post;               /* post_forms.c */
 
 /* The visit's post was shown to somebody. */
-void count_reading(const struct visit *visit);
+void count_page_view(const struct visit *visit);
 
 /* The author may change a post, and the admin any; one that nobody signed is everybody's who is logged in. */
 bool may_change(const struct user *user, const struct post *post);

@@ -4,6 +4,8 @@
 #include "caching.h"
 #include "json.h"
 #include "respond.h"
+#include "throttle.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -22,7 +24,7 @@ cache_status products_page(void *ctx, const cache_request *request, cache_respon
     struct product *products = malloc(LISTED_PRODUCTS * sizeof *products);
     if (products == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = db_products(visit->blog->db, products, LISTED_PRODUCTS, &n);
+    cache_status status = db_products(visit->blog->db, 0, products, LISTED_PRODUCTS, &n);
     if (status == CACHE_OK)
         status = respond_json(response, 200, json_products(products, n));
     free(products);
@@ -50,14 +52,15 @@ cache_status product_page(void *ctx, const cache_request *request, cache_respons
 
 /* ---- updating ---------------------------------------------------------------------------------------------------- */
 
-/* The text that `object` has under `name`; `*text` stays NULL if there is none. False: no text, or of another size. */
+/* The text that `object` has under `name`; `*text` stays NULL if there is none. Returns false if it is no text, not of
+ * these sizes, or no UTF-8: cJSON takes any bytes. */
 static bool take_text(const cJSON *object, const char *name, size_t min, size_t max, const char **text)
 {
     const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
     if (member == NULL)
         return true;
     *text = cJSON_GetStringValue(member);
-    return *text != NULL && strlen(*text) >= min && strlen(*text) <= max;
+    return *text != NULL && strlen(*text) >= min && strlen(*text) <= max && is_plain_text(*text);
 }
 
 /* NULL: good; else what is wrong. The change points into `object`. */
@@ -68,9 +71,9 @@ static const char *read_change(const cJSON *object, struct product_change *chang
     if (!cJSON_IsObject(object))
         return "the body must be a JSON object";
     if (!take_text(object, "name", 1, PRODUCT_NAME_MAX, &change->name))
-        return "name must be a text of 1 to 100 bytes";
+        return "name must be a text of 1 to 100 bytes in UTF-8, without control characters";
     if (!take_text(object, "description", 0, DESCRIPTION_MAX, &change->description))
-        return "description must be a text of at most 500 bytes";
+        return "description must be a text of at most 500 bytes in UTF-8, without control characters";
     if (price != NULL && !(cJSON_IsNumber(price) && price->valuedouble >= 0 && price->valuedouble <= max_price))
         return "price must be a number from 0 to 1000000000";
     if (price != NULL)
@@ -101,6 +104,12 @@ cache_status update_product(void *ctx, const cache_request *request, cache_respo
     int64_t id = 0;
     if (!visit_id(visit, &id))
         return respond_json_error(response, 400, "a product's id is a number above 0");
+    bool allowed = false;
+    const cache_status counted = throttle_post(visit->blog, request, &allowed);
+    if (counted != CACHE_OK)
+        return counted;
+    if (!allowed)
+        return respond_json_error(response, 429, "too many updates from your address: try again in ten minutes");
     cJSON *body = cJSON_ParseWithLength(request->body, request->body_size);
     const cache_status status = update(visit->blog, id, body, response);
     cJSON_Delete(body);

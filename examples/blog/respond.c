@@ -18,7 +18,6 @@ cache_writer *respond_html(cache_response *response, int status, const char *tit
     cache_response_set_status(response, status);
     (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
     (void)cache_response_set_header(response, "Content-Security-Policy", content_security_policy);
-    (void)cache_response_set_header(response, "X-Content-Type-Options", "nosniff");
     (void)cache_response_set_header(response, "Referrer-Policy", "same-origin");
     html_begin(out, title);
     return out;
@@ -54,7 +53,6 @@ cache_status respond_json(cache_response *response, int status, struct cJSON *ob
         return CACHE_ERR_NOMEM;
     cache_response_set_status(response, status);
     (void)cache_response_set_header(response, "Content-Type", "application/json");
-    (void)cache_response_set_header(response, "X-Content-Type-Options", "nosniff");
     (void)cache_writer_puts(out, text);
     (void)cache_writer_puts(out, "\n");
     cJSON_free(text);

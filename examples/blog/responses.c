@@ -19,29 +19,6 @@ struct responses {
     struct kept kept[KEPT];
 };
 
-static void release_page(void *arg)
-{
-    cache_page_release(arg);
-    free(arg);
-}
-
-static struct MHD_Response *make(const cache_page *page)
-{
-    cache_page *sent = malloc(sizeof *sent);
-    struct MHD_Response *response = NULL;
-    if (sent != NULL) {
-        *sent = *page;
-        /* Of a 304 and to HEAD the size alone is sent. */
-        response = MHD_create_response_from_buffer_with_free_callback_cls(
-            page->content_size, (void *)(uintptr_t)page->body, release_page, sent);
-        if (response == NULL)
-            free(sent);
-    }
-    for (size_t i = 0; response != NULL && i < page->n_headers; i++)
-        (void)MHD_add_response_header(response, page->headers[i].name, page->headers[i].value);
-    return response;
-}
-
 /* Pages whose bytes are in one place are one stored page, since the kept one holds that place. */
 static bool is_same(const cache_page *a, const cache_page *b)
 {
@@ -93,17 +70,16 @@ enum MHD_Result responses_send(struct responses *responses, struct MHD_Connectio
             return MHD_queue_response(connection, (unsigned)kept->page.status, kept->response);
         }
     }
-    struct MHD_Response *response = make(page);
-    if (response == NULL) {
-        cache_page_release(page);
+    const cache_page sent = *page;
+    struct MHD_Response *response = mhd_response(page);
+    if (response == NULL)
         return MHD_NO;
-    }
     if (last)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-    const enum MHD_Result result = MHD_queue_response(connection, (unsigned)page->status, response);
+    const enum MHD_Result result = MHD_queue_response(connection, (unsigned)sent.status, response);
     if (kept != NULL) {
         empty(kept);
-        *kept = (struct kept){ *page, response };
+        *kept = (struct kept){ sent, response };
     } else
         MHD_destroy_response(response);
     return result;

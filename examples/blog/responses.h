@@ -2,8 +2,7 @@
 #ifndef RESPONSES_H
 #define RESPONSES_H
 
-#include <libcache/cache.h>
-#include <microhttpd.h>
+#include "mhd_adapter.h"
 
 /* One thread's: the responses to its latest pages from the cache. */
 struct responses;

@@ -6,10 +6,12 @@
 #include "dashboard.h"
 #include "files.h"
 #include "login.h"
+#include "log.h"
 #include "lookups.h"
 #include "posts.h"
 #include "products.h"
 #include "respond.h"
+#include "same_origin.h"
 #include "session.h"
 #include "statistics.h"
 #include "visit.h"
@@ -74,42 +76,43 @@ static const struct route {
     enum visitor visitor;
     const cache_view *view;            /* NULL: not cached as a page */
     cache_handler_fn *handler;
+    enum { AT_ONCE, HASHES_PASSWORDS, ASKS_OUTSIDE } work;    /* what takes long is done by workers of its own kind */
 } routes[] = {
-    { "GET", "/", ANYBODY, &home_view, home_page },
-    { "GET", "/post/", KNOWN, &post_view, post_page },
-    { "GET", "/popular", ANYBODY, &popular_view, popular_page },
-    { "GET", "/author/", ANYBODY, &author_view, author_page },
-    { "GET", "/tag/", ANYBODY, &tag_view, tag_page },
-    { "GET", "/new-post", ANYBODY, NULL, new_post_form },
-    { "POST", "/new-post", KNOWN, NULL, new_post },
-    { "GET", "/edit-post/", USER, NULL, edit_post_form },
-    { "POST", "/edit-post/", USER, NULL, edit_post },
-    { "POST", "/delete-post/", USER, NULL, delete_post },
+    { "GET", "/", ANYBODY, &home_view, home_page, AT_ONCE },
+    { "GET", "/post/", KNOWN, &post_view, post_page, AT_ONCE },
+    { "GET", "/popular", ANYBODY, &popular_view, popular_page, AT_ONCE },
+    { "GET", "/author/", ANYBODY, &author_view, author_page, AT_ONCE },
+    { "GET", "/tag/", ANYBODY, &tag_view, tag_page, AT_ONCE },
+    { "GET", "/new-post", ANYBODY, NULL, new_post_form, AT_ONCE },
+    { "POST", "/new-post", KNOWN, NULL, new_post, AT_ONCE },
+    { "GET", "/edit-post/", USER, NULL, edit_post_form, AT_ONCE },
+    { "POST", "/edit-post/", USER, NULL, edit_post, AT_ONCE },
+    { "POST", "/delete-post/", USER, NULL, delete_post, AT_ONCE },
 
-    { "GET", "/login", ANYBODY, NULL, login_form },
-    { "POST", "/login", ANYBODY, NULL, login },
-    { "POST", "/logout", ANYBODY, NULL, logout },
-    { "GET", "/dashboard", USER, &dashboard_view, dashboard_page },
+    { "GET", "/login", ANYBODY, NULL, login_form, AT_ONCE },
+    { "POST", "/login", ANYBODY, NULL, login, HASHES_PASSWORDS },
+    { "POST", "/logout", ANYBODY, NULL, logout, AT_ONCE },
+    { "GET", "/dashboard", USER, &dashboard_view, dashboard_page, AT_ONCE },
 
-    { "GET", "/products", ANYBODY, &products_view, products_page },
-    { "GET", "/product/", ANYBODY, NULL, product_page },
-    { "POST", "/update-product/", ANYBODY, NULL, update_product },
-    { "GET", "/search", ANYBODY, NULL, search_page },
-    { "GET", "/user/", ANYBODY, &user_view, user_page },
-    { "GET", "/user-info/", ANYBODY, NULL, user_info_page },
-    { "GET", "/data/", ANYBODY, NULL, data_page },
+    { "GET", "/products", ANYBODY, &products_view, products_page, AT_ONCE },
+    { "GET", "/product/", ANYBODY, NULL, product_page, AT_ONCE },
+    { "POST", "/update-product/", ANYBODY, NULL, update_product, AT_ONCE },
+    { "GET", "/search", ANYBODY, NULL, search_page, AT_ONCE },
+    { "GET", "/user/", ANYBODY, &user_view, user_page, AT_ONCE },
+    { "GET", "/user-info/", ANYBODY, NULL, user_info_page, AT_ONCE },
+    { "GET", "/data/", ANYBODY, NULL, data_page, AT_ONCE },
 
-    { "GET", "/weather/", ANYBODY, NULL, weather_page },
+    { "GET", "/weather/", ANYBODY, NULL, weather_page, ASKS_OUTSIDE },
 
-    { "GET", "/admin", ADMIN, NULL, admin_page },
-    { "GET", "/admin/numbers", ADMIN, NULL, admin_numbers },
-    { "POST", "/admin/clear", ADMIN, NULL, admin_clear },
-    { "GET", "/metrics", ANYBODY, NULL, metrics_page },
-    { "GET", "/cache-stats", ANYBODY, NULL, cache_stats_page },
-    { "GET", "/style.css", ANYBODY, &file_view, style_sheet },
-    { "GET", "/icon.svg", ANYBODY, &file_view, icon },
-    { "GET", "/admin.js", ANYBODY, &file_view, admin_script },
-    { "GET", "/chart.js", ANYBODY, &file_view, chart_script },
+    { "GET", "/admin", ADMIN, NULL, admin_page, AT_ONCE },
+    { "GET", "/admin/numbers", ADMIN, NULL, admin_numbers, AT_ONCE },
+    { "POST", "/admin/clear", ADMIN, NULL, admin_clear, AT_ONCE },
+    { "GET", "/metrics", ANYBODY, NULL, metrics_page, AT_ONCE },
+    { "GET", "/cache-stats", ANYBODY, NULL, cache_stats_page, AT_ONCE },
+    { "GET", "/style.css", ANYBODY, &file_view, style_sheet, AT_ONCE },
+    { "GET", "/icon.svg", ANYBODY, &file_view, icon, AT_ONCE },
+    { "GET", "/admin.js", ANYBODY, &file_view, admin_script, AT_ONCE },
+    { "GET", "/chart.js", ANYBODY, &file_view, chart_script, AT_ONCE },
 };
 
 enum { ROUTES = sizeof routes / sizeof routes[0] };
@@ -140,13 +143,13 @@ static cache_status wrong_method(void *ctx, const cache_request *request, cache_
             (void)snprintf(allowed + used, sizeof allowed - used, "%s%s", used > 0 ? ", " : "", method);
         }
     (void)cache_response_set_header(response, "Allow", allowed);
-    return respond_message(response, 405, "Not allowed", "This page cannot be asked for in that way.");
+    return respond_message(response, 405, "Method not allowed", "This page does not accept requests with this method.");
 }
 
-static cache_status from_elsewhere(void *ctx, const cache_request *request, cache_response *response)
+static cache_status cross_site(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return respond_message(response, 403, "Not from here", "Another site sent this. Nothing was changed.");
+    return respond_message(response, 403, "Request from another site", "The form was sent by a page of another site, so nothing was changed.");
 }
 
 static cache_status log_in_first(void *ctx, const cache_request *request, cache_response *response)
@@ -162,7 +165,7 @@ static cache_status log_in_first(void *ctx, const cache_request *request, cache_
 static cache_status not_the_admin(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return respond_message(response, 403, "Not yours", "This page is the admin's.");
+    return respond_message(response, 403, "Admins only", "Only the admin may see this page.");
 }
 
 /* ---- serving ----------------------------------------------------------------------------------------------------- */
@@ -177,9 +180,9 @@ static cache_status answer(const struct route *route, struct visit *visit, const
         asked.user = user;
     }
     const cache_status status = cache_view_serve(visit->blog->cache, route->view, &asked, route->handler, visit, page);
-    /* A reading is one, whether the page came from the cache or not. */
+    /* A page view counts, whether the page came from the cache or not. */
     if (status == CACHE_OK && route->handler == post_page && page->status < 400 && strcmp(request->method, "GET") == 0)
-        count_reading(visit);
+        count_page_view(visit);
     return status;
 }
 
@@ -195,7 +198,7 @@ static struct route refusal(const struct route *route, cache_handler_fn *handler
 static struct route find_route(const cache_request *request)
 {
     const char *method = strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
-    struct route found = { method, request->path, ANYBODY, NULL, no_such_page };
+    struct route found = { method, request->path, ANYBODY, NULL, no_such_page, AT_ONCE };
     for (size_t i = 0; i < ROUTES; i++) {
         if (!is_at(&routes[i], request->path))
             continue;
@@ -206,7 +209,7 @@ static struct route find_route(const cache_request *request)
     return found;
 }
 
-cache_status routes_serve(struct blog *blog, const cache_request *request, cache_page *page)
+static cache_status serve(struct blog *blog, const cache_request *request, cache_page *page)
 {
     if (strncmp(request->path, "/api/", strlen("/api/")) == 0)
         return api_serve(blog, request, page);
@@ -214,8 +217,8 @@ cache_status routes_serve(struct blog *blog, const cache_request *request, cache
     struct visit visit = { blog, { 0, false, "", "" }, "" };
     if (strlen(request->path) >= strlen(route.path))
         visit.rest = request->path + strlen(route.path);
-    if (strcmp(route.method, "GET") != 0 && !visit_is_from_here(request))
-        route = refusal(&route, from_elsewhere);
+    if (strcmp(route.method, "GET") != 0 && !is_same_origin(request))
+        route = refusal(&route, cross_site);
     else if (route.visitor != ANYBODY) {
         const cache_status status = session_user(blog, request, &visit.user);
         if (status != CACHE_OK)
@@ -226,4 +229,47 @@ cache_status routes_serve(struct blog *blog, const cache_request *request, cache
             route = refusal(&route, not_the_admin);
     }
     return answer(&route, &visit, request, page);
+}
+
+/* ---- what could not be answered ---------------------------------------------------------------------------------- */
+
+static cache_status failed(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return respond_message(response, 500, "Something went wrong", "The page could not be made. Try again in a moment.");
+}
+
+static cache_status took_too_long(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    (void)cache_response_set_header(response, "Retry-After", "2");
+    return respond_message(response, 503, "Too busy", "There is too much to do at the moment. Try again in some seconds.");
+}
+
+cache_status routes_busy(void *ctx, const cache_request *request, cache_page *page)
+{
+    struct blog *blog = ctx;
+    return cache_view_serve(blog->cache, NULL, request, took_too_long, NULL, page);
+}
+
+cache_status routes_serve(void *ctx, const cache_request *request, cache_page *page)
+{
+    struct blog *blog = ctx;
+    const cache_status status = serve(blog, request, page);
+    if (status == CACHE_OK)
+        return status;
+    if (status == CACHE_ERR_TIMEOUT)
+        return routes_busy(ctx, request, page);
+    log_error("%s: %s: %s %s", cache_strerror(status), cache_last_error(), request->method, request->path);
+    return cache_view_serve(blog->cache, NULL, request, failed, NULL, page);
+}
+
+struct workers *routes_workers_for(void *ctx, const cache_request *request)
+{
+    struct blog *blog = ctx;
+    switch (find_route(request).work) {
+    case HASHES_PASSWORDS: return blog->logins;
+    case ASKS_OUTSIDE: return blog->outside;
+    default: return NULL;
+    }
 }

@@ -1,10 +1,13 @@
-/* routes.h - which path is answered by what, for whom, and how it is cached. */
+/* routes.h - every request comes through here: what http.h wants of a program, with the blog as `ctx`. */
 #ifndef ROUTES_H
 #define ROUTES_H
 
 #include "blog.h"
 
-/* Answer a request, from the cache where its page is a view. `page` is to be released. */
-cache_status routes_serve(struct blog *blog, const cache_request *request, cache_page *page);
+/* A failure is answered by a page of the blog, and logged. */
+cache_status routes_serve(void *ctx, const cache_request *request, cache_page *page);
+cache_status routes_busy(void *ctx, const cache_request *request, cache_page *page);
+
+struct workers *routes_workers_for(void *ctx, const cache_request *request);
 
 #endif

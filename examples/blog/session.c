@@ -2,18 +2,23 @@
 #define _GNU_SOURCE    /* getrandom */
 #include "session.h"
 
+#include "address.h"
 #include "caching.h"
+
+#include <openssl/evp.h>
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
-/* No script reads the cookie, and no form of another site sends it. Behind TLS it should be Secure as well. */
+enum { TOKEN_SIZE = 32 };
+
+/* No script reads the cookie, and no form of another site sends it. */
 #define COOKIE_NAME "session"
 #define COOKIE_ATTRIBUTES "; Path=/; HttpOnly; SameSite=Lax"
 
 /* The cookie's value, if it is one that we could have made. */
-static bool read_token(const cache_request *request, char token[SESSION_TOKEN_SIZE + 1])
+static bool read_token(const cache_request *request, char token[TOKEN_SIZE + 1])
 {
     static const char name[] = COOKIE_NAME "=";
     const char *at = request->header(request->lookup_ctx, "Cookie");
@@ -26,28 +31,47 @@ static bool read_token(const cache_request *request, char token[SESSION_TOKEN_SI
         return false;
     at += sizeof name - 1;
     const char *end = at + strspn(at, "0123456789abcdef");
-    if (end - at != SESSION_TOKEN_SIZE || (*end != '\0' && *end != ';'))
+    if (end - at != TOKEN_SIZE || (*end != '\0' && *end != ';'))
         return false;
-    memcpy(token, at, SESSION_TOKEN_SIZE);
-    token[SESSION_TOKEN_SIZE] = '\0';
+    memcpy(token, at, TOKEN_SIZE);
+    token[TOKEN_SIZE] = '\0';
     return true;
+}
+
+/* What the database and the cache know a session by: whoever reads either cannot make a cookie of it. */
+static bool hash_token(const char *token, char id[SESSION_ID_SIZE + 1])
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_Digest(token, strlen(token), hash, &size, EVP_sha256(), NULL) != 1 || size * 2 != SESSION_ID_SIZE)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", hash[i]);
+    return true;
+}
+
+/* The id of the session that the request's cookie is for. Returns false if it has none. */
+static bool read_session(const cache_request *request, char id[SESSION_ID_SIZE + 1])
+{
+    char token[TOKEN_SIZE + 1];
+    return read_token(request, token) && hash_token(token, id);
 }
 
 cache_status session_user(struct blog *blog, const cache_request *request, struct user *out)
 {
-    char token[SESSION_TOKEN_SIZE + 1];
+    char id[SESSION_ID_SIZE + 1];
     memset(out, 0, sizeof *out);
-    if (!read_token(request, token))
+    if (!read_session(request, id))
         return CACHE_OK;
-    const cache_status status = get_session(blog->cache, blog->db, token, out);
+    const cache_status status = get_session(blog->cache, blog->db, id, out);
     if (status != CACHE_OK)
         memset(out, 0, sizeof *out);
     return status == CACHE_MISS ? CACHE_OK : status;
 }
 
-static bool make_token(char token[SESSION_TOKEN_SIZE + 1])
+static bool make_token(char token[TOKEN_SIZE + 1])
 {
-    unsigned char random[SESSION_TOKEN_SIZE / 2];
+    unsigned char random[TOKEN_SIZE / 2];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return false;
     for (size_t i = 0; i < sizeof random; i++)
@@ -55,26 +79,27 @@ static bool make_token(char token[SESSION_TOKEN_SIZE + 1])
     return true;
 }
 
-cache_status session_begin(struct blog *blog, int64_t user, cache_response *response)
+cache_status session_begin(struct blog *blog, const cache_request *request, int64_t user, cache_response *response)
 {
-    char token[SESSION_TOKEN_SIZE + 1], cookie[200];
-    if (!make_token(token))
+    char token[TOKEN_SIZE + 1], id[SESSION_ID_SIZE + 1], cookie[200];
+    if (!make_token(token) || !hash_token(token, id))
         return CACHE_ERR_IO;
-    const cache_status status = db_add_session(blog->db, token, user);
+    const cache_status status = db_add_session(blog->db, id, user);
     if (status != CACHE_OK)
         return status;
-    (void)snprintf(cookie, sizeof cookie, COOKIE_NAME "=%s" COOKIE_ATTRIBUTES "; Max-Age=%d", token, SESSION_SECONDS);
+    (void)snprintf(cookie, sizeof cookie, COOKIE_NAME "=%s" COOKIE_ATTRIBUTES "; Max-Age=%d%s", token, SESSION_SECONDS,
+                   address_is_secure(request, blog->behind_proxy) ? "; Secure" : "");
     return cache_response_set_header(response, "Set-Cookie", cookie);
 }
 
 cache_status session_end(struct blog *blog, const cache_request *request, cache_response *response)
 {
-    char token[SESSION_TOKEN_SIZE + 1];
-    if (read_token(request, token)) {
-        const cache_status status = db_delete_session(blog->db, token);
+    char id[SESSION_ID_SIZE + 1];
+    if (read_session(request, id)) {
+        const cache_status status = db_delete_session(blog->db, id);
         if (status < 0)
             return status;
-        forget_session(blog, token);
+        forget_session(blog, id);
     }
     return cache_response_set_header(response, "Set-Cookie", COOKIE_NAME "=" COOKIE_ATTRIBUTES "; Max-Age=0");
 }

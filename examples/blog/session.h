@@ -1,4 +1,4 @@
-/* session.h - who is logged in: a cookie with a random token, and a record in the database. */
+/* session.h - who is logged in: a cookie with a random token, and a record under its hash in the database. */
 #ifndef SESSION_H
 #define SESSION_H
 
@@ -9,7 +9,7 @@
 cache_status session_user(struct blog *blog, const cache_request *request, struct user *out);
 
 /* A new session, whose cookie the response sets; and the end of the request's. */
-cache_status session_begin(struct blog *blog, int64_t user, cache_response *response);
+cache_status session_begin(struct blog *blog, const cache_request *request, int64_t user, cache_response *response);
 cache_status session_end(struct blog *blog, const cache_request *request, cache_response *response);
 
 #endif

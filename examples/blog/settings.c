@@ -1,6 +1,8 @@
 /* settings.c - the command line. */
 #include "settings.h"
 
+#include <libcache/version.h>
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +18,15 @@ static const char usage[] =
     "  --weather-url U a weather service, asked for U/CITY or for U with {city} in it replaced (one of its own)\n"
     "  --weather-ttl S seconds that its answers count as new (300)\n"
     "  --access-log F  a line for each request to this file, - for stdout, or off (off)\n"
+    "  --log F         what goes wrong, with time and level, to this file (stderr); SIGHUP reopens both logs\n"
     "  --time-limit S  seconds that a client may take to send a request, or to take its answer (30)\n"
+    "  --per-address N connections that one address may hold (250); 0: any number\n"
+    "  --post-limit N  posts and updates that an address may send in ten minutes without a user's name (30); 0: any\n"
+    "  --behind-proxy  the client's address is the last of X-Forwarded-For, and X-Forwarded-Proto tells of TLS\n"
+    "  --version       show the version\n"
     "  --help          show this\n"
     "BLOG_ADMIN_PASSWORD, BLOG_ADA_PASSWORD and BLOG_GRACE_PASSWORD in the environment set the users' passwords;\n"
-    "who has none gets one at the first start, which is told once.\n";
+    "a user without one gets a password at the first start, which is printed once.\n";
 
 /* False: it is said what is wrong. */
 static bool read_number(const char *name, const char *text, long min, long max, long *out)
@@ -66,6 +73,14 @@ static bool take_option(int which, struct settings *settings)
             return false;
         settings->weather_ttl = (double)number;
         return true;
+    case 'i':
+        if (!read_number("per-address", optarg, 0, 1000, &number))
+            return false;
+        settings->http.per_address = (unsigned)number;
+        return true;
+    case 'm': return read_number("post-limit", optarg, 0, 1000000, &settings->post_limit);
+    case 'x': settings->behind_proxy = true; return true;
+    case 'g': settings->log_file = optarg; return true;
     case 'u': return read_weather_url(optarg, &settings->weather_url);
     case 'a': settings->http.access_log = strcmp(optarg, "off") != 0 ? optarg : NULL; return true;
     case 'b': settings->http.bind = optarg; return true;
@@ -82,12 +97,19 @@ int settings_read(int argc, char **argv, struct settings *settings)
         { "cache", required_argument, NULL, 'c' },       { "db", required_argument, NULL, 'd' },
         { "threads", required_argument, NULL, 't' },     { "access-log", required_argument, NULL, 'a' },
         { "time-limit", required_argument, NULL, 'l' },  { "weather-url", required_argument, NULL, 'u' },
-        { "weather-ttl", required_argument, NULL, 'w' }, { "help", no_argument, NULL, 'h' },
+        { "weather-ttl", required_argument, NULL, 'w' }, { "log", required_argument, NULL, 'g' },
+        { "per-address", required_argument, NULL, 'i' }, { "post-limit", required_argument, NULL, 'm' },
+        { "behind-proxy", no_argument, NULL, 'x' },      { "version", no_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == 'h') {
             fputs(usage, stdout);
+            return 0;
+        }
+        if (option == 'v') {
+            printf("blog %s\n", cache_version());
             return 0;
         }
         if (!take_option(option, settings))

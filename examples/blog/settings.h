@@ -7,6 +7,9 @@
 struct settings {
     struct http_options http;
     const char *cache_url, *db_file;
+    const char *log_file;              /* NULL: stderr */
+    bool behind_proxy;
+    long post_limit;
     const char *weather_url;           /* NULL: the service on this machine */
     double weather_ttl;
 };

@@ -14,8 +14,4 @@ struct visit {
 /* The visit's `rest` as an id: a number above 0, and nothing else. */
 bool visit_id(const struct visit *visit, int64_t *id);
 
-/* Whether the request was sent by a page of ours, or by no page at all. Browsers say where a request comes from in
- * Sec-Fetch-Site and Origin, which a page cannot forge; programs such as curl send neither. */
-bool visit_is_from_here(const cache_request *request);
-
 #endif

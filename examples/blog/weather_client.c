@@ -1,6 +1,8 @@
 /* weather_client.c - asking a weather service, with libcurl. */
 #include "weather_client.h"
 
+#include "log.h"
+
 #include <curl/curl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,10 +10,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNECT_MS = 1000, TIMEOUT_MS = 3000, ANSWER_MAX = 64 * 1024, PAUSE_SECONDS = 5 };
+enum { CONNECT_MS = 1000, TIMEOUT_MS = 3000, ANSWER_MAX = 64 * 1024, PAUSE_SECONDS = 5, MAX_AT_ONCE = 2 };
 
 struct weather_client {
     _Atomic(int64_t) silent_until;     /* monotonic seconds: the service failed a moment ago */
+    atomic_int at_once;                /* questions that are on their way */
     char url[];
 };
 
@@ -33,6 +36,7 @@ struct weather_client *weather_client_new(const char *url)
         return NULL;
     }
     atomic_init(&client->silent_until, 0);
+    atomic_init(&client->at_once, 0);
     memcpy(client->url, url, size);
     return client;
 }
@@ -83,7 +87,9 @@ static cache_status status_of(CURLcode code, long http)
         return CACHE_ERR_CONNECT;
     if (code != CURLE_OK)
         return CACHE_ERR_PROTOCOL;
-    return http == 200 ? CACHE_OK : http == 404 ? CACHE_MISS : CACHE_ERR_PROTOCOL;
+    if (http == 429 || http == 408)    /* these are of the service, every other 4xx is of this one question */
+        return CACHE_ERR_PROTOCOL;
+    return http == 200 ? CACHE_OK : http >= 400 && http < 500 ? CACHE_MISS : CACHE_ERR_PROTOCOL;
 }
 
 static cache_status get(const struct weather_client *client, CURL *curl, const char *city, cache_writer *answer)
@@ -104,7 +110,7 @@ static cache_status get(const struct weather_client *client, CURL *curl, const c
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http);
     const cache_status status = status_of(code, http);
     if (status < 0)
-        fprintf(stderr, "blog: weather: %s: %s, status %ld\n", city, curl_easy_strerror(code), http);
+        log_error("the weather service failed for %s: %s, status %ld", city, curl_easy_strerror(code), http);
     free(url);
     return status;
 }
@@ -113,6 +119,10 @@ cache_status weather_client_ask(struct weather_client *client, const char *city,
 {
     if (now() < atomic_load(&client->silent_until))
         return CACHE_ERR_CONNECT;
+    if (atomic_fetch_add(&client->at_once, 1) >= MAX_AT_ONCE) {
+        atomic_fetch_sub(&client->at_once, 1);
+        return CACHE_ERR_CONNECT;
+    }
     CURL *curl = curl_easy_init();
     cache_writer *text = cache_writer_new();
     cache_status status = curl != NULL && text != NULL ? get(client, curl, city, text) : CACHE_ERR_NOMEM;
@@ -122,5 +132,6 @@ cache_status weather_client_ask(struct weather_client *client, const char *city,
         status = CACHE_ERR_NOMEM;
     cache_writer_free(text);
     curl_easy_cleanup(curl);
+    atomic_fetch_sub(&client->at_once, 1);
     return status;
 }

@@ -12,8 +12,9 @@ struct weather_client;
 struct weather_client *weather_client_new(const char *url);
 void weather_client_free(struct weather_client *client);    /* NULL: does nothing */
 
-/* The answer to be freed, as the service gave it. CACHE_MISS: it knows no such city. CACHE_ERR_CONNECT, _TIMEOUT,
- * _PROTOCOL: it failed; for some seconds then it is not asked again, and the call fails at once. Any thread. */
+/* The answer to be freed, as the service gave it. CACHE_MISS: it knows no such city, or refuses this question.
+ * CACHE_ERR_CONNECT, _TIMEOUT, _PROTOCOL: it failed; for some seconds then it is not asked again, and the call fails at
+ * once. It also does while two other questions are on their way: a slow service must not hold all threads. */
 cache_status weather_client_ask(struct weather_client *client, const char *city, char **answer);
 
 #endif

@@ -21,7 +21,7 @@ const char *site_program(void)
 
 static void set_passwords(void)
 {
-    setenv("BLOG_PASSWORD_COST", "1", 1);    /* else a test would spend its time on them */
+    setenv("BLOG_PASSWORD_COST", "1", 0);    /* else a test would spend its time on them */
     setenv("BLOG_ADMIN_PASSWORD", ADMIN_PASSWORD, 1);
     setenv("BLOG_ADA_PASSWORD", ADA_PASSWORD, 1);
     setenv("BLOG_GRACE_PASSWORD", GRACE_PASSWORD, 1);
@@ -36,8 +36,9 @@ void site_start(struct site *site, const char *cache_url, const char *const extr
     const int number = test_free_port();
     (void)snprintf(port, sizeof port, "%d", number);
     (void)snprintf(db, sizeof db, "%s/blog.db", site->server.directory);
-    const char *argv[MAX_ARGUMENTS] = { BLOG_PROGRAM, "--port", port, "--db", db, "--cache", cache_url };
-    for (size_t n = 7, i = 0; extra != NULL && extra[i] != NULL; i++) {
+    const char *argv[MAX_ARGUMENTS] = { BLOG_PROGRAM, "--port", port, "--db", db, "--cache", cache_url,
+                                        "--post-limit", "0", "--per-address", "0" };
+    for (size_t n = 11, i = 0; extra != NULL && extra[i] != NULL; i++) {
         assert_true(n < MAX_ARGUMENTS - 1);
         argv[n++] = extra[i];
     }

@@ -13,7 +13,7 @@ static struct site site;
 
 /* ---- the service ------------------------------------------------------------------------------------------------- */
 
-enum mode { GOOD, BROKEN, NO_SUCH_CITY, NO_JSON, ENDLESS };
+enum mode { GOOD, BROKEN, NO_SUCH_CITY, REFUSED, NO_JSON, ENDLESS, SILENT };
 
 static struct {
     int fd;
@@ -34,10 +34,15 @@ static void answer(int fd)
         [GOOD] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"temperature\":21.5,\"condition\":\"<b>sun</b>\"}",
         [BROKEN] = "HTTP/1.1 500 No\r\nConnection: close\r\n\r\n{\"temperature\":99}",
         [NO_SUCH_CITY] = "HTTP/1.1 404 No\r\nConnection: close\r\n\r\n",
+        [REFUSED] = "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n",
+        [SILENT] = "",
         [NO_JSON] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>",
         [ENDLESS] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
     };
     const int mode = atomic_load(&service.mode);
+    char byte;
+    if (mode == SILENT)    /* until the blog hangs up */
+        (void)recv(fd, &byte, 1, 0);
     send_text(fd, answers[mode]);
     for (int i = 0; mode == ENDLESS && i < 1000; i++)    /* it is hung up on long before */
         send_text(fd, "        { \"padding that is one hundred bytes long\": "
@@ -162,6 +167,41 @@ static void that_there_is_no_such_city_is_remembered(void **state)
     assert_int_equal(service.asked, 1);
 }
 
+static void a_question_that_is_refused_says_nothing_of_other_cities(void **state)
+{
+    (void)state;
+    atomic_store(&service.mode, REFUSED);
+    assert_has(get("/weather/Oslo"), "404 Not Found");
+    atomic_store(&service.mode, GOOD);
+    assert_has(get("/weather/Bergen"), "\"temperature\":21.5");
+}
+
+/* Also with one thread that serves: whoever asks outside does it on another. */
+static void a_service_that_is_silent_holds_up_no_page(void **state)
+{
+    enum { CITIES = 5 };
+    static const char *const cities[CITIES] = { "Oslo", "Bergen", "Bodo", "Voss", "Molde" };
+    char request[100];
+    int fds[CITIES];
+    (void)state;
+    start_service();
+    const char *const arguments[] = { "--weather-url", service.url, "--threads", "1", NULL };
+    site_start_on_store(&site, arguments);
+    atomic_store(&service.mode, SILENT);
+    for (int i = 0; i < CITIES; i++) {
+        (void)snprintf(request, sizeof request, "GET /weather/%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                       cities[i]);
+        site_say(fds[i] = site_connect(&site), request);
+    }
+    while (service.asked == 0)
+        continue;
+    assert_has(get("/"), "200 OK");
+    assert_has(get("/post/1"), "200 OK");
+    for (int i = 0; i < CITIES; i++)
+        assert_has(site_read_all(&site, fds[i]), "503 Service Unavailable");
+    assert_true(service.asked <= 2);    /* at once; then it is left alone */
+}
+
 static void a_place_in_the_url_is_filled_in(void **state)
 {
     char url[200];
@@ -244,6 +284,8 @@ int main(int argc, char **argv)
         weather_test(a_browser_gets_a_page_that_is_escaped),
         weather_test(what_is_no_city_is_never_asked_for),
         weather_test(that_there_is_no_such_city_is_remembered),
+        weather_test(a_question_that_is_refused_says_nothing_of_other_cities),
+        cmocka_unit_test_teardown(a_service_that_is_silent_holds_up_no_page, stop),
         cmocka_unit_test_teardown(a_place_in_the_url_is_filled_in, stop),
         weather_test(a_failure_is_told_and_remembered_for_a_moment),
         weather_test(an_answer_that_is_no_json_is_a_failure),

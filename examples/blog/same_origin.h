@@ -1,0 +1,11 @@
+/* same_origin.h - whether a request comes from this site. */
+#ifndef SAME_ORIGIN_H
+#define SAME_ORIGIN_H
+
+#include <libcache/cache.h>
+
+/* Returns true if the request was sent by a page of this site, or by no page at all. Browsers say where a request comes
+ * from in Sec-Fetch-Site and Origin, which a page cannot forge; programs such as curl send neither. */
+bool is_same_origin(const cache_request *request);
+
+#endif
