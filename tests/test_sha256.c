@@ -1,7 +1,7 @@
 /* SHA-256: what FIPS 180-4's examples say, and every place where a text can end within a block. */
 #include "test.h"
 
-#include "page/sha256.h"
+#include "sha256.h"
 
 static void assert_hash(const void *data, size_t size, const char *expected)
 {
