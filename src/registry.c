@@ -24,7 +24,7 @@ static const struct { const char *scheme; const cache_backend_ops *ops; } builti
 #ifdef LIBCACHE_HAVE_MEMCACHED
     { "memcached", &cache_memcached_ops },
 #else
-    { "memcached", NULL },
+    { "memcached", NULL }, { "memcached+unix", NULL }, { "memcacheds", NULL },
 #endif
 };
 

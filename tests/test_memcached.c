@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "address.h"
+#include "fake_server.h"
 #include "server.h"
 #include "traffic.h"
 
@@ -55,12 +56,28 @@ static int stop(void **state)
 
 static void settings_that_cannot_be_honoured_are_refused(void **state)
 {
+    static const char *const wrong[][2] = {
+        { "memcached://127.0.0.1/path", "path" },
+        { "memcached://user@127.0.0.1", "password" },
+        { "memcached://:secret@127.0.0.1", "user" },
+        { "memcached://us%20er:secret@127.0.0.1", "spaces" },
+        { "memcached://user:sec%0aret@127.0.0.1", "line ends" },
+        { "memcached://user:secret@127.0.0.1?user=other", "twice" },
+        { "memcached+unix://127.0.0.1/run/memcached.sock", "host" },
+        { "memcached+unix://", "path" },
+        { "memcached://a,b,c?weights=1,2", "weights" },
+        { "memcached://a,b?weights=1,2,3", "weights" },
+        { "memcached://a,b?weights=1,0", "weights" },
+        { "memcached://a,b?weights=1,x", "weights" },
+        { "memcached://a?ca=/etc/ca.pem", "memcacheds://" },
+    };
     (void)state;
-    cache_t *cache = NULL;
-    assert_status(CACHE_ERR_CONFIG, cache_open("memcached://user:secret@127.0.0.1", &cache));
-    assert_non_null(strstr(cache_last_error(), "SASL"));
-    assert_null(strstr(cache_last_error(), "secret"));
-    assert_status(CACHE_ERR_CONFIG, cache_open("memcached://127.0.0.1/path", &cache));
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cache_t *cache = NULL;
+        assert_status(CACHE_ERR_CONFIG, cache_open(wrong[i][0], &cache));
+        if (strstr(cache_last_error(), wrong[i][1]) == NULL || strstr(cache_last_error(), "secret") != NULL)
+            fail_msg("%s: %s", wrong[i][0], cache_last_error());
+    }
 }
 
 static void an_ipv6_address_stands_in_brackets(void **state)
@@ -184,47 +201,6 @@ static void parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffi
     assert_status(CACHE_OK, cache_stats(cache, &counters));
     assert_int_equal(counters.reconnects, 0);    /* no child ended a connection of its parent */
     cache_close(cache);
-}
-
-/* The system gives one local port to connections that lead to different hosts. */
-static void a_child_does_not_take_another_socket_for_its_parents_connection(void **state)
-{
-    struct sockaddr_in local = { .sin_family = AF_INET }, peer = { .sin_family = AF_INET };
-    socklen_t size = sizeof local;
-    (void)state;
-    const int low = dup(STDERR_FILENO);    /* its number comes before that of the store's connection */
-    cache_t *cache = open_hosts(1, "prefix=same:&pool=1&timeout=20");
-    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
-    for (int fd = low + 1; ntohs(peer.sin_port) != servers[0].port; fd++) {
-        assert_true(fd < 1024);
-        size = sizeof peer;
-        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0)
-            assert_int_equal(getsockname(fd, (struct sockaddr *)&local, &size), 0);
-    }
-    const int listener = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
-    peer.sin_addr.s_addr = local.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-    assert_int_equal(bind(listener, (struct sockaddr *)&peer, sizeof peer), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(bind(other, (struct sockaddr *)&local, sizeof local), 0);
-    assert_int_equal(connect(other, (struct sockaddr *)&peer, sizeof peer), 0);
-    assert_int_equal(dup2(other, low), low);
-    close(other);
-    const pid_t child = fork();
-    if (child == 0) {
-        alarm(60);
-        const bool good = cache_set_string(cache, "k", "w", 60) == CACHE_OK;
-        cache_close(cache);
-        _exit(good && getpeername(low, (struct sockaddr *)&peer, &size) == 0 ? 0 : 1);
-    }
-    int status = 1;
-    assert_true(waitpid(child, &status, 0) == child && status == 0);
-    assert_text(cache, "k", "w");
-    cache_counters counters;
-    assert_status(CACHE_OK, cache_stats(cache, &counters));
-    assert_int_equal(counters.reconnects, 0);    /* the parent's connection is as it was */
-    cache_close(cache);
-    close(listener);
-    close(low);
 }
 
 /* ---- many keys --------------------------------------------------------------------------------------------------- */
@@ -375,27 +351,119 @@ static void a_restarted_server_is_met_again_without_an_error(void **state)
     cache_close(cache);
 }
 
-static void a_server_that_wants_a_login_is_told_by_its_status(void **state)
+/* ---- logins ------------------------------------------------------------------------------------------------------ */
+
+static void a_server_that_wants_a_login_gets_the_right_one(void **state)
 {
-    struct test_server guarded = { .port = test_free_port() };
-    char path[96], url[96];
+    static const struct { const char *login; cache_status status; } tries[] = {
+        { "app:hush@", CACHE_OK }, { "", CACHE_ERR_AUTH }, { "app:wrong@", CACHE_ERR_AUTH },
+        { "other:hush@", CACHE_ERR_AUTH },
+    };
+    struct test_server guarded = { .pid = 0 };
+    char url[96];
     (void)state;
-    test_directory_make(guarded.directory, sizeof guarded.directory);
-    (void)snprintf(path, sizeof path, "%s/users", guarded.directory);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("app:hush\n", file);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(guarded.directory, 0755), 0);    /* memcached reads it as nobody */
-    const char *const extra[] = { "-Y", path, NULL };
-    test_server_start_memcached(&guarded, extra);
-    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d", guarded.port);
-    cache_t *cache = test_open(url);
-    cache_value value;
-    assert_status(CACHE_ERR_AUTH, cache_get(cache, "k", &value));
-    assert_status(CACHE_ERR_AUTH, cache_set_string(cache, "k", "v", 60));
-    cache_close(cache);
+    test_server_start_memcached_login(&guarded, NULL);
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        cache_value value;
+        (void)snprintf(url, sizeof url, "memcached://%s127.0.0.1:%d?timeout=20&connect_timeout=20", tries[i].login,
+                       guarded.port);
+        cache_t *cache = test_open(url);
+        assert_status(tries[i].status, cache_set_string(cache, "k", "v", 60));
+        assert_status(tries[i].status, cache_get(cache, "k", &value));
+        assert_null(strstr(cache_last_error(), "hush"));
+        cache_value_release(&value);
+        cache_close(cache);
+    }
     test_server_stop(&guarded);
+}
+
+static atomic_bool password_came;
+
+static void serve_nothing(struct fake_server *server, int fd, int number)
+{
+    char request[1024];
+    (void)server, (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        if (strstr(request, "hush") != NULL)
+            password_came = true;
+        if (!fake_server_puts(fd, strncmp(request, "set ", 4) == 0 ? "STORED\r\n" : "END\r\n"))
+            return;
+    }
+}
+
+/* It would be kept there as a value, for all to read. */
+static void a_server_that_asks_for_no_login_gets_no_password(void **state)
+{
+    struct fake_server fake;
+    char url[96];
+    (void)state;
+    fake_server_start(&fake, serve_nothing, NULL);
+    (void)snprintf(url, sizeof url, "memcached://app:hush@127.0.0.1:%d?generation=off&timeout=20", fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_text(cache, "k", NULL);
+    cache_close(cache);
+    fake_server_stop(&fake);
+    assert_false(password_came);
+}
+
+/* ---- what a broken or hostile server says ------------------------------------------------------------------------ */
+
+static const char *reply_to_gets;
+
+static void serve_reply(struct fake_server *server, int fd, int number)
+{
+    char request[1024];
+    (void)server, (void)number;
+    while (fake_server_read(fd, request, sizeof request))
+        if (!fake_server_puts(fd, strstr(request, "generation") != NULL ? "END\r\n" : reply_to_gets))
+            return;
+}
+
+static void a_reply_to_something_else_is_an_error_and_no_value(void **state)
+{
+    static char long_key[400];
+    struct fake_server fake;
+    char url[96];
+    (void)state;
+    (void)snprintf(long_key, sizeof long_key, "VALUE %0300d 0 1\r\nx\r\nEND\r\n", 0);
+    const char *const replies[] = {
+        long_key, "VALUE other 0 1\r\nx\r\nEND\r\n", "VALUE k 0 99999999999999999999\r\nx\r\nEND\r\n", "STORED\r\n",
+        "VALUE k 0 1\r\nx\r\nVALUE k 0 1\r\ny\r\nEND\r\n", "abc\r\n", "17\r\n", "HTTP/1.1 200 OK\r\n\r\n",
+    };
+    fake_server_start(&fake, serve_reply, NULL);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?prefix=&generation=off&timeout=20", fake.port);
+    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+        const char *const keys[] = { "j", "k" };
+        cache_value value, values[2];
+        reply_to_gets = replies[i];
+        cache_t *cache = test_open(url);
+        assert_status(CACHE_ERR_PROTOCOL, cache_get(cache, "k", &value));
+        assert_null(value.data);
+        assert_status(CACHE_ERR_PROTOCOL, cache_get_many(cache, keys, 2, values));
+        for (int j = 0; j < 2; j++)
+            cache_value_release(&values[j]);
+        cache_close(cache);
+    }
+    fake_server_stop(&fake);
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------------- */
+
+/* Another program of the same cache may run in another locale. */
+static void a_key_has_one_name_in_every_locale(void **state)
+{
+    static const char *const keys[] = { "caf\xc3\xa9", "\xc3\xa0\xc2\x85", "\xe4\xb8\xad\xe6\x96\x87" };
+    (void)state;
+    cache_t *cache = open_hosts(1, "prefix=&generation=off");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char command[64], wanted[64];
+        assert_status(CACHE_OK, cache_set_string(cache, keys[i], "v", 60));
+        (void)snprintf(command, sizeof command, "get %s\r\n", keys[i]);
+        (void)snprintf(wanted, sizeof wanted, "VALUE %s 0 1", keys[i]);
+        assert_string_equal(ask(command), wanted);
+    }
+    cache_close(cache);
 }
 
 static void an_item_that_is_too_large_names_the_limit(void **state)
@@ -421,13 +489,15 @@ int main(void)
         cmocka_unit_test(a_stopped_server_costs_a_timeout_and_then_nothing),
         cmocka_unit_test(one_host_of_three_goes_and_comes_back),
         cmocka_unit_test(parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffic),
-        cmocka_unit_test(a_child_does_not_take_another_socket_for_its_parents_connection),
         cmocka_unit_test(callers_that_share_one_connection_to_each_host_do_not_wait_in_a_circle),
         cmocka_unit_test(a_lost_generation_brings_nothing_back),
         cmocka_unit_test(a_generation_that_somebody_wrote_over_is_replaced),
         cmocka_unit_test(a_ttl_over_30_days_is_that_long),
         cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),
-        cmocka_unit_test(a_server_that_wants_a_login_is_told_by_its_status),
+        cmocka_unit_test(a_server_that_wants_a_login_gets_the_right_one),
+        cmocka_unit_test(a_server_that_asks_for_no_login_gets_no_password),
+        cmocka_unit_test(a_reply_to_something_else_is_an_error_and_no_value),
+        cmocka_unit_test(a_key_has_one_name_in_every_locale),
         cmocka_unit_test(an_item_that_is_too_large_names_the_limit),
     };
     return cmocka_run_group_tests(tests, start, stop);

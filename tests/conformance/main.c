@@ -1,7 +1,7 @@
 /* conformance - every promise of the vtable and the public API, against the store that a URL names.
  *
  *     conformance memory://                        any URL, a server of your own included
- *     conformance redis | redis+unix | memcached | memcached*3 | file | list
+ *     conformance redis | redis+unix | memcached | memcached*3 | memcached+unix | memcached+login | file | list
  *                                                  a store that the suite makes, with a server it starts and stops
  *     conformance file+codec                       the same with compressed and sealed values
  *
@@ -164,6 +164,18 @@ static void make_seal_key(void)
     assert_int_equal(fclose(file), 0);
 }
 
+static void make_memcached_unix(void)
+{
+    test_server_start_memcached_unix(&servers[0], NULL);
+    (void)snprintf(made_url, sizeof made_url, "memcached+unix://%s", servers[0].socket);
+}
+
+static void make_memcached_login(void)
+{
+    test_server_start_memcached_login(&servers[0], NULL);
+    (void)snprintf(made_url, sizeof made_url, "memcached://app:hush@127.0.0.1:%d", servers[0].port);
+}
+
 static void make(const char *what)
 {
     target.url = made_url;
@@ -175,6 +187,10 @@ static void make(const char *what)
         make_memcached(1);
     else if (strcmp(what, "memcached*3") == 0)
         make_memcached(3);
+    else if (strcmp(what, "memcached+unix") == 0)
+        make_memcached_unix();
+    else if (strcmp(what, "memcached+login") == 0)
+        make_memcached_login();
     else if (strcmp(what, "file") == 0) {
         test_directory_make(directory, sizeof directory);
         (void)snprintf(made_url, sizeof made_url, "file://%s", directory);
@@ -206,7 +222,7 @@ static bool begins(const char *text, const char *with)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "usage: conformance URL|redis|redis+unix|memcached|memcached*3|file|list\n");
+        fprintf(stderr, "usage: conformance URL|redis|redis+unix|memcached|memcached*3|memcached+unix|memcached+login|file|list\n");
         return 2;
     }
     if (cache_register_backend(&list_store_ops) != CACHE_OK) {
@@ -214,9 +230,9 @@ int main(int argc, char **argv)
         return 1;
     }
     make(argv[1]);
-    target.shared = begins(target.url, "file:") || begins(target.url, "redis") || begins(target.url, "memcached:");
-    target.ticks = begins(target.url, "memcached:");
-    target.limit = begins(target.url, "memcached:") ? "1048576"
+    target.shared = begins(target.url, "file:") || begins(target.url, "redis") || begins(target.url, "memcached");
+    target.ticks = begins(target.url, "memcached");
+    target.limit = begins(target.url, "memcached") ? "1048576"
         : begins(target.url, "redis")               ? "536870912"
         : begins(target.url, "memory:")             ? "65536"
                                                     : NULL;

@@ -141,9 +141,9 @@ static void run(const char *const argv[], pid_t parent)
     _exit(127);
 }
 
-void test_server_start(struct test_server *server, int port, const char *const argv[])
+/* Returns when the server accepts connections: on its port, or if that is 0, on its unix socket. */
+static void start(struct test_server *server, const char *const argv[])
 {
-    server->port = port;
     const pid_t parent = getpid();
     server->pid = fork();
     if (server->pid == 0)
@@ -154,12 +154,18 @@ void test_server_start(struct test_server *server, int port, const char *const a
         int status = 0;
         if (waitpid(server->pid, &status, WNOHANG) == server->pid)
             fail_msg("%s ended while it started (status %d): is it installed?", argv[0], status);
-        if (accepts(port))
+        if (server->port != 0 ? accepts(server->port) : accepts_at(server->socket))
             return;
         nanosleep(&short_pause, NULL);
     }
     test_server_kill(server);
-    fail_msg("%s does not answer on port %d", argv[0], port);
+    fail_msg("%s does not answer on port %d or at '%s'", argv[0], server->port, server->socket);
+}
+
+void test_server_start(struct test_server *server, int port, const char *const argv[])
+{
+    server->port = port;
+    start(server, argv);
 }
 
 void test_server_kill(struct test_server *server)
@@ -191,7 +197,7 @@ static void start_with(struct test_server *server, const char *argv[], size_t n,
     for (size_t i = 0; extra != NULL && extra[i] != NULL && n < MAX_ARGS - 1; i++)
         argv[n++] = extra[i];
     argv[n] = NULL;
-    test_server_start(server, server->port, argv);
+    start(server, argv);
 }
 
 void test_server_start_redis(struct test_server *server, const char *const extra[])
@@ -223,4 +229,32 @@ void test_server_start_memcached(struct test_server *server, const char *const e
     /* As root it stays root: a change of user would let it outlive a test that dies. */
     const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root" };
     start_with(server, argv, 9, extra);
+}
+
+void test_server_start_memcached_unix(struct test_server *server, const char *const extra[])
+{
+    if (server->directory[0] == '\0') {
+        *server = (struct test_server){ .port = 0 };
+        test_directory_make(server->directory, sizeof server->directory);
+    }
+    (void)snprintf(server->socket, sizeof server->socket, "%s/memcached.sock", server->directory);
+    const char *argv[MAX_ARGS] = { "memcached", "-s", server->socket, "-u", "root" };
+    start_with(server, argv, 5, extra);
+}
+
+void test_server_start_memcached_login(struct test_server *server, const char *const extra[])
+{
+    char path[96], port[8];
+    if (server->directory[0] == '\0') {
+        *server = (struct test_server){ .port = test_free_port() };
+        test_directory_make(server->directory, sizeof server->directory);
+    }
+    (void)snprintf(path, sizeof path, "%s/users", server->directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("app:hush\n", file);
+    assert_int_equal(fclose(file), 0);
+    (void)snprintf(port, sizeof port, "%d", server->port);
+    const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-Y", path };
+    start_with(server, argv, 11, extra);
 }

@@ -16,6 +16,12 @@ struct test_server {
 void test_server_start_redis(struct test_server *server, const char *const extra[]);
 void test_server_start_memcached(struct test_server *server, const char *const extra[]);
 
+/* On its unix socket, and on no port. */
+void test_server_start_memcached_unix(struct test_server *server, const char *const extra[]);
+
+/* Wants "app" to log in with the password "hush" before anything else (-Y). */
+void test_server_start_memcached_login(struct test_server *server, const char *const extra[]);
+
 /* Any program: argv[0] is looked up in PATH. Returns when 127.0.0.1:port accepts connections. */
 void test_server_start(struct test_server *server, int port, const char *const argv[]);
 

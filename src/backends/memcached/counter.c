@@ -7,23 +7,18 @@
  * does not tell it. */
 #include "store.h"
 
-#include "number.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-
 enum { MAX_ATTEMPTS = 1000 };
 
 struct count {
-    const struct mc_key *wire;
+    const struct mc_place *place;
     cache_bytes key;
     uint64_t deadline;
     int64_t delta, result;
-    time_t expiration;
+    int64_t expiration;
     /* what the look found */
     int64_t before;
     uint64_t cas;
-    bool is_number, ours;
+    bool is_number, is_counter;
 };
 
 static size_t digits(int64_t number)
@@ -32,114 +27,93 @@ static size_t digits(int64_t number)
     return cache_number_format(number, text);
 }
 
-static memcached_return_t look(struct mc_handle *handle, void *ctx)
+static cache_status take_value(void *ctx, const struct mc_reply *reply)
 {
     struct count *count = ctx;
-    (void)memcached_behavior_set(handle->memc, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
-    const memcached_return_t rc = cache_mc_read(handle, count->wire);
-    (void)memcached_behavior_set(handle->memc, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 0);
-    if (rc != MEMCACHED_SUCCESS)
-        return rc;
-    char number[MC_NUMBER_SIZE];
+    char number[NUMBER_MAX_SIZE + 1];
     cache_bytes text = { "", 0 };
-    count->cas = memcached_result_cas(&handle->result);
-    count->is_number = cache_mc_decode(&handle->result, count->wire, count->key, number, &text) == CACHE_OK
+    count->cas = reply->number;
+    count->is_number = cache_mc_decode(reply, &count->place->wire, count->key, number, &text) == CACHE_OK
         && cache_number_parse(text.data, text.size, &count->before);
-    count->ours = memcached_result_flags(&handle->result) == MC_FLAG_COUNTER;
-    return cache_mc_read_end(handle);
+    count->is_counter = reply->flags == MC_FLAG_COUNTER;
+    return CACHE_OK;
 }
 
-static memcached_return_t step(struct mc_handle *handle, void *ctx)
+static cache_status look(struct count *count)
 {
-    struct count *count = ctx;
-    uint64_t now = 0;
-    const memcached_return_t rc = memcached_increment_by_key(handle->memc, count->wire->text, count->wire->size,
-                                                             count->wire->text, count->wire->size,
-                                                             (uint64_t)count->delta, &now);
-    count->result = (int64_t)now;
-    return rc == MEMCACHED_CLIENT_ERROR ? MEMCACHED_NOTFOUND : rc;    /* it became a text meanwhile: look again */
+    struct mc_call call = { .verb = MC_GETS, .place = count->place, .deadline = count->deadline, .take = take_value,
+                            .ctx = count };
+    return cache_mc_call(&call);
 }
 
-static memcached_return_t create(struct mc_handle *handle, void *ctx)
+static cache_status step(struct count *count, int64_t delta)
 {
-    const struct count *count = ctx;
-    char text[MC_NUMBER_SIZE];
-    const int size = snprintf(text, sizeof text, "%" PRIu64, (uint64_t)count->delta);
-    return memcached_add(handle->memc, count->wire->text, count->wire->size, text, (size_t)size, count->expiration,
-                         MC_FLAG_COUNTER);
+    struct mc_call call = { .verb = MC_INCR, .place = count->place, .deadline = count->deadline,
+                            .number = (uint64_t)delta };
+    const cache_status status = cache_mc_call(&call);
+    count->result = (int64_t)call.number;
+    return status;
 }
 
-static memcached_return_t convert(struct mc_handle *handle, void *ctx)
+/* Store `number` as one of our counters, by add or by cas. */
+static cache_status store(struct count *count, enum mc_verb verb, int64_t number)
 {
-    const struct count *count = ctx;
-    char text[MC_NUMBER_SIZE];
-    const int size = snprintf(text, sizeof text, "%" PRIu64, (uint64_t)count->result);
-    const memcached_return_t rc = memcached_cas(handle->memc, count->wire->text, count->wire->size, text, (size_t)size,
-                                                count->expiration, MC_FLAG_COUNTER, count->cas);
-    return rc;
+    char text[MC_MAX_DIGITS];
+    struct mc_item item = { .value = { text, cache_mc_write_number(text, (uint64_t)number) },
+                            .flags = MC_FLAG_COUNTER, .expiration = count->expiration, .cas = count->cas };
+    struct mc_call call = { .verb = verb, .place = count->place, .deadline = count->deadline, .item = &item };
+    const cache_status status = cache_mc_call(&call);
+    count->result = number;
+    return status == CACHE_NOT_STORED ? CACHE_MISS : status;    /* another was quicker: look again */
 }
 
 /* incr takes a plain text along, unless the result is negative or shorter: shorter is padded with spaces, which are no
  * part of a text. */
-static bool incr_will_do(const struct count *count)
+static bool incr_will_do(const struct count *count, int64_t result)
 {
-    if (count->ours)
+    if (count->is_counter)
         return true;
-    return !count->wire->hashed && count->before >= 0 && count->result >= 0
-        && digits(count->result) >= digits(count->before);
+    return !count->place->wire.hashed && count->before >= 0 && result >= 0 && digits(result) >= digits(count->before);
 }
 
-/* Others stepped between the look and ours, and together we left int64. */
-static cache_status take_back(struct mc_server *server, struct count *count)
+static cache_status out_of_range(const struct count *count)
 {
-    count->delta = (int64_t)(0 - (uint64_t)count->delta);
-    return cache_mc_call(server, count->deadline, step, count, false);
+    return cache_fail(CACHE_ERR_RANGE, "%s: inc: the counter would leave int64", count->place->server->where);
 }
 
 /* CACHE_MISS: something came between, look again. */
-static cache_status attempt(struct mc_server *server, struct count *count)
+static cache_status attempt(struct count *count)
 {
-    cache_status status = cache_mc_call(server, count->deadline, look, count, true);
-    if (status == CACHE_MISS) {
-        status = cache_mc_call(server, count->deadline, create, count, false);
-        count->result = count->delta;
-        return status == CACHE_NOT_STORED ? CACHE_MISS : status;
-    }
+    int64_t result = 0, unused = 0;
+    cache_status status = look(count);
+    if (status == CACHE_MISS)
+        return store(count, MC_ADD, count->delta);
     if (status != CACHE_OK)
         return status;
     if (!count->is_number)
-        return cache_fail(CACHE_ERR_TYPE, "%s: inc: the value is not a number", server->where);
-    if (!cache_number_add(count->before, count->delta, &count->result))
-        return cache_fail(CACHE_ERR_RANGE, "%s: inc: the counter would leave int64", server->where);
-    if (!incr_will_do(count)) {
-        status = cache_mc_call(server, count->deadline, convert, count, false);
-        return status == CACHE_NOT_STORED ? CACHE_MISS : status;
-    }
-    status = cache_mc_call(server, count->deadline, step, count, false);
-    if (status != CACHE_OK)
-        return status;
-    int64_t unused = 0;
+        return cache_fail(CACHE_ERR_TYPE, "%s: inc: the value is not a number", count->place->server->where);
+    if (!cache_number_add(count->before, count->delta, &result))
+        return out_of_range(count);
+    if (!incr_will_do(count, result))
+        return store(count, MC_CAS, result);
+    status = step(count, count->delta);
     const int64_t before = (int64_t)((uint64_t)count->result - (uint64_t)count->delta);
-    if (cache_number_add(before, count->delta, &unused))
-        return CACHE_OK;
-    status = take_back(server, count);
-    return status < 0 ? status
-                      : cache_fail(CACHE_ERR_RANGE, "%s: inc: the counter would leave int64", server->where);
+    if (status != CACHE_OK || cache_number_add(before, count->delta, &unused))
+        return status;
+    /* Others stepped between the look and ours, and together we left int64: the step is taken back. */
+    status = step(count, (int64_t)(0 - (uint64_t)count->delta));
+    return status < 0 ? status : out_of_range(count);
 }
 
 cache_status cache_mc_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
-    struct mc_store *store = self;
     struct mc_place place;
-    cache_mc_check_fork(store);
-    const uint64_t deadline = cache_mc_deadline(store);
-    cache_status status = cache_mc_place(store, key, deadline, &place);
+    struct count count = { .place = &place, .key = key, .delta = delta, .expiration = cache_mc_expiration(ttl_ms) };
+    cache_status status = cache_mc_begin(self, key, &count.deadline, &place);
     if (status != CACHE_OK)
         return status;
-    struct count count = { .wire = &place.wire, .key = key, .deadline = deadline, .delta = delta,
-                           .expiration = cache_mc_expiration(ttl_ms) };
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
-        status = attempt(place.server, &count);
+        status = attempt(&count);
         if (status == CACHE_OK)
             *result = count.result;
         if (status != CACHE_MISS)

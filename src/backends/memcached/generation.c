@@ -5,20 +5,11 @@
  * comes back. */
 #include "store.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum { READ_AGAIN_MS = 1000, MAX_ATTEMPTS = 4 };
 
 #define LATEST (INT64_MAX / 2)         /* far in the future; what is beyond is no generation */
-
-struct record {
-    const struct mc_key *key;
-    int64_t id;
-};
 
 static int64_t clock_id(void)
 {
@@ -27,71 +18,70 @@ static int64_t clock_id(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static memcached_return_t read_record(struct mc_handle *handle, void *ctx)
+/* ---- the record on the host ---------------------------------------------------------------------------------------- */
+
+/* 0: what is there is no generation. */
+static cache_status take_id(void *ctx, const struct mc_reply *reply)
 {
-    struct record *record = ctx;
-    const memcached_return_t rc = cache_mc_read(handle, record->key);
-    if (rc != MEMCACHED_SUCCESS)
-        return rc;
-    char text[MC_NUMBER_SIZE] = "";
-    const size_t size = memcached_result_length(&handle->result);
-    if (size < sizeof text)
-        memcpy(text, memcached_result_value(&handle->result), size);
-    record->id = strtoll(text, NULL, 10);
-    return cache_mc_read_end(handle);
+    uint64_t id = 0;
+    if (!cache_mc_read_number(reply->value.data, reply->value.size, LATEST, &id))
+        id = 0;
+    *(int64_t *)ctx = (int64_t)id;
+    return CACHE_OK;
 }
 
-static memcached_return_t add_record(struct mc_handle *handle, void *ctx)
+static cache_status read_id(const struct mc_place *place, uint64_t deadline, int64_t *id)
 {
-    const struct record *record = ctx;
-    char text[MC_NUMBER_SIZE];
-    const int size = snprintf(text, sizeof text, "%" PRId64, record->id);
-    return memcached_add(handle->memc, record->key->text, record->key->size, text, (size_t)size, 0, 0);
+    struct mc_call call = { .verb = MC_GET, .place = place, .deadline = deadline, .take = take_id, .ctx = id };
+    return cache_mc_call(&call);
 }
 
-static memcached_return_t set_record(struct mc_handle *handle, void *ctx)
+static cache_status write_id(const struct mc_place *place, uint64_t deadline, enum mc_verb verb, int64_t id)
 {
-    const struct record *record = ctx;
-    char text[MC_NUMBER_SIZE];
-    const int size = snprintf(text, sizeof text, "%" PRId64, record->id);
-    return memcached_set(handle->memc, record->key->text, record->key->size, text, (size_t)size, 0, 0);
+    char text[MC_MAX_DIGITS];
+    struct mc_item item = { .value = { text, cache_mc_write_number(text, (uint64_t)id) } };
+    struct mc_call call = { .verb = verb, .place = place, .deadline = deadline, .item = &item };
+    return cache_mc_call(&call);
+}
+
+static void place_of(struct mc_server *server, struct mc_place *out)
+{
+    out->server = server;
+    cache_mc_generation_key(server->store, &out->wire);
 }
 
 /* Read the record, or make it. */
 static cache_status load(struct mc_server *server, uint64_t deadline, int64_t *id)
 {
-    struct mc_key key;
-    cache_mc_generation_key(server->store, &key);
+    struct mc_place place;
+    place_of(server, &place);
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
-        struct record record = { &key, 0 };
-        cache_status status = cache_mc_call(server, deadline, read_record, &record, true);
-        if (status == CACHE_OK && (record.id <= 0 || record.id > LATEST)) {
-            record.id = clock_id();    /* somebody wrote over it */
-            status = cache_mc_call(server, deadline, set_record, &record, true);
+        cache_status status = read_id(&place, deadline, id);
+        if (status == CACHE_OK && *id == 0) {
+            *id = clock_id();    /* somebody wrote over it */
+            status = write_id(&place, deadline, MC_SET, *id);
         } else if (status == CACHE_MISS) {
-            record.id = clock_id();
-            status = cache_mc_call(server, deadline, add_record, &record, false);
+            *id = clock_id();
+            status = write_id(&place, deadline, MC_ADD, *id);
         }
-        *id = record.id;
         if (status != CACHE_NOT_STORED)    /* else another process was quicker: its id counts */
             return status;
     }
-    return cache_fail(CACHE_ERR_PROTOCOL, "%s: the generation of '%s' comes and goes", server->where,
+    return cache_fail(CACHE_ERR_PROTOCOL, "%s: the generation under '%s' appears and disappears", server->where,
                       server->store->prefix);
 }
 
 static cache_status begin_new(struct mc_server *server, uint64_t deadline, int64_t *id)
 {
-    struct mc_key key;
+    struct mc_place place;
     struct mc_generation *generation = &server->generation;
-    cache_mc_generation_key(server->store, &key);
+    place_of(server, &place);
     pthread_mutex_lock(&generation->lock);
     const int64_t old = generation->known ? generation->id : 0;
     pthread_mutex_unlock(&generation->lock);
     const int64_t now = clock_id();
-    struct record record = { &key, now > old ? now : old + 1 };
-    *id = record.id;
-    return cache_mc_call(server, deadline, set_record, &record, true);
+    *id = now > old ? now : old + 1;
+    return write_id(&place, deadline, MC_SET, *id);
 }
 
 /* With what a read or a clear gave. A read that began before a clear of this process counts for nothing. */

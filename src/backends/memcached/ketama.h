@@ -6,7 +6,7 @@
 #ifndef KETAMA_H
 #define KETAMA_H
 
-#include "../../api.h"
+#include "api.h"
 
 #include <stddef.h>
 #include <stdint.h>

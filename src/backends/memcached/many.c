@@ -1,21 +1,63 @@
-/* many.c - many keys by host, and read in one round trip each.
+/* many.c - many keys at once: by server, in batches of one request each, all servers at work at the same time.
  *
- * The requests to all hosts are sent before the first reply is read, so that hosts work at the same time. One request
- * has at most 64 KiB of keys: what a host that stopped reading still takes, so that sending never waits long. */
-#include "many.h"
+ * A batch of gets is one command with all its keys; sets and deletes are one command each, sent without a wait for the
+ * replies of those before. */
+#include "store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_REQUEST_BYTES = 64 * 1024 };
+enum { MAX_LINE_BYTES = 64 * 1024, MAX_SET_BYTES = 1024 * 1024 };
 
-void cache_mc_keep_first(cache_status *first, cache_status status)
+struct mc_wanted {
+    struct mc_place place;
+    size_t index;                      /* in the caller's array */
+    bool answered;                     /* by the request under way */
+    bool found;                        /* it was there */
+};
+
+/* One server's keys, and how far they are. */
+struct mc_share {
+    struct mc_many *many;
+    struct mc_server *server;
+    struct mc_wanted *wanted;
+    size_t n, begin, end;              /* of the batch under way */
+    size_t next;                       /* the key that the next reply should be of */
+    char *request;
+    struct iovec part;
+    struct cache_exchange exchange;
+    struct mc_answer refusal;          /* the first in the batch */
+    bool refused;
+    size_t refused_size;               /* bytes of that value */
+    cache_status status, taken;        /* of the share; of the results that were put */
+};
+
+struct mc_many {
+    struct mc_store *store;
+    enum mc_verb verb;
+    const cache_bytes *keys, *values;
+    int64_t expiration;
+    cache_results *out;
+    uint64_t deadline;                 /* of the whole call */
+    struct mc_wanted *wanted;          /* ordered by server */
+    struct mc_share *shares;
+    struct cache_server_call *calls;
+    size_t n, n_shares;
+    cache_status first;                /* failure, and its message */
+    char message[512];
+};
+
+/* Behind a cache_fail: the first failure stays, with its own message. */
+static void keep_first(struct mc_many *many, cache_status status, const char *message)
 {
-    if (*first == CACHE_OK && status < 0)
-        *first = status;
+    if (many->first != CACHE_OK || status >= 0)
+        return;
+    many->first = status;
+    (void)snprintf(many->message, sizeof many->message, "%s", message);
 }
 
-/* ---- keys by host ---------------------------------------------------------------------------------------------- */
+/* ---- keys by server ---------------------------------------------------------------------------------------------- */
 
 static int by_server(const void *a, const void *b)
 {
@@ -25,199 +67,298 @@ static int by_server(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-static int by_name(const void *a, const void *b)
+/* Neighbours are mostly of one server, and its generation is theirs. */
+static cache_status find_place(struct mc_many *many, cache_bytes key, struct mc_server **last, int64_t *generation,
+                               struct mc_place *out)
 {
-    const struct mc_wanted *left = a, *right = b;
-    if (left->place.server != right->place.server)
-        return left->place.server < right->place.server ? -1 : 1;
-    return strcmp(left->place.wire.text, right->place.wire.text);
-}
-
-static void drop_repeats(struct mc_many *many)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < many->n; i++)
-        if (kept == 0 || by_name(&many->wanted[kept - 1], &many->wanted[i]) != 0)
-            many->wanted[kept++] = many->wanted[i];
-    many->n = kept;
-}
-
-/* Neighbours are mostly of one host, and its generation is theirs. */
-static cache_status place(struct mc_many *many, cache_bytes key, struct mc_server **last, int64_t *generation,
-                          struct mc_place *out)
-{
-    out->server = cache_mc_route(many->store, key);
+    const struct mc_store *store = many->store;
+    out->server = &store->servers[cache_mc_ketama_host(&store->ketama, key.data, key.size)];
     if (out->server != *last) {
         const cache_status status = cache_mc_generation(out->server, many->deadline, generation);
-        *last = status == CACHE_OK ? out->server : NULL;
-        if (status != CACHE_OK)
+        if (status != CACHE_OK) {
+            *last = NULL;
             return status;
+        }
+        *last = out->server;
     }
-    cache_mc_key(many->store, key, *generation, &out->wire);
+    cache_mc_key(store, key, *generation, &out->wire);
     return CACHE_OK;
+}
+
+static void find_places(struct mc_many *many, size_t n)
+{
+    struct mc_server *last = NULL;
+    int64_t generation = -1;
+    for (size_t i = 0; i < n; i++) {
+        struct mc_wanted *wanted = &many->wanted[many->n];
+        *wanted = (struct mc_wanted){ .index = i };
+        const cache_status status = find_place(many, many->keys[i], &last, &generation, &wanted->place);
+        keep_first(many, status, cache_last_error());
+        many->n += status == CACHE_OK;
+    }
 }
 
 static void share_out(struct mc_many *many)
 {
     for (size_t i = 0; i < many->n; i++) {
-        many->texts[i] = many->wanted[i].place.wire.text;
-        many->sizes[i] = many->wanted[i].place.wire.size;
         if (i == 0 || many->wanted[i].place.server != many->wanted[i - 1].place.server)
-            many->shares[many->n_shares++] = (struct mc_share){ .server = many->wanted[i].place.server,
+            many->shares[many->n_shares++] = (struct mc_share){ .many = many, .server = many->wanted[i].place.server,
                                                                 .wanted = &many->wanted[i] };
         many->shares[many->n_shares - 1].n++;
     }
 }
 
-cache_status cache_mc_many_init(struct mc_many *many, struct mc_store *store, const cache_bytes keys[], size_t n,
-                                enum mc_repeats repeats)
+static cache_status many_init(struct mc_many *many, size_t n)
 {
-    cache_mc_check_fork(store);
-    *many = (struct mc_many){ .store = store, .keys = keys, .deadline = cache_mc_deadline(store), .first = CACHE_OK };
-    const size_t bytes = n * (sizeof *many->wanted + sizeof *many->texts + sizeof *many->sizes)
-        + store->n_servers * sizeof *many->shares;
-    many->memory = cache_env_alloc(store->env, bytes);
-    if (many->memory == NULL)
+    const struct mc_store *store = many->store;
+    many->wanted = cache_env_alloc(store->env, n * sizeof *many->wanted);
+    many->shares = cache_env_alloc(store->env, store->n_servers * sizeof *many->shares);
+    many->calls = cache_env_alloc(store->env, store->n_servers * sizeof *many->calls);
+    if (many->wanted == NULL || many->shares == NULL || many->calls == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory for %zu keys", n);
-    many->wanted = many->memory;
-    many->shares = (struct mc_share *)(void *)(many->wanted + n);
-    many->texts = (const char **)(void *)(many->shares + store->n_servers);
-    many->sizes = (size_t *)(void *)(many->texts + n);
-    struct mc_server *last = NULL;
-    int64_t generation = -1;
-    for (size_t i = 0; i < n; i++) {
-        struct mc_wanted *wanted = &many->wanted[many->n];
-        wanted->index = i;
-        wanted->found = false;
-        const cache_status status = place(many, keys[i], &last, &generation, &wanted->place);
-        cache_mc_keep_first(&many->first, status);
-        many->n += status == CACHE_OK;
-    }
-    if (repeats == MC_REPEATS_DROPPED) {
-        qsort(many->wanted, many->n, sizeof *many->wanted, by_name);
-        drop_repeats(many);
-    } else if (store->n_servers > 1)
+    find_places(many, n);
+    if (store->n_servers > 1)
         qsort(many->wanted, many->n, sizeof *many->wanted, by_server);
     share_out(many);
     return CACHE_OK;
 }
 
-void cache_mc_many_release(struct mc_many *many)
+static void many_release(struct mc_many *many)
 {
-    cache_env_free(many->store->env, many->memory);
+    for (size_t i = 0; i < many->n_shares; i++)
+        cache_env_free(many->store->env, many->shares[i].request);
+    cache_env_free(many->store->env, many->wanted);
+    cache_env_free(many->store->env, many->shares);
+    cache_env_free(many->store->env, many->calls);
 }
 
-/* ---- get ------------------------------------------------------------------------------------------------------- */
+/* ---- a batch's request ------------------------------------------------------------------------------------------- */
 
-/* Ask the share's handle for its next batch, from `from` on. */
-static memcached_return_t ask(const struct mc_many *many, struct mc_share *share, size_t from)
+/* Bytes that a key takes of the request, at most. */
+static size_t room_for(const struct mc_many *many, const struct mc_wanted *wanted)
 {
-    const size_t offset = (size_t)(share->wanted - many->wanted) + from;
-    size_t n = 0, bytes = 0;
-    while (from + n < share->n && (n == 0 || bytes < MAX_REQUEST_BYTES))
-        bytes += many->sizes[offset + n++] + 1;
-    share->sent = from + n;
-    return memcached_mget(share->handle->memc, &many->texts[offset], &many->sizes[offset], n);
+    const size_t size = wanted->place.wire.size;
+    if (many->verb == MC_GET)
+        return size + 1;
+    if (many->verb == MC_DELETE)
+        return size + sizeof "delete \r\n";
+    return MC_MAX_COMMAND + MC_LENGTH_BYTES + many->keys[wanted->index].size + many->values[wanted->index].size + 2;
 }
 
-/* Send the share's next batch. An idle connection that turns out to be dead is replaced once. */
-static void send_batch(const struct mc_many *many, struct mc_share *share, size_t from)
+static size_t write_set(const struct mc_many *many, const struct mc_wanted *wanted, char *out)
 {
-    for (bool again = true; again;) {
-        share->status = cache_mc_acquire(share->server, many->deadline, true, &share->handle);
-        if (share->status != CACHE_OK)
-            return;
-        again = !share->handle->fresh;
-        const memcached_return_t rc = ask(many, share, from);
-        if (rc == MEMCACHED_SUCCESS)
-            return;
-        share->status = cache_mc_release(share->server, share->handle, rc);
-        share->handle = NULL;
-        again = again && share->status == CACHE_ERR_CONNECT;
+    const cache_bytes value = many->values[wanted->index];
+    const struct mc_item item = { .value = value, .expiration = many->expiration };
+    char *to = out + cache_mc_write_value_head(out, "set", &wanted->place.wire, many->keys[wanted->index], &item);
+    if (value.size > 0)
+        memcpy(to, value.data, value.size);
+    memcpy(to + value.size, "\r\n", 2);
+    return (size_t)(to - out) + value.size + 2;
+}
+
+static size_t write_key(const struct mc_many *many, const struct mc_wanted *wanted, char *out)
+{
+    if (many->verb == MC_SET)
+        return write_set(many, wanted, out);
+    if (many->verb == MC_DELETE)
+        return cache_mc_write_command(out, "delete", cache_mc_name(&wanted->place.wire));
+    out[0] = ' ';
+    memcpy(out + 1, wanted->place.wire.text, wanted->place.wire.size);
+    return wanted->place.wire.size + 1;
+}
+
+static void write_batch(const struct mc_many *many, struct mc_share *share)
+{
+    size_t size = 0;
+    if (many->verb == MC_GET)
+        size += (size_t)(stpcpy(share->request, "get") - share->request);
+    for (size_t i = share->begin; i < share->end; i++)
+        size += write_key(many, &share->wanted[i], share->request + size);
+    if (many->verb == MC_GET) {
+        memcpy(share->request + size, "\r\n", 2);
+        size += 2;
     }
+    share->part = (struct iovec){ share->request, size };
 }
+
+static void restart(struct cache_exchange *exchange)
+{
+    struct mc_share *share = exchange->ctx;
+    share->next = share->begin;
+    share->refused = false;
+    for (size_t i = share->begin; i < share->end; i++)
+        share->wanted[i].answered = false;
+}
+
+static cache_take_fn take;
+
+/* The share's next batch. False: out of memory, and its keys are given up. */
+static bool next_batch(struct mc_many *many, struct mc_share *share)
+{
+    const size_t most = many->verb == MC_SET ? MAX_SET_BYTES : MAX_LINE_BYTES;
+    size_t room = sizeof "get\r\n", end = share->end;
+    while (end < share->n && (end == share->end || room + room_for(many, &share->wanted[end]) <= most))
+        room += room_for(many, &share->wanted[end++]);
+    cache_env_free(many->store->env, share->request);
+    share->request = cache_env_alloc(many->store->env, room);
+    share->begin = share->end;
+    share->end = end;
+    if (share->request == NULL) {
+        share->status = cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory for a request of %zu bytes", room);
+        keep_first(many, share->status, cache_last_error());
+        return false;
+    }
+    write_batch(many, share);
+    share->exchange = (struct cache_exchange){ .parts = &share->part, .n_parts = 1, .repeatable = true, .alone = true,
+                                               .take = take, .restart = restart, .ctx = share };
+    restart(&share->exchange);
+    return true;
+}
+
+/* ---- a batch's replies, in any thread ---------------------------------------------------------------------------- */
 
 /* The key that came, among those of the batch: replies keep the order of the request, so that it is the next or soon
  * behind it. A proxy that mixes them costs a longer look. */
-static struct mc_wanted *find(const struct mc_share *share, const struct mc_handle *handle, size_t from, size_t *next)
+static struct mc_wanted *find_wanted(struct mc_share *share, cache_bytes key)
 {
-    const size_t size = memcached_result_key_length(&handle->result), n = share->sent - from;
+    const size_t n = share->end - share->begin;
     for (size_t i = 0; i < n; i++) {
-        const size_t at = from + (*next - from + i) % n;
-        const struct mc_key *wire = &share->wanted[at].place.wire;
-        if (!share->wanted[at].found && wire->size == size && memcmp(wire->text, handle->result.item_key, size) == 0) {
-            *next = at + 1;
-            return &share->wanted[at];
+        const size_t at = share->begin + (share->next - share->begin + i) % n;
+        struct mc_wanted *wanted = &share->wanted[at];
+        if (!wanted->answered && wanted->place.wire.size == key.size
+            && memcmp(wanted->place.wire.text, key.data, key.size) == 0) {
+            share->next = at + 1;
+            return wanted;
         }
     }
     return NULL;
 }
 
-static memcached_return_t receive_batch(struct mc_many *many, struct mc_share *share, size_t from, cache_results *out,
-                                        bool *received)
+/* Each value goes to its place as it comes. One that went there before the request was sent again stays. */
+static bool take_value(struct mc_share *share, const struct mc_reply *reply)
 {
-    struct mc_handle *handle = share->handle;
-    memcached_return_t rc = MEMCACHED_SUCCESS;
-    size_t next = from;
-    *received = false;
-    while (memcached_fetch_result(handle->memc, &handle->result, &rc) != NULL) {
-        struct mc_wanted *wanted = find(share, handle, from, &next);
-        if (wanted == NULL)
-            return MEMCACHED_PROTOCOL_ERROR;
-        char number[MC_NUMBER_SIZE];
-        cache_bytes value = { "", 0 };
-        const bool ours = cache_mc_decode(&handle->result, &wanted->place.wire, many->keys[wanted->index], number,
-                                          &value) == CACHE_OK;
-        if (ours && out != NULL)
-            cache_mc_keep_first(&many->first, cache_results_put(out, wanted->index, value.data, value.size));
-        wanted->found = ours;
-        *received = true;
-    }
-    return memcached_last_error(handle->memc);
+    const struct mc_many *many = share->many;
+    struct mc_wanted *wanted = many->verb == MC_GET ? find_wanted(share, reply->key) : NULL;
+    char number[NUMBER_MAX_SIZE + 1];
+    cache_bytes value = { "", 0 };
+    if (wanted == NULL)
+        return false;
+    wanted->answered = true;
+    if (wanted->found
+        || cache_mc_decode(reply, &wanted->place.wire, many->keys[wanted->index], number, &value) != CACHE_OK)
+        return true;
+    wanted->found = true;
+    const cache_status status = cache_results_put(many->out, wanted->index, value.data, value.size);
+    if (status < 0 && share->taken == CACHE_OK)
+        share->taken = status;
+    return true;
 }
 
-static void receive(struct mc_many *many, struct mc_share *share, cache_results *out)
+/* The last reply to a command: of a get, to all keys; else to the next key. */
+static enum cache_reply take_answer(struct cache_exchange *exchange, const struct mc_reply *reply)
 {
-    size_t from = 0;
-    bool repeatable = true, received = false;
-    while (share->handle != NULL) {
-        const bool was_idle = !share->handle->fresh;
-        memcached_return_t rc = receive_batch(many, share, from, out, &received);
-        if (rc == MEMCACHED_SUCCESS && share->sent < share->n) {
-            /* On the same connection: who gave it back, and waited for it again with another host's in hand, could wait
-             * for one who does the same the other way round. */
-            from = share->sent;
-            received = false;
-            (void)cache_mc_handle_limit(share->handle, many->deadline);
-            rc = ask(many, share, from);
-            if (rc == MEMCACHED_SUCCESS)
-                continue;
-        }
-        share->status = cache_mc_release(share->server, share->handle, rc);
-        share->handle = NULL;
-        if (share->status == CACHE_ERR_CONNECT && was_idle && repeatable && !received) {
-            repeatable = false;
-            send_batch(many, share, from);
-        }
+    struct mc_share *share = exchange->ctx;
+    const struct mc_many *many = share->many;
+    struct mc_answer answer;
+    const enum cache_reply taken = cache_mc_answer_take(exchange, share->server->where, many->verb, reply, &answer);
+    if (taken == CACHE_REPLY_BROKEN)
+        return taken;
+    if (answer.kind == MC_SERVER_ERROR && !share->refused) {
+        share->refused = true;
+        share->refusal = answer;
+        share->refused_size = many->verb == MC_SET ? many->values[share->wanted[share->next].index].size : 0;
     }
-    cache_mc_keep_first(&many->first, share->status);
+    if (many->verb == MC_GET)
+        return CACHE_REPLY_DONE;
+    struct mc_wanted *wanted = &share->wanted[share->next++];
+    wanted->found = wanted->found || answer.kind == MC_DELETED;
+    return share->next == share->end ? CACHE_REPLY_DONE : CACHE_REPLY_MORE;
 }
 
-void cache_mc_many_read(struct mc_many *many, cache_results *out)
+static enum cache_reply take(struct cache_exchange *exchange, void *state, const char *bytes, size_t size, size_t *used)
 {
-    for (size_t i = 0; i < many->n_shares; i++)
-        send_batch(many, &many->shares[i], 0);
-    for (size_t i = 0; i < many->n_shares; i++)
-        receive(many, &many->shares[i], out);
+    struct mc_share *share = exchange->ctx;
+    const char *where = share->server->where;
+    struct mc_reply reply;
+    enum cache_reply read;
+    while ((read = cache_mc_reply_next(exchange, where, state, bytes, size, used, &reply)) == CACHE_REPLY_DONE) {
+        if (reply.kind != MC_VALUE) {
+            read = take_answer(exchange, &reply);
+            if (read != CACHE_REPLY_MORE)
+                break;
+        } else if (!take_value(share, &reply)) {
+            exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: a value came that was not asked for", where);
+            return CACHE_REPLY_BROKEN;
+        }
+    }
+    if (read == CACHE_REPLY_DONE)
+        cache_mc_reader_rest(state);
+    return read;
+}
+
+/* ---- all batches ------------------------------------------------------------------------------------------------- */
+
+/* A share whose server failed is given up. What the server refused of a batch says nothing of the next one. */
+static void judge(struct mc_many *many, struct mc_share *share, cache_status status)
+{
+    share->status = status;
+    keep_first(many, status, share->exchange.message);
+    if (status == CACHE_OK && share->refused)
+        keep_first(many, cache_mc_answer_status(share->server->where, &share->refusal, share->refused_size),
+                   cache_last_error());
+    keep_first(many, share->taken, "memcached: out of memory for the values");
+}
+
+/* Round by round, each server's next batch. */
+static void run(struct mc_many *many)
+{
+    for (;;) {
+        size_t n = 0;
+        for (size_t i = 0; i < many->n_shares; i++) {
+            struct mc_share *share = &many->shares[i];
+            if (share->status == CACHE_OK && share->end < share->n && next_batch(many, share))
+                many->calls[n++] = (struct cache_server_call){ &share->server->link, &share->exchange, CACHE_OK, 0 };
+        }
+        if (n == 0)
+            return;
+        (void)cache_server_call_all(many->calls, n, many->deadline);
+        for (size_t i = 0; i < n; i++)
+            judge(many, many->calls[i].exchange->ctx, many->calls[i].status);
+    }
+}
+
+static cache_status many_run(struct mc_many *many, size_t n, size_t *removed)
+{
+    cache_mc_check_fork(many->store);
+    many->deadline = cache_mc_deadline(many->store);
+    cache_status status = many_init(many, n);
+    if (status == CACHE_OK) {
+        run(many);
+        for (size_t i = 0; i < many->n && removed != NULL; i++)
+            *removed += many->wanted[i].found;
+        if (many->first != CACHE_OK)
+            status = cache_fail(many->first, "%s", many->message);
+    }
+    many_release(many);
+    return status;
 }
 
 cache_status cache_mc_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    struct mc_many many;
-    const cache_status status = cache_mc_many_init(&many, self, keys, n, MC_REPEATS_KEPT);
-    if (status != CACHE_OK)
-        return status;
-    cache_mc_many_read(&many, out);
-    cache_mc_many_release(&many);
-    return many.first;
+    struct mc_many many = { .store = self, .verb = MC_GET, .keys = keys, .out = out };
+    return many_run(&many, n, NULL);
+}
+
+cache_status cache_mc_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                               int64_t ttl_ms)
+{
+    struct mc_many many = { .store = self, .verb = MC_SET, .keys = keys, .values = values,
+                            .expiration = cache_mc_expiration(ttl_ms) };
+    return many_run(&many, n, NULL);
+}
+
+cache_status cache_mc_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    struct mc_many many = { .store = self, .verb = MC_DELETE, .keys = keys };
+    return many_run(&many, n, removed);
 }

@@ -1,4 +1,4 @@
-/* memcached.c - the Memcached store: one key at a time, the options, the table. */
+/* memcached.c - the Memcached store: the options, one key at a time, the table. */
 #include "store.h"
 
 #include <string.h>
@@ -8,22 +8,23 @@
 static const cache_option options[] = {
     { "generation", CACHE_OPTION_BOOL, .def = "on",
       .help = "off: keys are prefix + key, to share them with other programs; clear is not supported then" },
-    { "pool", CACHE_OPTION_INT, .def = "16", .min = 1, .max = 1024,
+    { "weights", CACHE_OPTION_TEXT, .min = 1, .max = 4096,
+      .help = "how many keys each server gets beside the others: a number for each, 1 by default" },
+    { "user", CACHE_OPTION_TEXT, .min = 1, .max = 255, .help = "whom to log in as, where the server wants it (-Y)" },
+    { "password", CACHE_OPTION_TEXT, .min = 1, .max = 4096, .help = "the user's password" },
+    { "pool", CACHE_OPTION_INT, .def = "4", .min = 1, .max = 1024,
       .help = "connections to each server, made as needed" },
+    { "gather", CACHE_OPTION_BOOL, .def = "on",
+      .help = "where all connections are busy, requests of several threads share one" },
+    { "ca", CACHE_OPTION_TEXT, .min = 1, .max = 4096, .help = "memcacheds: a file of the certificates to trust" },
+    { "cert", CACHE_OPTION_TEXT, .min = 1, .max = 4096, .help = "memcacheds: a file with our own certificate" },
+    { "key", CACHE_OPTION_TEXT, .min = 1, .max = 4096, .help = "memcacheds: a file with the key of our certificate" },
+    { "server_name", CACHE_OPTION_TEXT, .min = 1, .max = 255,
+      .help = "memcacheds: the name in the server's certificate, if it is not the host" },
     { 0 },
 };
 
-static cache_status check(const cache_backend_config *config)
-{
-    if (config->user != NULL || config->password != NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "memcached: a user and password (SASL) are not supported");
-    if (config->path[0] != '\0' && strcmp(config->path, "/") != 0)
-        return cache_fail(CACHE_ERR_CONFIG, "memcached: a path ('%.60s') has no meaning", config->path);
-    for (size_t i = 0; i < config->n_hosts; i++)
-        if (config->hosts[i].name[0] == '/' || strlen(config->hosts[i].name) > 255)
-            return cache_fail(CACHE_ERR_CONFIG, "memcached: '%.60s' is not a host", config->hosts[i].name);
-    return CACHE_OK;
-}
+static const char *const aliases[] = { "memcached+unix", "memcacheds", NULL };
 
 static void store_close(void *self)
 {
@@ -35,23 +36,17 @@ static void store_close(void *self)
 
 static cache_status store_open(const cache_backend_config *config, void **self)
 {
-    cache_status status = check(config);
-    if (status != CACHE_OK)
-        return status;
     struct mc_store *store = cache_env_alloc(config->env, sizeof *store);
     if (store == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory");
     *store = (struct mc_store){
         .env = config->env,
-        .pool = (int)cache_option_int(config, "pool"),
         .generations = cache_option_int(config, "generation") != 0,
-        .timeout_ms = cache_option_ms(config, "timeout"),
-        .connect_timeout_ms = cache_option_ms(config, "connect_timeout"),
         .prefix_size = strlen(config->prefix),
     };
     memcpy(store->prefix, config->prefix, store->prefix_size + 1);
-    cache_fork_guard_init(&store->forked);
-    status = cache_mc_servers_open(store, config);
+    cache_fork_guard_init(&store->fork_guard);
+    const cache_status status = cache_mc_servers_open(store, config);
     if (status != CACHE_OK) {
         store_close(store);
         return status;
@@ -65,136 +60,80 @@ static cache_status store_open(const cache_backend_config *config, void **self)
 cache_status cache_mc_place(struct mc_store *store, cache_bytes key, uint64_t deadline, struct mc_place *out)
 {
     int64_t generation = -1;
-    out->server = cache_mc_route(store, key);
+    out->server = &store->servers[cache_mc_ketama_host(&store->ketama, key.data, key.size)];
     const cache_status status = cache_mc_generation(out->server, deadline, &generation);
     if (status == CACHE_OK)
         cache_mc_key(store, key, generation, &out->wire);
     return status;
 }
 
-/* Every operation on one key begins so. */
-static cache_status begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place)
+cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place)
 {
     cache_mc_check_fork(store);
     *deadline = cache_mc_deadline(store);
     return cache_mc_place(store, key, *deadline, place);
 }
 
-struct read {
-    const struct mc_key *wire;
+struct get {
+    const struct mc_place *place;
     cache_bytes key;
     cache_writer *out;
-    cache_status status;               /* of what came: CACHE_OK, CACHE_MISS, the writer's failure */
+    size_t size;                       /* bytes that were written to `out` */
 };
 
-static memcached_return_t read_value(struct mc_handle *handle, void *ctx)
+static cache_status take_value(void *ctx, const struct mc_reply *reply)
 {
-    struct read *read = ctx;
-    memcached_return_t rc = cache_mc_read(handle, read->wire);
-    if (rc != MEMCACHED_SUCCESS)
-        return rc;
-    char number[MC_NUMBER_SIZE];
+    struct get *get = ctx;
+    char number[NUMBER_MAX_SIZE + 1];
     cache_bytes value = { "", 0 };
-    read->status = cache_mc_decode(&handle->result, read->wire, read->key, number, &value);
-    if (read->status == CACHE_OK)
-        read->status = cache_writer_append(read->out, value.data, value.size);
-    rc = cache_mc_read_end(handle);
-    if (rc != MEMCACHED_SUCCESS && read->status == CACHE_OK)
-        cache_writer_undo(read->out, value.size);
-    return rc;
+    cache_status status = cache_mc_decode(reply, &get->place->wire, get->key, number, &value);
+    if (status == CACHE_OK)
+        status = cache_writer_append(get->out, value.data, value.size);
+    get->size = status == CACHE_OK ? value.size : 0;
+    return status;
+}
+
+static void forget_value(void *ctx)
+{
+    struct get *get = ctx;
+    cache_writer_undo(get->out, get->size);
+    get->size = 0;
 }
 
 static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct mc_place place;
-    uint64_t deadline = 0;
-    cache_status status = begin(self, key, &deadline, &place);
-    if (status != CACHE_OK)
-        return status;
-    struct read read = { &place.wire, key, out, CACHE_OK };
-    status = cache_mc_call(place.server, deadline, read_value, &read, true);
-    return status == CACHE_OK ? read.status : status;
-}
-
-struct write {
-    const struct mc_key *wire;
-    cache_bytes value;
-    time_t expiration;
-    uint32_t flags;
-};
-
-static memcached_return_t set_value(struct mc_handle *handle, void *ctx)
-{
-    const struct write *write = ctx;
-    return memcached_set(handle->memc, write->wire->text, write->wire->size, write->value.data, write->value.size,
-                         write->expiration, write->flags);
-}
-
-static memcached_return_t add_value(struct mc_handle *handle, void *ctx)
-{
-    const struct write *write = ctx;
-    return memcached_add(handle->memc, write->wire->text, write->wire->size, write->value.data, write->value.size,
-                         write->expiration, write->flags);
-}
-
-cache_status cache_mc_too_large(struct mc_server *server, uint64_t deadline, size_t size)
-{
-    const size_t limit = cache_mc_item_size_max(server, deadline);
-    if (limit == 0)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "%s: an item of %zu bytes is too large", server->where, size);
-    return cache_fail(CACHE_ERR_TOO_LARGE,
-                      "%s: an item of %zu bytes is too large: the server's limit, with key and header, is %zu (-I)",
-                      server->where, size, limit);
+    struct get get = { .place = &place, .key = key, .out = out };
+    struct mc_call call = { .verb = MC_GET, .place = &place, .take = take_value, .restart = forget_value, .ctx = &get };
+    const cache_status status = cache_mc_begin(self, key, &call.deadline, &place);
+    return status == CACHE_OK ? cache_mc_call(&call) : status;
 }
 
 static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
 {
-    struct mc_store *store = self;
     struct mc_place place;
-    uint64_t deadline = 0;
-    cache_status status = begin(store, key, &deadline, &place);
-    if (status != CACHE_OK)
-        return status;
-    struct write write = { .wire = &place.wire, .expiration = cache_mc_expiration(ttl_ms) };
-    void *block = NULL;
-    status = cache_mc_encode(store, &place.wire, key, value, &write.value, &write.flags, &block);
-    if (status != CACHE_OK)
-        return status;
-    const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
-    status = cache_mc_call(place.server, deadline, if_absent ? add_value : set_value, &write, !if_absent);
-    cache_env_free(store->env, block);
-    return status == CACHE_ERR_TOO_LARGE ? cache_mc_too_large(place.server, deadline, value.size) : status;
-}
-
-static memcached_return_t remove_value(struct mc_handle *handle, void *ctx)
-{
-    const struct mc_key *wire = ctx;
-    return memcached_delete(handle->memc, wire->text, wire->size, 0);
+    struct mc_item item = { .value = value, .expiration = cache_mc_expiration(ttl_ms) };
+    struct mc_call call = { .verb = (flags & CACHE_SET_IF_ABSENT) != 0 ? MC_ADD : MC_SET, .place = &place, .key = key,
+                            .item = &item };
+    const cache_status status = cache_mc_begin(self, key, &call.deadline, &place);
+    return status == CACHE_OK ? cache_mc_call(&call) : status;
 }
 
 static cache_status store_remove(void *self, cache_bytes key)
 {
     struct mc_place place;
-    uint64_t deadline = 0;
-    const cache_status status = begin(self, key, &deadline, &place);
-    return status == CACHE_OK ? cache_mc_call(place.server, deadline, remove_value, &place.wire, true) : status;
-}
-
-static memcached_return_t touch_value(struct mc_handle *handle, void *ctx)
-{
-    const struct write *write = ctx;
-    return memcached_touch(handle->memc, write->wire->text, write->wire->size, write->expiration);
+    struct mc_call call = { .verb = MC_DELETE, .place = &place };
+    const cache_status status = cache_mc_begin(self, key, &call.deadline, &place);
+    return status == CACHE_OK ? cache_mc_call(&call) : status;
 }
 
 static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
     struct mc_place place;
-    uint64_t deadline = 0;
-    const cache_status status = begin(self, key, &deadline, &place);
-    struct write write = { .wire = &place.wire, .expiration = cache_mc_expiration(ttl_ms) };
-    return status == CACHE_OK ? cache_mc_call(place.server, deadline, touch_value, &write, true) : status;
+    struct mc_call call = { .verb = MC_TOUCH, .place = &place, .number = (uint64_t)cache_mc_expiration(ttl_ms) };
+    const cache_status status = cache_mc_begin(self, key, &call.deadline, &place);
+    return status == CACHE_OK ? cache_mc_call(&call) : status;
 }
-
 /* ---- all keys -------------------------------------------------------------------------------------------------- */
 
 static cache_status store_clear(void *self, cache_bytes prefix)
@@ -213,16 +152,17 @@ static cache_status store_clear(void *self, cache_bytes prefix)
 static cache_status store_stats(void *self, cache_counters *out)
 {
     struct mc_store *store = self;
-    out->timeouts += atomic_load_explicit(&store->timeouts, memory_order_relaxed);
-    out->reconnects += atomic_load_explicit(&store->reconnects, memory_order_relaxed);
+    out->timeouts += atomic_load_explicit(&store->counters.timeouts, memory_order_relaxed);
+    out->reconnects += atomic_load_explicit(&store->counters.reconnects, memory_order_relaxed);
     for (size_t i = 0; i < store->n_servers; i++)
-        out->rejections += atomic_load_explicit(&store->servers[i].breaker.rejections, memory_order_relaxed);
+        cache_server_count(&store->servers[i].link, out);
     return CACHE_OK;
 }
 
 const cache_backend_ops cache_memcached_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "memcached",
+    .aliases = aliases,
     .max_value = 1024u * 1024 * 1024,    /* more than any -I; what this server takes, it says itself */
     .options = options,
     .open = store_open,

@@ -5,7 +5,7 @@
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
 
-#include "../../api.h"
+#include "api.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -55,10 +55,32 @@ struct mc_reply {
     uint32_t flags;
     uint64_t number;                   /* of incr; of a value of gets: its cas */
     cache_bytes text;                  /* of an error: the server's words */
+    size_t size;                       /* bytes of the whole reply; 0: its first line is not there yet */
 };
 
 /* Read the first reply of the `size` bytes at `data`: how many bytes it has, and `*out`, which points into them.
  * 0: more must come. -1: it is no reply of memcached's. No number in the bytes is believed beyond what is there. */
 ptrdiff_t cache_mc_read_reply(const char *data, size_t size, struct mc_reply *out);
+
+/* Replies as their bytes come in, piece by piece. A reply that is whole in one piece is not copied; a large one is
+ * collected in a buffer that grows with what came, never with what was announced. */
+struct mc_reader {
+    const cache_env *env;
+    char *buffer;
+    size_t filled, capacity;           /* filled: bytes of a reply that is not whole yet */
+    size_t wanted;                     /* bytes that it has in all */
+};
+
+enum mc_read { MC_READ_MORE, MC_READ_REPLY, MC_READ_NONSENSE, MC_READ_NOMEM };
+
+/* Take bytes from the front of what came, `*used` of them. MC_READ_REPLY: `*out` is a reply, and points to memory that
+ * is good until the next call. MC_READ_MORE: what is left, less than `most_left` bytes, must come again with more
+ * behind it. */
+enum mc_read cache_mc_reader_next(struct mc_reader *reader, const char *data, size_t size, size_t most_left,
+                                  size_t *used, struct mc_reply *out);
+
+/* Between two requests: one large value does not cost its size for ever. */
+void cache_mc_reader_rest(struct mc_reader *reader);
+void cache_mc_reader_release(struct mc_reader *reader);
 
 #endif

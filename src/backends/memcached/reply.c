@@ -1,6 +1,8 @@
 /* reply.c - the replies of memcached's text protocol, read from bytes that may be anything. */
 #include "protocol.h"
 
+#include "hooks.h"
+
 #include <string.h>
 
 enum { MAX_LINE = 2048 };    /* a value's line has 320 bytes at most; the rest is for the words of an error */
@@ -120,13 +122,82 @@ ptrdiff_t cache_mc_read_reply(const char *data, size_t size, struct mc_reply *ou
     if (line_size < 2 || newline[-1] != '\r')
         return -1;
     cache_bytes line = { data, line_size - 2 };
+    out->size = line_size;
     if (!take_verb(&line, "VALUE"))
         return read_plain_line(line, out) ? (ptrdiff_t)line_size : -1;
     size_t bytes = 0;
     if (!read_value_line(line, out, &bytes))
         return -1;
-    if (size - line_size < bytes + 2)
+    out->size = line_size + bytes + 2;
+    if (size < out->size)
         return 0;
     out->value = (cache_bytes){ data + line_size, bytes };
-    return memcmp(data + line_size + bytes, "\r\n", 2) == 0 ? (ptrdiff_t)(line_size + bytes + 2) : -1;
+    return memcmp(data + line_size + bytes, "\r\n", 2) == 0 ? (ptrdiff_t)out->size : -1;
+}
+
+/* ---- replies in pieces ------------------------------------------------------------------------------------------- */
+
+enum { FIRST_CAPACITY = 32 * 1024, KEPT_CAPACITY = 64 * 1024 };
+
+/* Room for a piece of `size` bytes: at most twice what came. */
+static bool make_room(struct mc_reader *reader, size_t size)
+{
+    const size_t needed = reader->filled + size;
+    if (needed <= reader->capacity)
+        return true;
+    size_t capacity = reader->capacity > 0 ? reader->capacity : FIRST_CAPACITY;
+    while (capacity < needed)
+        capacity *= 2;
+    char *buffer = cache_env_resize(reader->env, reader->buffer, capacity);
+    if (buffer == NULL)
+        return false;
+    reader->buffer = buffer;
+    reader->capacity = capacity;
+    return true;
+}
+
+static enum mc_read collect(struct mc_reader *reader, const char *data, size_t size, size_t *used,
+                            struct mc_reply *out)
+{
+    const size_t missing = reader->wanted - reader->filled, n = size < missing ? size : missing;
+    if (!make_room(reader, n))
+        return MC_READ_NOMEM;
+    memcpy(reader->buffer + reader->filled, data, n);
+    reader->filled += n;
+    *used = n;
+    if (n < missing)
+        return MC_READ_MORE;
+    reader->filled = 0;
+    return cache_mc_read_reply(reader->buffer, reader->wanted, out) > 0 ? MC_READ_REPLY : MC_READ_NONSENSE;
+}
+
+enum mc_read cache_mc_reader_next(struct mc_reader *reader, const char *data, size_t size, size_t most_left,
+                                  size_t *used, struct mc_reply *out)
+{
+    *used = 0;
+    if (reader->filled > 0)
+        return collect(reader, data, size, used, out);
+    const ptrdiff_t read = cache_mc_read_reply(data, size, out);
+    if (read < 0)
+        return MC_READ_NONSENSE;
+    if (read > 0) {
+        *used = (size_t)read;
+        return MC_READ_REPLY;
+    }
+    if (out->size < most_left)
+        return MC_READ_MORE;
+    reader->wanted = out->size;
+    return collect(reader, data, size, used, out);
+}
+
+void cache_mc_reader_rest(struct mc_reader *reader)
+{
+    if (reader->capacity > KEPT_CAPACITY)
+        cache_mc_reader_release(reader);
+}
+
+void cache_mc_reader_release(struct mc_reader *reader)
+{
+    cache_env_free(reader->env, reader->buffer);
+    *reader = (struct mc_reader){ .env = reader->env };
 }

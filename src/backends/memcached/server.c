@@ -1,5 +1,4 @@
-/* server.c - hosts: which one keeps a key, its pool of handles and its circuit breaker, a request on one of the
- * handles. */
+/* server.c - the hosts: from the URL to the transport's servers, and which of them keeps a key. */
 #include "store.h"
 
 #include "hooks.h"
@@ -7,242 +6,206 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_PORT = 11211, NANOSECONDS_IN_MS = 1000000 };
+enum { DEFAULT_PORT = 11211, MAX_WEIGHT = 1000000, MAX_UNIX_PATH = 107 };
 
-/* ---- a request ------------------------------------------------------------------------------------------------- */
+static const char unix_scheme[] = "memcached+unix", tls_scheme[] = "memcacheds";
 
-uint64_t cache_mc_deadline(const struct mc_store *store)
+/* ---- what the URL must say --------------------------------------------------------------------------------------- */
+
+static cache_status login_open(struct mc_store *store, const cache_backend_config *config)
 {
-    return cache_now_ns() + (uint64_t)store->timeout_ms * NANOSECONDS_IN_MS;
-}
-
-static void put_back(struct mc_server *server, struct mc_handle *handle)
-{
-    cache_pool_give_back(&server->pool, (int)(handle - server->handles));
-}
-
-/* A failure that may leave something on the connection closes it. */
-static void judge(struct mc_server *server, struct mc_handle *handle, cache_status status)
-{
-    if (status == CACHE_ERR_TIMEOUT) {
-        atomic_fetch_add_explicit(&server->store->timeouts, 1, memory_order_relaxed);
-        cache_breaker_timed_out(&server->breaker);
-    } else if (status == CACHE_ERR_CONNECT && handle->connected)
-        /* The host went or restarted: the other idle connections are dead too. */
-        atomic_fetch_add(&server->epoch, 1);
-    else if (status == CACHE_ERR_CONNECT)
-        cache_breaker_trip(&server->breaker, status);
-    cache_mc_handle_disconnect(handle);
-}
-
-cache_status cache_mc_release(struct mc_server *server, struct mc_handle *handle, memcached_return_t rc)
-{
-    const cache_status status = cache_mc_handle_status(server, handle, rc);
-    if (status >= 0 || rc == MEMCACHED_E2BIG) {
-        cache_breaker_reset(&server->breaker);
-        if (cache_mc_handle_has_more(handle))
-            cache_mc_handle_disconnect(handle);
-    } else
-        judge(server, handle, status);
-    put_back(server, handle);
-    return status;
-}
-
-static cache_status connect_handle(struct mc_server *server, struct mc_handle *handle, uint64_t deadline)
-{
-    handle->epoch = atomic_load(&server->epoch);    /* before: one that is lost meanwhile is noticed */
-    const memcached_return_t rc = cache_mc_handle_connect(server, handle, deadline);
-    const cache_status status = cache_mc_handle_status(server, handle, rc);
-    if (status != CACHE_OK) {
-        judge(server, handle, status);
-        return status;
-    }
-    if (handle->used)
-        atomic_fetch_add_explicit(&server->store->reconnects, 1, memory_order_relaxed);
-    handle->used = true;
-    return CACHE_OK;
-}
-
-static cache_status make_ready(struct mc_server *server, struct mc_handle *handle, uint64_t deadline, bool repeatable)
-{
-    cache_status status = handle->memc != NULL ? CACHE_OK : cache_mc_handle_make(server, handle);
-    if (status != CACHE_OK)
-        return status;
-    if (handle->connected
-        && (handle->epoch != atomic_load(&server->epoch) || (!repeatable && !cache_mc_handle_is_quiet(server, handle))))
-        cache_mc_handle_disconnect(handle);
-    handle->fresh = !handle->connected;
-    if (handle->fresh)
-        return connect_handle(server, handle, deadline);
-    (void)cache_mc_handle_limit(handle, deadline);
-    return CACHE_OK;
-}
-
-cache_status cache_mc_acquire(struct mc_server *server, uint64_t deadline, bool repeatable, struct mc_handle **out)
-{
-    *out = NULL;
-    cache_status status = cache_breaker_check(&server->breaker);
-    if (status != CACHE_OK)
-        return status;
-    const int slot = cache_pool_take(&server->pool, deadline);
-    if (slot < 0) {
-        atomic_fetch_add_explicit(&server->store->timeouts, 1, memory_order_relaxed);
-        return cache_fail(CACHE_ERR_TIMEOUT, "%s: all %d connections were busy for %lld ms", server->where,
-                          server->pool.n, (long long)server->store->timeout_ms);
-    }
-    status = make_ready(server, &server->handles[slot], deadline, repeatable);
-    if (status == CACHE_OK)
-        *out = &server->handles[slot];
-    else
-        cache_pool_give_back(&server->pool, slot);
-    return status;
-}
-
-cache_status cache_mc_call(struct mc_server *server, uint64_t deadline, mc_request_fn *request, void *ctx,
-                           bool repeatable)
-{
-    for (;;) {
-        struct mc_handle *handle = NULL;
-        cache_status status = cache_mc_acquire(server, deadline, repeatable, &handle);
-        if (status != CACHE_OK)
-            return status;
-        const bool was_idle = !handle->fresh;
-        const memcached_return_t rc = request(handle, ctx);
-        status = cache_mc_release(server, handle, rc);
-        if (status != CACHE_ERR_CONNECT || !was_idle || !repeatable)
-            return status;
-        repeatable = false;    /* it was dead; its successor is asked for a sign of life */
-    }
-}
-
-/* ---- the limit of an item -------------------------------------------------------------------------------------- */
-
-static memcached_return_t read_setting(const memcached_instance_st *instance, const char *key, size_t key_size,
-                                       const char *value, size_t value_size, void *ctx)
-{
-    (void)instance, (void)value_size;
-    if (key_size == strlen("item_size_max") && memcmp(key, "item_size_max", key_size) == 0)
-        (void)sscanf(value, "%zu", (size_t *)ctx);
-    return MEMCACHED_SUCCESS;
-}
-
-static memcached_return_t ask_settings(struct mc_handle *handle, void *ctx)
-{
-    return memcached_stat_execute(handle->memc, "settings", read_setting, ctx);
-}
-
-size_t cache_mc_item_size_max(struct mc_server *server, uint64_t deadline)
-{
-    size_t limit = atomic_load(&server->item_size_max);
-    if (limit == 0 && cache_mc_call(server, deadline, ask_settings, &limit, true) == CACHE_OK)
-        atomic_store(&server->item_size_max, limit);
-    return limit;
-}
-
-/* ---- all hosts ------------------------------------------------------------------------------------------------- */
-
-struct mc_server *cache_mc_route(const struct mc_store *store, cache_bytes key)
-{
-    return &store->servers[store->router != NULL ? memcached_generate_hash(store->router, key.data, key.size) : 0];
-}
-
-static cache_status router_open(struct mc_store *store)
-{
-    if (store->n_servers == 1)
+    const char *user = cache_option_text(config, "user"), *password = cache_option_text(config, "password");
+    if ((user != NULL && config->user != NULL) || (password != NULL && config->password != NULL))
+        return cache_fail(CACHE_ERR_CONFIG, "%s: the URL has its %s twice", config->scheme,
+                          user != NULL ? "user" : "password");
+    user = user != NULL ? user : config->user;
+    password = password != NULL ? password : config->password;
+    if (user == NULL && password == NULL)
         return CACHE_OK;
-    store->router = memcached_create(NULL);
-    bool good = store->router != NULL
-        && memcached_success(memcached_behavior_set(store->router, MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED, 1));
-    for (size_t i = 0; good && i < store->n_servers; i++)
-        good = memcached_success(memcached_server_add(store->router, store->servers[i].host,
-                                                      (in_port_t)store->servers[i].port));
-    return good ? CACHE_OK : cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory");
+    if (user == NULL || password == NULL)
+        return cache_fail(CACHE_ERR_CONFIG, "%s: a login is a user and a password: there is no %s", config->scheme,
+                          user != NULL ? "password" : "user");
+    if (strpbrk(user, " \r\n") != NULL || strpbrk(password, "\r\n") != NULL)
+        return cache_fail(CACHE_ERR_CONFIG, "%s: memcached has no user with spaces, and no login with line ends",
+                          config->scheme);
+    store->user = cache_env_strdup(store->env, user);
+    store->password = cache_env_strdup(store->env, password);
+    return store->user != NULL && store->password != NULL ? CACHE_OK
+                                                          : cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory");
 }
 
-static cache_status server_open(struct mc_store *store, const cache_host *from, int64_t retry_after_ms,
+static cache_status check(const cache_backend_config *config)
+{
+    const bool is_unix = strcmp(config->scheme, unix_scheme) == 0;
+    if (is_unix && config->n_hosts > 0)
+        return cache_fail(CACHE_ERR_CONFIG, "%s: a socket's path, and no host: %s:///run/memcached.sock",
+                          config->scheme, config->scheme);
+    if (is_unix && (strlen(config->path) < 2 || strlen(config->path) > MAX_UNIX_PATH))
+        return cache_fail(CACHE_ERR_CONFIG, "%s: a socket's path has 2 to %d bytes", config->scheme, MAX_UNIX_PATH);
+    if (!is_unix && config->path[0] != '\0' && strcmp(config->path, "/") != 0)
+        return cache_fail(CACHE_ERR_CONFIG, "%s: a path ('%.60s') has no meaning", config->scheme, config->path);
+    for (size_t i = 0; i < config->n_hosts; i++)
+        if (config->hosts[i].name[0] == '/' || strlen(config->hosts[i].name) > 255)
+            return cache_fail(CACHE_ERR_CONFIG, "%s: '%.60s' is not a host", config->scheme, config->hosts[i].name);
+    return CACHE_OK;
+}
+
+/* ---- ketama ------------------------------------------------------------------------------------------------------- */
+
+/* The next of "3,1,1" from `*text` on. 0: it is none. */
+static unsigned read_weight(const char **text)
+{
+    uint64_t weight = 0;
+    const size_t size = strcspn(*text, ",");
+    if (!cache_mc_read_number(*text, size, MAX_WEIGHT, &weight))
+        weight = 0;
+    *text += size + ((*text)[size] == ',');
+    return (unsigned)weight;
+}
+
+static cache_status router_open(struct mc_store *store, const cache_backend_config *config)
+{
+    const char *weights = cache_option_text(config, "weights");
+    struct mc_ketama_host *hosts = cache_env_alloc(store->env, store->n_servers * sizeof *hosts);
+    if (hosts == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory");
+    const char *rest = weights;
+    bool good = true;
+    for (size_t i = 0; i < store->n_servers; i++) {
+        const struct cache_place *place = &store->servers[i].link.config.place;
+        hosts[i] = (struct mc_ketama_host){ place->host, place->port, 1 };
+        if (weights != NULL)
+            hosts[i].weight = read_weight(&rest);
+        good = good && hosts[i].weight > 0;
+    }
+    const cache_status status = good && (weights == NULL || rest[0] == '\0')
+        ? cache_mc_ketama_init(&store->ketama, store->env, hosts, store->n_servers)
+        : cache_fail(CACHE_ERR_CONFIG, "%s: option 'weights' must be a number of 1..%d for each of %zu servers, not '%.60s'",
+                     config->scheme, MAX_WEIGHT, store->n_servers, weights);
+    cache_env_free(store->env, hosts);
+    return status;
+}
+
+/* ---- open and close ---------------------------------------------------------------------------------------------- */
+
+static void name_server(struct mc_server *server, int port)
+{
+    const char *format = port == 0 ? "memcached %.107s" : strchr(server->host, ':') != NULL ? "memcached [%.107s]:%d"
+                                                                                            : "memcached %.107s:%d";
+    (void)snprintf(server->where, sizeof server->where, format, server->host, port);
+}
+
+static cache_status server_open(struct mc_store *store, const cache_backend_config *config, const char *host, int port,
                                 struct mc_server *server)
 {
-    const size_t size = strlen(from->name) + 1, handles = (size_t)store->pool * sizeof *server->handles;
-    *server = (struct mc_server){ .store = store, .port = from->port != 0 ? from->port : DEFAULT_PORT };
-    server->handles = cache_env_alloc(store->env, handles + size);
-    if (server->handles == NULL)
+    *server = (struct mc_server){ .store = store, .host = cache_env_strdup(store->env, host) };
+    if (server->host == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory");
-    memset(server->handles, 0, handles);
-    server->host = memcpy((char *)server->handles + handles, from->name, size);
-    (void)snprintf(server->where, sizeof server->where,
-                   strchr(from->name, ':') != NULL ? "memcached [%.100s]:%d" : "memcached %.100s:%d", from->name,
-                   server->port);
-    const cache_status status = cache_pool_init(&server->pool, store->env, store->pool, server->where);
-    if (status != CACHE_OK) {
-        cache_env_free(store->env, server->handles);
-        return status;
-    }
-    cache_breaker_init(&server->breaker, store->env, server->where, retry_after_ms, store->timeout_ms);
-    pthread_mutex_init(&server->generation.lock, NULL);
-    return CACHE_OK;
+    name_server(server, port);
+    const struct cache_server_config link = {
+        .env = store->env,
+        .where = server->where,
+        .place = { server->host, port },
+        .protocol = &cache_mc_protocol,
+        .ctx = server,
+        .tls = store->tls,
+        .pool = (int)cache_option_int(config, "pool"),
+        .gather = cache_option_int(config, "gather") != 0,
+        .timeout_ms = cache_option_ms(config, "timeout"),
+        .connect_timeout_ms = cache_option_ms(config, "connect_timeout"),
+        .retry_after_ms = cache_option_ms(config, "retry_after"),
+        .counters = &store->counters,
+    };
+    const cache_status status = cache_server_init(&server->link, &link);
+    if (status != CACHE_OK)
+        cache_env_free(store->env, server->host);
+    else
+        pthread_mutex_init(&server->generation.lock, NULL);
+    return status;
 }
 
-cache_status cache_mc_servers_open(struct mc_store *store, const cache_backend_config *config)
+static cache_status servers_open(struct mc_store *store, const cache_backend_config *config)
 {
-    static const cache_host here = { "127.0.0.1", 0 };
-    const int64_t retry_after_ms = cache_option_ms(config, "retry_after");
+    const bool is_unix = strcmp(config->scheme, unix_scheme) == 0;
     const size_t n = config->n_hosts > 0 ? config->n_hosts : 1;
     store->servers = cache_env_alloc(store->env, n * sizeof *store->servers);
     if (store->servers == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memcached: out of memory");
     for (size_t i = 0; i < n; i++) {
-        const cache_host *host = config->n_hosts > 0 ? &config->hosts[i] : &here;
-        const cache_status status = server_open(store, host, retry_after_ms, &store->servers[i]);
+        const cache_host *named = config->n_hosts > 0 ? &config->hosts[i] : NULL;
+        const char *host = is_unix ? config->path : named != NULL ? named->name : "127.0.0.1";
+        const int port = is_unix ? 0 : named != NULL && named->port != 0 ? named->port : DEFAULT_PORT;
+        const cache_status status = server_open(store, config, host, port, &store->servers[i]);
         if (status != CACHE_OK)
             return status;
         store->n_servers++;
     }
-    return router_open(store);
+    return router_open(store, config);
 }
 
-static void server_close(struct mc_server *server)
+static cache_status tls_open(struct mc_store *store, const cache_backend_config *config)
 {
-    const struct mc_store *store = server->store;
-    for (int i = 0; i < store->pool; i++)
-        cache_mc_handle_free(&server->handles[i]);
-    pthread_mutex_destroy(&server->generation.lock);
-    cache_breaker_release(&server->breaker);
-    cache_pool_release(&server->pool);
-    cache_env_free(store->env, server->handles);
+    const struct cache_tls_config tls = {
+        .env = store->env,
+        .scheme = config->scheme,
+        .ca = cache_option_text(config, "ca"),
+        .cert = cache_option_text(config, "cert"),
+        .key = cache_option_text(config, "key"),
+        .server_name = cache_option_text(config, "server_name"),
+    };
+    if (strcmp(config->scheme, tls_scheme) == 0)
+        return cache_tls_open(&tls, &store->tls);
+    if (tls.ca != NULL || tls.cert != NULL || tls.key != NULL || tls.server_name != NULL)
+        return cache_fail(CACHE_ERR_CONFIG, "%s: ca, cert, key and server_name are for %s://", config->scheme,
+                          tls_scheme);
+    return CACHE_OK;
+}
+
+cache_status cache_mc_servers_open(struct mc_store *store, const cache_backend_config *config)
+{
+    cache_status status = check(config);
+    if (status != CACHE_OK)
+        return status;
+    status = login_open(store, config);
+    if (status != CACHE_OK)
+        return status;
+    status = tls_open(store, config);
+    return status == CACHE_OK ? servers_open(store, config) : status;
 }
 
 void cache_mc_servers_close(struct mc_store *store)
 {
-    for (size_t i = 0; i < store->n_servers; i++)
-        server_close(&store->servers[i]);
-    if (store->router != NULL)
-        memcached_free(store->router);
+    for (size_t i = 0; i < store->n_servers; i++) {
+        cache_server_release(&store->servers[i].link);
+        pthread_mutex_destroy(&store->servers[i].generation.lock);
+        cache_env_free(store->env, store->servers[i].host);
+    }
+    cache_mc_ketama_release(&store->ketama, store->env);
+    if (store->tls != NULL)
+        cache_tls_close(store->tls);
     cache_env_free(store->env, store->servers);
+    cache_env_free(store->env, store->user);
+    cache_env_free(store->env, store->password);
 }
 
-/* ---- after a fork ---------------------------------------------------------------------------------------------- */
+uint64_t cache_mc_deadline(const struct mc_store *store)
+{
+    return cache_server_deadline(&store->servers[0].link);
+}
 
-/* In the child. What another thread was busy with at the fork is in no known state: it is left alone for good. Handles
- * that were idle are freed, once their descriptors refer to nothing shared. */
+/* ---- after a fork ------------------------------------------------------------------------------------------------- */
+
+/* In the child. Whoever held a generation's lock is not in this process. */
 static void forked(void *ctx)
 {
     struct mc_store *store = ctx;
     for (size_t i = 0; i < store->n_servers; i++) {
-        struct mc_server *server = &store->servers[i];
-        for (int j = 0; j < store->pool; j++) {
-            struct mc_handle *handle = &server->handles[j];
-            if (handle->memc != NULL && !cache_pool_is_busy(&server->pool, j) && cache_mc_detach(handle, server->port))
-                cache_mc_handle_free(handle);
-            handle->memc = NULL;
-        }
-        cache_pool_forked(&server->pool);
-        cache_breaker_forked(&server->breaker);
-        pthread_mutex_init(&server->generation.lock, NULL);    /* whoever held it is not in this process */
-        server->generation.refreshing = false;
+        pthread_mutex_init(&store->servers[i].generation.lock, NULL);
+        store->servers[i].generation.refreshing = false;
     }
 }
 
 void cache_mc_check_fork(struct mc_store *store)
 {
-    cache_fork_guard_check(&store->forked, forked, store);
+    cache_fork_guard_check(&store->fork_guard, forked, store);
 }

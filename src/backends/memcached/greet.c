@@ -1,0 +1,94 @@
+/* greet.c - how a connection begins: with a sign of life, and a login where the server wants one.
+ *
+ * Every server and proxy can answer a get, and one with -Y says that it wants a login first. Until it has said so no
+ * password goes out, since a server without -Y keeps a login as a value. */
+#include "store.h"
+
+#include "hooks.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct greeting {
+    const struct mc_server *server;
+    bool wants_login;
+};
+
+static enum cache_reply take_sign(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
+                                  size_t *used)
+{
+    static const char wants_login[] = "unauthenticated";
+    struct greeting *greeting = exchange->ctx;
+    const char *where = greeting->server->where;
+    struct mc_answer answer;
+    struct mc_reply reply;
+    enum cache_reply read;
+    while ((read = cache_mc_reply_next(exchange, where, state, bytes, size, used, &reply)) == CACHE_REPLY_DONE) {
+        greeting->wants_login = reply.kind == MC_CLIENT_ERROR && reply.text.size == sizeof wants_login - 1
+            && memcmp(reply.text.data, wants_login, reply.text.size) == 0;
+        if (greeting->wants_login && greeting->server->store->password != NULL)
+            return CACHE_REPLY_DONE;
+        if (reply.kind != MC_VALUE)
+            return cache_mc_answer_take(exchange, where, MC_GET, &reply, &answer);
+    }
+    return read;
+}
+
+static enum cache_reply take_login(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
+                                   size_t *used)
+{
+    const struct greeting *greeting = exchange->ctx;
+    const char *where = greeting->server->where;
+    struct mc_answer answer;
+    struct mc_reply reply;
+    const enum cache_reply read = cache_mc_reply_next(exchange, where, state, bytes, size, used, &reply);
+    return read == CACHE_REPLY_DONE ? cache_mc_answer_take(exchange, where, MC_SET, &reply, &answer) : read;
+}
+
+/* A set under any name, with "user password" for a value. */
+static cache_status log_in(struct cache_connection *connection, struct greeting *greeting, uint64_t deadline)
+{
+    const struct mc_store *store = greeting->server->store;
+    char line[64], space[] = " ", end[] = "\r\n";
+    const int size = snprintf(line, sizeof line, "set login 0 0 %zu\r\n",
+                              strlen(store->user) + 1 + strlen(store->password));
+    const struct iovec parts[] = {
+        { line, (size_t)size }, { store->user, strlen(store->user) }, { space, 1 },
+        { store->password, strlen(store->password) }, { end, 2 },
+    };
+    struct cache_exchange exchange = { .parts = parts, .n_parts = 5, .take = take_login, .ctx = greeting };
+    return cache_connection_call(connection, &exchange, deadline);
+}
+
+static cache_status greet(struct cache_connection *connection, uint64_t deadline)
+{
+    struct greeting greeting = { .server = connection->server->config.ctx };
+    const struct mc_store *store = greeting.server->store;
+    struct mc_reader *reader = cache_env_alloc(store->env, sizeof *reader);
+    if (reader == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", greeting.server->where);
+    *reader = (struct mc_reader){ .env = store->env };
+    connection->state = reader;
+    char line[MC_MAX_COMMAND];
+    struct mc_key key;
+    cache_mc_generation_key(store, &key);
+    const struct iovec part = { line, cache_mc_write_command(line, "get", cache_mc_name(&key)) };
+    struct cache_exchange exchange = { .parts = &part, .n_parts = 1, .take = take_sign, .ctx = &greeting };
+    const cache_status status = cache_connection_call(connection, &exchange, deadline);
+    return status == CACHE_OK && greeting.wants_login ? log_in(connection, &greeting, deadline) : status;
+}
+
+static void release(void *state)
+{
+    struct mc_reader *reader = state;
+    const cache_env *env = reader->env;
+    cache_mc_reader_release(reader);
+    cache_env_free(env, reader);
+}
+
+static bool has_more(const void *state)
+{
+    return ((const struct mc_reader *)state)->filled > 0;
+}
+
+const struct cache_protocol cache_mc_protocol = { .greet = greet, .release = release, .has_more = has_more };
