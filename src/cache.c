@@ -63,8 +63,7 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
-/* What the store has may be what cache_get would not show. A store in this process is asked for the value too, which
- * costs no round trip and no copy; for others that would be a transfer of the whole value for a yes or no. */
+/* What the store has may be what cache_get would not show: only the value itself tells. */
 static cache_status look_inside(const cache_t *cache, cache_bytes key)
 {
     cache_value value;
@@ -85,7 +84,7 @@ cache_status cache_has(cache_t *cache, const char *key)
     if (store->ops.has != NULL) {
         const uint64_t begun = cache_store_begin(store);
         status = store->ops.has(store->self, full.bytes);
-        if (status == CACHE_OK && (store->ops.flags & CACHE_BACKEND_LOCAL))
+        if (status == CACHE_OK)
             status = look_inside(cache, full.bytes);
         status = cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes,
                                  cache_store_elapsed(begun));

@@ -58,6 +58,15 @@ cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[]
 cache_status cache_store_remove(const cache_t *cache, cache_bytes key);
 cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes keys[], size_t n, size_t *removed);
 
+/* cache_store_get, and in `*left_ms` how long the store still keeps the value: 0 is for ever, -1 not known. */
+cache_status cache_store_get_left(const cache_t *cache, cache_bytes key, cache_value *out, int64_t *left_ms);
+
+/* Hand some keys with this prefix to `each`; the core's own are among them. CACHE_ERR_UNSUPPORTED. */
+cache_status cache_store_list(const cache_t *cache, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,
+                              void *ctx);
+
+cache_status cache_store_ping(const cache_t *cache);
+
 /* cache_store_get into a writer of the caller's: the way that allocates nothing. */
 cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer);
 

@@ -147,6 +147,24 @@ cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value 
     return status;
 }
 
+cache_status cache_store_get_left(const cache_t *cache, cache_bytes key, cache_value *out, int64_t *left_ms)
+{
+    const struct cache_store *store = cache->store;
+    *left_ms = -1;
+    if (store->ops.get_left == NULL)
+        return cache_store_get(cache, key, out);
+    cache_writer writer;
+    cache_writer_init(&writer, store->env.allocator);
+    *out = (cache_value){ NULL, 0, NULL };
+    const uint64_t begun = cache_store_begin(store);
+    cache_status status = store->ops.get_left(store->self, key, &writer, left_ms);
+    status = end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, begun);
+    if (status == CACHE_OK)
+        status = cache_writer_take(&writer, out);
+    cache_writer_release(&writer);
+    return status;
+}
+
 cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
 {
     const struct cache_store *store = cache->store;
@@ -168,6 +186,34 @@ cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_DELETE, 1);
     return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
+}
+
+/* ---- looking at the store --------------------------------------------------------------------------------------- */
+
+cache_status cache_store_list(const cache_t *cache, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,
+                              void *ctx)
+{
+    const struct cache_store *store = cache->store;
+    if (store->ops.list == NULL)
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: this store cannot list its keys", store->ops.scheme);
+    const cache_status status = store->ops.list(store->self, prefix, cursor, each, ctx);
+    return status < 0 ? cache_store_end(cache, status, CACHE_EVENT_ERROR, prefix, 0) : status;
+}
+
+cache_status cache_store_ping(const cache_t *cache)
+{
+    const struct cache_store *store = cache->store;
+    struct cache_full_key key;
+    cache_key_make_internal(cache, CACHE_INTERNAL_MARK "ping", "", &key);
+    if (store->ops.ping != NULL) {
+        const cache_status status = store->ops.ping(store->self);
+        return status < 0 ? cache_store_end(cache, status, CACHE_EVENT_ERROR, key.bytes, 0) : CACHE_OK;
+    }
+    /* A read asks the server; that nothing is there is an answer. */
+    cache_value value;
+    const cache_status status = cache_internal_get(cache, key.bytes, &value);
+    cache_value_release(&value);
+    return status < 0 ? status : CACHE_OK;
 }
 
 /* ---- many at once ---------------------------------------------------------------------------------------------- */

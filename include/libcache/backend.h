@@ -189,6 +189,37 @@ typedef cache_status cache_has_fn(void *self, cache_bytes key);
  * `*out`, which the core filled with the rest. No network. Optional: nothing is added. */
 typedef cache_status cache_stats_fn(void *self, cache_counters *out);
 
+/* As get, and give in `*left_ms` how long the value still lives: 0 is for ever, -1 says that the store does not know.
+ * Optional: get, and -1. */
+typedef cache_status cache_get_left_fn(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms);
+
+/* Receives one key with its prefix, and with a NUL behind it; valid during the call. */
+typedef void cache_list_key_fn(void *ctx, cache_bytes key);
+
+/* List keys that begin with `prefix`, one step a call. A step looks at about 1000 keys at most, hands those that fit
+ * to `each` outside all locks, and moves the cursor. A zeroed cursor begins; the store keeps what it needs in
+ * cursor->at, and sets cursor->done with the last step. A key that is there from the first step to the last is listed
+ * at least once; one that comes or goes meanwhile may be listed or not, and any may be listed twice. Keys that have
+ * expired may be left out or listed. Optional: CACHE_ERR_UNSUPPORTED. */
+typedef cache_status cache_list_fn(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,
+                                   void *ctx);
+
+/* Ask whether the store can be used now: every server of it, in one exchange each. A server that is known to be away
+ * fails at once, as it does for the other operations. Optional: get of a key that nobody has. */
+typedef cache_status cache_ping_fn(void *self);
+
+/* Where changes are handed to. The struct may grow at its end. */
+typedef struct cache_changes {
+    void (*one)(void *ctx, cache_bytes key);    /* this key has changed, or is gone */
+    void (*all)(void *ctx);                     /* any key may have changed: a loss of the connection, a flush */
+} cache_changes;
+
+/* Hand over what has changed in the store since the last call, whoever changed it, without waiting for anything. Never
+ * called twice at once. `*heard_ns` is a moment of the system's monotonic clock, in nanoseconds: every change that the
+ * store acknowledged to anybody before it has been handed over; 0: nothing is known, such as without a connection. If
+ * changes may have been lost, `all` is called. Optional: the store does not tell of changes. */
+typedef void cache_changes_fn(void *self, const cache_changes *to, void *ctx, uint64_t *heard_ns);
+
 #define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing.
                                     * Its URL has options alone: the core refuses a user, host or path */
 
@@ -212,6 +243,10 @@ typedef struct cache_backend_ops {
     cache_touch_fn *touch;
     cache_has_fn *has;
     cache_stats_fn *stats;
+    cache_get_left_fn *get_left;
+    cache_list_fn *list;
+    cache_ping_fn *ping;
+    cache_changes_fn *changes;
 } cache_backend_ops;
 
 /* Make `ops` known, so that cache_open takes its scheme. The table must stay for the life of the process. Any thread.

@@ -191,9 +191,8 @@ cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t
  * one in another process under cache_fetch_options.lock. A store that others share is asked twice for this. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
-/* CACHE_OK: it is there. CACHE_MISS: it is not. A store that others share (Redis, Memcached, files) is not asked for
- * the value itself: there it sees also what cache_get would not show, a value of cache_fetch that is stale, a
- * remembered nothing, or one whose tag was invalidated. */
+/* CACHE_OK: cache_get would show a value. CACHE_MISS: it would not. If something is there, it is read from the
+ * store too, since only the value itself tells whether it is stale or its tag was invalidated. */
 cache_status cache_has(cache_t *cache, const char *key);
 
 /* Give the value that is there a new time to live. CACHE_MISS: there is none. A value of cache_fetch becomes stale
@@ -224,6 +223,38 @@ cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t 
 
 /* Delete every key with this handle's prefix, and nobody else's. CACHE_ERR_UNSUPPORTED: the store cannot tell them. */
 cache_status cache_clear(cache_t *cache);
+
+/* ---- looking at a store -------------------------------------------------------------------------------------- */
+
+/* Ask whether the store can be used now, for a readiness check. CACHE_OK: it answered. An error, whatever on_error
+ * says: why it cannot be used. A store in this process always answers. */
+cache_status cache_ping(cache_t *cache);
+
+/* How many seconds cache_get still shows the value of `key`; CACHE_TTL_FOREVER: until it is changed or evicted.
+ * CACHE_MISS: there is none. CACHE_ERR_UNSUPPORTED: the store does not know how long it keeps this value. On anything
+ * but CACHE_OK `*left` is 0. */
+cache_status cache_ttl_left(cache_t *cache, const char *key, double *left);
+
+/* Where a listing of keys has come to. Zero it to begin one. */
+typedef struct cache_cursor {
+    bool done;                     /* set by the last step */
+    uint64_t at[7];                /* the store's */
+} cache_cursor;
+
+/* Receives one key, as cache_get takes it; valid during the call. */
+typedef void cache_key_fn(void *ctx, const char *key);
+
+/* List this handle's keys that begin with `prefix` (NULL or "": all of them), one step a call:
+ *
+ *     cache_cursor cursor = { 0 };
+ *     while (!cursor.done && cache_keys(cache, "user:", &cursor, print_key, NULL) == CACHE_OK)
+ *         continue;
+ *
+ * A step takes a short time and hands some keys to `each`, or none, outside all locks. A key that is there during the
+ * whole listing is listed at least once, maybe twice; one that comes or goes meanwhile, or has just expired, may be
+ * listed or not. For tools and tests: a listing of a large store takes long, and no application should need it to
+ * answer a request. CACHE_ERR_UNSUPPORTED: this store cannot list its keys. */
+cache_status cache_keys(cache_t *cache, const char *prefix, cache_cursor *cursor, cache_key_fn *each, void *ctx);
 
 /* ---- the writer ---------------------------------------------------------------------------------------------- *
  *

@@ -54,6 +54,13 @@ static cache_status null_touch(void *self, cache_bytes key, int64_t ttl_ms)
     return CACHE_MISS;
 }
 
+static cache_status null_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
+{
+    (void)self, (void)prefix, (void)each, (void)ctx;
+    cursor->done = true;
+    return CACHE_OK;
+}
+
 const cache_backend_ops cache_null_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "null",
@@ -66,4 +73,5 @@ const cache_backend_ops cache_null_ops = {
     .inc = null_inc,
     .clear = null_clear,
     .touch = null_touch,
+    .list = null_list,
 };

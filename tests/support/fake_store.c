@@ -204,6 +204,47 @@ static cache_status fake_clear(void *self, cache_bytes prefix)
     return status;
 }
 
+static cache_status fake_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
+{
+    const cache_status status = enter(FAKE_GET, key);
+    if (status != CACHE_OK)
+        return status;
+    pthread_mutex_lock(&lock);
+    const struct entry *entry = *find_live(self, key);
+    if (entry != NULL)
+        *left_ms = entry->deadline_ms != 0 ? entry->deadline_ms - cache_env_monotonic_ms(self) : 0;
+    pthread_mutex_unlock(&lock);
+    return read_entry(self, key, out);
+}
+
+/* One entry a step, by its number. */
+static cache_status fake_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
+{
+    (void)self;
+    char key[256] = "";
+    const cache_status status = enter(FAKE_LIST, prefix);
+    pthread_mutex_lock(&lock);
+    const struct entry *entry = entries;
+    for (uint64_t i = 0; i < cursor->at[0] && entry != NULL; i++)
+        entry = entry->next;
+    cursor->done = status == CACHE_OK && entry == NULL;
+    cursor->at[0]++;
+    const bool fits = status == CACHE_OK && entry != NULL && entry->key_size >= prefix.size &&
+                      memcmp(entry->key, prefix.data, prefix.size) == 0;
+    if (fits)
+        (void)snprintf(key, sizeof key, "%s", entry->key);
+    pthread_mutex_unlock(&lock);
+    if (fits)
+        each(ctx, (cache_bytes){ key, strlen(key) });
+    return status;
+}
+
+static cache_status fake_ping(void *self)
+{
+    (void)self;
+    return enter(FAKE_PING, (cache_bytes){ "", 0 });
+}
+
 #define OPERATIONS .open = fake_open, .close = fake_close, .get = fake_get, .set = fake_set, .remove = fake_remove, \
                    .inc = fake_inc, .clear = fake_clear, .get_many = fake_get_many
 
@@ -214,7 +255,8 @@ static const cache_backend_ops local_ops = {
 
 static const cache_backend_ops many_ops = {
     .size = sizeof(cache_backend_ops), .scheme = "fakemany", OPERATIONS,
-    .set_many = fake_set_many, .remove_many = fake_remove_many
+    .set_many = fake_set_many, .remove_many = fake_remove_many,
+    .get_left = fake_get_left, .list = fake_list, .ping = fake_ping
 };
 
 /* ---- for tests ------------------------------------------------------------------------------------------------- */

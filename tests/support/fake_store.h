@@ -2,7 +2,8 @@
  *
  *     fake_store_reset();
  *     cache_t *cache = test_open_with_clock("fake://", &now);      or "fakelocal://": one that has CACHE_BACKEND_LOCAL;
- *                                                                  or "fakemany://": one with set_many and remove_many
+ *                                                                  or "fakemany://": one with every operation but
+ *                                                                  touch, has, stats and changes
  *
  * There is one store for the whole program: all handles, of all schemes, share what it holds, as processes share a
  * server. */
@@ -12,7 +13,7 @@
 #include "test.h"
 
 enum fake_op { FAKE_GET, FAKE_SET, FAKE_REMOVE, FAKE_INC, FAKE_CLEAR, FAKE_GET_MANY, FAKE_SET_MANY, FAKE_REMOVE_MANY,
-               FAKE_OPS };
+               FAKE_LIST, FAKE_PING, FAKE_OPS };
 
 /* Called before an operation does anything, outside the store's lock, from the thread that asked. `key` is whole. It
  * may call the cache; what it calls is not hooked again. */
