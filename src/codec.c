@@ -63,6 +63,19 @@ static cache_status codec_get(void *self, cache_bytes key, cache_writer *out)
     return status;
 }
 
+static cache_status codec_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
+{
+    struct codec *codec = self;
+    const struct cache_layer *layer = &codec->layer;
+    cache_writer stored;
+    cache_writer_init(&stored, layer->env->allocator);
+    cache_status status = layer->inner.get_left(layer->inner_self, key, &stored, left_ms);
+    if (status == CACHE_OK)
+        status = finish_read(codec, key, &stored, out);
+    cache_writer_release(&stored);
+    return status;
+}
+
 static cache_status codec_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
     struct codec *codec = self;
@@ -219,6 +232,8 @@ cache_status cache_codec_add(const struct cache_options *options, const cache_en
         ops->max_value = 0;    /* a large value may become small: codec_set checks what is stored */
     ops->close = codec_close;
     ops->get = codec_get;
+    if (ops->get_left != NULL)
+        ops->get_left = codec_get_left;
     ops->set = codec_set;
     if (ops->get_many != NULL)
         ops->get_many = codec_get_many;

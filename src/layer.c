@@ -68,6 +68,30 @@ static cache_status layer_stats(void *self, cache_counters *out)
     return layer->inner.stats(layer->inner_self, out);
 }
 
+static cache_status layer_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
+{
+    const struct cache_layer *layer = self;
+    return layer->inner.get_left(layer->inner_self, key, out, left_ms);
+}
+
+static cache_status layer_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
+{
+    const struct cache_layer *layer = self;
+    return layer->inner.list(layer->inner_self, prefix, cursor, each, ctx);
+}
+
+static cache_status layer_ping(void *self)
+{
+    const struct cache_layer *layer = self;
+    return layer->inner.ping(layer->inner_self);
+}
+
+static void layer_changes(void *self, const cache_changes *to, void *ctx, uint64_t *heard_ns)
+{
+    const struct cache_layer *layer = self;
+    layer->inner.changes(layer->inner_self, to, ctx, heard_ns);
+}
+
 void cache_layer_ops(const struct cache_layer *layer, cache_backend_ops *out)
 {
     const cache_backend_ops *inner = &layer->inner;
@@ -87,5 +111,9 @@ void cache_layer_ops(const struct cache_layer *layer, cache_backend_ops *out)
         .touch = inner->touch != NULL ? layer_touch : NULL,
         .has = inner->has != NULL ? layer_has : NULL,
         .stats = inner->stats != NULL ? layer_stats : NULL,
+        .get_left = inner->get_left != NULL ? layer_get_left : NULL,
+        .list = inner->list != NULL ? layer_list : NULL,
+        .ping = inner->ping != NULL ? layer_ping : NULL,
+        .changes = inner->changes != NULL ? layer_changes : NULL,
     };
 }
