@@ -42,7 +42,7 @@ void cache_env_init(cache_env *env, const cache_config *config)
 
 static int64_t system_ms(clockid_t clock)
 {
-    struct timespec now;
+    struct timespec now = { 0 };
     clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
@@ -92,7 +92,7 @@ bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms)
 
 uint64_t cache_now_ns(void)
 {
-    struct timespec now;
+    struct timespec now = { 0 };
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }

@@ -17,7 +17,7 @@ static uint64_t mix(uint64_t x)
 
 static uint64_t wall_ns(void)
 {
-    struct timespec now;
+    struct timespec now = { 0 };
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }

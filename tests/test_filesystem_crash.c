@@ -55,7 +55,7 @@ static unsigned next_random(unsigned *state)
     return *state >> 8;
 }
 
-/* ---- values that tell whose they are, and whether they are whole -------------------------------------------------- */
+/* ---- values that tell whose they are, and whether they are whole ------------------------------------------------- */
 
 static char byte_at(unsigned number, size_t i)
 {

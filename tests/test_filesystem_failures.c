@@ -509,7 +509,7 @@ static void the_meta_file_is_on_the_disk_before_the_first_entry(void **state)
     cache_close(cache);
 }
 
-/* ---- closed standard streams --------------------------------------------------------------------------------------- */
+/* ---- closed standard streams ------------------------------------------------------------------------------------- */
 
 static void print_with_closed_streams(void)
 {

@@ -1,5 +1,5 @@
-/* The filesystem store mends itself: torn files leave, a directory that lost files works again, and no size in a file is
- * believed. */
+/* The filesystem store mends itself: torn files leave, a directory that lost files works again, and no size in a file
+ * is believed. */
 #include "test.h"
 
 #include "backends/filesystem/store.h"

@@ -75,8 +75,7 @@ int files_exist(const char *path)
     return lstat(path, &info) == 0;
 }
 
-/* How many file descriptors this process has open. */
-static int count_descriptors(void)
+int files_count_descriptors(void)
 {
     DIR *stream = opendir("/proc/self/fd");
     assert_non_null(stream);
@@ -91,12 +90,12 @@ static int descriptors;
 
 void files_begin(char *path, size_t size)
 {
-    descriptors = count_descriptors();
+    descriptors = files_count_descriptors();
     test_directory_make(path, size);
 }
 
 void files_end(const char *path)
 {
-    assert_int_equal(count_descriptors(), descriptors);
+    assert_int_equal(files_count_descriptors(), descriptors);
     test_directory_remove(path);
 }

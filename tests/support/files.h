@@ -24,6 +24,9 @@ char *files_read(const char *path, size_t *size);
 void files_write(const char *path, const void *data, size_t size);
 int files_exist(const char *path);
 
+/* How many file descriptors this process has open. */
+int files_count_descriptors(void);
+
 /* What each test of the store begins with, an empty directory in `path`, and ends with: the directory is removed, and the
  * test fails if a file descriptor was left open, whatever happened meanwhile. */
 void files_begin(char *path, size_t size);

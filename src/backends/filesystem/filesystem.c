@@ -497,6 +497,8 @@ static bool clear_one(void *ctx, struct fs_leaf *leaf, const char *name, const s
     if (status == CACHE_OK) {
         const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, cache_fs_any_key, &entry);
         cache_fs_close(fd);
+        if (state == FS_FAILED)
+            status = cache_fs_leaf_fail(leaf, name, errno);
         if (state == FS_TORN
             || ((state == FS_LIVE || state == FS_EXPIRED) && begins(cache_fs_entry_key(&entry), clear->prefix))) {
             status = cache_fs_leaf_remove(leaf, name);

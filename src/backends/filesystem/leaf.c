@@ -68,17 +68,22 @@ cache_status cache_fs_leaf_find(const struct fs_leaf *leaf, const char *name, in
     return errno == ENOENT || errno == ELOOP || errno == ENXIO ? CACHE_MISS : cache_fs_leaf_fail(leaf, name, errno);
 }
 
-bool cache_fs_leaf_stat(const struct fs_leaf *leaf, const char *name, struct stat *info)
+cache_status cache_fs_leaf_stat(const struct fs_leaf *leaf, const char *name, struct stat *info)
 {
-    return leaf->fd >= 0 && fstatat(leaf->fd, name, info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info->st_mode);
+    if (leaf->fd < 0)
+        return CACHE_MISS;
+    if (fstatat(leaf->fd, name, info, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? CACHE_MISS : cache_fs_leaf_fail(leaf, name, errno);
+    return S_ISREG(info->st_mode) ? CACHE_OK : CACHE_MISS;
 }
 
 cache_status cache_fs_leaf_remove(struct fs_leaf *leaf, const char *name)
 {
     struct stat info;
-    if (!cache_fs_leaf_stat(leaf, name, &info))
-        return CACHE_MISS;
-    const cache_status status = cache_fs_leaf_change(leaf);
+    cache_status status = cache_fs_leaf_stat(leaf, name, &info);
+    if (status != CACHE_OK)
+        return status;
+    status = cache_fs_leaf_change(leaf);
     if (status != CACHE_OK && !cache_fs_lacks_space(status))    /* on a full disk a removal is the cure */
         return status;
     if (unlinkat(leaf->fd, name, 0) != 0)

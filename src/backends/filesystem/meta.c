@@ -236,13 +236,17 @@ void cache_fs_usage_load(struct fs_store *store, unsigned leaf, struct fs_usage 
 cache_status cache_fs_usage_save(struct fs_store *store, unsigned leaf, const struct fs_usage *usage)
 {
     const int meta_file = cache_fs_meta_file(store);
-    ssize_t n = -1;
-    do
-        n = meta_file >= 0 ? pwrite(meta_file, usage, sizeof *usage, slot_at(leaf)) : -1;
-    while (n < 0 && meta_file >= 0 && errno == EINTR);
-    if (n == (ssize_t)sizeof *usage)
-        return CACHE_OK;
-    return cache_fs_fail(store, FS_META_FILE, n < 0 ? errno : ENOSPC);
+    size_t done = 0;
+    while (meta_file >= 0 && done < sizeof *usage) {
+        const ssize_t n = pwrite(meta_file, (const char *)usage + done, sizeof *usage - done,
+                                 slot_at(leaf) + (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return cache_fs_fail(store, FS_META_FILE, n < 0 ? errno : ENOSPC);
+        done += (size_t)n;
+    }
+    return meta_file >= 0 ? CACHE_OK : cache_fs_fail(store, FS_META_FILE, errno);
 }
 
 /* ---- versions ---------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ struct scan {
     fs_visit_fn *visit;
     void *ctx;
     bool verify;                       /* open every file */
+    cache_status status;               /* of the first file that could not be looked at */
     int64_t now;
     struct fs_usage found;
 };
@@ -59,7 +60,10 @@ static void look_at(struct scan *scan, const char *name)
 {
     struct fs_leaf *leaf = scan->leaf;
     struct stat info;
-    if (!cache_fs_leaf_stat(leaf, name, &info))
+    const cache_status status = cache_fs_leaf_stat(leaf, name, &info);
+    if (status < 0 && scan->status == CACHE_OK)
+        scan->status = status;
+    if (status != CACHE_OK)
         return;
     int64_t expires_ms = cache_fs_expiry_hint(&info);
     if (must_open(scan, &info, expires_ms)) {
@@ -103,7 +107,7 @@ static cache_status scan_directory(struct scan *scan)
             look_at(scan, entry->d_name);
     const int error = errno;
     closedir(stream);
-    return error == 0 ? CACHE_OK : scan_failed(leaf, error);
+    return error == 0 ? scan->status : scan_failed(leaf, error);
 }
 
 cache_status cache_fs_leaf_scan(struct fs_leaf *leaf, fs_visit_fn *visit, void *ctx)

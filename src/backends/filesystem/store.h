@@ -290,8 +290,8 @@ void cache_fs_leaf_account(struct fs_leaf *leaf, const struct stat *old, uint64_
 /* Open an entry. CACHE_MISS: there is none. */
 cache_status cache_fs_leaf_find(const struct fs_leaf *leaf, const char *name, int *fd);
 
-/* Returns true and its status if a regular file of that name is there. */
-bool cache_fs_leaf_stat(const struct fs_leaf *leaf, const char *name, struct stat *info);
+/* The status of the regular file of that name. CACHE_MISS: there is none. */
+cache_status cache_fs_leaf_stat(const struct fs_leaf *leaf, const char *name, struct stat *info);
 
 /* Remove an entry's file. CACHE_MISS: there is no regular file of that name. */
 cache_status cache_fs_leaf_remove(struct fs_leaf *leaf, const char *name);

@@ -52,11 +52,13 @@ cache_status cache_fs_temp_commit(struct fs_leaf *leaf, int fd, const struct fs_
     cache_status status = close(fd) == 0 || errno == EINTR ? CACHE_OK : cache_fs_leaf_fail(leaf, FS_TEMP_FILE, errno);
     if (status == CACHE_OK)
         status = cache_fs_leaf_change(leaf);
-    const bool replaces = cache_fs_leaf_stat(leaf, base, &old);
+    const cache_status replaces = status == CACHE_OK ? cache_fs_leaf_stat(leaf, base, &old) : CACHE_MISS;
+    if (replaces < 0)
+        status = replaces;
     if (status == CACHE_OK && renameat(leaf->fd, FS_TEMP_FILE, leaf->fd, base) != 0)
         status = cache_fs_leaf_fail(leaf, base, errno);
     if (status == CACHE_OK)
-        cache_fs_leaf_account(leaf, replaces ? &old : NULL, cache_fs_entry_size(head), head->expires_ms);
+        cache_fs_leaf_account(leaf, replaces == CACHE_OK ? &old : NULL, cache_fs_entry_size(head), head->expires_ms);
     else
         cache_fs_temp_drop(leaf, -1);
     return status;
