@@ -1,82 +1,79 @@
-/* counter.c - the memory store's inc: a decimal number, changed where it stands. */
-#include "../../number.h"
+/* counter.c - the memory store's inc: a number that changes in place, under the shard's lock, while others read it. */
 #include "memory.h"
 
-#include <string.h>
+#include "../../number.h"
 
-/* Write the sum into the item, if nobody reads it and there is room: an inc then allocates nothing. */
-static cache_status count_in_place(struct item *item, int64_t delta, int64_t *result, bool *done)
+/* Add to what is there. `*done`: it is a counter, which has the sum now; else `*number` is what a new one gets. */
+static cache_status count(struct item *item, int64_t delta, int64_t *number, bool *done)
 {
-    int64_t number = 0, sum = 0;
-    char text[NUMBER_MAX_SIZE + 1];
-    if (!cache_number_parse(item_value(item), item->size, &number))
+    int64_t was = 0;
+    *done = false;
+    if (item_is_counter(item))
+        was = item_number(item);
+    else if (!cache_number_parse(item->bytes, item->size, &was))
         return cache_fail(CACHE_ERR_TYPE, "memory: inc: the value is not a number");
-    if (!cache_number_add(number, delta, &sum))
+    if (!cache_number_add(was, delta, number))
         return cache_fail(CACHE_ERR_RANGE, "memory: inc: the counter would leave int64");
-    *result = sum;
-    const size_t size = cache_number_format(sum, text);
-    *done = atomic_load_explicit(&item->references, memory_order_acquire) == 1
-         && item_overwrite(item, (cache_bytes){ text, size });
+    if (item_is_counter(item)) {
+        item_set_number(item, *number);
+        *done = true;
+    }
     return CACHE_OK;
 }
 
-static cache_status inc_in_place(struct place place, cache_bytes key, int64_t delta, int64_t *result, bool *done)
+static cache_status count_in_place(struct memory *memory, const struct place *place, int64_t delta, int64_t *number,
+                                   bool *done)
 {
-    rwlock_write_lock(&place.shard->lock);
-    struct item *item = shard_find(place.shard, key, place.hash);
-    const cache_status status = item != NULL ? count_in_place(item, delta, result, done) : CACHE_OK;
-    rwlock_write_unlock(&place.shard->lock);
+    struct shard *shard = &memory->shards[place->shard];
+    *done = false;
+    lock_take(&shard->lock);
+    struct item *item = cache_mem_find(memory, place);
+    const cache_status status = item != NULL ? count(item, delta, number, done) : CACHE_OK;
+    lock_give(&shard->lock);
     return status;
 }
 
-/* A counter has room for every number from the start. */
-static struct item *new_counter(struct memory *memory, cache_bytes key)
+/* Put a counter where nothing is, or a number as text; that one's time stays. */
+static cache_status count_anew(struct memory *memory, const struct place *place, int64_t delta, int64_t ttl_ms,
+                               int64_t *number)
 {
-    return item_new(cache_env_allocator(memory->env), key, (cache_bytes){ "", 0 }, NUMBER_MAX_SIZE);
-}
-
-/* Replace what is there, if anything, by a new item, which gets the sum and the old one's time. */
-static cache_status inc_by_replacing(struct memory *memory, struct place place, cache_bytes key, int64_t delta,
-                                     int64_t ttl_ms, int64_t *result)
-{
-    if (item_cost_of(key.size, NUMBER_MAX_SIZE) > memory->max_bytes)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "memory: a counter is larger than max_bytes, %zu", memory->max_bytes);
-    struct item *fresh = new_counter(memory, key);
+    struct shard *shard = &memory->shards[place->shard];
+    struct item *fresh = cache_mem_counter_new(memory->pool, place->hash, place->key, delta);
     if (fresh == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for a counter");
     const int64_t now_ms = cache_env_monotonic_ms(memory->env);
-    struct leaving leaving = { NULL, NULL };
-    char text[NUMBER_MAX_SIZE + 1];
-    bool done = false;
     cache_status status = CACHE_OK;
-    rwlock_write_lock(&place.shard->lock);
-    struct item *old = shard_find(place.shard, key, place.hash);
-    *result = delta;
+    bool done = false;
+    *number = delta;
+    lock_take(&shard->lock);
+    struct item *old = cache_mem_find(memory, place);
     if (old != NULL)
-        status = count_in_place(old, delta, result, &done);
+        status = count(old, delta, number, &done);
     if (status == CACHE_OK && !done) {
-        (void)item_overwrite(fresh, (cache_bytes){ text, cache_number_format(*result, text) });
-        fresh->deadline_ms = old != NULL ? old->deadline_ms : memory_deadline(now_ms, ttl_ms);
-        status = memory_put(memory, place, fresh, shard_find_any(place.shard, key, place.hash), now_ms, &leaving);
+        item_set_number(fresh, *number);
+        item_set_deadline(fresh, old != NULL ? item_deadline(old) : memory_deadline(now_ms, ttl_ms));
+        status = cache_mem_put(memory, place->shard, fresh, cache_mem_find_any(memory, place));
     }
-    rwlock_write_unlock(&place.shard->lock);
-    if (status != CACHE_OK || done)
-        item_release(fresh);
-    memory_settle(memory, place.shard, now_ms, &leaving);
+    lock_give(&shard->lock);
+    const bool stored = status == CACHE_OK && !done;
+    if (!stored)
+        cache_mem_item_free(fresh);
+    cache_mem_settle(memory, stored ? fresh : NULL, now_ms);
     return status;
 }
 
-cache_status memory_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
+cache_status cache_mem_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
     struct memory *memory = self;
-    const struct place place = memory_place(memory, key);
-    bool done = false;
+    const struct place place = cache_mem_place(memory, key);
     int64_t number = 0;
-    cache_status status = inc_in_place(place, key, delta, &number, &done);
+    bool done = false;
+    cache_status status = count_in_place(memory, &place, delta, &number, &done);
     if (status == CACHE_OK && !done)
-        status = inc_by_replacing(memory, place, key, delta, ttl_ms, &number);
+        status = count_anew(memory, &place, delta, ttl_ms, &number);
+    else
+        cache_mem_tick(memory);
     if (status == CACHE_OK)
         *result = number;
-    memory_tick(memory);
     return status;
 }

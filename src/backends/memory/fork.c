@@ -1,6 +1,8 @@
-/* fork.c - a child has a copy of each store, and may use it at once: so no lock may be held, and no list half changed,
- * when the process forks. */
+/* fork.c - a child has a copy of each store, and may use it at once: so no lock may be held, and nothing half changed,
+ * when the process forks. Readers need no lock: their records are simply gone in the child. */
 #include "memory.h"
+
+#include "epoch.h"
 
 #include <pthread.h>
 
@@ -11,24 +13,34 @@ static struct memory *stores;
 static void before_fork(void)
 {
     pthread_mutex_lock(&stores_lock);
-    for (struct memory *memory = stores; memory != NULL; memory = memory->next)
+    for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
         for (size_t i = 0; i < memory->n_shards; i++)
-            rwlock_write_lock(&memory->shards[i].lock);
+            lock_take(&memory->shards[i].lock);
+        lock_take(&memory->limbo.lock);
+    }
+    cache_mem_epoch_before_fork();
 }
 
 static void after_fork_in_parent(void)
 {
-    for (struct memory *memory = stores; memory != NULL; memory = memory->next)
+    cache_mem_epoch_after_fork(false);
+    for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
+        lock_give(&memory->limbo.lock);
         for (size_t i = 0; i < memory->n_shards; i++)
-            rwlock_write_unlock(&memory->shards[i].lock);
+            lock_give(&memory->shards[i].lock);
+    }
     pthread_mutex_unlock(&stores_lock);
 }
 
 static void after_fork_in_child(void)
 {
-    for (struct memory *memory = stores; memory != NULL; memory = memory->next)
+    cache_mem_epoch_after_fork(true);
+    for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
+        lock_reset(&memory->limbo.lock);
+        memory->limbo.asking = false;    /* whoever asked is not here */
         for (size_t i = 0; i < memory->n_shards; i++)
-            rwlock_reset(&memory->shards[i].lock);
+            lock_reset(&memory->shards[i].lock);
+    }
     pthread_mutex_unlock(&stores_lock);
 }
 
@@ -37,7 +49,7 @@ static void watch_forks(void)
     (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-void memory_enlist(struct memory *memory)
+void cache_mem_enlist(struct memory *memory)
 {
     pthread_once(&fork_once, watch_forks);
     pthread_mutex_lock(&stores_lock);
@@ -49,7 +61,7 @@ void memory_enlist(struct memory *memory)
     pthread_mutex_unlock(&stores_lock);
 }
 
-void memory_delist(struct memory *memory)
+void cache_mem_delist(struct memory *memory)
 {
     pthread_mutex_lock(&stores_lock);
     *memory->at = memory->next;

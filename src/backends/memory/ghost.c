@@ -1,62 +1,74 @@
-/* ghost.c - what was evicted lately, by hash alone. */
+/* ghost.c - what was evicted lately. */
 #include "ghost.h"
+
+#include "account.h"
 
 #include <string.h>
 
-enum { WAYS = 4, SMALLEST = 64 };
+/* Time goes on by one each 16 evictions, so that 16 bits hold a million of them. */
+enum { WAYS = 8, SMALLEST = 4 * WAYS, EVICTIONS_BITS = 4 };
 
-static struct ghost_entry *set_of(struct ghost *ghost, uint32_t hash)
+static struct ghost_entry *set_of(const struct ghost *ghost, uint32_t hash)
 {
-    return &ghost->entries[(hash & (ghost->n / WAYS - 1)) * WAYS];
+    return &ghost->entries[(uint64_t)hash * (ghost->n / WAYS) >> 32 << 3];
 }
 
-/* A larger table begins empty: what is forgotten costs a few misses, once. */
-static void grow(struct ghost *ghost, const cache_allocator *allocator, size_t wanted)
+static uint16_t now(const struct ghost *ghost)
 {
-    size_t n = SMALLEST;
-    while (n < wanted)
-        n *= 2;
-    if (n <= ghost->n)
-        return;
+    const uint16_t time = (uint16_t)(ghost->evictions >> EVICTIONS_BITS);
+    return time != 0 ? time : 1;
+}
+
+/* A table of another size begins empty: what is forgotten costs a few misses, once. */
+static void resize(struct ghost *ghost, const cache_allocator *allocator, uint32_t wanted)
+{
+    const uint32_t n = wanted < SMALLEST ? SMALLEST : (wanted + wanted / 4 + WAYS - 1) / WAYS * WAYS;
     struct ghost_entry *entries = allocator->alloc(allocator->ctx, n * sizeof *entries);
     if (entries == NULL)
         return;
     memset(entries, 0, n * sizeof *entries);
-    ghost_release(ghost, allocator);
-    *ghost = (struct ghost){ entries, n, WAYS };
+    cache_mem_ghost_release(ghost, allocator);
+    ghost->entries = entries;
+    ghost->n = n;
 }
 
-void ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint32_t hash, size_t wanted)
+void cache_mem_ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint32_t hash, uint32_t wanted)
 {
-    if (ghost->n < wanted)
-        grow(ghost, allocator, wanted);
+    if (ghost->n < wanted || ghost->n / 4 > wanted + SMALLEST)
+        resize(ghost, allocator, wanted);
     if (ghost->n == 0)
         return;
     struct ghost_entry *set = set_of(ghost, hash), *oldest = set;
-    ghost->time++;
-    for (int i = 1; i < WAYS; i++)
-        if (ghost->time - set[i].time > ghost->time - oldest->time)
+    ghost->evictions++;
+    for (int i = 1; i < WAYS && oldest->time != 0; i++)
+        if (set[i].time == 0 || (uint16_t)(now(ghost) - set[i].time) > (uint16_t)(now(ghost) - oldest->time))
             oldest = &set[i];
-    *oldest = (struct ghost_entry){ hash, ghost->time };
+    *oldest = (struct ghost_entry){ (uint16_t)hash, now(ghost) };
 }
 
-bool ghost_take(struct ghost *ghost, uint32_t hash, size_t window)
+bool cache_mem_ghost_take(struct ghost *ghost, uint32_t hash, uint32_t window)
 {
     if (ghost->n == 0)
         return false;
     struct ghost_entry *set = set_of(ghost, hash);
     for (int i = 0; i < WAYS; i++)
-        if (set[i].time != 0 && set[i].hash == hash) {
-            const bool recent = ghost->time - set[i].time < window;
+        if (set[i].time != 0 && set[i].hash == (uint16_t)hash) {
+            const bool recent = (uint16_t)(now(ghost) - set[i].time) <= window >> EVICTIONS_BITS;
             set[i].time = 0;
             return recent;
         }
     return false;
 }
 
-void ghost_release(struct ghost *ghost, const cache_allocator *allocator)
+void cache_mem_ghost_release(struct ghost *ghost, const cache_allocator *allocator)
 {
     if (ghost->entries != NULL)
         allocator->free(allocator->ctx, ghost->entries);
-    *ghost = (struct ghost){ NULL, 0, 0 };
+    ghost->entries = NULL;
+    ghost->n = 0;
+}
+
+size_t cache_mem_ghost_cost(const struct ghost *ghost)
+{
+    return account_block(ghost->n * sizeof *ghost->entries);
 }

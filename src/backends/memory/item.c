@@ -1,75 +1,97 @@
-/* item.c - one entry of the memory store. */
+/* item.c - the life of an item's block, from its allocation to the last view of it. */
 #include "item.h"
 
-#include <string.h>
-
-void item_retain(struct item *item)
+static struct pool *pool_of(const struct item *item)
 {
-    atomic_fetch_add_explicit(&item->references, 1, memory_order_relaxed);
+    return (struct pool *)(uintptr_t)item->owner.ops;    /* ops is the first of a pool */
 }
 
-void item_release(struct item *item)
+void cache_mem_item_free(struct item *item)
 {
-    if (atomic_fetch_sub_explicit(&item->references, 1, memory_order_acq_rel) == 1)
-        item->allocator->free(item->allocator->ctx, item);
+    const cache_allocator *allocator = pool_of(item)->allocator;
+    allocator->free(allocator->ctx, item);
 }
 
-static struct item *item_of(cache_owner *owner)
-{
-    return (struct item *)(void *)((char *)owner - offsetof(struct item, owner));
-}
+/* ---- references ---------------------------------------------------------------------------------------------- */
 
 static void owner_retain(cache_owner *owner)
 {
-    item_retain(item_of(owner));
+    item_retain((struct item *)(void *)owner);
 }
 
+/* The last view of an item that its store dropped frees it. */
 static void owner_release(cache_owner *owner)
 {
-    item_release(item_of(owner));
+    struct item *item = (struct item *)(void *)owner;
+    if (atomic_fetch_sub_explicit(&item->references, 1, memory_order_acq_rel) == 1) {
+        struct pool *pool = pool_of(item);
+        cache_mem_item_free(item);
+        cache_mem_pool_release(pool);
+    }
 }
 
-static const cache_owner_ops item_owner_ops = { owner_retain, owner_release };
-
-struct item *item_new(const cache_allocator *allocator, cache_bytes key, cache_bytes value, unsigned char slack)
+void cache_mem_item_drop(struct item *item)
 {
-    if (value.size > SIZE_MAX / 2)
-        return NULL;
-    struct item *item = allocator->alloc(allocator->ctx, item_block_size(key.size, value.size + slack));
+    struct pool *pool = pool_of(item);
+    if (atomic_load_explicit(&item->references, memory_order_acquire) == 1) {
+        cache_mem_item_free(item);     /* no reader can find it, so nobody takes another reference */
+        return;
+    }
+    /* The pool is kept before the reference is given back: the view's release may come at once. */
+    atomic_fetch_add_explicit(&pool->users, 1, memory_order_relaxed);
+    owner_release(&item->owner);
+}
+
+struct pool *cache_mem_pool_new(const cache_allocator *allocator)
+{
+    struct pool *pool = allocator->alloc(allocator->ctx, sizeof *pool);
+    if (pool != NULL) {
+        pool->ops = (cache_owner_ops){ owner_retain, owner_release };
+        pool->allocator = allocator;
+        atomic_init(&pool->users, 1);
+    }
+    return pool;
+}
+
+void cache_mem_pool_release(struct pool *pool)
+{
+    if (atomic_fetch_sub_explicit(&pool->users, 1, memory_order_acq_rel) == 1)
+        pool->allocator->free(pool->allocator->ctx, pool);
+}
+
+/* ---- making one ---------------------------------------------------------------------------------------------- */
+
+static struct item *make(struct pool *pool, uint32_t hash, cache_bytes key, size_t value_size, unsigned flags)
+{
+    struct item *item = pool->allocator->alloc(pool->allocator->ctx, item_block_size(key.size, value_size));
     if (item == NULL)
         return NULL;
-    memset(item, 0, offsetof(struct item, bytes));
-    item->owner.ops = &item_owner_ops;
-    item->allocator = allocator;
+    item->owner.ops = &pool->ops;
+    atomic_init(&item->life, (uint64_t)key.size << LIFE_KEY_SHIFT | flags);
+    item->size = (uint32_t)value_size;
     atomic_init(&item->references, 1);
-    item->hh.key = item->bytes;
-    item->hh.keylen = (unsigned)key.size;
-    item->size = value.size;
-    item->slack = slack;
-    memcpy(item->bytes, key.data, key.size);
-    item->bytes[key.size] = '\0';
-    memcpy(item_value(item), value.data, value.size);
-    item_value(item)[value.size] = '\0';
+    item->hash = hash;
+    memset(item->place, 0, sizeof item->place);
+    atomic_init(&item->frequency, 0);
+    item->bytes[value_size] = '\0';
+    char *behind = item->bytes + value_size + 1;
+    memcpy(behind, key.data, key.size);
+    behind[key.size] = '\0';
     return item;
 }
 
-bool item_overwrite(struct item *item, cache_bytes value)
+struct item *cache_mem_item_new(struct pool *pool, uint32_t hash, cache_bytes key, cache_bytes value)
 {
-    const size_t room = item->size + item->slack;
-    if (value.size > room || room - value.size > ITEM_MAX_SLACK)
-        return false;
-    memcpy(item_value(item), value.data, value.size);
-    item_value(item)[value.size] = '\0';
-    item->size = value.size;
-    item->slack = (unsigned char)(room - value.size);
-    return true;
+    struct item *item = make(pool, hash, key, value.size, 0);
+    if (item != NULL && value.size > 0)
+        memcpy(item->bytes, value.data, value.size);
+    return item;
 }
 
-void item_release_all(struct item *first)
+struct item *cache_mem_counter_new(struct pool *pool, uint32_t hash, cache_bytes key, int64_t number)
 {
-    while (first != NULL) {
-        struct item *next = item_next(first);
-        item_release(first);
-        first = next;
-    }
+    struct item *item = make(pool, hash, key, sizeof number, LIFE_COUNTER);
+    if (item != NULL)
+        atomic_init((_Atomic int64_t *)(void *)item->bytes, number);
+    return item;
 }

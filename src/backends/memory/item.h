@@ -1,91 +1,135 @@
-/* item.h - one entry of the memory store: key and value in one counted block, which a reader may hold on to. */
-#ifndef ITEM_H
-#define ITEM_H
+/* item.h - one entry of the memory store: a header, the value and the key in one block.
+ *
+ *      0        8                24     28      32                    32+size+1
+ *     | owner  | life           | size | refs.. | value .... | NUL | key .... | NUL |
+ *
+ * An item never changes once it is in the index, so that readers need no lock: a set puts another item in its place.
+ * The exceptions are single atomic words: the deadline, the number of hits, the references and a counter's number.
+ * The value comes first, aligned as malloc aligns; the key behind it needs no padding. */
+#ifndef MEMORY_ITEM_H
+#define MEMORY_ITEM_H
 
 #include "../../api.h"
+#include "account.h"
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
-#include <limits.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 
-enum item_queue { QUEUE_SMALL, QUEUE_MAIN };
-
-/* A million items lie in no cache of the processor, so a hit costs what it waits for memory. Hence one block, and its
- * fields in the order of who needs them: first what only inserting and removing touch, which ends within uthash's
- * handle; from there (hh_next, key, keylen, hashv) what a hit reads, in 64 bytes; then key and value without a gap. The
- * value's lines are known with the item's address, so that the processor fetches them together with the rest. */
-struct item {
-    struct item *wheel_next, **wheel_at;    /* among those that expire about the same time; wheel_at NULL: in no slot */
-    UT_hash_handle hh;                 /* key and keylen are the item's; prev and next its place in a queue (shard.c) */
-    cache_owner owner;                 /* of a pinned value */
+/* What the items of one store have in common, and what outlives the store while values are pinned. An item's owner
+ * points at `ops`, so that it needs no pointer of its own to the allocator. */
+struct pool {
+    cache_owner_ops ops;
     const cache_allocator *allocator;
-    int64_t deadline_ms;               /* monotonic; 0: for ever */
-    size_t size;                       /* bytes of the value, without its NUL */
-    atomic_uint references;            /* the shard's one, and one a reader */
-    atomic_uchar frequency;            /* hits since it was queued, 0 to 3 */
-    unsigned char queue;               /* enum item_queue */
-    unsigned char slack;               /* bytes of room behind the value */
-    char bytes[];                      /* key, NUL, value, NUL, slack */
+    atomic_size_t users;               /* the store, and each item that it dropped while somebody held a reference */
 };
 
-enum { ITEM_MAX_SLACK = UCHAR_MAX };
+struct item {
+    cache_owner owner;                 /* of a pinned value; owner.ops is the pool's */
+    _Atomic uint64_t life;             /* deadline, key size and flags: see below */
+    uint32_t size;                     /* bytes of the value, without its NUL */
+    atomic_uint references;            /* the store's, and one for each view */
+    uint32_t hash;                     /* with the writer's lock held, the rest of the line, too */
+    uint8_t place[3];                  /* where the item stands in its queue (queue.h) */
+    atomic_uchar frequency;            /* hits since it was queued, up to ITEM_MAX_FREQUENCY */
+    _Alignas(max_align_t) char bytes[];
+};
 
-/* A new item with one reference and `slack` bytes of room behind its value. NULL: no memory. */
-struct item *item_new(const cache_allocator *allocator, cache_bytes key, cache_bytes value, unsigned char slack);
+/* `life`: 48 bits of deadline in milliseconds of the monotonic clock (0: for ever), 13 of key size, 3 of flags. */
+enum { LIFE_DEADLINE_SHIFT = 16, LIFE_KEY_SHIFT = 3, LIFE_KEY_MASK = 0x1fff, LIFE_COUNTER = 1, ITEM_MAX_FREQUENCY = 3 };
+#define ITEM_MAX_DEADLINE ((INT64_C(1) << 47) - 1)
+#define ITEM_MAX_VALUE ((size_t)UINT32_MAX - 8192)
 
-/* Another reference; let go of one. */
-void item_retain(struct item *item);
-void item_release(struct item *item);
+_Static_assert(CACHE_MAX_INTERNAL_KEY + CACHE_MAX_PREFIX <= LIFE_KEY_MASK, "a key's size fits into its bits");
 
-/* Items that left their shard are chained by uthash's `next`, of which they have no more use. */
-static inline struct item *item_next(const struct item *item)
+static inline uint64_t item_life(const struct item *item)
 {
-    return item->hh.next;
+    return atomic_load_explicit(&item->life, memory_order_relaxed);
 }
 
-static inline void item_chain(struct item **chain, struct item *item)
+static inline size_t item_key_size(const struct item *item)
 {
-    item->hh.next = *chain;
-    *chain = item;
+    return (item_life(item) >> LIFE_KEY_SHIFT) & LIFE_KEY_MASK;
 }
 
-void item_release_all(struct item *first);
+static inline int64_t item_deadline(const struct item *item)
+{
+    return (int64_t)item_life(item) >> LIFE_DEADLINE_SHIFT;    /* with its sign: a test's clock may be below 0 */
+}
+
+/* With the writer's lock held. */
+static inline void item_set_deadline(struct item *item, int64_t deadline_ms)
+{
+    const uint64_t kept = item_life(item) & ((UINT64_C(1) << LIFE_DEADLINE_SHIFT) - 1);
+    const int64_t deadline = deadline_ms > ITEM_MAX_DEADLINE ? ITEM_MAX_DEADLINE : deadline_ms;
+    atomic_store_explicit(&item->life, (uint64_t)deadline << LIFE_DEADLINE_SHIFT | kept, memory_order_relaxed);
+}
 
 static inline cache_bytes item_key(const struct item *item)
 {
-    return (cache_bytes){ item->bytes, item->hh.keylen };
+    return (cache_bytes){ item->bytes + item->size + 1, item_key_size(item) };
 }
 
-static inline char *item_value(struct item *item)
+static inline bool item_has_key(const struct item *item, uint32_t hash, cache_bytes key)
 {
-    return item->bytes + item->hh.keylen + 1;
+    return item->hash == hash && item_key_size(item) == key.size
+        && memcmp(item->bytes + item->size + 1, key.data, key.size) == 0;
 }
 
-/* Write another value in the place of the old one, if it fits there and leaves no great hole. Nobody else may be
- * reading. */
-bool item_overwrite(struct item *item, cache_bytes value);
-
-/* The block of an item: two NULs, and what stands before key and value. */
-static inline size_t item_block_size(size_t key_size, size_t room)
+/* A counter's value is an int64_t at the begin of `bytes`, which changes in place. */
+static inline bool item_is_counter(const struct item *item)
 {
-    return offsetof(struct item, bytes) + key_size + room + 2;
+    return (item_life(item) & LIFE_COUNTER) != 0;
 }
 
-/* An item's part of the index, two or three buckets of 16 bytes, and of what malloc needs for itself. */
-enum { ITEM_SHARE = 48 };
-
-/* What an item counts against max_bytes: key, value and overhead, as much as the process grows by it. */
-static inline size_t item_cost_of(size_t key_size, size_t room)
+static inline int64_t item_number(struct item *item)
 {
-    return item_block_size(key_size, room) + ITEM_SHARE;
+    return atomic_load_explicit((_Atomic int64_t *)(void *)item->bytes, memory_order_relaxed);
 }
 
+static inline void item_set_number(struct item *item, int64_t number)
+{
+    atomic_store_explicit((_Atomic int64_t *)(void *)item->bytes, number, memory_order_relaxed);
+}
+
+/* Count a hit. Nothing is written at the limit: what is hit most stays shared between the cores' caches. */
+static inline void item_count_hit(struct item *item)
+{
+    const unsigned char frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
+    if (frequency < ITEM_MAX_FREQUENCY)
+        atomic_store_explicit(&item->frequency, (unsigned char)(frequency + 1), memory_order_relaxed);
+}
+
+static inline size_t item_block_size(size_t key_size, size_t value_size)
+{
+    return offsetof(struct item, bytes) + value_size + key_size + 2;
+}
+
+/* What an item counts against max_bytes. */
 static inline size_t item_cost(const struct item *item)
 {
-    return item_cost_of(item->hh.keylen, item->size + item->slack);
+    return account_block(item_block_size(item_key_size(item), item->size));
 }
+
+/* Returns a new item with one reference, the store's, or NULL for lack of memory. */
+struct item *cache_mem_item_new(struct pool *pool, uint32_t hash, cache_bytes key, cache_bytes value);
+
+/* A counter that stands at `number`. */
+struct item *cache_mem_counter_new(struct pool *pool, uint32_t hash, cache_bytes key, int64_t number);
+
+static inline void item_retain(struct item *item)
+{
+    atomic_fetch_add_explicit(&item->references, 1, memory_order_relaxed);
+}
+
+/* Give back the store's reference, when no reader can find the item any more. */
+void cache_mem_item_drop(struct item *item);
+
+/* Free an item that was never in the index. */
+void cache_mem_item_free(struct item *item);
+
+/* Returns a pool with the store as its user, or NULL. */
+struct pool *cache_mem_pool_new(const cache_allocator *allocator);
+void cache_mem_pool_release(struct pool *pool);
 
 #endif

@@ -1,40 +1,36 @@
-/* memory.c - SimpleCache: the store in this process.
+/* memory.c - SimpleCache: the store in this process. Opening and closing, reading, and what it knows of itself.
  *
- * Keys are spread over shards by their hash, so that threads on different keys do not wait for each other. A hit takes
- * its shard's lock shared, and copies a small value or pins the item. What changes something is in write.c and
+ * Keys are spread over shards by their hash. Readers take no lock: a get announces itself (epoch.h), finds the item in
+ * the shard's table (index.h), and copies a small value or takes a reference. What changes something is in write.c and
  * counter.c. */
 #include "memory.h"
 
+#include "../../number.h"
 #include "../../unique.h"
 #include "../../writer.h"
 #include "../backends.h"
+#include "epoch.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <string.h>
-#include <unistd.h>
-
-enum { SHARDS_PER_CORE = 64, MAX_SHARDS = 1024, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 4 << 20, MAX_FREQUENCY = 3,
-       CACHE_LINE = 64, COPY_AT_MOST = 4096, SWEEP_BY_THE_WAY = 16,
-       SWEEP_EVERY = 61 };                 /* a prime: each of two stores that are used in turns is met */
+enum { MAX_SHARDS = 1024, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 1 << 20, CACHE_LINE = 64, COPY_AT_MOST = 4096,
+       LIMBO_BYTES = 256 * 1024 };
 
 static const cache_option memory_options[] = {
     { "max_items", CACHE_OPTION_INT, .def = "0", .min = 0, .max = 1e12, .help = "most items held; 0: no limit" },
     { "max_bytes", CACHE_OPTION_BYTES, .def = "0", .min = 0, .max = 1e15,
-      .help = "most bytes held, of keys, values and some 160 bytes of overhead each; 0: no limit" },
+      .help = "most bytes held: keys, values, some 64 bytes of overhead each, tables; 0: no limit" },
     { 0 },
 };
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+/* So many that a shard's table is copied within a fraction of a millisecond; fewer in a small store, since shards that
+ * are small differ much in how many items they have. */
 static size_t choose_shards(size_t max_items, size_t max_bytes)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t wanted = (size_t)(cores > 0 ? cores : 1) * SHARDS_PER_CORE;
-    if (wanted > MAX_SHARDS)
-        wanted = MAX_SHARDS;
-    /* A small cache in many shards would fill them unevenly, and evict while there is room elsewhere. */
+    size_t wanted = MAX_SHARDS;
     if (wanted > max_items / ITEMS_PER_SHARD)
         wanted = max_items / ITEMS_PER_SHARD;
     if (wanted > max_bytes / BYTES_PER_SHARD)
@@ -51,94 +47,168 @@ static size_t limit(const cache_backend_config *config, const char *name)
     return value > 0 ? (size_t)value : SIZE_MAX;
 }
 
+/* One block for the store and the arrays of its shards, each on cache lines of its own. */
+static struct memory *allocate(const cache_backend_config *config, size_t n_shards, bool limited)
+{
+    const size_t prefix = strlen(config->prefix);
+    const size_t tables = account_round(n_shards * sizeof(table_word), CACHE_LINE);
+    const size_t expiries = account_round(n_shards * sizeof(int64_t), CACHE_LINE);
+    const size_t orders = limited ? n_shards * sizeof(struct order) : 0;
+    const size_t size = sizeof(struct memory) + n_shards * sizeof(struct shard) + tables + expiries + orders + prefix + 1;
+    void *block = cache_env_alloc(config->env, size + CACHE_LINE);
+    if (block == NULL)
+        return NULL;
+    char *at = (char *)block + (CACHE_LINE - (uintptr_t)block % CACHE_LINE);
+    memset(at, 0, size);
+    struct memory *memory = (struct memory *)(void *)at;
+    memory->block = block;
+    memory->shards = (struct shard *)(void *)(at += sizeof *memory);
+    memory->tables = (_Atomic table_word *)(void *)(at += n_shards * sizeof(struct shard));
+    memory->next_expiry = (_Atomic int64_t *)(void *)(at += tables);
+    at += expiries;
+    memory->orders = limited ? (struct order *)(void *)at : NULL;
+    memory->prefix = memcpy(at + orders, config->prefix, prefix + 1);
+    memory->prefix_size = prefix;
+    return memory;
+}
+
 static cache_status memory_open(const cache_backend_config *config, void **self)
 {
-    struct memory *memory = cache_env_alloc(config->env, sizeof *memory);
-    if (memory == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory");
-    /* A seed, so that keys that a stranger chooses do not all fall into one chain. */
-    *memory = (struct memory){ .env = config->env, .seed = cache_unique_bits(), .max_items = limit(config, "max_items"),
-                               .max_bytes = limit(config, "max_bytes") };
-    memory->n_shards = choose_shards(memory->max_items, memory->max_bytes);
-    memory->block = cache_env_alloc(config->env, memory->n_shards * sizeof(struct shard) + CACHE_LINE);
-    if (memory->block == NULL) {
-        cache_env_free(config->env, memory);
+    const size_t max_items = limit(config, "max_items"), max_bytes = limit(config, "max_bytes");
+    const size_t n_shards = choose_shards(max_items, max_bytes);
+    const bool limited = max_items != SIZE_MAX || max_bytes != SIZE_MAX;
+    struct memory *memory = allocate(config, n_shards, limited);
+    struct pool *pool = memory != NULL ? cache_mem_pool_new(cache_env_allocator(config->env)) : NULL;
+    if (pool == NULL) {
+        if (memory != NULL)
+            cache_env_free(config->env, memory->block);
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory");
     }
-    const uintptr_t aligned = ((uintptr_t)memory->block + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-    memory->shards = (struct shard *)aligned;
-    for (size_t i = 0; i < memory->n_shards; i++)
-        shard_init(&memory->shards[i], config->env);
-    memory_enlist(memory);
+    memory->env = config->env;
+    memory->allocator = cache_env_allocator(config->env);
+    memory->pool = pool;
+    memory->seed = cache_unique_bits();    /* so that keys that a stranger chooses do not all fall into one bucket */
+    memory->n_shards = n_shards;
+    memory->max_items = max_items;
+    memory->max_bytes = max_bytes;
+    memory->limited = limited;
+    atomic_init(&memory->next_due, EXPIRY_NEVER);
+    for (size_t i = 0; i < n_shards; i++)
+        atomic_init(&memory->next_expiry[i], EXPIRY_NEVER);
+    cache_mem_limbo_init(&memory->limbo, memory->allocator,
+                         max_bytes / 64 < LIMBO_BYTES ? max_bytes / 64 : LIMBO_BYTES);
+    cache_mem_epoch_init();
+    cache_mem_enlist(memory);
     *self = memory;
     return CACHE_OK;
+}
+
+static void release_shard(struct memory *memory, size_t at)
+{
+    const table_word table = memory_table(memory, at);
+    for (uint32_t bucket = 0; bucket < table_n(table); bucket++)
+        for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+            if (table_item(table, bucket, i) != NULL)
+                cache_mem_item_drop(table_item(table, bucket, i));
+    if (table_n(table) > 0)
+        cache_env_free(memory->env, cache_mem_index_block(table));
+    if (memory->limited)
+        cache_mem_order_release(&memory->orders[at], memory->allocator);
 }
 
 static void memory_close(void *self)
 {
     struct memory *memory = self;
-    memory_delist(memory);
+    cache_mem_delist(memory);
     for (size_t i = 0; i < memory->n_shards; i++)
-        shard_release(&memory->shards[i]);
+        release_shard(memory, i);
+    cache_mem_limbo_release(&memory->limbo);
+    cache_mem_pool_release(memory->pool);
     cache_env_free(memory->env, memory->block);
-    cache_env_free(memory->env, memory);
-}
-
-/* ---- what all operations share ----------------------------------------------------------------------------------- */
-
-struct place memory_place(struct memory *memory, cache_bytes key)
-{
-    const uint64_t hash = XXH3_64bits_withSeed(key.data, key.size, memory->seed);
-    return (struct place){ &memory->shards[(hash >> 48) & (memory->n_shards - 1)], (uint32_t)hash };
-}
-
-void memory_tick(struct memory *memory)
-{
-    static _Thread_local unsigned left = SWEEP_EVERY;
-    if (--left > 0)
-        return;
-    left = SWEEP_EVERY;
-    const size_t turn = atomic_fetch_add_explicit(&memory->next_swept, 1, memory_order_relaxed);
-    struct shard *shard = &memory->shards[turn & (memory->n_shards - 1)];
-    struct item *gone = NULL;
-    const int64_t now_ms = cache_env_monotonic_ms(memory->env);
-    if (!rwlock_try_write_lock(&shard->lock))    /* who uses the shard is not to wait for this */
-        return;
-    shard_sweep(shard, SWEEP_BY_THE_WAY, now_ms, &gone);
-    memory_uncount(memory, gone);
-    rwlock_write_unlock(&shard->lock);
-    item_release_all(gone);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Count a hit. Not written at its limit: what is hit most stays shared between the cores' caches. */
-static void count_hit(struct item *item)
+struct place cache_mem_place(const struct memory *memory, cache_bytes key)
 {
-    const unsigned char frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
-    if (frequency < MAX_FREQUENCY)
-        atomic_store_explicit(&item->frequency, (unsigned char)(frequency + 1), memory_order_relaxed);
+    const cache_bytes known = memory_without_prefix(memory, key);
+    const uint64_t hash = XXH3_64bits_withSeed(known.data, known.size, memory->seed);
+    return (struct place){ known, (size_t)(hash >> 32) & (memory->n_shards - 1), (uint32_t)hash };
 }
 
-/* A small value is copied under the shared lock, if the caller has a place for it: that costs less than a reference. */
+/* Begin and end to read a shard. A thread that could not get a record holds the lock instead. */
+static struct reader *begin(struct memory *memory, size_t shard)
+{
+    struct reader *reader = epoch_enter();
+    if (__builtin_expect(reader == NULL, 0))
+        lock_take(&memory->shards[shard].lock);
+    return reader;
+}
+
+static void end(struct memory *memory, size_t shard, struct reader *reader)
+{
+    if (__builtin_expect(reader == NULL, 0))
+        lock_give(&memory->shards[shard].lock);
+    else
+        epoch_leave(reader);
+}
+
+/* What a read found, once it has ended: nothing, a value that was copied already, a counter's number, or an item with
+ * a reference. */
+struct found {
+    struct item *item;
+    bool copied, counter;
+    int64_t number;
+};
+
+/* A small value is copied at once, if the caller has a place for it: that costs less than a reference. */
+static struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
+{
+    const struct place place = cache_mem_place(memory, key);
+    struct found found = { NULL, false, false, 0 };
+    struct reader *reader = begin(memory, place.shard);
+    found.item = cache_mem_find(memory, &place);
+    if (found.item != NULL) {
+        item_count_hit(found.item);
+        found.counter = item_is_counter(found.item);
+        if (found.counter)
+            found.number = item_number(found.item);
+        else {
+            found.copied = out != NULL && found.item->size <= COPY_AT_MOST
+                        && cache_writer_append_in_place(out, found.item->bytes, found.item->size);
+            if (!found.copied)
+                item_retain(found.item);
+        }
+    }
+    end(memory, place.shard, reader);
+    return found;
+}
+
 static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct memory *memory = self;
-    const struct place place = memory_place(memory, key);
-    bool copied = false;
-    rwlock_read_lock(&place.shard->lock);
-    struct item *item = shard_find(place.shard, key, place.hash);
-    if (item != NULL) {
-        count_hit(item);
-        copied = item->size <= COPY_AT_MOST && cache_writer_append_in_place(out, item_value(item), item->size);
-        if (!copied)
-            item_retain(item);
-    }
-    rwlock_read_unlock(&place.shard->lock);
-    memory_tick(memory);
-    if (item == NULL)
+    const struct found found = find(memory, key, out);
+    cache_mem_tick(memory);
+    if (found.item == NULL)
         return CACHE_MISS;
-    return copied ? CACHE_OK : cache_writer_pin(out, item_value(item), item->size, &item->owner);
+    if (found.copied)
+        return CACHE_OK;
+    if (found.counter) {
+        char text[NUMBER_MAX_SIZE + 1];
+        return cache_writer_append(out, text, cache_number_format(found.number, text));
+    }
+    return cache_writer_pin(out, found.item->bytes, found.item->size, &found.item->owner);
+}
+
+static cache_status give_one(cache_results *out, size_t index, const struct found *found)
+{
+    if (found->item == NULL)
+        return CACHE_OK;
+    if (found->counter) {
+        char text[NUMBER_MAX_SIZE + 1];
+        return cache_results_put(out, index, text, cache_number_format(found->number, text));
+    }
+    return cache_results_pin(out, index, found->item->bytes, found->item->size, &found->item->owner);
 }
 
 static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
@@ -146,59 +216,24 @@ static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t
     struct memory *memory = self;
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < n; i++) {
-        const struct place place = memory_place(memory, keys[i]);
-        rwlock_read_lock(&place.shard->lock);
-        struct item *item = shard_find(place.shard, keys[i], place.hash);
-        if (item != NULL) {
-            count_hit(item);
-            item_retain(item);
-        }
-        rwlock_read_unlock(&place.shard->lock);
-        if (item != NULL) {
-            const cache_status status = cache_results_pin(out, i, item_value(item), item->size, &item->owner);
-            if (first == CACHE_OK)
-                first = status;
-        }
+        const struct found found = find(memory, keys[i], NULL);
+        const cache_status status = give_one(out, i, &found);
+        if (first == CACHE_OK)
+            first = status;
     }
-    memory_tick(memory);
+    cache_mem_tick(memory);
     return first;
 }
 
 static cache_status memory_has(void *self, cache_bytes key)
 {
     struct memory *memory = self;
-    const struct place place = memory_place(memory, key);
-    rwlock_read_lock(&place.shard->lock);
-    const bool there = shard_find(place.shard, key, place.hash) != NULL;
-    rwlock_read_unlock(&place.shard->lock);
-    memory_tick(memory);
+    const struct place place = cache_mem_place(memory, key);
+    struct reader *reader = begin(memory, place.shard);
+    const bool there = cache_mem_find(memory, &place) != NULL;
+    end(memory, place.shard, reader);
+    cache_mem_tick(memory);
     return there ? CACHE_OK : CACHE_MISS;
-}
-
-/* ---- clear and stats --------------------------------------------------------------------------------------------- */
-
-static bool begins(const struct item *item, cache_bytes prefix)
-{
-    return item->hh.keylen >= prefix.size && memcmp(item->bytes, prefix.data, prefix.size) == 0;
-}
-
-static cache_status memory_clear(void *self, cache_bytes prefix)
-{
-    struct memory *memory = self;
-    for (size_t i = 0; i < memory->n_shards; i++) {
-        struct shard *shard = &memory->shards[i];
-        struct item *gone = NULL;
-        rwlock_write_lock(&shard->lock);
-        for (struct item *item = shard->index, *next; item != NULL; item = next) {
-            next = item_next(item);
-            if (begins(item, prefix))
-                shard_remove(shard, item, &gone);
-        }
-        memory_uncount(memory, gone);
-        rwlock_write_unlock(&shard->lock);
-        item_release_all(gone);
-    }
-    return CACHE_OK;
 }
 
 static cache_status memory_stats(void *self, cache_counters *out)
@@ -206,12 +241,14 @@ static cache_status memory_stats(void *self, cache_counters *out)
     struct memory *memory = self;
     for (size_t i = 0; i < memory->n_shards; i++) {
         struct shard *shard = &memory->shards[i];
-        rwlock_read_lock(&shard->lock);
-        out->items += shard_items(shard);
-        out->bytes += shard->bytes;
-        out->evictions += shard->evictions;
-        out->expirations += shard->expirations;
-        rwlock_read_unlock(&shard->lock);
+        out->items += atomic_load_explicit(&shard->items, memory_order_relaxed);
+        out->bytes += atomic_load_explicit(&shard->bytes, memory_order_relaxed);
+        out->evictions += atomic_load_explicit(&shard->evictions, memory_order_relaxed);
+        out->expirations += atomic_load_explicit(&shard->expirations, memory_order_relaxed);
+    }
+    if (memory->limited) {             /* one sum each, so that no count is of two moments */
+        out->items = atomic_load_explicit(&memory->items, memory_order_relaxed);
+        out->bytes = atomic_load_explicit(&memory->bytes, memory_order_relaxed);
     }
     out->max_items = memory->max_items != SIZE_MAX ? memory->max_items : 0;
     out->max_bytes = memory->max_bytes != SIZE_MAX ? memory->max_bytes : 0;
@@ -222,16 +259,17 @@ const cache_backend_ops cache_memory_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "memory",
     .flags = CACHE_BACKEND_LOCAL,
+    .max_value = ITEM_MAX_VALUE,
     .options = memory_options,
     .open = memory_open,
     .close = memory_close,
     .get = memory_get,
-    .set = memory_set,
-    .remove = memory_remove,
-    .inc = memory_inc,
-    .clear = memory_clear,
+    .set = cache_mem_set,
+    .remove = cache_mem_remove,
+    .inc = cache_mem_inc,
+    .clear = cache_mem_clear,
     .get_many = memory_get_many,
-    .touch = memory_touch,
+    .touch = cache_mem_touch,
     .has = memory_has,
     .stats = memory_stats,
 };

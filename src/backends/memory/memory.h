@@ -1,63 +1,123 @@
-/* memory.h - the memory store: what it is, and what its files share. */
+/* memory.h - the memory store: what it is made of, and what its files share. docs/memory-engine.md explains it. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
-#include "shard.h"
+#include "expiry.h"
+#include "limbo.h"
+#include "lock.h"
+#include "queue.h"
 
-struct memory {
-    const cache_env *env;
-    struct shard *shards;
-    size_t n_shards;                   /* a power of two */
-    uint64_t seed;
-    size_t max_items, max_bytes;       /* SIZE_MAX: no limit */
-    atomic_size_t items, bytes;        /* of all shards; a writer adds its own before it puts them in */
-    atomic_size_t next_swept;          /* the shard whose turn it is to be swept by the way */
-    void *block;                       /* of the shards, which begin on a cache line */
-    struct memory *next, **at;         /* among all stores of the process, for fork */
+/* What a writer needs of a shard. The lock guards the shard's table, its order and its deadlines; the numbers are
+ * written with it held and read without. */
+struct shard {
+    _Alignas(64) struct lock lock;
+    _Atomic uint32_t items;
+    atomic_size_t bytes;
+    atomic_ullong evictions, expirations;
 };
 
-/* Where a key is: its shard by the upper bits of its hash, its bucket by the lower ones. */
+/* First what all read and none changes, then, each on its own cache lines, what writers change. */
+struct memory {
+    const cache_env *env;
+    const cache_allocator *allocator;
+    struct pool *pool;
+    uint64_t seed;
+    size_t n_shards;                   /* a power of two */
+    size_t max_items, max_bytes;       /* SIZE_MAX: no limit */
+    bool limited;
+    size_t prefix_size;                /* what every key begins with: items are kept without it */
+    struct shard *shards;
+    _Atomic table_word *tables;        /* a shard's table; densely, so that readers find them in their caches */
+    _Atomic int64_t *next_expiry;      /* a shard's earliest deadline, or a time before it */
+    struct order *orders;              /* NULL: without a limit nothing is evicted */
+    void *block;                       /* as the allocator gave it */
+    const char *prefix;                /* within the block */
+    struct memory *next, **at;         /* among all stores of the process, for fork */
+    _Alignas(64) atomic_size_t items, bytes;    /* of all shards, if there is a limit */
+    atomic_size_t next_victim, next_swept;      /* the shards whose turn it is */
+    _Atomic int64_t next_due;          /* nothing in the store expires before */
+    struct limbo limbo;
+};
+
+/* A key as the store knows it, without the prefix, and where it is. */
 struct place {
-    struct shard *shard;
+    cache_bytes key;
+    size_t shard;
     uint32_t hash;
 };
 
-struct place memory_place(struct memory *memory, cache_bytes key);
+struct place cache_mem_place(const struct memory *memory, cache_bytes key);
 
-/* Make room for forks: a child may use its copy of the store at once. Defined in fork.c. */
-void memory_enlist(struct memory *memory);
-void memory_delist(struct memory *memory);
-
-/* Take items that left off the sums. With their shard's lock held, so that a sum never lags behind a return. */
-void memory_uncount(struct memory *memory, const struct item *gone);
-
-/* Called by each operation, not under a lock: now and then it sweeps a shard, each in its turn, so that what died in
- * one goes though all traffic is in others. */
-void memory_tick(struct memory *memory);
-
-/* The operations that change something. Defined in write.c and counter.c. */
-cache_set_fn memory_set;
-cache_remove_fn memory_remove;
-cache_touch_fn memory_touch;
-cache_inc_fn memory_inc;
-
-/* What leaves while an item is put in. Zeroed at first; given to memory_settle when no lock is held any more. */
-struct leaving {
-    struct item *gone, *evicted;       /* replaced or expired; evicted */
-};
-
-/* Milliseconds to a deadline; 0, for ever, stays 0. */
-static inline int64_t memory_deadline(int64_t now_ms, int64_t ttl_ms)
+static inline cache_bytes memory_without_prefix(const struct memory *memory, cache_bytes key)
 {
-    return ttl_ms > 0 ? now_ms + ttl_ms : 0;
+    const size_t skip = key.size < memory->prefix_size ? key.size : memory->prefix_size;
+    return (cache_bytes){ key.data + skip, key.size - skip };
 }
 
-/* Put `item` in place of `old` or of nothing, with the shard's lock held, and keep the limits in this shard.
- * CACHE_ERR_NOMEM: the old one stays. */
-cache_status memory_put(struct memory *memory, struct place place, struct item *item, struct item *old, int64_t now_ms,
-                        struct leaving *leaving);
+static inline table_word memory_table(const struct memory *memory, size_t shard)
+{
+    return atomic_load_explicit(&memory->tables[shard], memory_order_acquire);
+}
 
-/* After the lock: keep the limits in the other shards, report what was evicted, release all that left. */
-void memory_settle(struct memory *memory, const struct shard *here, int64_t now_ms, struct leaving *leaving);
+/* Returns true if the item's time is over. */
+static inline bool memory_expired(const struct memory *memory, const struct item *item)
+{
+    const int64_t deadline = item_deadline(item);
+    return deadline != 0 && cache_env_monotonic_reached(memory->env, deadline);
+}
+
+/* The deadline of what lives for `ttl_ms` from now; 0, for ever, stays 0. */
+static inline int64_t memory_deadline(int64_t now_ms, int64_t ttl_ms)
+{
+    if (ttl_ms <= 0)
+        return 0;
+    const int64_t deadline = ttl_ms < ITEM_MAX_DEADLINE - now_ms ? now_ms + ttl_ms : ITEM_MAX_DEADLINE;
+    return deadline != 0 ? deadline : 1;
+}
+
+/* ---- shard.c: one shard, with its lock held --------------------------------------------------------------------- */
+
+/* Returns the item of a key, live or expired, or only a live one; or NULL. */
+struct item *cache_mem_find_any(const struct memory *memory, const struct place *place);
+struct item *cache_mem_find(const struct memory *memory, const struct place *place);
+
+/* Put `item` in place of `old`, the one of its key, or of nothing. CACHE_ERR_NOMEM: the old one stays. */
+cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *item, struct item *old);
+
+/* Take `item` out. It stays allocated for its readers. */
+void cache_mem_take_out(struct memory *memory, size_t shard, struct item *item);
+
+/* Give an item in the index another deadline. */
+void cache_mem_reschedule(struct memory *memory, size_t shard, struct item *item, int64_t deadline_ms);
+
+/* Note what the shard's earliest deadline is now, for cache_mem_sweep. */
+void cache_mem_note_expiry(struct memory *memory, size_t shard);
+
+/* Fit table and order to a shard that lost many items, and drop them if it has none. */
+void cache_mem_trim(struct memory *memory, size_t shard);
+
+/* ---- limits.c: the whole store, without a lock ------------------------------------------------------------------ */
+
+/* Remove up to `n` items that have expired by `now_ms`, in whatever shard. Returns how many there were. Without `wait`
+ * a shard whose lock is held is passed over. */
+size_t cache_mem_sweep(struct memory *memory, size_t n, int64_t now_ms, bool wait);
+
+/* What follows a write: sweep a little, evict until the limits hold, but never `keep`, free what nobody reads. */
+void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t now_ms);
+
+/* Called by each operation that reads: now and then it sweeps, so that what died goes though nobody writes. */
+void cache_mem_tick(struct memory *memory);
+
+/* ---- the operations of other files ------------------------------------------------------------------------------ */
+
+cache_set_fn cache_mem_set;
+cache_remove_fn cache_mem_remove;
+cache_touch_fn cache_mem_touch;
+cache_inc_fn cache_mem_inc;
+cache_clear_fn cache_mem_clear;
+
+/* A child may use its copy of a store at once. Defined in fork.c. */
+void cache_mem_enlist(struct memory *memory);
+void cache_mem_delist(struct memory *memory);
 
 #endif

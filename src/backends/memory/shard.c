@@ -1,230 +1,179 @@
-/* shard.c - a part of the memory store: its index and its eviction order.
- *
- * uthash's keys are hashed by memory.c, seeded per process, before the lock is taken. Its memory comes from the
- * handle's allocator: the macros below expect an `env` in scope. A table that cannot grow refuses the item instead of
- * ending the process. */
-#define uthash_malloc(size) cache_env_alloc(env, size)
-#define uthash_free(block, size) cache_env_free(env, block)
+/* shard.c - putting items into a shard and taking them out, with its lock held: index, order, deadlines and accounts
+ * change together. */
+#include "memory.h"
 
-#include "shard.h"
+/* A bucket has seven slots; a table grows when there are six items a bucket, and shrinks below two. */
+enum { GROW_AT = 6, SHRINK_AT = 2, SHRINK_TO = 4, SHRINK_FROM = 4 };
 
-/* uthash grows a table when a chain has 10 items: then a hit looks at 2.4 items, of a million, and each is a cache line
- * of its own to wait for. At 5 it looks at 1.2, for two buckets of 16 bytes an item; at 4 there would be six. Behind
- * the header, which defines these whatever was defined before it. */
-#undef HASH_INITIAL_NUM_BUCKETS
-#undef HASH_INITIAL_NUM_BUCKETS_LOG2
-#undef HASH_BKT_CAPACITY_THRESH
-#define HASH_INITIAL_NUM_BUCKETS 64U
-#define HASH_INITIAL_NUM_BUCKETS_LOG2 6U
-#define HASH_BKT_CAPACITY_THRESH 5U
+/* ---- accounts ---------------------------------------------------------------------------------------------------- */
 
-#include <string.h>
-
-void shard_init(struct shard *shard, const cache_env *env)
+static void account_bytes(struct memory *memory, size_t shard, size_t more, size_t less)
 {
-    memset(shard, 0, sizeof *shard);
-    atomic_init(&shard->lock.state, 0);
-    shard->env = env;
-    shard->wheel.now_ms = cache_env_monotonic_ms(env);
-}
-
-/* ---- the index --------------------------------------------------------------------------------------------------- */
-
-/* The first item of a chain is the one looked for, four times out of five: what lies behind its handle is fetched
- * together with that, and not once the key is found to be the same. */
-static void fetch_ahead(const struct shard *shard, uint32_t hash)
-{
-    if (shard->index == NULL)
+    atomic_size_t *bytes = &memory->shards[shard].bytes;
+    if (more == less)
         return;
-    const UT_hash_table *table = shard->index->hh.tbl;
-    unsigned bucket;
-    HASH_TO_BKT(hash, table->num_buckets, bucket);
-    const char *handle = (const char *)table->buckets[bucket].hh_head;
-    if (handle != NULL) {
-        __builtin_prefetch(handle + 64);
-        __builtin_prefetch(handle + 128);
-        __builtin_prefetch(handle + 192);
+    atomic_store_explicit(bytes, atomic_load_explicit(bytes, memory_order_relaxed) + more - less, memory_order_relaxed);
+    if (memory->limited)
+        atomic_fetch_add_explicit(&memory->bytes, more - less, memory_order_relaxed);
+}
+
+static void account_items(struct memory *memory, size_t shard, uint32_t more, uint32_t less)
+{
+    _Atomic uint32_t *items = &memory->shards[shard].items;
+    atomic_store_explicit(items, atomic_load_explicit(items, memory_order_relaxed) + more - less, memory_order_relaxed);
+    if (memory->limited)
+        atomic_fetch_add_explicit(&memory->items, (size_t)more - less, memory_order_relaxed);
+}
+
+static uint32_t items_of(const struct memory *memory, size_t shard)
+{
+    return atomic_load_explicit(&memory->shards[shard].items, memory_order_relaxed);
+}
+
+/* Queues and ghost grow and shrink by themselves: count what they have become. */
+static void account_order(struct memory *memory, size_t shard)
+{
+    struct order *order = &memory->orders[shard];
+    const size_t cost = cache_mem_order_cost(order);
+    account_bytes(memory, shard, cost, order->accounted);
+    order->accounted = cost;
+}
+
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
+
+struct item *cache_mem_find_any(const struct memory *memory, const struct place *place)
+{
+    return table_find(memory_table(memory, place->shard), place->hash, place->key);
+}
+
+struct item *cache_mem_find(const struct memory *memory, const struct place *place)
+{
+    struct item *item = cache_mem_find_any(memory, place);
+    return item != NULL && !memory_expired(memory, item) ? item : NULL;
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
+
+/* Give the shard a table of `class` with the same items. Returns false for lack of memory. */
+static bool change_table(struct memory *memory, size_t shard, uint32_t class)
+{
+    const table_word old = memory_table(memory, shard);
+    const table_word table = class > 0 ? cache_mem_index_copy(old, class, memory->allocator) : 0;
+    if (class > 0 && table == 0)
+        return false;
+    atomic_store_explicit(&memory->tables[shard], table, memory_order_release);
+    account_bytes(memory, shard, cache_mem_index_cost(table), cache_mem_index_cost(old));
+    cache_mem_limbo_table(&memory->limbo, old);
+    return true;
+}
+
+/* Room for one more item. Without memory for a larger table, a free slot in the old one will do. */
+static void make_room(struct memory *memory, size_t shard)
+{
+    const table_word table = memory_table(memory, shard);
+    const uint64_t items = (uint64_t)items_of(memory, shard) + 1;
+    uint32_t class = table_class(table);
+    while ((uint64_t)table_class_buckets(class) * GROW_AT < items && class + 1 < TABLE_CLASSES)
+        class = cache_mem_index_next_class(class);
+    if (class != table_class(table))
+        (void)change_table(memory, shard, class);
+}
+
+void cache_mem_trim(struct memory *memory, size_t shard)
+{
+    const uint32_t items = items_of(memory, shard), n = table_n(memory_table(memory, shard));
+    if (items == 0) {
+        (void)change_table(memory, shard, 0);
+    } else if (n >= SHRINK_FROM && items < (uint64_t)n * SHRINK_AT) {
+        uint32_t class = 1;
+        while ((uint64_t)table_class_buckets(class) * SHRINK_TO < items)
+            class = cache_mem_index_next_class(class);
+        (void)change_table(memory, shard, class);
     }
+    if (memory->limited) {
+        cache_mem_order_trim(&memory->orders[shard], memory->allocator);
+        account_order(memory, shard);
+    }
+    cache_mem_note_expiry(memory, shard);
 }
 
-struct item *shard_find_any(const struct shard *shard, cache_bytes key, uint32_t hash)
-{
-    struct item *item = NULL;
-    fetch_ahead(shard, hash);
-    HASH_FIND_BYHASHVALUE(hh, shard->index, key.data, (unsigned)key.size, hash, item);
-    return item;
-}
+/* ---- deadlines --------------------------------------------------------------------------------------------------- */
 
-struct item *shard_find(const struct shard *shard, cache_bytes key, uint32_t hash)
+void cache_mem_note_expiry(struct memory *memory, size_t shard)
 {
-    struct item *item = shard_find_any(shard, key, hash);
-    if (item != NULL && item->deadline_ms != 0 && cache_env_monotonic_reached(shard->env, item->deadline_ms))
-        return NULL;
-    return item;
-}
-
-static bool index_add(struct shard *shard, struct item *item, uint32_t hash)
-{
-    const cache_env *env = shard->env;
-    const cache_bytes key = item_key(item);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, shard->index, key.data, (unsigned)key.size, hash, item);
-    return item->hh.tbl != NULL;
-}
-
-static void index_remove(struct shard *shard, struct item *item)
-{
-    const cache_env *env = shard->env;
-    HASH_DELETE(hh, shard->index, item);
-}
-
-/* ---- queues ------------------------------------------------------------------------------------------------------ */
-
-/* Within uthash's list: to the place before `at`, or to the end if that is NULL. */
-static void list_move(struct shard *shard, struct item *item, struct item *at)
-{
-    UT_hash_table *table = item->hh.tbl;
-    struct item *prev = item->hh.prev, *next = item->hh.next;
-    if (item == at || next == at)
+    const int64_t next = cache_mem_expiry_next(memory_table(memory, shard));
+    if (atomic_load_explicit(&memory->next_expiry[shard], memory_order_relaxed) == next)
         return;
-    if (prev != NULL)
-        prev->hh.next = next;
-    else
-        shard->index = next;
-    if (next != NULL)
-        next->hh.prev = prev;
-    else
-        table->tail = &prev->hh;
-
-    prev = at != NULL ? at->hh.prev : ELMT_FROM_HH(table, table->tail);
-    item->hh.prev = prev;
-    item->hh.next = at;
-    if (prev != NULL)
-        prev->hh.next = item;
-    else
-        shard->index = item;
-    if (at != NULL)
-        at->hh.prev = item;
-    else
-        table->tail = &item->hh;
+    atomic_store(&memory->next_expiry[shard], next);
+    /* Whoever looks at all shards resets next_due first: either they see what was stored, or this sees the reset. */
+    int64_t due = atomic_load(&memory->next_due);
+    while (next < due && !atomic_compare_exchange_weak(&memory->next_due, &due, next))
+        ;
 }
 
-static void count_in(struct shard *shard, struct item *item, enum item_queue queue)
+void cache_mem_reschedule(struct memory *memory, size_t shard, struct item *item, int64_t deadline_ms)
 {
-    item->queue = (unsigned char)queue;
-    shard->queued[queue]++;
-}
-
-/* As the newest of its queue: `item` is the list's last. */
-static void queue_add(struct shard *shard, struct item *item, enum item_queue queue)
-{
-    count_in(shard, item, queue);
-    if (queue == QUEUE_MAIN)
-        list_move(shard, item, shard->small);
-    else if (shard->small == NULL)
-        shard->small = item;
-}
-
-/* Out of its queue, before it leaves the list. */
-static void queue_remove(struct shard *shard, struct item *item)
-{
-    shard->queued[item->queue]--;
-    if (item == shard->small)
-        shard->small = item->hh.next;
-}
-
-/* The oldest of a queue becomes the newest of one. */
-static void requeue(struct shard *shard, struct item *item, enum item_queue queue)
-{
-    queue_remove(shard, item);
-    count_in(shard, item, queue);
-    if (queue == QUEUE_MAIN)
-        list_move(shard, item, shard->small);
-    else {
-        list_move(shard, item, NULL);
-        if (shard->small == NULL)
-            shard->small = item;
-    }
+    const table_word table = memory_table(memory, shard);
+    item_set_deadline(item, deadline_ms);
+    cache_mem_expiry_lower(table, cache_mem_index_slot(table, item).bucket, deadline_ms);
+    cache_mem_note_expiry(memory, shard);
 }
 
 /* ---- in and out -------------------------------------------------------------------------------------------------- */
 
-bool shard_insert(struct shard *shard, struct item *item, uint32_t hash, struct item *old, struct item **gone)
+static void replace(struct memory *memory, size_t shard, struct item *item, struct item *old)
 {
-    /* The new one first, so that there is a way back: uthash finds the one it added last, and removes the one it is
-     * told. */
-    if (!index_add(shard, item, hash))
-        return false;
-    enum item_queue queue = QUEUE_SMALL;
-    if (old != NULL) {
-        queue = (enum item_queue)old->queue;
-        atomic_store_explicit(&item->frequency, atomic_load_explicit(&old->frequency, memory_order_relaxed),
-                              memory_order_relaxed);
-        shard_remove(shard, old, gone);
-    } else if (ghost_take(&shard->ghost, hash, shard_items(shard)))
-        queue = QUEUE_MAIN;
-    queue_add(shard, item, queue);
-    wheel_add(&shard->wheel, item);
-    shard->bytes += item_cost(item);
-    return true;
+    const table_word table = memory_table(memory, shard);
+    const struct slot slot = cache_mem_index_slot(table, old);
+    cache_mem_order_replace(item, old);
+    table_replace(table, slot, item);
+    cache_mem_expiry_lower(table, slot.bucket, item_deadline(item));
+    account_bytes(memory, shard, item_cost(item), item_cost(old));
+    cache_mem_limbo_item(&memory->limbo, old);
 }
 
-void shard_remove(struct shard *shard, struct item *item, struct item **gone)
+static bool add(struct memory *memory, size_t shard, struct item *item)
 {
-    queue_remove(shard, item);
-    index_remove(shard, item);
-    wheel_remove(item);
-    shard->bytes -= item_cost(item);
-    item_chain(gone, item);
-}
-
-/* ---- expiry and eviction ----------------------------------------------------------------------------------------- */
-
-size_t shard_sweep(struct shard *shard, size_t n, int64_t now_ms, struct item **gone)
-{
-    size_t swept = 0;
-    for (struct item *item; swept < n && (item = wheel_expired(&shard->wheel, now_ms)) != NULL; swept++)
-        shard_remove(shard, item, gone);
-    shard->expirations += swept;
-    return swept;
-}
-
-/* Once through the queues, oldest first: what was hit gets another chance, what was not is the victim. */
-static struct item *next_victim(struct shard *shard, const struct item *keep)
-{
-    const size_t items = shard_items(shard);
-    /* A hit counts to 3: after four rounds all are at 0. */
-    for (size_t tries = 0; tries < 4 * items + 4; tries++) {
-        const bool small = shard->queued[QUEUE_SMALL] * 10 >= items || shard->queued[QUEUE_MAIN] == 0;
-        struct item *item = small ? shard->small : shard->index;
-        const unsigned char frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
-        if (item != keep && frequency <= (small ? 1 : 0))
-            return item;
-        atomic_store_explicit(&item->frequency, small || frequency == 0 ? 0 : (unsigned char)(frequency - 1),
-                              memory_order_relaxed);
-        requeue(shard, item, item == keep && small ? QUEUE_SMALL : QUEUE_MAIN);
+    struct slot slot;
+    struct order *order = memory->limited ? &memory->orders[shard] : NULL;
+    make_room(memory, shard);
+    const table_word table = memory_table(memory, shard);
+    if (order != NULL) {
+        const bool reserved = cache_mem_order_reserve(order, table, memory->allocator);
+        account_order(memory, shard);
+        if (!reserved)
+            return false;
+        /* Before readers can count hits, and before another may evict it. */
+        cache_mem_order_add(order, item);
     }
-    return NULL;
-}
-
-bool shard_evict(struct shard *shard, const struct item *keep, int64_t now_ms, struct item **gone)
-{
-    if (shard_sweep(shard, 1, now_ms, gone) == 1)
-        return true;
-    struct item *victim = shard_items(shard) > (keep != NULL ? 1u : 0u) ? next_victim(shard, keep) : NULL;
-    if (victim == NULL)
+    if (!cache_mem_index_add(table, item, &slot)) {
+        if (order != NULL)
+            cache_mem_order_remove(order, item);
         return false;
-    if (victim->queue == QUEUE_SMALL)
-        ghost_add(&shard->ghost, cache_env_allocator(shard->env), victim->hh.hashv, shard_items(shard));
-    shard_remove(shard, victim, gone);
-    shard->evictions++;
+    }
+    cache_mem_expiry_lower(table, slot.bucket, item_deadline(item));
+    account_items(memory, shard, 1, 0);
+    account_bytes(memory, shard, item_cost(item), 0);
     return true;
 }
 
-void shard_release(struct shard *shard)
+cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *item, struct item *old)
 {
-    const cache_env *env = shard->env;
-    struct item *all = shard->index;    /* the list is a chain of items that leave, once the index is gone */
-    HASH_CLEAR(hh, shard->index);
-    item_release_all(all);
-    ghost_release(&shard->ghost, cache_env_allocator(env));
+    if (old != NULL)
+        replace(memory, shard, item, old);
+    else if (!add(memory, shard, item))
+        return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for the index");
+    cache_mem_note_expiry(memory, shard);
+    return CACHE_OK;
+}
+
+void cache_mem_take_out(struct memory *memory, size_t shard, struct item *item)
+{
+    const table_word table = memory_table(memory, shard);
+    cache_mem_index_remove(table, cache_mem_index_slot(table, item));
+    if (memory->limited)
+        cache_mem_order_remove(&memory->orders[shard], item);
+    account_items(memory, shard, 0, 1);
+    account_bytes(memory, shard, 0, item_cost(item));
+    cache_mem_limbo_item(&memory->limbo, item);
 }

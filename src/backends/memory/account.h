@@ -1,0 +1,27 @@
+/* account.h - what a block of memory costs the process: the arithmetic behind max_bytes.
+ *
+ * It is that of glibc's malloc on 64 bits: a size field before each block, steps of 16, whole pages for large ones.
+ * Other allocators differ by some bytes a block. */
+#ifndef MEMORY_ACCOUNT_H
+#define MEMORY_ACCOUNT_H
+
+#include <stddef.h>
+
+enum { ACCOUNT_STEP = 16, ACCOUNT_SMALLEST = 32, ACCOUNT_PAGE = 4096, ACCOUNT_MAPPED = 128 * 1024 };
+
+static inline size_t account_round(size_t size, size_t step)
+{
+    return (size + step - 1) / step * step;
+}
+
+static inline size_t account_block(size_t size)
+{
+    if (size == 0)
+        return 0;
+    if (size >= ACCOUNT_MAPPED)
+        return account_round(size + 2 * sizeof(size_t), ACCOUNT_PAGE);
+    const size_t chunk = account_round(size + sizeof(size_t), ACCOUNT_STEP);
+    return chunk < ACCOUNT_SMALLEST ? ACCOUNT_SMALLEST : chunk;
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* index.h - where an item is: a table of 64-byte buckets, one table a shard.
+ *
+ *      bucket, one cache line
+ *     | t0 t1 t2 t3 t4 t5 t6 | passed |  item 0  |  item 1  | … |  item 6  |
+ *
+ * A tag is a byte of the key's hash, 0 where no item is. All seven are compared at once, so that a lookup reads the
+ * bucket and the one item that it wants. An item that finds its bucket full goes to the next one that is not (linear
+ * probing); `passed` counts those items, and a lookup goes on only where it is not 0.
+ *
+ * Readers need no lock: an item never moves within a table. A table that is too small or too large is copied, under
+ * the shard's lock; the old one is freed when nobody reads it any more. Behind the buckets lies the tree of deadlines
+ * (expiry.h), which readers do not touch. */
+#ifndef MEMORY_INDEX_H
+#define MEMORY_INDEX_H
+
+#include "item.h"
+
+enum { BUCKET_SLOTS = 7, BUCKET_SIZE = 64, PASSED_SHIFT = 56, PASSED_MAX = 255 };
+
+struct bucket {
+    _Alignas(BUCKET_SIZE) _Atomic uint64_t tags;
+    _Atomic(struct item *) items[BUCKET_SLOTS];
+};
+
+_Static_assert(sizeof(struct bucket) == BUCKET_SIZE, "a bucket is a cache line");
+
+/* Address and size of a table in one word, so that a reader gets both at once: a table lies on a multiple of 64, and
+ * the low six bits say how many buckets it has, two steps an octave: 0, 1, (1,) 2, 3, 4, 6, 8, 12, 16… */
+typedef uintptr_t table_word;
+
+enum { TABLE_CLASSES = 64 };
+
+static inline uint32_t table_class(table_word table)
+{
+    return (uint32_t)(table % TABLE_CLASSES);
+}
+
+static inline uint32_t table_class_buckets(uint32_t class)
+{
+    return class == 0 ? 0 : (uint32_t)(((UINT64_C(2) | ((class - 1) & 1)) << ((class - 1) >> 1)) / 2);
+}
+
+static inline uint32_t table_n(table_word table)
+{
+    return table_class_buckets(table_class(table));
+}
+
+static inline struct bucket *table_buckets(table_word table)
+{
+    return (struct bucket *)(table - table % TABLE_CLASSES);
+}
+
+/* The bucket where a hash belongs: its upper bits, spread over any number of buckets. The tag is its lowest byte. */
+static inline uint32_t table_home(uint32_t hash, uint32_t n)
+{
+    return (uint32_t)((uint64_t)hash * n >> 32);
+}
+
+static inline uint8_t hash_tag(uint32_t hash)
+{
+    const uint8_t tag = (uint8_t)hash;
+    return tag != 0 ? tag : 1;
+}
+
+/* The tags that are equal to `tag`, as the highest bits of their bytes. Above a true match there may be a false one,
+ * which the comparison of the item sorts out; the lowest is always true. */
+static inline uint64_t bucket_match(uint64_t tags, uint8_t tag)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), differing = tags ^ ones * tag;
+    return (differing - ones) & ~differing & UINT64_C(0x0080808080808080);
+}
+
+static inline unsigned match_slot(uint64_t match)
+{
+    return (unsigned)__builtin_ctzll(match) / 8;
+}
+
+static inline unsigned bucket_passed(uint64_t tags)
+{
+    return (unsigned)(tags >> PASSED_SHIFT);
+}
+
+/* Returns the item of `key`, live or expired, or NULL. With the shard's lock held, or between epoch_enter and
+ * epoch_leave. */
+static inline struct item *table_find(table_word table, uint32_t hash, cache_bytes key)
+{
+    const uint32_t n = table_n(table);
+    const struct bucket *buckets = table_buckets(table);
+    uint32_t at = table_home(hash, n);
+    for (uint32_t looked_at = 0; looked_at < n; looked_at++) {
+        const uint64_t tags = atomic_load_explicit(&buckets[at].tags, memory_order_acquire);
+        for (uint64_t match = bucket_match(tags, hash_tag(hash)); match != 0; match &= match - 1) {
+            struct item *item = atomic_load_explicit(&buckets[at].items[match_slot(match)], memory_order_acquire);
+            if (item == NULL)
+                continue;
+            /* What a hit reads lies in two or three lines: they are fetched together. */
+            __builtin_prefetch((const char *)item + 64);
+            __builtin_prefetch((const char *)item + 128);
+            if (item_has_key(item, hash, key))
+                return item;
+        }
+        if (bucket_passed(tags) == 0)
+            return NULL;
+        at = at + 1 < n ? at + 1 : 0;
+    }
+    return NULL;
+}
+
+/* Where an item stands. */
+struct slot {
+    uint32_t bucket;
+    unsigned i;
+};
+
+/* What follows is called with the shard's lock held. */
+
+/* Find the slot of `item`, which is in the table. */
+struct slot cache_mem_index_slot(table_word table, const struct item *item);
+
+/* Put `item`, whose key is not in the table, into a free slot. Returns false if there is none. */
+bool cache_mem_index_add(table_word table, struct item *item, struct slot *slot);
+
+void cache_mem_index_remove(table_word table, struct slot slot);
+
+static inline void table_replace(table_word table, struct slot slot, struct item *item)
+{
+    atomic_store_explicit(&table_buckets(table)[slot.bucket].items[slot.i], item, memory_order_release);
+}
+
+static inline struct item *table_item(table_word table, uint32_t bucket, unsigned i)
+{
+    return atomic_load_explicit(&table_buckets(table)[bucket].items[i], memory_order_relaxed);
+}
+
+/* Returns the item with `hash` that stands at `place` in a queue, or NULL. */
+struct item *cache_mem_index_find_place(table_word table, uint32_t hash, uint32_t place);
+
+/* The smallest class above `class` that has more buckets. */
+uint32_t cache_mem_index_next_class(uint32_t class);
+
+/* A table of `class` with the items of `old`. Returns 0 for lack of memory. Class 0 needs none. */
+table_word cache_mem_index_copy(table_word old, uint32_t class, const cache_allocator *allocator);
+
+/* The allocator's block of a table: to be freed, and what it costs. */
+void *cache_mem_index_block(table_word table);
+size_t cache_mem_index_cost(table_word table);
+
+#endif

@@ -1,0 +1,103 @@
+/* limbo.c - freeing what nobody reads any more. */
+#include "limbo.h"
+
+#include "epoch.h"
+
+enum { SMALLEST = 64, ASK_AT = 256, FREE_AT_ONCE = 64, IS_TABLE = 1 };
+
+void cache_mem_limbo_init(struct limbo *limbo, const cache_allocator *allocator, size_t most_bytes)
+{
+    *limbo = (struct limbo){ .allocator = allocator, .most_bytes = most_bytes };
+}
+
+static void free_entry(const struct limbo *limbo, uintptr_t entry)
+{
+    if (entry & IS_TABLE)
+        limbo->allocator->free(limbo->allocator->ctx, (void *)(entry - IS_TABLE));
+    else
+        cache_mem_item_drop((struct item *)entry);
+}
+
+static bool grow(struct limbo *limbo)
+{
+    const size_t capacity = limbo->capacity > 0 ? 2 * limbo->capacity : SMALLEST;
+    uintptr_t *entries = limbo->allocator->alloc(limbo->allocator->ctx, capacity * sizeof *entries);
+    if (entries == NULL)
+        return false;
+    for (size_t i = limbo->head; i != limbo->tail; i++)
+        entries[i & (capacity - 1)] = limbo->entries[i & (limbo->capacity - 1)];
+    if (limbo->entries != NULL)
+        limbo->allocator->free(limbo->allocator->ctx, limbo->entries);
+    limbo->entries = entries;
+    limbo->capacity = capacity;
+    return true;
+}
+
+/* Without memory to remember it, wait for the readers: they are inside for some hundred nanoseconds. */
+static void push(struct limbo *limbo, uintptr_t entry, size_t bytes)
+{
+    lock_take(&limbo->lock);
+    const bool room = limbo->tail - limbo->head < limbo->capacity || grow(limbo);
+    if (room) {
+        limbo->entries[limbo->tail++ & (limbo->capacity - 1)] = entry;
+        limbo->bytes += bytes;
+    }
+    lock_give(&limbo->lock);
+    if (!room) {
+        cache_mem_epoch_wait(cache_mem_epoch_advance());
+        free_entry(limbo, entry);
+    }
+}
+
+void cache_mem_limbo_item(struct limbo *limbo, struct item *item)
+{
+    push(limbo, (uintptr_t)item, item_cost(item));
+}
+
+void cache_mem_limbo_table(struct limbo *limbo, table_word table)
+{
+    if (table_n(table) > 0)
+        push(limbo, (uintptr_t)cache_mem_index_block(table) | IS_TABLE, cache_mem_index_cost(table));
+}
+
+/* With limbo's lock held, which is free while the kernel works: begin an epoch for all that is there. */
+static void ask(struct limbo *limbo)
+{
+    const size_t tail = limbo->tail;
+    limbo->asking = true;
+    limbo->bytes = 0;
+    lock_give(&limbo->lock);
+    const uint64_t epoch = cache_mem_epoch_advance();
+    lock_take(&limbo->lock);
+    limbo->asking = false;
+    limbo->epoch = epoch;
+    if (epoch != UINT64_MAX)
+        limbo->asked = tail;
+}
+
+void cache_mem_limbo_reclaim(struct limbo *limbo)
+{
+    uintptr_t taken[FREE_AT_ONCE];
+    size_t n = 0;
+    lock_take(&limbo->lock);
+    if (!limbo->asking && limbo->asked == limbo->safe
+        && (limbo->tail - limbo->asked >= ASK_AT || limbo->bytes >= limbo->most_bytes))
+        ask(limbo);
+    if (limbo->asked != limbo->safe && !limbo->asking && cache_mem_epoch_passed(limbo->epoch))
+        limbo->safe = limbo->asked;
+    /* Two at a time keep up with one that comes at a time; more if there are many. */
+    const size_t safe = limbo->safe - limbo->head, most = 2 + safe / 32;
+    for (; n < safe && n < most && n < FREE_AT_ONCE; n++)
+        taken[n] = limbo->entries[limbo->head++ & (limbo->capacity - 1)];
+    lock_give(&limbo->lock);
+    for (size_t i = 0; i < n; i++)
+        free_entry(limbo, taken[i]);
+}
+
+void cache_mem_limbo_release(struct limbo *limbo)
+{
+    for (; limbo->head != limbo->tail; limbo->head++)
+        free_entry(limbo, limbo->entries[limbo->head & (limbo->capacity - 1)]);
+    if (limbo->entries != NULL)
+        limbo->allocator->free(limbo->allocator->ctx, limbo->entries);
+}
