@@ -48,32 +48,30 @@ static cache_status finish_read(struct codec *codec, cache_bytes key, cache_writ
     return status;
 }
 
-static cache_status codec_get(void *self, cache_bytes key, cache_writer *out)
+/* `left_ms` is NULL if nobody asks for it. */
+static cache_status read_value(struct codec *codec, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
-    struct codec *codec = self;
     const struct cache_layer *layer = &codec->layer;
     /* `out` may be the caller's buffer, which must stay untouched if the plain value does not fit. */
     cache_writer stored;
     cache_writer_init(&stored, layer->env->allocator);
     cache_writer *into = codec->is_active ? &stored : out;
-    cache_status status = layer->inner.get(layer->inner_self, key, into);
+    cache_status status = left_ms != NULL ? layer->inner.get_left(layer->inner_self, key, into, left_ms)
+                                          : layer->inner.get(layer->inner_self, key, into);
     if (status == CACHE_OK)
         status = finish_read(codec, key, into, out);
     cache_writer_release(&stored);
     return status;
 }
 
+static cache_status codec_get(void *self, cache_bytes key, cache_writer *out)
+{
+    return read_value(self, key, out, NULL);
+}
+
 static cache_status codec_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
-    struct codec *codec = self;
-    const struct cache_layer *layer = &codec->layer;
-    cache_writer stored;
-    cache_writer_init(&stored, layer->env->allocator);
-    cache_status status = layer->inner.get_left(layer->inner_self, key, &stored, left_ms);
-    if (status == CACHE_OK)
-        status = finish_read(codec, key, &stored, out);
-    cache_writer_release(&stored);
-    return status;
+    return read_value(self, key, out, left_ms);
 }
 
 static cache_status codec_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
@@ -129,8 +127,8 @@ static cache_status codec_set(void *self, cache_bytes key, cache_bytes value, in
 }
 
 /* Encode all values behind each other in `block`, and let `out` point to them. */
-static cache_status encode_all(const struct codec *codec, const cache_bytes keys[], const cache_bytes values[], size_t n,
-                               cache_writer *block, cache_bytes out[])
+static cache_status encode_all(const struct codec *codec, const cache_bytes keys[], const cache_bytes values[],
+                               size_t n, cache_writer *block, cache_bytes out[])
 {
     cache_status status = CACHE_OK;
     for (size_t i = 0; status == CACHE_OK && i < n; i++) {

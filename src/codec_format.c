@@ -70,7 +70,8 @@ static void header_write(const struct header *header, unsigned char out[CODEC_HE
 static bool header_read(cache_bytes stored, struct header *out)
 {
     const unsigned char *bytes = (const unsigned char *)stored.data;
-    if (stored.size < CODEC_HEADER_SIZE || bytes[4] != VERSION || bytes[5] > CODEC_ZSTD || bytes[6] > 1 || bytes[7] != 0)
+    if (stored.size < CODEC_HEADER_SIZE || bytes[4] != VERSION || bytes[5] > CODEC_ZSTD || bytes[6] > 1 ||
+        bytes[7] != 0)
         return false;
     *out = (struct header){ .compression = (enum codec_compression)bytes[5], .sealed = bytes[6] != 0 };
     for (int i = 0; i < 8; i++)
@@ -275,7 +276,8 @@ cache_status cache_codec_encode(const struct cache_codec_format *format, cache_b
     struct header header = { .sealed = format->n_keys > 0, .size = value.size };
     cache_bytes payload = value;
     char *compressed = NULL;
-    if (format->compression != CODEC_PLAIN && value.size >= format->compress_min && value.size <= CODEC_MAX_COMPRESSED) {
+    if (format->compression != CODEC_PLAIN && value.size >= format->compress_min &&
+        value.size <= CODEC_MAX_COMPRESSED) {
         const size_t cap = value.size - value.size / 10;    /* worth it only if a tenth is saved */
         compressed = cache_env_alloc(format->env, cap);
         if (compressed == NULL)

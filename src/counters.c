@@ -148,6 +148,7 @@ static void add_stripe(struct stripe *stripe, cache_counters *out)
         [COUNT_SET] = &out->sets, [COUNT_DELETE] = &out->deletes, [COUNT_INC] = &out->incs,
         [COUNT_COMPUTE] = &out->computations, [COUNT_COMPUTE_ERROR] = &out->compute_errors,
         [COUNT_WAIT_SAVED] = &out->waits_saved, [COUNT_ERROR] = &out->errors,
+        [COUNT_FRONT_HIT] = &out->front_hits,
     };
     for (size_t i = 0; i < COUNTERS; i++)
         *sums[i] += load(&stripe->counters[i]);

@@ -37,6 +37,9 @@ uint64_t cache_now_ns(void);
  * so that no user's key is ever one of the core's. */
 #define CACHE_INTERNAL_MARK "\001"
 
+/* What a lease's key begins with, behind the prefix. */
+#define CACHE_LEASE_KIND CACHE_INTERNAL_MARK "lease/"
+
 /* The user's key, of what stands behind the prefix in a whole one; NULL: it is one of the core's own. */
 static inline const char *cache_key_of_user(const char *key)
 {

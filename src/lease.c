@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char kind[] = CACHE_INTERNAL_MARK "lease/";
+static const char kind[] = CACHE_LEASE_KIND;
 
 cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl_ms, struct cache_lease *lease)
 {

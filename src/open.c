@@ -3,6 +3,7 @@
 #include "flight_invalidate.h"
 #include "named_counters.h"
 #include "codec.h"
+#include "front.h"
 #include "options.h"
 #include "registry.h"
 
@@ -74,7 +75,11 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
     }
     if (store->ops.flags & CACHE_BACKEND_LOCAL)
         return CACHE_OK;
-    return cache_codec_add(options, &store->env, &store->ops, &store->self);
+    /* The front stands before the codec: it holds plain values. */
+    const cache_status added = cache_codec_add(options, &store->env, &store->ops, &store->self);
+    return added == CACHE_OK
+               ? cache_front_add(options, &store->env, store->counters, &store->ops, &store->self)
+               : added;
 }
 
 /* A store of this process alone is nowhere: an address would be ignored, and its user think that it counts. */

@@ -33,6 +33,14 @@ static const cache_option shared_options[] = {
       .help = "smaller values are stored as they are" },
     { "seal", CACHE_OPTION_TEXT, .min = 1, .max = 4096,
       .help = "a file with the key that values are encrypted and authenticated with" },
+    { "front", CACHE_OPTION_BYTES, .def = "0", .min = 0, .max = 1e15,
+      .help = "bytes of this process's memory in front of the store; 0: none" },
+    { "front_ttl", CACHE_OPTION_SECONDS, .def = "60", .min = 0.001, .max = 1e9,
+      .help = "longest time that the front serves a value; 1 if the store tells no changes" },
+    { "front_lag", CACHE_OPTION_SECONDS, .def = "1", .min = 0.001, .max = 1e9,
+      .help = "the front serves only if it heard from the store within this time" },
+    { "front_check", CACHE_OPTION_SECONDS, .def = "0.0001", .min = 0, .max = 1,
+      .help = "how often readers look for changes; 0: at each read" },
     { 0 },
 };
 
@@ -141,6 +149,7 @@ static cache_status read_span(const char *scheme, const cache_option *option, co
         return option_error(scheme, option, is_ttl ? "seconds such as 60 or 0.5, or forever"
                                                    : "seconds such as 60 or 0.5", text);
     const cache_status status = check_range(scheme, option, seconds, " seconds", text);
+    value->seconds = seconds;
     return status == CACHE_OK ? cache_ttl_ms(seconds > 0 ? seconds : CACHE_TTL_FOREVER, 0, &value->number) : status;
 }
 

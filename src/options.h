@@ -8,6 +8,7 @@ struct option_value {
     const cache_option *option;
     const char *text;                  /* points into the URL or the table; NULL: unset */
     int64_t number;                    /* an integer, bytes, milliseconds, a bool, or the index of a choice */
+    double seconds;                    /* as they were written, where milliseconds are too coarse */
     bool set;                          /* by the URL */
 };
 

@@ -82,6 +82,11 @@ cache_status cache_registry_find(const char *scheme, const cache_backend_ops **o
     return cache_fail(CACHE_ERR_CONFIG, "url: unknown scheme '%.60s'", scheme);
 }
 
+const cache_backend_ops *cache_registry_front(void)
+{
+    return &cache_memory_ops;
+}
+
 static cache_status check(const cache_backend_ops *ops)
 {
     if (ops == NULL)

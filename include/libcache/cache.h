@@ -409,7 +409,10 @@ typedef struct cache_counters {
     uint64_t compute_errors;       /* of the computations: failed, with a status below 0 */
     uint64_t rejections;           /* of the errors: failed at once, since the server was away (retry_after) */
     uint64_t undecodable;          /* of the misses: a value that is damaged, or that `seal` or `compress` cannot read */
-    uint64_t reserved[13];
+    uint64_t front_hits;           /* of the hits: served by the front, without asking the store */
+    uint64_t front_refused;        /* values that the front did not keep, since a change was heard meanwhile */
+    uint64_t front_heard_ms;       /* how long ago the front heard from the store; 0 without a front */
+    uint64_t reserved[10];
 } cache_counters;
 
 cache_status cache_stats(cache_t *cache, cache_counters *out);

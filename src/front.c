@@ -1,0 +1,407 @@
+/* front.c - the layer that serves hits from this process's memory.
+ *
+ * A read looks for changes first, if `front_check` has passed since the last look, and is answered from the memory if
+ * the store was heard recently enough. Else it asks the store and keeps the answer. Whatever writes goes to the store,
+ * and then drops the key here, whatever the outcome was: after a timeout nobody knows what the store holds. Leases go
+ * around the front, since they decide who may store. No thread works in the background. */
+#include "front.h"
+
+#include "backends/fork_guard.h"
+#include "envelope.h"
+#include "front_memory.h"
+#include "layer.h"
+#include "results.h"
+#include "writer.h"
+
+#include <string.h>
+
+struct front {
+    struct cache_layer layer;
+    struct front_memory memory;
+    struct cache_live_counters *counters;
+    struct cache_fork_guard fork_guard;
+    bool hears;                        /* the store tells its changes */
+    int64_t ttl_ms;
+    uint64_t lag_ns, check_ns;
+    /* Nanoseconds of cache_now_ns. */
+    atomic_uint_fast64_t heard;        /* all changes until then are handled; 0: nothing is known */
+    atomic_uint_fast64_t checked;      /* when somebody looked last */
+    pthread_mutex_t check_lock;        /* held by the one who looks */
+};
+
+/* ---- hearing of changes ---------------------------------------------------------------------------------------- */
+
+static void on_change(void *ctx, cache_bytes key)
+{
+    cache_front_memory_drop(ctx, key);
+}
+
+static void on_loss(void *ctx)
+{
+    cache_front_memory_drop_all(ctx);
+}
+
+/* With check_lock held. */
+static void look_for_changes(struct front *front)
+{
+    static const cache_changes to = { .one = on_change, .all = on_loss };
+    const struct cache_layer *layer = &front->layer;
+    uint64_t heard = 0;
+    int cancel = 0;
+    /* The store reads from a socket, where the caller's thread could be cancelled and would leave the lock behind. */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    layer->inner.changes(layer->inner_self, &to, &front->memory, &heard);
+    (void)pthread_setcancelstate(cancel, NULL);
+    atomic_store_explicit(&front->heard, heard, memory_order_release);
+    atomic_store_explicit(&front->checked, cache_now_ns(), memory_order_release);
+}
+
+/* Look if it is time. While another thread looks, nobody waits for it, unless it has taken ten times too long. */
+static void check(struct front *front, uint64_t now)
+{
+    const int64_t age = (int64_t)(now - atomic_load_explicit(&front->checked, memory_order_acquire));
+    const bool always = front->check_ns == 0;
+    if (!always && age < (int64_t)front->check_ns)
+        return;
+    if (pthread_mutex_trylock(&front->check_lock) != 0) {
+        if (!always && age < 10 * (int64_t)front->check_ns)
+            return;
+        pthread_mutex_lock(&front->check_lock);
+    }
+    if (always || atomic_load_explicit(&front->checked, memory_order_relaxed) <= now)
+        look_for_changes(front);    /* else somebody looked while this thread waited */
+    pthread_mutex_unlock(&front->check_lock);
+}
+
+/* Returns true if the memory may answer. */
+static bool is_open(struct front *front)
+{
+    if (!front->hears)
+        return true;
+    const uint64_t now = cache_now_ns();
+    check(front, now);
+    const uint64_t heard = atomic_load_explicit(&front->heard, memory_order_acquire);
+    return heard != 0 && (int64_t)(now - heard) <= (int64_t)front->lag_ns;
+}
+
+/* Returns true if a value that is read now may be kept: what is changed later will be heard. */
+static bool may_keep(const struct front *front)
+{
+    return !front->hears || atomic_load_explicit(&front->heard, memory_order_acquire) != 0;
+}
+
+static void restart(void *ctx)
+{
+    struct front *front = ctx;
+    (void)pthread_mutex_init(&front->check_lock, NULL);
+    atomic_store(&front->heard, 0);
+    atomic_store(&front->checked, 0);
+    cache_front_memory_restart(&front->memory);
+}
+
+static struct front *front_of(void *self)
+{
+    struct front *front = self;
+    cache_fork_guard_check(&front->fork_guard, restart, front);
+    return front;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+/* A key of a lease, which goes around the front. A user's key that looks like one only gives its hits away. */
+static bool is_lease(cache_bytes key)
+{
+    static const char kind[] = CACHE_LEASE_KIND;
+    const char *mark = memchr(key.data, kind[0], key.size);
+    return mark != NULL && (size_t)(key.data + key.size - mark) >= sizeof kind - 1 &&
+           memcmp(mark, kind, sizeof kind - 1) == 0;
+}
+
+/* How long the front may keep what the store holds for `left_ms` more; 0 of the store is for ever, -1 is not known. */
+static int64_t keep_ms(const struct front *front, int64_t left_ms)
+{
+    return left_ms > 0 && left_ms < front->ttl_ms ? left_ms : front->ttl_ms;
+}
+
+static cache_status ask_store(struct front *front, cache_bytes key, cache_writer *out)
+{
+    const struct cache_layer *layer = &front->layer;
+    const struct front_ticket ticket = cache_front_memory_ticket(&front->memory, key);
+    int64_t left_ms = -1;
+    const bool keeps = may_keep(front);
+    const cache_status status = keeps && layer->inner.get_left != NULL
+                                    ? layer->inner.get_left(layer->inner_self, key, out, &left_ms)
+                                    : layer->inner.get(layer->inner_self, key, out);
+    if (status == CACHE_OK && keeps) {
+        cache_bytes value;
+        value.data = cache_writer_data(out, &value.size);
+        cache_front_memory_keep(&front->memory, &ticket, key, value, keep_ms(front, left_ms));
+    }
+    return status;
+}
+
+static cache_status look_up(struct front *front, cache_bytes key, cache_writer *out)
+{
+    const cache_status status = cache_front_memory_get(&front->memory, key, out);
+    if (status == CACHE_OK)
+        cache_counters_add(front->counters, COUNT_FRONT_HIT, 1);
+    return status;
+}
+
+static cache_status front_get(void *self, cache_bytes key, cache_writer *out)
+{
+    struct front *front = front_of(self);
+    if (is_lease(key))
+        return front->layer.inner.get(front->layer.inner_self, key, out);
+    if (is_open(front)) {
+        const cache_status status = look_up(front, key, out);
+        if (status != CACHE_MISS)
+            return status;
+    }
+    return ask_store(front, key, out);
+}
+
+/* ---- reading many ---------------------------------------------------------------------------------------------- */
+
+/* The keys that the memory does not hold: their indices, tickets and what the store answers. */
+struct missing {
+    size_t n;
+    size_t *indices;
+    cache_bytes *keys;
+    struct front_ticket *tickets;
+    cache_value *values;
+};
+
+/* Room on the stack for as many keys as most fetches with tags ask for. */
+enum { FEW = 8 };
+struct few {
+    struct front_ticket tickets[FEW];
+    cache_value values[FEW];
+    cache_bytes keys[FEW];
+    size_t indices[FEW];
+};
+
+/* Returns false for lack of memory. */
+static bool missing_init(const cache_env *env, size_t n, struct few *few, struct missing *out)
+{
+    if (n <= FEW) {
+        *out = (struct missing){ 0, few->indices, few->keys, few->tickets, few->values };
+        return true;
+    }
+    const size_t each = sizeof *out->tickets + sizeof *out->values + sizeof *out->keys + sizeof *out->indices;
+    char *block = cache_env_alloc(env, n * each);
+    if (block == NULL)
+        return false;
+    *out = (struct missing){ .tickets = (struct front_ticket *)(void *)block };
+    out->values = (cache_value *)(void *)(out->tickets + n);
+    out->keys = (cache_bytes *)(void *)(out->values + n);
+    out->indices = (size_t *)(void *)(out->keys + n);
+    return true;
+}
+
+static void missing_release(const cache_env *env, const struct few *few, struct missing *missing)
+{
+    if (missing->tickets != few->tickets)
+        cache_env_free(env, missing->tickets);
+}
+
+/* Of a batch only those values are kept whose time stands inside: their store gives no times for many keys at once. */
+static bool has_own_time(cache_bytes key, const cache_value *value)
+{
+    return cache_envelope_is(value->data, value->size) || memchr(key.data, CACHE_INTERNAL_MARK[0], key.size) != NULL;
+}
+
+static cache_status ask_for_missing(struct front *front, const struct missing *missing, cache_results *out)
+{
+    const struct cache_layer *layer = &front->layer;
+    const bool keeps = may_keep(front);
+    cache_results results = { out->allocator, missing->values, missing->n };
+    memset(missing->values, 0, missing->n * sizeof *missing->values);
+    const cache_status status = layer->inner.get_many(layer->inner_self, missing->keys, missing->n, &results);
+    for (size_t i = 0; i < missing->n; i++) {
+        cache_value *value = &missing->values[i];
+        if (value->data == NULL)
+            continue;
+        const cache_bytes key = missing->keys[i];
+        if (keeps && !is_lease(key) && has_own_time(key, value))
+            cache_front_memory_keep(&front->memory, &missing->tickets[i], key,
+                                    (cache_bytes){ value->data, value->size }, front->ttl_ms);
+        out->out[missing->indices[i]] = *value;
+    }
+    return status;
+}
+
+static cache_status front_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
+{
+    struct front *front = front_of(self);
+    const bool open = is_open(front);
+    struct few few;
+    struct missing missing;
+    if (!missing_init(front->layer.env, n, &few, &missing))
+        return cache_fail(CACHE_ERR_NOMEM, "front: out of memory for %zu keys", n);
+    cache_status first = CACHE_OK;
+    for (size_t i = 0; i < n && i < out->n; i++) {
+        cache_writer writer;
+        cache_writer_init(&writer, out->allocator);
+        cache_status status = CACHE_MISS;
+        if (open && !is_lease(keys[i]))
+            status = look_up(front, keys[i], &writer);
+        if (status == CACHE_OK)
+            status = cache_writer_take(&writer, &out->out[i]);
+        else if (status == CACHE_MISS) {
+            missing.indices[missing.n] = i;
+            missing.keys[missing.n] = keys[i];
+            missing.tickets[missing.n++] = cache_front_memory_ticket(&front->memory, keys[i]);
+        }
+        if (first == CACHE_OK && status < 0)
+            first = status;
+        cache_writer_release(&writer);
+    }
+    if (missing.n > 0) {
+        const cache_status status = ask_for_missing(front, &missing, out);
+        first = first == CACHE_OK ? status : first;
+    }
+    missing_release(front->layer.env, &few, &missing);
+    return first;
+}
+
+/* ---- writing: the store first, then the key is dropped here, whatever the outcome ------------------------------- */
+
+static cache_status front_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.set(front->layer.inner_self, key, value, ttl_ms, flags);
+    cache_front_memory_drop(&front->memory, key);
+    return status;
+}
+
+static cache_status front_remove(void *self, cache_bytes key)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.remove(front->layer.inner_self, key);
+    cache_front_memory_drop(&front->memory, key);
+    return status;
+}
+
+static cache_status front_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.inc(front->layer.inner_self, key, delta, ttl_ms, result);
+    cache_front_memory_drop(&front->memory, key);
+    return status;
+}
+
+static cache_status front_touch(void *self, cache_bytes key, int64_t ttl_ms)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.touch(front->layer.inner_self, key, ttl_ms);
+    cache_front_memory_drop(&front->memory, key);
+    return status;
+}
+
+static cache_status front_clear(void *self, cache_bytes prefix)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.clear(front->layer.inner_self, prefix);
+    cache_front_memory_drop_all(&front->memory);
+    return status;
+}
+
+static void drop_many(struct front *front, const cache_bytes keys[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        cache_front_memory_drop(&front->memory, keys[i]);
+}
+
+static cache_status front_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                   int64_t ttl_ms)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.set_many(front->layer.inner_self, keys, values, n, ttl_ms);
+    drop_many(front, keys, n);
+    return status;
+}
+
+static cache_status front_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    struct front *front = front_of(self);
+    const cache_status status = front->layer.inner.remove_many(front->layer.inner_self, keys, n, removed);
+    drop_many(front, keys, n);
+    return status;
+}
+
+/* ---- the rest of the table ------------------------------------------------------------------------------------- */
+
+static cache_status front_stats(void *self, cache_counters *out)
+{
+    struct front *front = front_of(self);
+    const struct cache_layer *layer = &front->layer;
+    const uint64_t heard = atomic_load(&front->heard);
+    out->front_refused += atomic_load_explicit(&front->memory.refused, memory_order_relaxed);
+    out->front_heard_ms = heard != 0 ? (cache_now_ns() - heard) / 1000000 : 0;
+    return layer->inner.stats != NULL ? layer->inner.stats(layer->inner_self, out) : CACHE_OK;
+}
+
+static void front_close(void *self)
+{
+    struct front *front = front_of(self);
+    front->layer.inner.close(front->layer.inner_self);
+    cache_front_memory_close(&front->memory);
+    (void)pthread_mutex_destroy(&front->check_lock);
+    cache_env_free(front->layer.env, front);
+}
+
+static void put_operations(const struct front *front, cache_backend_ops *ops)
+{
+    cache_layer_ops(&front->layer, ops);
+    ops->close = front_close;
+    ops->get = front_get;
+    ops->set = front_set;
+    ops->remove = front_remove;
+    ops->inc = front_inc;
+    ops->clear = front_clear;
+    ops->get_many = ops->get_many != NULL ? front_get_many : NULL;
+    ops->set_many = ops->set_many != NULL ? front_set_many : NULL;
+    ops->remove_many = ops->remove_many != NULL ? front_remove_many : NULL;
+    ops->touch = ops->touch != NULL ? front_touch : NULL;
+    ops->stats = front_stats;
+}
+
+static uint64_t option_ns(const struct cache_options *options, const char *name)
+{
+    return (uint64_t)(cache_options_find(options, name)->seconds * 1e9);
+}
+
+static void read_options(struct front *front, const struct cache_options *options)
+{
+    const struct option_value *ttl = cache_options_find(options, "front_ttl");
+    front->ttl_ms = ttl->set ? ttl->number : front->hears ? 60000 : 1000;
+    front->lag_ns = option_ns(options, "front_lag");
+    front->check_ns = option_ns(options, "front_check");
+}
+
+cache_status cache_front_add(const struct cache_options *options, const cache_env *env,
+                             struct cache_live_counters *counters, cache_backend_ops *ops, void **self)
+{
+    const int64_t max_bytes = cache_options_find(options, "front")->number;
+    if (max_bytes == 0)
+        return CACHE_OK;
+    struct front *front = cache_env_alloc(env, sizeof *front);
+    if (front == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
+    memset(front, 0, sizeof *front);
+    front->layer = (struct cache_layer){ .inner = *ops, .inner_self = *self, .env = env };
+    front->counters = counters;
+    front->hears = ops->changes != NULL;
+    read_options(front, options);
+    const cache_status status = cache_front_memory_open(&front->memory, env, max_bytes);
+    if (status != CACHE_OK) {
+        cache_env_free(env, front);
+        return status;
+    }
+    (void)pthread_mutex_init(&front->check_lock, NULL);
+    cache_fork_guard_init(&front->fork_guard);
+    put_operations(front, ops);
+    *self = front;
+    return CACHE_OK;
+}

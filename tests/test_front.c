@@ -1,0 +1,605 @@
+/* test_front.c - the memory in front of a shared store: what it serves, and what it must not serve. The store is one of
+ * this file, which tells its changes, can be changed from outside, and stops inside a get where a test wants to act. */
+#include "test.h"
+
+#include "hooks.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the store ------------------------------------------------------------------------------------------------- */
+
+enum { ENTRIES = 16, CHANGES = 1024 };
+
+static struct {
+    pthread_mutex_t lock;
+    struct { char key[64], value[128]; size_t size; } entries[ENTRIES];
+    char changes[CHANGES][64];
+    size_t n_changes;
+    bool lost, connected, tells;
+    uint64_t heard_ago_ns;
+    int64_t left_ms;
+    int gets, sets;
+    cache_status set_status;
+    void (*inside_get)(void);          /* after the value was read, before it is returned */
+} stub = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static int find(const char *key)
+{
+    for (int i = 0; i < ENTRIES; i++)
+        if (strcmp(stub.entries[i].key, key) == 0)
+            return i;
+    return -1;
+}
+
+/* With the lock held. */
+static void put(const char *key, const void *value, size_t size)
+{
+    int i = find(key);
+    if (i < 0)
+        i = find("");
+    assert_true(i >= 0 && size <= sizeof stub.entries[i].value);
+    (void)snprintf(stub.entries[i].key, sizeof stub.entries[i].key, "%s", key);
+    memcpy(stub.entries[i].value, value, size);
+    stub.entries[i].size = size;
+    if (stub.n_changes == CHANGES) {    /* as a server does with a client that does not read */
+        stub.n_changes = 0;
+        stub.lost = true;
+    }
+    (void)snprintf(stub.changes[stub.n_changes++], sizeof stub.changes[0], "%s", key);
+}
+
+/* As another process would. */
+static void change_outside(const char *key, const char *value)
+{
+    pthread_mutex_lock(&stub.lock);
+    put(key, value, strlen(value));
+    pthread_mutex_unlock(&stub.lock);
+}
+
+static cache_status stub_open(const cache_backend_config *config, void **self)
+{
+    (void)config;
+    *self = &stub;
+    return CACHE_OK;
+}
+
+static void stub_close(void *self)
+{
+    (void)self;
+}
+
+static cache_status stub_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
+{
+    (void)self;
+    char value[128];
+    size_t size = 0;
+    pthread_mutex_lock(&stub.lock);
+    const int i = find(key.data);
+    if (i >= 0)
+        memcpy(value, stub.entries[i].value, size = stub.entries[i].size);
+    *left_ms = stub.left_ms;
+    stub.gets++;
+    void (*inside)(void) = stub.inside_get;
+    stub.inside_get = NULL;
+    pthread_mutex_unlock(&stub.lock);
+    if (inside != NULL)
+        inside();
+    return i >= 0 ? cache_writer_append(out, value, size) : CACHE_MISS;
+}
+
+static cache_status stub_get(void *self, cache_bytes key, cache_writer *out)
+{
+    int64_t left_ms;
+    return stub_get_left(self, key, out, &left_ms);
+}
+
+static cache_status stub_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    (void)self, (void)ttl_ms;
+    pthread_mutex_lock(&stub.lock);
+    cache_status status = stub.set_status;
+    stub.sets++;
+    if ((flags & CACHE_SET_IF_ABSENT) && find(key.data) >= 0)
+        status = CACHE_NOT_STORED;
+    else if (status == CACHE_OK || status == CACHE_ERR_TIMEOUT)    /* one that timed out has arrived all the same */
+        put(key.data, value.data, value.size);
+    pthread_mutex_unlock(&stub.lock);
+    return status;
+}
+
+static cache_status stub_remove(void *self, cache_bytes key)
+{
+    (void)self;
+    pthread_mutex_lock(&stub.lock);
+    const int i = find(key.data);
+    if (i >= 0)
+        stub.entries[i].key[0] = '\0';
+    pthread_mutex_unlock(&stub.lock);
+    return i >= 0 ? CACHE_OK : CACHE_MISS;
+}
+
+static cache_status stub_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
+{
+    (void)self, (void)ttl_ms;
+    char text[32];
+    pthread_mutex_lock(&stub.lock);
+    const int i = find(key.data);
+    *result = (i >= 0 ? strtoll(stub.entries[i].value, NULL, 10) : 0) + delta;
+    const int size = snprintf(text, sizeof text, "%lld", (long long)*result);
+    put(key.data, text, (size_t)size);
+    pthread_mutex_unlock(&stub.lock);
+    return CACHE_OK;
+}
+
+static cache_status stub_clear(void *self, cache_bytes prefix)
+{
+    (void)self, (void)prefix;
+    pthread_mutex_lock(&stub.lock);
+    memset(stub.entries, 0, sizeof stub.entries);
+    pthread_mutex_unlock(&stub.lock);
+    return CACHE_OK;
+}
+
+static cache_status stub_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
+{
+    (void)self;
+    pthread_mutex_lock(&stub.lock);
+    for (size_t k = 0; k < n; k++) {
+        const int i = find(keys[k].data);
+        stub.gets++;
+        if (i >= 0)
+            (void)cache_results_put(out, k, stub.entries[i].value, stub.entries[i].size);
+    }
+    pthread_mutex_unlock(&stub.lock);
+    return CACHE_OK;
+}
+
+static void stub_changes(void *self, const cache_changes *to, void *ctx, uint64_t *heard_ns)
+{
+    (void)self;
+    *heard_ns = 0;
+    pthread_mutex_lock(&stub.lock);
+    if (stub.lost)
+        to->all(ctx);
+    stub.lost = false;
+    if (stub.connected) {
+        for (size_t i = 0; i < stub.n_changes; i++)
+            to->one(ctx, (cache_bytes){ stub.changes[i], strlen(stub.changes[i]) });
+        stub.n_changes = 0;
+        *heard_ns = cache_now_ns() - stub.heard_ago_ns;
+    }
+    pthread_mutex_unlock(&stub.lock);
+}
+
+static const cache_backend_ops telling_ops = {
+    .size = sizeof(cache_backend_ops), .scheme = "telling", .open = stub_open, .close = stub_close, .get = stub_get,
+    .set = stub_set, .remove = stub_remove, .inc = stub_inc, .clear = stub_clear, .get_many = stub_get_many,
+    .get_left = stub_get_left, .changes = stub_changes,
+};
+
+static const cache_backend_ops mute_ops = {
+    .size = sizeof(cache_backend_ops), .scheme = "mute", .open = stub_open, .close = stub_close, .get = stub_get,
+    .set = stub_set, .remove = stub_remove, .inc = stub_inc, .clear = stub_clear,
+};
+
+static int reset(void **state)
+{
+    (void)state;
+    memset(stub.entries, 0, sizeof stub.entries);
+    stub.n_changes = 0;
+    stub.connected = true;
+    stub.lost = false;
+    stub.heard_ago_ns = 0;
+    stub.left_ms = 60000;
+    stub.gets = stub.sets = 0;
+    stub.set_status = CACHE_OK;
+    stub.inside_get = NULL;
+    return 0;
+}
+
+/* A front that looks for changes at each read. */
+static const char url[] = "telling://?prefix=p:&front=1mb&front_check=0";
+
+static int gets(void)
+{
+    const int n = stub.gets;
+    stub.gets = 0;
+    return n;
+}
+
+/* ---- what it serves -------------------------------------------------------------------------------------------- */
+
+static void the_second_read_does_not_ask_the_store(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    for (int i = 0; i < 5; i++)
+        assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 0);
+    assert_int_equal(test_counters(cache).front_hits, 5);
+    assert_int_equal(test_counters(cache).hits, 6);
+    cache_close(cache);
+}
+
+static void without_the_option_every_read_asks_the_store(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open("telling://?prefix=p:");
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 2);
+    cache_close(cache);
+}
+
+static void a_value_is_not_served_past_the_stores_own_time(void **state)
+{
+    (void)state;
+    _Atomic int64_t now = 1000;
+    cache_t *cache = test_open_with_clock(url, &now);
+    stub.left_ms = 500;
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    now += 499;
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    now += 2;
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    cache_close(cache);
+}
+
+static void nothing_is_served_past_front_ttl(void **state)
+{
+    (void)state;
+    _Atomic int64_t now = 1000;
+    cache_t *cache = test_open_with_clock("telling://?prefix=p:&front=1mb&front_check=0&front_ttl=2", &now);
+    stub.left_ms = 0;    /* for ever */
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    now += 1999;
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    now += 2;
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    cache_close(cache);
+}
+
+static void a_store_that_tells_no_changes_is_asked_once_a_second(void **state)
+{
+    (void)state;
+    _Atomic int64_t now = 1000;
+    cache_t *cache = test_open_with_clock("mute://?prefix=p:&front=1mb", &now);
+    change_outside("p:k", "old");
+    assert_text(cache, "k", "old");
+    change_outside("p:k", "new");
+    now += 999;
+    assert_text(cache, "k", "old");
+    now += 2;
+    assert_text(cache, "k", "new");
+    assert_int_equal(gets(), 2);
+    cache_close(cache);
+}
+
+/* ---- changes --------------------------------------------------------------------------------------------------- */
+
+static void a_change_by_another_process_is_seen(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    change_outside("p:k", "old");
+    assert_text(cache, "k", "old");
+    change_outside("p:k", "new");
+    assert_text(cache, "k", "new");
+    cache_close(cache);
+}
+
+static void every_own_write_is_seen_whatever_it_returned(void **state)
+{
+    (void)state;
+    for (int mute = 0; mute < 2; mute++) {
+        cache_t *cache = test_open(mute ? "mute://?prefix=p:&front=1mb" : url);
+        int64_t number = 0;
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "1", 60));
+        assert_text(cache, "k", "1");
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "2", 60));
+        assert_text(cache, "k", "2");
+        assert_status(CACHE_OK, cache_inc(cache, "k", 5, &number));
+        assert_text(cache, "k", "7");
+        stub.set_status = CACHE_ERR_TIMEOUT;
+        assert_status(CACHE_ERR_TIMEOUT, cache_set_string(cache, "k", "8", 60));
+        stub.set_status = CACHE_OK;
+        assert_text(cache, "k", "8");
+        assert_status(CACHE_OK, cache_delete(cache, "k"));
+        assert_text(cache, "k", NULL);
+        assert_status(CACHE_OK, cache_add(cache, "k", "9", 1, 60));
+        assert_text(cache, "k", "9");
+        assert_status(CACHE_OK, cache_clear(cache));
+        assert_text(cache, "k", NULL);
+        cache_close(cache);
+    }
+}
+
+static cache_t *racing;
+
+static void change_while_the_value_is_on_its_way(void)
+{
+    change_outside("p:k", "new");
+    assert_text(racing, "other", NULL);    /* a read, which hears of the change */
+}
+
+static void a_fill_loses_against_a_change_that_overtook_it(void **state)
+{
+    (void)state;
+    racing = test_open(url);
+    change_outside("p:k", "old");
+    stub.inside_get = change_while_the_value_is_on_its_way;
+    assert_text(racing, "k", "old");    /* it was read before the change */
+    assert_text(racing, "k", "new");
+    assert_text(racing, "k", "new");
+    assert_int_equal(test_counters(racing).front_refused, 1);
+    cache_close(racing);
+}
+
+static void write_while_the_value_is_on_its_way(void)
+{
+    assert_status(CACHE_OK, cache_set_string(racing, "k", "new", 60));
+}
+
+static void a_fill_loses_against_an_own_write_that_overtook_it(void **state)
+{
+    (void)state;
+    racing = test_open("mute://?prefix=p:&front=1mb");
+    change_outside("p:k", "old");
+    stub.inside_get = write_while_the_value_is_on_its_way;
+    assert_text(racing, "k", "old");
+    assert_text(racing, "k", "new");
+    cache_close(racing);
+}
+
+static void lose_the_connection_while_the_value_is_on_its_way(void)
+{
+    change_outside("p:k", "new");
+    stub.n_changes = 0;                    /* nobody is told */
+    stub.lost = true;
+    assert_text(racing, "other", NULL);
+}
+
+static void a_fill_from_before_a_lost_connection_is_not_kept(void **state)
+{
+    (void)state;
+    racing = test_open(url);
+    change_outside("p:k", "old");
+    stub.inside_get = lose_the_connection_while_the_value_is_on_its_way;
+    assert_text(racing, "k", "old");
+    assert_text(racing, "k", "new");
+    cache_close(racing);
+}
+
+/* ---- when the store is not heard ------------------------------------------------------------------------------- */
+
+static void a_lost_connection_empties_the_front(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    change_outside("p:k", "old");
+    assert_text(cache, "k", "old");
+    change_outside("p:k", "new");
+    stub.n_changes = 0;
+    stub.lost = true;
+    assert_text(cache, "k", "new");
+    cache_close(cache);
+}
+
+static void without_a_connection_nothing_is_served_or_kept(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    stub.connected = false;
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 2);
+    stub.connected = true;
+    assert_text(cache, "k", "v");
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    cache_close(cache);
+}
+
+static void a_store_that_was_not_heard_for_front_lag_is_asked(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open("telling://?prefix=p:&front=1mb&front_check=0&front_lag=5");
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    stub.heard_ago_ns = UINT64_C(4900000000);
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    stub.heard_ago_ns = UINT64_C(5100000000);
+    assert_text(cache, "k", "v");
+    assert_int_equal(gets(), 1);
+    cache_close(cache);
+}
+
+/* ---- fetch, many, fork ------------------------------------------------------------------------------------------ */
+
+static cache_status computed(void *ctx, cache_writer *out)
+{
+    ++*(int *)ctx;
+    return cache_writer_puts(out, "page");
+}
+
+static void a_fetch_with_tags_and_lease_is_served_and_invalidated(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    const char *const tags[] = { "news" };
+    cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+    options.ttl = 60;
+    options.lock = true;
+    options.tags = tags;
+    options.n_tags = 1;
+    int runs = 0;
+    cache_value value;
+    for (int i = 0; i < 4; i++) {
+        if (i == 2)
+            (void)gets();
+        assert_status(CACHE_OK, cache_fetch(cache, "page", &options, computed, &runs, &value));
+        cache_value_release(&value);
+    }
+    assert_int_equal(runs, 1);
+    assert_int_equal(gets(), 0);    /* value and tag came from the front */
+    assert_status(CACHE_OK, cache_invalidate_tag(cache, "news"));
+    assert_status(CACHE_OK, cache_fetch(cache, "page", &options, computed, &runs, &value));
+    cache_value_release(&value);
+    assert_int_equal(runs, 2);
+    cache_close(cache);
+}
+
+static void many_keys_come_from_both(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    const char *keys[12];
+    char names[12][8], values[12][8];
+    for (int i = 0; i < 12; i++) {
+        (void)snprintf(names[i], sizeof names[i], "k%d", i);
+        (void)snprintf(values[i], sizeof values[i], "v%d", i);
+        keys[i] = names[i];
+        char whole[16];
+        (void)snprintf(whole, sizeof whole, "p:%s", names[i]);
+        change_outside(whole, values[i]);
+        if (i % 2 == 0)
+            assert_text(cache, names[i], values[i]);
+    }
+    for (int i = 0; i < 12; i += 2)    /* hear of all changes before */
+        assert_text(cache, names[i], values[i]);
+    (void)gets();
+    cache_value out[12];
+    assert_status(CACHE_OK, cache_get_many(cache, keys, 12, out));
+    assert_int_equal(gets(), 6);
+    for (int i = 0; i < 12; i++) {
+        assert_string_equal(out[i].data, values[i]);
+        cache_value_release(&out[i]);
+    }
+    cache_close(cache);
+}
+
+static void the_child_of_a_fork_hears_for_itself(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    change_outside("p:k", "old");
+    assert_text(cache, "k", "old");
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        change_outside("p:k", "new");
+        stub.n_changes = 0;    /* told to the parent's connection alone */
+        cache_value value;
+        const bool good = cache_get(cache, "k", &value) == CACHE_OK && strcmp(value.data, "new") == 0;
+        _exit(good ? 0 : 1);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    cache_close(cache);
+}
+
+static void a_store_in_this_process_takes_no_front(void **state)
+{
+    (void)state;
+    cache_t *cache = NULL;
+    assert_status(CACHE_ERR_CONFIG, cache_open("memory://?front=1mb", &cache));
+    assert_non_null(strstr(cache_last_error(), "front"));
+}
+
+/* ---- order ------------------------------------------------------------------------------------------------------- */
+
+enum { READERS = 4, ROUNDS = 20000, KEYS = 4 };
+
+static atomic_int acknowledged[KEYS];
+static atomic_bool done;
+static atomic_int stale_reads, reads;
+
+static void *write_rising_numbers(void *ctx)
+{
+    (void)ctx;
+    for (int i = 1; i <= ROUNDS; i++) {
+        char key[16], value[16];
+        (void)snprintf(key, sizeof key, "p:n%d", i % KEYS);
+        (void)snprintf(value, sizeof value, "%d", i);
+        change_outside(key, value);
+        atomic_store(&acknowledged[i % KEYS], i);
+    }
+    atomic_store(&done, true);
+    return NULL;
+}
+
+static void *read_numbers(void *ctx)
+{
+    for (unsigned i = 0; !atomic_load(&done); i++) {
+        char key[16], value[16] = "";
+        const int before = atomic_load(&acknowledged[i % KEYS]);
+        (void)snprintf(key, sizeof key, "n%u", i % KEYS);
+        size_t size = 0;
+        if (cache_get_copy(ctx, key, value, sizeof value - 1, &size) == CACHE_OK) {
+            value[size] = '\0';
+            atomic_fetch_add(&stale_reads, atoi(value) < before);
+            atomic_fetch_add(&reads, 1);
+        }
+    }
+    return NULL;
+}
+
+static void no_read_gets_a_value_that_was_overwritten_before_it_began(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    pthread_t writer, readers[READERS];
+    atomic_store(&done, false);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_numbers, cache), 0);
+    assert_int_equal(pthread_create(&writer, NULL, write_rising_numbers, NULL), 0);
+    pthread_join(writer, NULL);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(readers[i], NULL);
+    assert_int_equal(atomic_load(&stale_reads), 0);
+    assert_true(atomic_load(&reads) > 0);
+    cache_close(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define FRONT_TEST(name) cmocka_unit_test_setup(name, reset)
+        FRONT_TEST(the_second_read_does_not_ask_the_store),
+        FRONT_TEST(without_the_option_every_read_asks_the_store),
+        FRONT_TEST(a_value_is_not_served_past_the_stores_own_time),
+        FRONT_TEST(nothing_is_served_past_front_ttl),
+        FRONT_TEST(a_store_that_tells_no_changes_is_asked_once_a_second),
+        FRONT_TEST(a_change_by_another_process_is_seen),
+        FRONT_TEST(every_own_write_is_seen_whatever_it_returned),
+        FRONT_TEST(a_fill_loses_against_a_change_that_overtook_it),
+        FRONT_TEST(a_fill_loses_against_an_own_write_that_overtook_it),
+        FRONT_TEST(a_fill_from_before_a_lost_connection_is_not_kept),
+        FRONT_TEST(a_lost_connection_empties_the_front),
+        FRONT_TEST(without_a_connection_nothing_is_served_or_kept),
+        FRONT_TEST(a_store_that_was_not_heard_for_front_lag_is_asked),
+        FRONT_TEST(a_fetch_with_tags_and_lease_is_served_and_invalidated),
+        FRONT_TEST(many_keys_come_from_both),
+        FRONT_TEST(the_child_of_a_fork_hears_for_itself),
+        FRONT_TEST(a_store_in_this_process_takes_no_front),
+        FRONT_TEST(no_read_gets_a_value_that_was_overwritten_before_it_began),
+    };
+    if (cache_register_backend(&telling_ops) != CACHE_OK || cache_register_backend(&mute_ops) != CACHE_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
