@@ -92,14 +92,24 @@ static void put_member(cache_writer *out, const char *unit, const cJSON *member)
 
 static void put_tiles(cache_writer *out, const cJSON *stats)
 {
-    static const struct { const char *label, *path, *unit; } tiles[] = {
-        { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" },
-        { "Stale hits", "stale_hits", "" }, { "Computations", "computations", "" },
-        { "Waits saved", "waits_saved", "" }, { "Errors", "errors", "" },
-        { "Evictions", "evictions", "" }, { "Expirations", "expirations", "" }, { "Items", "items", "" },
-        { "Memory", "bytes", "bytes" }, { "Memory's limit", "max_bytes", "bytes" },
-        { "Get, median", "latency.get.p50_ns", "ns" }, { "Get, 99 of 100", "latency.get.p99_ns", "ns" },
-        { "Set, 99 of 100", "latency.set.p99_ns", "ns" }, { "Compute, 99 of 100", "latency.compute.p99_ns", "ns" },
+    static const struct { const char *label, *path, *unit;
+    } tiles[] = {
+        { "Hit rate", "hit_rate", "" },
+        { "Hits", "hits", "" },
+        { "Misses", "misses", "" },
+        { "Stale hits", "stale_hits", "" },
+        { "Computations", "computations", "" },
+        { "Computations shared", "waits_saved", "" },
+        { "Errors", "errors", "" },
+        { "Evictions", "evictions", "" },
+        { "Expirations", "expirations", "" },
+        { "Items", "items", "" },
+        { "Memory", "bytes", "bytes" },
+        { "Memory limit", "max_bytes", "bytes" },
+        { "Get, median", "latency.get.p50_ns", "ns" },
+        { "Get, 99th percentile", "latency.get.p99_ns", "ns" },
+        { "Set, 99th percentile", "latency.set.p99_ns", "ns" },
+        { "Compute, 99th percentile", "latency.compute.p99_ns", "ns" },
     };
     (void)cache_writer_puts(out, "<dl class=\"tiles\">\n");
     for (size_t i = 0; i < sizeof tiles / sizeof tiles[0]; i++) {
@@ -118,16 +128,19 @@ static void put_names(cache_writer *out, const cJSON *names)
         { "Hit rate", "hit_rate", "" }, { "Hits", "hits", "" }, { "Misses", "misses", "" },
         { "Computed", "computations", "" }, { "Failed", "compute_errors", "" },
         { "Get, median", "latency.get.p50_ns", "ns" },
-        { "Compute, median", "latency.compute.p50_ns", "ns" }, { "Compute, 99 of 100", "latency.compute.p99_ns", "ns" },
+        { "Compute, median", "latency.compute.p50_ns", "ns" },
+        { "Compute, 99th percentile", "latency.compute.p99_ns", "ns" },
     };
     enum { COLUMNS = sizeof columns / sizeof columns[0] };
-    (void)cache_writer_puts(out, "<div class=\"wide\"><table id=\"names\">\n<thead><tr><th>View or function</th>");
+    (void)cache_writer_puts(out, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"By view and "
+                                 "function\">"
+                                 "<table id=\"names\">\n<thead><tr><th scope=\"col\">View or function</th>");
     for (size_t i = 0; i < COLUMNS; i++)
-        (void)cache_writer_printf(out, "<th data-path=\"%s\" data-unit=\"%s\">%s</th>", columns[i].path,
+        (void)cache_writer_printf(out, "<th scope=\"col\" data-path=\"%s\" data-unit=\"%s\">%s</th>", columns[i].path,
                                   columns[i].unit, columns[i].label);
     (void)cache_writer_puts(out, "</tr></thead>\n<tbody>\n");
     for (const cJSON *name = names != NULL ? names->child : NULL; name != NULL; name = name->next) {
-        (void)cache_writer_puts(out, "<tr><th>");
+        (void)cache_writer_puts(out, "<tr><th scope=\"row\">");
         html_text(out, name->string);
         (void)cache_writer_puts(out, "</th>");
         for (size_t i = 0; i < COLUMNS; i++) {
@@ -144,18 +157,29 @@ static void put_store(cache_writer *out, const cJSON *store)
 {
     (void)cache_writer_puts(out, "<p>The store is <strong>");
     html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(store, "kind")));
-    (void)cache_writer_puts(out, "</strong>: <span id=\"state\">");
+    (void)cache_writer_puts(out, "</strong>: <span id=\"state\" role=\"status\">");
     html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(store, "state")));
     (void)cache_writer_puts(out, "</span>.</p>\n");
 }
 
 static void put_chart(cache_writer *out)
 {
-    (void)cache_writer_puts(out,
-                            "<h2>The last ten minutes</h2>\n"
-                            "<div class=\"chart\"><canvas id=\"chart\" role=\"img\" "
-                            "aria-label=\"Hits, misses and hit rate over time\"></canvas></div>\n"
-                            "<noscript><p>The chart needs JavaScript; the numbers do not.</p></noscript>\n");
+    (void)cache_writer_puts(out, "<h2>The last ten minutes</h2>\n<figure>\n"
+                                 "<div class=\"chart\"><canvas id=\"chart\" role=\"img\" "
+                                 "aria-labelledby=\"chart-says\">"
+                                 "</canvas></div>\n<figcaption id=\"chart-says\">Reads in each two seconds, hits below "
+                                 "and "
+                                 "misses on top of them, and the hit rate as a line where anything was "
+                                 "read.</figcaption>\n"
+                                 "<details><summary>The same numbers as a table</summary>\n<div class=\"wide\" "
+                                 "tabindex=\"0\" "
+                                 "role=\"region\" aria-label=\"Numbers of the chart\"><table "
+                                 "id=\"history\">\n<thead><tr>"
+                                 "<th scope=\"col\">Time</th><th scope=\"col\">Hits</th><th scope=\"col\">Misses</th>"
+                                 "<th scope=\"col\">Hit "
+                                 "rate</th></tr></thead>\n<tbody></tbody></table></div></details>\n"
+                                 "</figure>\n<noscript><p>The chart needs JavaScript; the numbers do "
+                                 "not.</p></noscript>\n");
 }
 
 static void put_buttons(cache_writer *out)
@@ -163,11 +187,14 @@ static void put_buttons(cache_writer *out)
     (void)cache_writer_printf(out,
                               "<h2>Forgetting</h2>\n"
                               "<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
-                              "<input name=\"tag\" required maxlength=\"%d\" aria-label=\"Tag\" "
-                              "placeholder=\"posts, post:7, author:ada\"><button>Forget this tag</button></form>\n"
-                              "<form class=\"buttons\" method=\"post\" action=\"/admin/clear\">"
-                              "<input type=\"hidden\" name=\"all\" value=\"yes\">"
-                              "<button class=\"danger\">Clear the cache</button></form>\n",
+                              "<div class=\"field\"><label for=\"tag\">Tag</label><input id=\"tag\" name=\"tag\" "
+                              "required "
+                              "maxlength=\"%d\" aria-describedby=\"tag-hint\"></div><button>Forget this "
+                              "tag</button></form>\n"
+                              "<p class=\"hint\" id=\"tag-hint\">For example posts, post:7 or author:ada.</p>\n"
+                              "<p class=\"buttons\"><a class=\"button danger\" href=\"/admin/clear\">Clear the "
+                              "cache</a>\n"
+                              "<a class=\"button quiet\" href=\"/lab\">The lab</a></p>\n",
                               TAG_NAME_MAX);
 }
 
@@ -179,14 +206,15 @@ cache_status admin_page(void *ctx, const cache_request *request, cache_response 
     const cJSON *stats = cJSON_GetObjectItemCaseSensitive(numbers, "stats");
     if (stats == NULL)
         return CACHE_ERR_NOMEM;
-    cache_writer *out = respond_html(response, 200, "The cache");
+    cache_writer *out = respond_html(response, 200, "The cache", NULL);
     put_store(out, cJSON_GetObjectItemCaseSensitive(numbers, "store"));
     put_tiles(out, stats);
     put_chart(out);
     (void)cache_writer_puts(out, "<h2>By view and function</h2>\n");
     put_names(out, cJSON_GetObjectItemCaseSensitive(stats, "names"));
-    (void)cache_writer_puts(out, "<p class=\"about\">Of 50 or 99 of 100 no one took longer; times are rounded up to a "
-                                 "power of 2.</p>\n");
+    (void)cache_writer_puts(out, "<p class=\"about\">Half of the operations took no longer than the median, 99 of 100 "
+                                 "no "
+                                 "longer than the 99th percentile. Times are rounded up to a power of 2.</p>\n");
     put_buttons(out);
     (void)cache_writer_puts(out,
                             "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n");
@@ -196,6 +224,20 @@ cache_status admin_page(void *ctx, const cache_request *request, cache_response 
 }
 
 /* ---- the buttons ------------------------------------------------------------------------------------------------- */
+
+/* It asks first. */
+cache_status admin_clear_form(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    cache_writer *out = respond_html(response, 200, "Clear the cache?", NULL);
+    (void)cache_writer_puts(out, "<p>Everything that the blog keeps in it will be made anew when it is next asked for. "
+                                 "Nothing is lost but time.</p>\n<form class=\"buttons\" method=\"post\" "
+                                 "action=\"/admin/clear\"><input type=\"hidden\" name=\"all\" value=\"yes\">"
+                                 "<button class=\"danger\">Clear the cache</button>\n"
+                                 "<a class=\"button quiet\" href=\"/admin\">Leave it</a></form>\n");
+    html_end(out);
+    return cache_writer_status(out);
+}
 
 cache_status admin_clear(void *ctx, const cache_request *request, cache_response *response)
 {
@@ -207,9 +249,13 @@ cache_status admin_clear(void *ctx, const cache_request *request, cache_response
         status = cache_clear(visit->blog->cache);
     else if (tag != NULL && tag[0] != '\0' && strlen(tag) <= TAG_NAME_MAX)
         status = cache_invalidate_tag(visit->blog->cache, tag);
+    const char *done = all != NULL ? "cleared" : "forgotten";
     free(all);
     free(tag);
     if (status == CACHE_MISS)
         return respond_message(response, 400, "Nothing was cleared", "A tag is needed, of at most 200 bytes.");
-    return status == CACHE_OK ? respond_redirect(response, "/admin") : status;
+    if (status != CACHE_OK)
+        return status;
+    respond_tell(response, done);
+    return respond_redirect(response, "/admin");
 }

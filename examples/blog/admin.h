@@ -4,6 +4,6 @@
 
 #include "visit.h"
 
-cache_handler_fn admin_page, admin_numbers, admin_clear;
+cache_handler_fn admin_page, admin_numbers, admin_clear_form, admin_clear;
 
 #endif

@@ -10,6 +10,7 @@ struct blog {
     struct view_counter *views;
     struct weather_client *weather;
     struct history *history;
+    struct lab *lab;
     struct cache_template *dashboard;
     struct workers *logins, *outside;  /* what hashes passwords; what asks other services */
     struct workers *background;        /* makes the successors of stale values */

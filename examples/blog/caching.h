@@ -14,7 +14,7 @@
  *     … recent activities  fragment "recent_activities", ID, in a      60  the same
  *                          template
  *     who is logged in     memoized get_session, tag "session:HASH"    60  the user logs out
- *     /products            view, tag "products"                       300  a product changes
+ *     /products            view by Accept, tag "products"             300  a product changes
  *     /product/ID          memoized get_product, tag "product:ID"     300  that product changes
  *     /search?q=           cache_fetch, key "search_{q}",              60  a post or product changes
  *                          tags "posts", "products"

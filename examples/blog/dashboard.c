@@ -32,7 +32,9 @@ static cache_status put_activities(cache_writer *out, struct db *db, int64_t use
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_puts(out, "<li>");
         html_text(out, activities[i].text);
-        (void)cache_writer_printf(out, " <span class=\"about\">%s</span></li>\n", activities[i].at);
+        (void)cache_writer_puts(out, " <span class=\"about\">");
+        html_time(out, activities[i].at);
+        (void)cache_writer_puts(out, "</span></li>\n");
     }
     return status;
 }
@@ -51,6 +53,8 @@ static cache_status put_own_posts(cache_writer *out, struct db *db, int64_t user
                                   posts[i].id);
     }
     (void)cache_writer_puts(out, n > 0 ? "</ul>\n" : "");
+    if (n == LISTED_POSTS)
+        (void)cache_writer_printf(out, "<p><a href=\"/author/%" PRId64 "\">All your posts</a></p>\n", user);
     return status;
 }
 
@@ -74,7 +78,7 @@ cache_status dashboard_page(void *ctx, const cache_request *request, cache_respo
     char title[USER_NAME_MAX + 20];
     (void)request;
     (void)snprintf(title, sizeof title, "Hello, %s", visit->user.name);
-    cache_writer *out = respond_html(response, 200, title);
+    cache_writer *out = respond_html(response, 200, title, "/dashboard");
     const cache_status status = cache_template_render(visit->blog->dashboard, visit->blog->cache, resolve, visit, out);
     if (status != CACHE_OK)
         return status;

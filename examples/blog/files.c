@@ -3,6 +3,8 @@
 
 #include "admin.js.h"
 #include "chart.js.h"
+#include "lab.js.h"
+#include "site.js.h"
 #include "style.css.h"
 
 #include <string.h>
@@ -24,6 +26,28 @@ cache_status admin_script(void *ctx, const cache_request *request, cache_respons
 {
     (void)ctx, (void)request;
     return send_file(response, "text/javascript; charset=utf-8", admin_js, sizeof admin_js - 1);
+}
+
+cache_status site_script(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return send_file(response, "text/javascript; charset=utf-8", site_js, sizeof site_js - 1);
+}
+
+cache_status lab_script(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx, (void)request;
+    return send_file(response, "text/javascript; charset=utf-8", lab_js, sizeof lab_js - 1);
+}
+
+/* What no crawler need read: it differs by user, or changes all the time. */
+cache_status robots(void *ctx, const cache_request *request, cache_response *response)
+{
+    static const char text[] = "User-agent: *\nDisallow: /admin\nDisallow: /lab\nDisallow: /dashboard\n"
+                               "Disallow: /login\nDisallow: /new-post\nDisallow: /edit-post/\nDisallow: /search\n"
+                               "Disallow: /metrics\nDisallow: /cache-stats\n";
+    (void)ctx, (void)request;
+    return send_file(response, "text/plain; charset=utf-8", text, sizeof text - 1);
 }
 
 /* Chart.js, as Debian has it: the page asks no other site for it. */

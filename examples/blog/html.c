@@ -34,26 +34,60 @@ void html_text(cache_writer *out, const char *text)
     html_bytes(out, text, strlen(text));
 }
 
-void html_begin(cache_writer *out, const char *title)
+void html_time(cache_writer *out, const char *time)
+{
+    if (strlen(time) < strlen("2026-11-24 21:41:36")) {
+        html_text(out, time);
+        return;
+    }
+    (void)cache_writer_printf(out, "<time datetime=\"%.10sT%.8sZ\">%.16s UTC</time>", time, time + 11, time);
+}
+
+/* ---- the frame of every page ------------------------------------------------------------------------------------- */
+
+static void put_menu(cache_writer *out, const char *here)
+{
+    static const struct { const char *path, *label; } entries[] = {
+        { "/popular", "Popular" }, { "/products", "Products" }, { "/search", "Search" },
+        { "/weather/Berlin", "Weather" }, { "/new-post", "New post" }, { "/dashboard", "Dashboard" },
+    };
+    const bool is_home = here != NULL && strcmp(here, "/") == 0, is_login = here != NULL && strcmp(here, "/login") == 0;
+    (void)cache_writer_printf(out, "<nav aria-label=\"Main\"><a class=\"brand\" href=\"/\"%s>The cached blog</a>\n"
+                                   "<span id=\"account\"><a href=\"/login\"%s>Log in</a></span>\n<div class=\"menu\">",
+                              is_home ? " aria-current=\"page\"" : "", is_login ? " aria-current=\"page\"" : "");
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+        const bool is_here = here != NULL && strcmp(here, entries[i].path) == 0;
+        (void)cache_writer_printf(out, "<a href=\"%s\"%s>%s</a>\n", entries[i].path,
+                                  is_here ? " aria-current=\"page\"" : "", entries[i].label);
+    }
+    (void)cache_writer_puts(out, "</div></nav>");
+}
+
+void html_begin(cache_writer *out, const char *title, const char *here)
 {
     (void)cache_writer_puts(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
                                  "<link rel=\"icon\" href=\"/icon.svg\">\n<title>");
     html_text(out, title);
-    (void)cache_writer_puts(out,
-                            "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<header><nav>"
-                                 "<a class=\"brand\" href=\"/\">The cached blog</a><a href=\"/popular\">Popular</a>"
-                                 "<a href=\"/new-post\">New post</a><a href=\"/weather/Berlin\">Weather</a>"
-                                 "<a href=\"/dashboard\">Dashboard</a><a href=\"/admin\">Admin</a>"
-                                 "</nav></header>\n<main>\n<h1>");
+    (void)cache_writer_puts(out, " – The cached blog</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n"
+                                 "<script src=\"/site.js\" defer></script>\n</head>\n<body>\n"
+                                 "<a class=\"skip\" href=\"#main\">Skip to the content</a>\n<header>");
+    put_menu(out, here);
+    (void)cache_writer_puts(out, "</header>\n<main id=\"main\" tabindex=\"-1\">\n<div id=\"said\" role=\"status\">"
+                                 "</div>\n<h1>");
     html_text(out, title);
     (void)cache_writer_puts(out, "</h1>\n");
 }
 
 void html_end(cache_writer *out)
 {
-    (void)cache_writer_puts(out, "</main>\n<footer>Served by libcache, a cache for C programs. "
-                                 "<a href=\"/cache-stats\">Statistics</a> "
-                                 "<a href=\"/products\">Products</a> <a href=\"/api/posts\">API</a> "
-                                 "<a href=\"/metrics\">Metrics</a></footer>\n</body>\n</html>\n");
+    (void)cache_writer_puts(out, "</main>\n<footer>\n<p id=\"bar\" class=\"bar\">What the cache did for this page is "
+                                 "in "
+                                 "its headers X-Cache, Age and Server-Timing.</p>\n<p>Served by libcache, a cache for "
+                                 "C "
+                                 "programs.</p>\n<nav aria-label=\"About this site\">"
+                                 "<a href=\"/cache-stats\">Statistics</a>\n<a href=\"/metrics\">Metrics</a>\n"
+                                 "<a href=\"/api/posts\">API</a>\n<a href=\"/admin\">Admin</a>\n"
+                                 "<a href=\"/lab\">Lab</a></nav>\n</footer>\n</body>\n</html>\n");
 }

@@ -8,8 +8,13 @@
 void html_text(cache_writer *out, const char *text);
 void html_bytes(cache_writer *out, const char *text, size_t size);
 
-/* A page from its doctype to its heading, and from there to its end. The same for everybody: a cached page is. */
-void html_begin(cache_writer *out, const char *title);
+/* Append a time of the database's, "2026-11-24 21:41:36" in UTC, as a <time> that says so. */
+void html_time(cache_writer *out, const char *time);
+
+/* A page from its doctype to its heading, and from there to its end. `here` is the path of the menu's entry that the
+ * page belongs to, or NULL. The same for everybody, since a cached page is: who is logged in, and what the cache did,
+ * is added in the browser by site.js. */
+void html_begin(cache_writer *out, const char *title, const char *here);
 void html_end(cache_writer *out);
 
 #endif

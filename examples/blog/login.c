@@ -29,18 +29,22 @@ static const char *safe_path(const char *path)
 static cache_status form_page(cache_response *response, int status, const char *error, const char *name,
                               const char *next)
 {
-    cache_writer *out = respond_html(response, status, "Log in");
+    const char *invalid = error != NULL ? " aria-invalid=\"true\" aria-describedby=\"error\"" : "";
+    cache_writer *out = respond_html(response, status, "Log in", "/login");
     if (error != NULL)
-        (void)cache_writer_printf(out, "<p class=\"error\" role=\"alert\">%s</p>\n", error);
+        (void)cache_writer_printf(out, "<p class=\"error\" role=\"alert\" id=\"error\">%s</p>\n", error);
     (void)cache_writer_puts(out, "<form method=\"post\" action=\"/login\">\n"
                                  "<input type=\"hidden\" name=\"next\" value=\"");
     html_text(out, safe_path(next));
-    (void)cache_writer_printf(out, "\">\n<label>Name<input name=\"username\" required maxlength=\"%d\" "
-                                   "autocomplete=\"username\" value=\"", USER_NAME_MAX);
+    (void)cache_writer_printf(out,
+                              "\">\n<div class=\"field\"><label for=\"username\">Name</label><input id=\"username\" "
+                              "name=\"username\" required maxlength=\"%d\" autocomplete=\"username\"%s value=\"",
+                              USER_NAME_MAX, invalid);
     html_text(out, name != NULL ? name : "");
-    (void)cache_writer_printf(out, "\"></label>\n<label>Password<input type=\"password\" name=\"password\" required "
-                                   "maxlength=\"%d\" autocomplete=\"current-password\"></label>\n"
-                                   "<button>Log in</button>\n</form>\n", PASSWORD_MAX);
+    (void)cache_writer_printf(out, "\"></div>\n<div class=\"field\"><label for=\"password\">Password</label>"
+                                   "<input id=\"password\" type=\"password\" name=\"password\" required "
+                                   "maxlength=\"%d\" autocomplete=\"current-password\"%s></div>\n"
+                                   "<button>Log in</button>\n</form>\n", PASSWORD_MAX, invalid);
     html_end(out);
     return cache_writer_status(out);
 }
@@ -81,12 +85,13 @@ static cache_status try_login(struct blog *blog, const cache_request *request, c
     if (status == CACHE_MISS)
         return form_page(response, 401, "No user has this name and password.", name, next);
     if (status == CACHE_OK)
-        status = session_begin(blog, request, user.id, response);
+        status = session_begin(blog, request, &user, response);
     if (status != CACHE_OK)
         return status;
     throttle_login_succeeded(blog, request, name);
     if (db_add_activity(blog->db, user.id, "Logged in") == CACHE_OK)
         forget_activities(blog, user.id);
+    respond_tell(response, "logged-in");
     return respond_redirect(response, safe_path(next));
 }
 
@@ -110,5 +115,8 @@ cache_status logout(void *ctx, const cache_request *request, cache_response *res
 {
     struct visit *visit = ctx;
     const cache_status status = session_end(visit->blog, request, response);
-    return status == CACHE_OK ? respond_redirect(response, "/") : status;
+    if (status != CACHE_OK)
+        return status;
+    respond_tell(response, "logged-out");
+    return respond_redirect(response, "/");
 }

@@ -1,8 +1,9 @@
-/* lookups.c - questions that are answered in JSON. */
+/* lookups.c - questions that are answered in JSON, and for browsers on a page where it helps. */
 #include "lookups.h"
 
 #include "caching.h"
 #include "form.h"
+#include "html.h"
 #include "json.h"
 #include "respond.h"
 
@@ -76,24 +77,92 @@ static cache_status compute_search(void *ctx, cache_writer *out)
     return put_json(out, object);
 }
 
-cache_status search_page(void *ctx, const cache_request *request, cache_response *response)
+static void put_search_form(cache_writer *out, const char *text, const char *error)
+{
+    if (error != NULL)
+        (void)cache_writer_printf(out, "<p class=\"error\" role=\"alert\" id=\"error\">%s</p>\n", error);
+    (void)cache_writer_puts(out, "<form class=\"buttons\" role=\"search\" action=\"/search\">"
+                                 "<div class=\"field\"><label for=\"q\">Words</label>");
+    (void)cache_writer_printf(out, "<input id=\"q\" type=\"search\" name=\"q\" required maxlength=\"%d\"%s value=\"",
+                              QUERY_MAX, error != NULL ? " aria-invalid=\"true\" aria-describedby=\"error\"" : "");
+    html_text(out, text != NULL ? text : "");
+    (void)cache_writer_puts(out, "\"></div><button>Search</button></form>\n");
+}
+
+/* What was found, for a browser; `json` is what compute_search made. */
+static cache_status respond_found(cache_response *response, const char *text, const char *json, bool is_stored)
+{
+    cJSON *object = cJSON_Parse(json);
+    const cJSON *results = cJSON_GetObjectItemCaseSensitive(object, "results"), *result = NULL;
+    const int n = cJSON_GetArraySize(results);
+    cache_writer *out = respond_html(response, 200, "Search", "/search");
+    put_search_form(out, text, NULL);
+    (void)cache_writer_printf(out, "<p role=\"status\">%d %s these words. The answer was %s.</p>\n", n,
+                              n == 1 ? "post or product has" : "posts and products have",
+                              is_stored ? "in the cache" : "looked up for you");
+    (void)cache_writer_puts(out, "<ul>\n");
+    cJSON_ArrayForEach(result, results) {
+        (void)cache_writer_puts(out, "<li><a href=\"");
+        html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "url")));
+        (void)cache_writer_puts(out, "\">");
+        html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "title")));
+        (void)cache_writer_printf(out, "</a> <span class=\"about\">%s</span></li>\n",
+                                  cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "type")));
+    }
+    (void)cache_writer_puts(out, "</ul>\n");
+    cJSON_Delete(object);
+    html_end(out);
+    return cache_writer_status(out);
+}
+
+/* The page with the form alone: nothing was asked, or too much. */
+static cache_status respond_search_form(cache_response *response, const char *text)
+{
+    const bool is_wrong = text != NULL;
+    cache_writer *out = respond_html(response, is_wrong ? 400 : 200, "Search", "/search");
+    put_search_form(out, text, is_wrong ? "Type some words, of at most 200 letters together." : NULL);
+    html_end(out);
+    return cache_writer_status(out);
+}
+
+static cache_status search(struct blog *blog, const char *text, bool as_html, cache_response *response)
 {
     static const char *const tags[] = { "posts", "products" };
     cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
-    struct visit *visit = ctx;
+    cache_fetch_info info;
+    cache_value value;
     char key[QUERY_MAX + 8];
     options.ttl = 60;
     options.name = "search";
     options.tags = tags;
     options.n_tags = 2;
-    char *text = request->query != NULL ? form_field(request->query, strlen(request->query), "q") : NULL;
-    if (text == NULL || text[0] == '\0' || strlen(text) > QUERY_MAX) {
-        free(text);
-        return respond_json_error(response, 400, "q must be a text of 1 to %d bytes", QUERY_MAX);
-    }
     (void)snprintf(key, sizeof key, "search_%s", text);
-    struct search search = { visit->blog->db, text };
-    const cache_status status = respond_fetched(visit->blog, key, &options, compute_search, &search, response);
+    struct search question = { blog->db, text };
+    if (!as_html)
+        return respond_fetched(blog, key, &options, compute_search, &question, response);
+    options.info = &info;
+    cache_status status = cache_fetch(blog->cache, key, &options, compute_search, &question, &value);
+    if (status != CACHE_OK)
+        return status;
+    const bool is_stored = info.source == CACHE_SOURCE_HIT || info.source == CACHE_SOURCE_STALE;
+    status = respond_found(response, text, value.data, is_stored);
+    cache_value_release(&value);
+    return status;
+}
+
+cache_status search_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    const bool as_html = respond_wants_html(request);
+    cache_status status = CACHE_OK;
+    char *text = request->query != NULL ? form_field(request->query, strlen(request->query), "q") : NULL;
+    (void)cache_response_set_header(response, "Vary", "Accept");
+    if (text != NULL && text[0] != '\0' && strlen(text) <= QUERY_MAX)
+        status = search(visit->blog, text, as_html, response);
+    else if (as_html)
+        status = respond_search_form(response, text);
+    else
+        status = respond_json_error(response, 400, "q must be a text of 1 to %d bytes", QUERY_MAX);
     free(text);
     return status;
 }

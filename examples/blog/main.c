@@ -3,6 +3,7 @@
 #include "dashboard.h"
 #include "db.h"
 #include "history.h"
+#include "lab.h"
 #include "log.h"
 #include "routes.h"
 #include "settings.h"
@@ -76,7 +77,8 @@ static bool start_workers(struct blog *blog)
 
 static bool start_threads(struct blog *blog)
 {
-    if ((blog->views = view_counter_start(blog->db)) != NULL && (blog->history = history_start(blog)) != NULL)
+    if ((blog->views = view_counter_start(blog->db)) != NULL && (blog->history = history_start(blog)) != NULL &&
+        (blog->lab = lab_new(blog)) != NULL)
         return true;
     fputs("blog: there is no memory for its threads\n", stderr);
     return false;
@@ -100,6 +102,7 @@ static bool start_weather(struct blog *blog, const struct settings *settings, st
 /* The workers first: what they still do needs all the rest. */
 static void stop(struct blog *blog, struct weather_service *service)
 {
+    lab_free(blog->lab);
     workers_stop(blog->logins);
     workers_stop(blog->outside);
     workers_stop(blog->background);

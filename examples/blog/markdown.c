@@ -49,26 +49,62 @@ static bool is_bounded(cache_writer *html)
     return size <= HTML_MAX;
 }
 
+/* An image of this site, the only ones that the Content-Security-Policy lets a page load. */
+static bool is_image_of_ours(const char *address)
+{
+    return address[0] == '/' && address[1] != '/';
+}
+
+/* At md4c's `<img src="…" alt="…">`, an image of another site: a link to it instead, with its words. Returns what is
+ * behind the tag. */
+static const char *put_linked_image(const char *html, cache_writer *out)
+{
+    const char *address = html + strlen("<img src=\"");
+    const size_t address_size = strcspn(address, "\""), size = strcspn(html, ">");
+    const char *alt = address + address_size + strlen("\" alt=\"");
+    const size_t alt_size = strcspn(alt, "\"");
+    (void)cache_writer_puts(out, "<a rel=\"nofollow\" href=\"");
+    if (leads_somewhere_harmless(address))
+        (void)cache_writer_append(out, address, address_size);
+    else
+        (void)cache_writer_puts(out, "#");
+    (void)cache_writer_puts(out, "\">Image: ");
+    if (alt_size > 0)
+        (void)cache_writer_append(out, alt, alt_size);
+    else
+        (void)cache_writer_puts(out, "without a description");
+    (void)cache_writer_puts(out, "</a>");
+    return html + size + (html[size] == '>' ? 1 : 0);
+}
+
+/* At a tag of md4c's, or at what stands before the first: write it as it is to be, and return what is behind it. */
+static const char *put_tag(const char *html, cache_writer *out)
+{
+    static const char link[] = "<a href=\"", image[] = "<img src=\"";
+    if (strncmp(html, image, sizeof image - 1) == 0 && !is_image_of_ours(html + sizeof image - 1))
+        return put_linked_image(html, out);
+    if (strncmp(html, "<h1>", 4) == 0 || strncmp(html, "</h1>", 5) == 0) {    /* a page has one: the title */
+        (void)cache_writer_puts(out, html[1] == '/' ? "</h2>" : "<h2>");
+        return html + (html[1] == '/' ? 5 : 4);
+    }
+    if (strncmp(html, link, sizeof link - 1) != 0)
+        return html;
+    html += sizeof link - 1;
+    (void)cache_writer_puts(out, "<a rel=\"nofollow\" href=\"");
+    if (leads_somewhere_harmless(html))
+        return html;
+    (void)cache_writer_puts(out, "#");
+    return html + strcspn(html, "\"");
+}
+
 /* Tags in the rendered text are md4c's own: what the author wrote has its < escaped. */
 static void copy_with_checked_addresses(const char *html, cache_writer *out)
 {
-    static const struct { const char *tag, *instead; } attributes[] = {
-        { "<a href=\"", "<a rel=\"nofollow\" href=\"" }, { "<img src=\"", "<img src=\"" },
-    };
     while (*html != '\0') {
-        const size_t plain = strcspn(html + 1, "<") + 1;    /* to the next tag */
-        size_t skip = 0;
-        for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++)
-            if (strncmp(html, attributes[i].tag, strlen(attributes[i].tag)) == 0) {
-                skip = strlen(attributes[i].tag);
-                (void)cache_writer_puts(out, attributes[i].instead);
-                if (!leads_somewhere_harmless(html + skip)) {
-                    (void)cache_writer_puts(out, "#");
-                    skip += strcspn(html + skip, "\"");
-                }
-            }
-        (void)cache_writer_append(out, html + skip, plain - skip);
-        html += plain;
+        const char *rest = put_tag(html, out);
+        const size_t plain = rest > html ? strcspn(rest, "<") : strcspn(html + 1, "<") + 1;    /* to the next tag */
+        (void)cache_writer_append(out, rest, plain);
+        html = rest + plain;
     }
 }
 

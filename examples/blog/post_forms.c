@@ -65,50 +65,72 @@ static const char *tidy_tags(const char *text, char tags[TAGS_TEXT_MAX + 1])
     return is_plain_text(tags) ? NULL : "A tag has characters in it that cannot be shown.";
 }
 
-static const char *what_is_wrong(const struct typed *typed, char tags[TAGS_TEXT_MAX + 1])
+/* What is wrong with what was typed, and in which field; `text` is NULL if nothing is. */
+struct mistake {
+    const char *field, *text;
+};
+
+static struct mistake find_mistake(const struct typed *typed, char tags[TAGS_TEXT_MAX + 1])
 {
     if (typed->title == NULL || typed->title[0] == '\0')
-        return "The post needs a title.";
-    if (typed->content == NULL || typed->content[0] == '\0')
-        return "The post needs a text.";
+        return (struct mistake){ "title", "The post needs a title." };
     if (strlen(typed->title) > TITLE_MAX)
-        return "The title is too long.";
-    if (strlen(typed->content) > CONTENT_MAX)
-        return "The text is too long.";
+        return (struct mistake){ "title", "The title is too long: it has more than 200 bytes." };
     if (!is_plain_text(typed->title))
-        return "The title has characters in it that cannot be shown.";
+        return (struct mistake){ "title", "The title has characters in it that cannot be shown." };
+    if (typed->content == NULL || typed->content[0] == '\0')
+        return (struct mistake){ "content", "The post needs a text." };
+    if (strlen(typed->content) > CONTENT_MAX)
+        return (struct mistake){ "content", "The text is too long: it has more than 10000 bytes." };
     if (!markdown_is_bounded(typed->content))
-        return "The text would become far longer as a page: use fewer references.";
-    return tidy_tags(typed->tags, tags);
+        return (struct mistake){ "content", "The text would become far longer as a page: use fewer references." };
+    return (struct mistake){ "tags", tidy_tags(typed->tags, tags) };
 }
 
 /* ---- the form ---------------------------------------------------------------------------------------------------- */
 
-static void put_value(cache_writer *out, const char *text)
+/* Attributes that tie a field to its hint, and to the mistake in it. */
+static void put_ties(cache_writer *out, const char *field, const struct mistake *mistake)
+{
+    const bool is_wrong = mistake->text != NULL && strcmp(mistake->field, field) == 0;
+    (void)cache_writer_printf(out, is_wrong ? " aria-invalid=\"true\" aria-describedby=\"%s-hint error\""
+                                            : " aria-describedby=\"%s-hint\"", field);
+}
+
+static void put_text(cache_writer *out, const char *text)
 {
     html_text(out, text != NULL ? text : "");
 }
 
-static cache_status form_page(cache_response *response, int status, const char *title, const char *error,
+static cache_status form_page(cache_response *response, int status, const char *title, struct mistake mistake,
                               const struct typed *typed)
 {
-    cache_writer *out = respond_html(response, status, title);
-    if (error != NULL) {
-        (void)cache_writer_puts(out, "<p class=\"error\" role=\"alert\">");
-        html_text(out, error);
-        (void)cache_writer_puts(out, "</p>\n");
-    }
+    const bool is_new = strcmp(title, "New post") == 0;
+    cache_writer *out = respond_html(response, status, title, is_new ? "/new-post" : NULL);
+    if (mistake.text != NULL)
+        (void)cache_writer_printf(out, "<p class=\"error\" role=\"alert\"><a id=\"error\" href=\"#%s\">%s</a></p>\n",
+                                  mistake.field, mistake.text);
     /* It is sent to where it came from. */
-    (void)cache_writer_printf(out, "<form method=\"post\">\n"
-                                   "<label>Title<input name=\"title\" required maxlength=\"%d\" value=\"", TITLE_MAX);
-    put_value(out, typed->title);
-    (void)cache_writer_printf(out, "\"></label>\n<label>Text, in Markdown"
-                                   "<textarea name=\"content\" required maxlength=\"%d\">\n", CONTENT_MAX);
-    put_value(out, typed->content);
-    (void)cache_writer_puts(out, "</textarea></label>\n"
-                                 "<label>Tags, if any<input name=\"tags\" maxlength=\"150\" value=\"");
-    put_value(out, typed->tags);
-    (void)cache_writer_puts(out, "\"></label>\n<button>Publish</button>\n</form>\n");
+    (void)cache_writer_printf(out, "<form method=\"post\">\n<div class=\"field\"><label for=\"title\">Title</label>"
+                                   "<input id=\"title\" name=\"title\" required maxlength=\"%d\"", TITLE_MAX);
+    put_ties(out, "title", &mistake);
+    (void)cache_writer_puts(out, " value=\"");
+    put_text(out, typed->title);
+    (void)cache_writer_printf(out, "\">\n<p class=\"hint\" id=\"title-hint\">One line, up to %d letters.</p></div>\n"
+                                   "<div class=\"field\"><label for=\"content\">Text</label>"
+                                   "<textarea id=\"content\" name=\"content\" required maxlength=\"%d\"", TITLE_MAX,
+                              CONTENT_MAX);
+    put_ties(out, "content", &mistake);
+    (void)cache_writer_puts(out, ">\n");
+    put_text(out, typed->content);
+    (void)cache_writer_puts(out, "</textarea>\n<p class=\"hint\" id=\"content-hint\">Markdown: *emphasis*, **strong**, "
+                                 "`code`, lists, tables and links.</p></div>\n<div class=\"field\"><label for=\"tags\">"
+                                 "Tags</label><input id=\"tags\" name=\"tags\" maxlength=\"150\"");
+    put_ties(out, "tags", &mistake);
+    (void)cache_writer_puts(out, " value=\"");
+    put_text(out, typed->tags);
+    (void)cache_writer_puts(out, "\">\n<p class=\"hint\" id=\"tags-hint\">Up to five words, with blanks or commas "
+                                 "between them. They may be left out.</p></div>\n<button>Publish</button>\n</form>\n");
     html_end(out);
     return cache_writer_status(out);
 }
@@ -134,7 +156,8 @@ static void note(struct blog *blog, int64_t user, const char *what, const char *
 cache_status new_post_form(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return form_page(response, 200, "New post", NULL, &(const struct typed){ NULL, NULL, NULL });
+    return form_page(response, 200, "New post", (struct mistake){ NULL, NULL },
+                     &(const struct typed){ NULL, NULL, NULL });
 }
 
 static cache_status add(struct visit *visit, const struct draft *draft, cache_response *response)
@@ -146,6 +169,7 @@ static cache_status add(struct visit *visit, const struct draft *draft, cache_re
         return status;
     forget_post(blog, NULL, &post);    /* that there was none may be remembered, and every list of posts grows */
     note(blog, visit->user.id, "Published", post.title);
+    respond_tell(response, "published");
     return redirect_to_post(response, post.id);
 }
 
@@ -161,16 +185,16 @@ cache_status new_post(void *ctx, const cache_request *request, cache_response *r
 {
     char tags[TAGS_TEXT_MAX + 1];
     struct typed typed = read_form(request);
-    const char *wrong = what_is_wrong(&typed, tags);
+    struct mistake mistake = find_mistake(&typed, tags);
     cache_status status = CACHE_OK;
     int code = 400;
-    if (wrong == NULL) {
-        wrong = may_publish(ctx, request, &status);
+    if (mistake.text == NULL) {
+        mistake = (struct mistake){ "title", may_publish(ctx, request, &status) };
         code = 429;
     }
     if (status == CACHE_OK)
-        status = wrong != NULL ? form_page(response, code, "New post", wrong, &typed)
-                               : add(ctx, &(struct draft){ typed.title, typed.content, tags }, response);
+        status = mistake.text != NULL ? form_page(response, code, "New post", mistake, &typed)
+                                      : add(ctx, &(struct draft){ typed.title, typed.content, tags }, response);
     release(&typed);
     return status;
 }
@@ -186,7 +210,7 @@ static bool find_post(struct visit *visit, cache_response *response, struct post
     if (*status == CACHE_MISS)
         *status = respond_not_found(response);
     else if (*status == CACHE_OK && !may_change(&visit->user, post))
-        *status = respond_message(response, 403, "Not yours", "Only its author changes a post.");
+        *status = respond_message(response, 403, "Not your post", "Only its author and the admin may change a post.");
     else
         return *status == CACHE_OK;
     return false;
@@ -206,7 +230,8 @@ cache_status edit_post_form(void *ctx, const cache_request *request, cache_respo
         return respond_not_found(response);
     if (status != CACHE_OK)
         return status;
-    status = form_page(response, 200, "Edit post", NULL, &(const struct typed){ post.title, typed.content, post.tags });
+    status = form_page(response, 200, "Edit post", (struct mistake){ NULL, NULL },
+                       &(const struct typed){ post.title, typed.content, post.tags });
     release(&typed);
     return status;
 }
@@ -222,6 +247,7 @@ static cache_status change(struct visit *visit, int64_t id, const struct draft *
         return status;
     forget_post(blog, &before, &after);
     note(blog, visit->user.id, "Edited", after.title);
+    respond_tell(response, "edited");
     return redirect_to_post(response, after.id);
 }
 
@@ -233,11 +259,31 @@ cache_status edit_post(void *ctx, const cache_request *request, cache_response *
     if (!find_post(ctx, response, &post, &status))
         return status;
     struct typed typed = read_form(request);
-    const char *wrong = what_is_wrong(&typed, tags);
-    status = wrong != NULL ? form_page(response, 400, "Edit post", wrong, &typed)
-                           : change(ctx, post.id, &(struct draft){ typed.title, typed.content, tags }, response);
+    const struct mistake mistake = find_mistake(&typed, tags);
+    status = mistake.text != NULL ? form_page(response, 400, "Edit post", mistake, &typed)
+                                  : change(ctx, post.id, &(struct draft){ typed.title, typed.content, tags }, response);
     release(&typed);
     return status;
+}
+
+/* It asks first. */
+cache_status delete_post_form(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct post post;
+    cache_status status = CACHE_OK;
+    (void)request;
+    if (!find_post(ctx, response, &post, &status))
+        return status;
+    cache_writer *out = respond_html(response, 200, "Delete this post?", NULL);
+    (void)cache_writer_puts(out, "<p>The post “");
+    html_text(out, post.title);
+    (void)cache_writer_printf(out,
+                              "” will be gone for good, from every page.</p>\n<form class=\"buttons\" method=\"post\" "
+                              "action=\"/delete-post/%" PRId64 "\"><button class=\"danger\">Delete</button>\n"
+                              "<a class=\"button quiet\" href=\"/post/%" PRId64 "\">Keep it</a></form>\n",
+                              post.id, post.id);
+    html_end(out);
+    return cache_writer_status(out);
 }
 
 cache_status delete_post(void *ctx, const cache_request *request, cache_response *response)
@@ -255,5 +301,6 @@ cache_status delete_post(void *ctx, const cache_request *request, cache_response
         return status;
     forget_post(visit->blog, &post, NULL);
     note(visit->blog, visit->user.id, "Deleted", post.title);
+    respond_tell(response, "deleted");
     return respond_redirect(response, "/");
 }

@@ -29,10 +29,10 @@ static void put_about(cache_writer *out, const struct post *post)
     (void)cache_writer_puts(out, "<div class=\"about\">");
     if (post->author != 0)    /* names and tags have neither spaces nor what need be escaped */
         (void)cache_writer_printf(out, "by <a href=\"/author/%s\">%s</a>, ", post->author_name, post->author_name);
-    html_text(out, post->created);
+    html_time(out, post->created);
     if (post->edited[0] != '\0') {
         (void)cache_writer_puts(out, ", edited ");
-        html_text(out, post->edited);
+        html_time(out, post->edited);
     }
     for (const char *tag; (tag = strtok_r(rest, " ", &rest)) != NULL;)
         (void)cache_writer_printf(out, " <a class=\"tag\" href=\"/tag/%s\">#%s</a>", tag, tag);
@@ -79,42 +79,90 @@ static void put_summaries(cache_writer *out, const struct post posts[], size_t n
         (void)cache_writer_puts(out, "<p>There are no posts.</p>\n");
 }
 
-static cache_status list_page(cache_response *response, const char *title, const struct post posts[], size_t n)
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+/* One page of a list: one post more than it shows is asked for, to know whether there is another page. */
+struct list {
+    size_t page, skip, n;
+    bool has_more;
+    struct post posts[LISTED_POSTS + 1];
+};
+
+/* Returns false if the query asks for no page of a list. */
+static bool begin_list(const cache_request *request, struct list *list)
 {
-    cache_writer *out = respond_html(response, 200, title);
-    put_summaries(out, posts, n);
+    list->n = 0;
+    if (!visit_page(request, &list->page))
+        return false;
+    list->skip = (list->page - 1) * LISTED_POSTS;
+    return true;
+}
+
+/* Returns false if there are no posts on the page, and it is not the first. */
+static bool end_list(struct list *list)
+{
+    list->has_more = list->n > LISTED_POSTS;
+    if (list->has_more)
+        list->n = LISTED_POSTS;
+    return list->n > 0 || list->page == 1;
+}
+
+static void put_pages(cache_writer *out, const struct list *list, const char *newer, const char *older)
+{
+    if (list->page == 1 && !list->has_more)
+        return;
+    (void)cache_writer_puts(out, "<nav class=\"pages\" aria-label=\"Pages\">");
+    if (list->page == 2)
+        (void)cache_writer_printf(out, "<a href=\"?\" rel=\"prev\">%s</a>", newer);
+    else if (list->page > 2)
+        (void)cache_writer_printf(out, "<a href=\"?page=%zu\" rel=\"prev\">%s</a>", list->page - 1, newer);
+    (void)cache_writer_printf(out, "<span>Page %zu</span>", list->page);
+    if (list->has_more)
+        (void)cache_writer_printf(out, "<a href=\"?page=%zu\" rel=\"next\">%s</a>", list->page + 1, older);
+    (void)cache_writer_puts(out, "</nav>\n");
+}
+
+static cache_status list_page(cache_response *response, const char *title, const char *here, struct list *list)
+{
+    if (!end_list(list))
+        return respond_not_found(response);
+    cache_writer *out = respond_html(response, 200, title, here);
+    put_summaries(out, list->posts, list->n);
+    put_pages(out, list, "Newer posts", "Older posts");
     html_end(out);
     return cache_writer_status(out);
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------------- */
-
 cache_status home_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    struct post posts[LISTED_POSTS];
-    size_t n = 0;
-    (void)request;
-    const cache_status status = db_newest(visit->blog->db, 0, posts, LISTED_POSTS, &n);
-    return status == CACHE_OK ? list_page(response, "Newest posts", posts, n) : status;
+    struct list list;
+    if (!begin_list(request, &list))
+        return respond_not_found(response);
+    const cache_status status = db_newest(visit->blog->db, list.skip, list.posts, LISTED_POSTS + 1, &list.n);
+    return status == CACHE_OK ? list_page(response, "Newest posts", "/", &list) : status;
 }
 
 cache_status popular_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    struct post posts[LISTED_POSTS];
-    size_t n = 0;
-    (void)request;
-    const cache_status status = db_popular(visit->blog->db, 0, posts, LISTED_POSTS, &n);
+    struct list list;
+    if (!begin_list(request, &list))
+        return respond_not_found(response);
+    const cache_status status = db_popular(visit->blog->db, list.skip, list.posts, LISTED_POSTS + 1, &list.n);
     if (status != CACHE_OK)
         return status;
-    cache_writer *out = respond_html(response, 200, "Most viewed");
-    for (size_t i = 0; i < n; i++) {
+    if (!end_list(&list))
+        return respond_not_found(response);
+    cache_writer *out = respond_html(response, 200, "Most viewed", "/popular");
+    for (size_t i = 0; i < list.n; i++) {
+        const struct post *post = &list.posts[i];
         (void)cache_writer_puts(out, "<article>");
-        put_title(out, &posts[i]);
-        (void)cache_writer_printf(out, "<div class=\"about\">%" PRId64 " view%s</div></article>\n", posts[i].views,
-                                  posts[i].views == 1 ? "" : "s");
+        put_title(out, post);
+        (void)cache_writer_printf(out, "<div class=\"about\">%" PRId64 " view%s</div></article>\n", post->views,
+                                  post->views == 1 ? "" : "s");
     }
+    put_pages(out, &list, "More viewed", "Less viewed");
     html_end(out);
     return cache_writer_status(out);
 }
@@ -122,47 +170,50 @@ cache_status popular_page(void *ctx, const cache_request *request, cache_respons
 cache_status author_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    struct post posts[LISTED_POSTS];
+    struct list list;
     struct user author;
     char title[USER_NAME_MAX + 20];
     int64_t id = 0;
-    size_t n = 0;
-    (void)request;
+    if (!begin_list(request, &list))
+        return respond_not_found(response);
     cache_status status = visit_id(visit, &id) ? db_user(visit->blog->db, id, &author)
                                                : db_user_named(visit->blog->db, visit->rest, &author);
     if (status == CACHE_MISS)
         return respond_not_found(response);
     if (status == CACHE_OK)
-        status = db_posts_by(visit->blog->db, author.id, 0, posts, LISTED_POSTS, &n);
+        status = db_posts_by(visit->blog->db, author.id, list.skip, list.posts, LISTED_POSTS + 1, &list.n);
     if (status != CACHE_OK)
         return status;
     (void)snprintf(title, sizeof title, "Posts by %s", author.name);
-    return list_page(response, title, posts, n);
+    return list_page(response, title, NULL, &list);
 }
 
 cache_status tag_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    struct post posts[LISTED_POSTS];
+    struct list list;
     char title[TAG_MAX + 20];
-    size_t n = 0;
-    (void)request;
-    const cache_status status = db_posts_tagged(visit->blog->db, visit->rest, 0, posts, LISTED_POSTS, &n);
+    if (!begin_list(request, &list))
+        return respond_not_found(response);
+    const cache_status status = db_posts_tagged(visit->blog->db, visit->rest, list.skip, list.posts, LISTED_POSTS + 1,
+                                                &list.n);
     if (status != CACHE_OK)
         return status;
-    if (n == 0)
+    if (list.n == 0)
         return respond_not_found(response);
     (void)snprintf(title, sizeof title, "#%s", visit->rest);
-    return list_page(response, title, posts, n);
+    return list_page(response, title, NULL, &list);
 }
 
 /* ---- one post ---------------------------------------------------------------------------------------------------- */
 
 static void put_buttons(cache_writer *out, int64_t id)
 {
-    (void)cache_writer_printf(out, "<form class=\"buttons\" method=\"post\" action=\"/delete-post/%" PRId64 "\">"
-                                   "<a class=\"button\" href=\"/edit-post/%" PRId64 "\">Edit</a>"
-                                   "<button class=\"danger\">Delete</button></form>\n", id, id);
+    (void)cache_writer_printf(out,
+                              "<p class=\"buttons\"><a class=\"button quiet\" href=\"/edit-post/%" PRId64 "\">Edit</"
+                                                                                                          "a>\n"
+                              "<a class=\"button danger\" href=\"/delete-post/%" PRId64 "\">Delete</a></p>\n",
+                              id, id);
 }
 
 static cache_status put_newest_by(cache_writer *out, struct db *db, const struct post *post)
@@ -170,7 +221,8 @@ static cache_status put_newest_by(cache_writer *out, struct db *db, const struct
     struct post posts[MORE_POSTS];
     size_t n = 0;
     const cache_status status = db_posts_by(db, post->author, 0, posts, MORE_POSTS, &n);
-    (void)cache_writer_printf(out, "<aside>\n<h2>By %s lately</h2>\n<ul>\n", post->author_name);
+    (void)cache_writer_printf(out, "<aside aria-label=\"More by the author\">\n<h2>By %s lately</h2>\n<ul>\n",
+                              post->author_name);
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);
         html_text(out, posts[i].title);
@@ -209,7 +261,7 @@ cache_status post_page(void *ctx, const cache_request *request, cache_response *
         return respond_not_found(response);
     if (status != CACHE_OK)
         return status;
-    cache_writer *out = respond_html(response, 200, post.title);
+    cache_writer *out = respond_html(response, 200, post.title, NULL);
     put_about(out, &post);
     (void)cache_writer_puts(out, "<div class=\"text\">\n");
     (void)cache_writer_puts(out, html);

@@ -1,7 +1,9 @@
-/* products.c - products, as JSON. Anybody may update them, as in the tutorial that this follows: a shop would ask. */
+/* products.c - products, as pages for browsers and as JSON. Anybody may update them, as in the tutorial that this
+ * follows: a shop would ask who. */
 #include "products.h"
 
 #include "caching.h"
+#include "html.h"
 #include "json.h"
 #include "respond.h"
 #include "throttle.h"
@@ -16,17 +18,40 @@ static const double max_price = 1e9;
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+static void put_price(cache_writer *out, const struct product *product)
+{
+    (void)cache_writer_printf(out, "<span class=\"price\">%" PRId64 ".%02d €</span>", product->cents / 100,
+                              (int)(product->cents % 100));
+}
+
+static cache_status respond_list(cache_response *response, const struct product products[], size_t n)
+{
+    cache_writer *out = respond_html(response, 200, "Products", "/products");
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_printf(out, "<article><h2><a href=\"/product/%" PRId64 "\">", products[i].id);
+        html_text(out, products[i].name);
+        (void)cache_writer_puts(out, "</a></h2>\n<p>");
+        html_text(out, products[i].description);
+        (void)cache_writer_puts(out, "</p>\n");
+        put_price(out, &products[i]);
+        (void)cache_writer_puts(out, "</article>\n");
+    }
+    (void)cache_writer_puts(out, "<p class=\"about\">The same <a href=\"/products.json\">as JSON</a>.</p>\n");
+    html_end(out);
+    return cache_writer_status(out);
+}
+
 cache_status products_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
     size_t n = 0;
-    (void)request;
     struct product *products = malloc(LISTED_PRODUCTS * sizeof *products);
     if (products == NULL)
         return CACHE_ERR_NOMEM;
     cache_status status = db_products(visit->blog->db, 0, products, LISTED_PRODUCTS, &n);
     if (status == CACHE_OK)
-        status = respond_json(response, 200, json_products(products, n));
+        status = respond_wants_html(request) ? respond_list(response, products, n)
+                                             : respond_json(response, 200, json_products(products, n));
     free(products);
     return status;
 }
@@ -36,18 +61,49 @@ static cache_status no_such_product(cache_response *response, int64_t id)
     return respond_json_error(response, 404, "there is no product %" PRId64, id);
 }
 
+static cache_status respond_product(cache_response *response, const struct product *product)
+{
+    cache_writer *out = respond_html(response, 200, product->name, NULL);
+    (void)cache_writer_puts(out, "<p>");
+    html_text(out, product->description);
+    (void)cache_writer_puts(out, "</p>\n<p>");
+    put_price(out, product);
+    (void)cache_writer_printf(out, "</p>\n<p class=\"about\"><a href=\"/products\">All products</a>, or this one "
+                                   "<a href=\"/product/%" PRId64 ".json\">as JSON</a>.</p>\n", product->id);
+    html_end(out);
+    return cache_writer_status(out);
+}
+
+/* "7" or "7.json" */
+static bool read_id(const struct visit *visit, int64_t *id)
+{
+    char text[32];
+    struct visit plain = *visit;
+    const size_t size = strlen(visit->rest);
+    if (size >= sizeof text || size < 5 || strcmp(visit->rest + size - 5, ".json") != 0)
+        return visit_id(visit, id);
+    memcpy(text, visit->rest, size - 5);
+    text[size - 5] = '\0';
+    plain.rest = text;
+    return visit_id(&plain, id);
+}
+
 cache_status product_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
+    const bool as_html = respond_wants_html(request);
     struct product product;
     int64_t id = 0;
-    (void)request;
-    if (!visit_id(visit, &id))
-        return respond_json_error(response, 400, "a product's id is a number above 0");
+    (void)cache_response_set_header(response, "Vary", "Accept");
+    if (!read_id(visit, &id))
+        return as_html ? respond_not_found(response)
+                       : respond_json_error(response, 400, "a product's id is a number above 0");
     const cache_status status = get_product(visit->blog->cache, visit->blog->db, id, &product);
     if (status == CACHE_MISS)
-        return no_such_product(response, id);
-    return status == CACHE_OK ? respond_json(response, 200, json_product(&product)) : status;
+        return as_html ? respond_not_found(response) : no_such_product(response, id);
+    if (status != CACHE_OK)
+        return status;
+    return as_html ? respond_product(response, &product) : respond_json(response, 200, json_product(&product));
 }
 
 /* ---- updating ---------------------------------------------------------------------------------------------------- */

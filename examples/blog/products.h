@@ -1,4 +1,4 @@
-/* products.h - products, as JSON: a list and one of them, changed by an update. */
+/* products.h - products, as pages and JSON: a list and one of them, changed by an update. */
 #ifndef PRODUCTS_H
 #define PRODUCTS_H
 

@@ -5,6 +5,7 @@
  * page stays in memory until another takes its place, though it be evicted meanwhile. */
 #include "responses.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,20 @@ struct responses *responses_new(void)
     return calloc(1, sizeof(struct responses));
 }
 
+/* What the cache did, where a script of the page can read it: the headers of a page itself are closed to it. */
+static void tell_script(struct MHD_Response *response, const cache_page *page)
+{
+    char text[64];
+    for (size_t i = 0; i < page->n_headers; i++) {
+        const cache_header *header = &page->headers[i];
+        const bool is_verdict = strcmp(header->name, "X-Cache") == 0;
+        if (!is_verdict && strcmp(header->name, "Age") != 0)
+            continue;
+        (void)snprintf(text, sizeof text, "%s;desc=\"%s\"", is_verdict ? "cache" : "age", header->value);
+        (void)MHD_add_response_header(response, "Server-Timing", text);
+    }
+}
+
 static void empty(struct kept *kept)
 {
     if (kept->response != NULL)
@@ -74,6 +89,7 @@ enum MHD_Result responses_send(struct responses *responses, struct MHD_Connectio
     struct MHD_Response *response = mhd_response(page);
     if (response == NULL)
         return MHD_NO;
+    tell_script(response, &sent);
     if (last)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     const enum MHD_Result result = MHD_queue_response(connection, (unsigned)sent.status, response);

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "dashboard.h"
 #include "files.h"
+#include "lab.h"
 #include "login.h"
 #include "log.h"
 #include "lookups.h"
@@ -20,6 +21,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 /* ---- tags that the address decides ------------------------------------------------------------------------------- */
 
@@ -52,13 +55,16 @@ static cache_status tag_visitor(void *ctx, const cache_request *request, cache_t
 static const char *const posts_tag[] = { "posts", NULL };
 static const char *const products_tag[] = { "products", NULL };
 
-static const cache_view home_view = CACHE_VIEW("home", 60, .tags = posts_tag);
+static const char *const pages[] = { "page", NULL };    /* all that counts of a list's query */
+static const char *const accept[] = { "Accept", NULL };
+
+static const cache_view home_view = CACHE_VIEW("home", 60, .tags = posts_tag, .query_only = pages);
 static const cache_view post_view = CACHE_VIEW("post", 60, .tags = posts_tag);    /* for those who are not logged in */
-static const cache_view popular_view = CACHE_VIEW("popular", 300, .tags = posts_tag);
-static const cache_view author_view = CACHE_VIEW("author", 60, .make_tags = tag_author);
-static const cache_view tag_view = CACHE_VIEW("tag", 60, .make_tags = tag_tag);
+static const cache_view popular_view = CACHE_VIEW("popular", 300, .tags = posts_tag, .query_only = pages);
+static const cache_view author_view = CACHE_VIEW("author", 60, .make_tags = tag_author, .query_only = pages);
+static const cache_view tag_view = CACHE_VIEW("tag", 60, .make_tags = tag_tag, .query_only = pages);
 static const cache_view dashboard_view = CACHE_VIEW("dashboard", 60, .vary_user = true, .make_tags = tag_visitor);
-static const cache_view products_view = CACHE_VIEW("products", 300, .tags = products_tag);
+static const cache_view products_view = CACHE_VIEW("products", 300, .tags = products_tag, .vary_headers = accept);
 static const cache_view user_view = CACHE_VIEW("user", 60, .make_tags = tag_user);
 static const cache_view file_view = CACHE_VIEW("files", 300);
 
@@ -83,6 +89,7 @@ static const struct route {
     { "GET", "/popular", ANYBODY, &popular_view, popular_page, AT_ONCE },
     { "GET", "/author/", ANYBODY, &author_view, author_page, AT_ONCE },
     { "GET", "/tag/", ANYBODY, &tag_view, tag_page, AT_ONCE },
+    { "GET", "/delete-post/", USER, NULL, delete_post_form, AT_ONCE },
     { "GET", "/new-post", ANYBODY, NULL, new_post_form, AT_ONCE },
     { "POST", "/new-post", KNOWN, NULL, new_post, AT_ONCE },
     { "GET", "/edit-post/", USER, NULL, edit_post_form, AT_ONCE },
@@ -95,9 +102,11 @@ static const struct route {
     { "GET", "/dashboard", USER, &dashboard_view, dashboard_page, AT_ONCE },
 
     { "GET", "/products", ANYBODY, &products_view, products_page, AT_ONCE },
+    { "GET", "/products.json", ANYBODY, &products_view, products_page, AT_ONCE },
     { "GET", "/product/", ANYBODY, NULL, product_page, AT_ONCE },
     { "POST", "/update-product/", ANYBODY, NULL, update_product, AT_ONCE },
     { "GET", "/search", ANYBODY, NULL, search_page, AT_ONCE },
+    { "GET", "/search.json", ANYBODY, NULL, search_page, AT_ONCE },
     { "GET", "/user/", ANYBODY, &user_view, user_page, AT_ONCE },
     { "GET", "/user-info/", ANYBODY, NULL, user_info_page, AT_ONCE },
     { "GET", "/data/", ANYBODY, NULL, data_page, AT_ONCE },
@@ -106,11 +115,20 @@ static const struct route {
 
     { "GET", "/admin", ADMIN, NULL, admin_page, AT_ONCE },
     { "GET", "/admin/numbers", ADMIN, NULL, admin_numbers, AT_ONCE },
+    { "GET", "/admin/clear", ADMIN, NULL, admin_clear_form, AT_ONCE },
     { "POST", "/admin/clear", ADMIN, NULL, admin_clear, AT_ONCE },
+    { "GET", "/lab", ADMIN, NULL, lab_page, AT_ONCE },
+    { "GET", "/lab/result", ADMIN, NULL, lab_result, AT_ONCE },
+    { "POST", "/lab/run", ADMIN, NULL, lab_run, AT_ONCE },
+    { "GET", "/healthz", ANYBODY, NULL, health_page, AT_ONCE },
     { "GET", "/metrics", ANYBODY, NULL, metrics_page, AT_ONCE },
     { "GET", "/cache-stats", ANYBODY, NULL, cache_stats_page, AT_ONCE },
     { "GET", "/style.css", ANYBODY, &file_view, style_sheet, AT_ONCE },
+    { "GET", "/site.js", ANYBODY, &file_view, site_script, AT_ONCE },
+    { "GET", "/robots.txt", ANYBODY, &file_view, robots, AT_ONCE },
+    { "GET", "/favicon.ico", ANYBODY, &file_view, icon, AT_ONCE },
     { "GET", "/icon.svg", ANYBODY, &file_view, icon, AT_ONCE },
+    { "GET", "/lab.js", ANYBODY, &file_view, lab_script, AT_ONCE },
     { "GET", "/admin.js", ANYBODY, &file_view, admin_script, AT_ONCE },
     { "GET", "/chart.js", ANYBODY, &file_view, chart_script, AT_ONCE },
 };
@@ -149,7 +167,8 @@ static cache_status wrong_method(void *ctx, const cache_request *request, cache_
 static cache_status cross_site(void *ctx, const cache_request *request, cache_response *response)
 {
     (void)ctx, (void)request;
-    return respond_message(response, 403, "Request from another site", "The form was sent by a page of another site, so nothing was changed.");
+    return respond_message(response, 403, "Request from another site",
+                           "The form was sent by a page of another site, so nothing was changed.");
 }
 
 static cache_status log_in_first(void *ctx, const cache_request *request, cache_response *response)
@@ -170,16 +189,50 @@ static cache_status not_the_admin(void *ctx, const cache_request *request, cache
 
 /* ---- serving ----------------------------------------------------------------------------------------------------- */
 
+/* Of the Accept header counts alone whether it asks for HTML: browsers write it in a hundred ways. */
+static const char *plain_accept(void *ctx, const char *name)
+{
+    const cache_request *request = ctx;
+    if (strcasecmp(name, "Accept") == 0)
+        return respond_wants_html(request) ? "text/html" : "application/json";
+    return request->header(request->lookup_ctx, name);
+}
+
+/* A handler, and the time that it takes: site.js tells how much of it the cache has saved. */
+struct timed {
+    cache_handler_fn *handler;
+    struct visit *visit;
+};
+
+static cache_status run_timed(void *ctx, const cache_request *request, cache_response *response)
+{
+    const struct timed *timed = ctx;
+    struct timespec begun, ended;
+    char text[48];
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    const cache_status status = timed->handler(timed->visit, request, response);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    (void)snprintf(text, sizeof text, "made;dur=%.3f", (double)(ended.tv_sec - begun.tv_sec) * 1e3 +
+                                                           (double)(ended.tv_nsec - begun.tv_nsec) / 1e6);
+    (void)cache_response_set_header(response, "Server-Timing", text);
+    return status;
+}
+
 static cache_status answer(const struct route *route, struct visit *visit, const cache_request *request,
                            cache_page *page)
 {
     char user[24];
     cache_request asked = *request;
+    struct timed timed = { route->handler, visit };
     if (visit->user.id != 0) {
         (void)snprintf(user, sizeof user, "%" PRId64, visit->user.id);
         asked.user = user;
     }
-    const cache_status status = cache_view_serve(visit->blog->cache, route->view, &asked, route->handler, visit, page);
+    if (route->view == &products_view) {
+        asked.header = plain_accept;
+        asked.lookup_ctx = (void *)(uintptr_t)request;
+    }
+    const cache_status status = cache_view_serve(visit->blog->cache, route->view, &asked, run_timed, &timed, page);
     /* A page view counts, whether the page came from the cache or not. */
     if (status == CACHE_OK && route->handler == post_page && page->status < 400 && strcmp(request->method, "GET") == 0)
         count_page_view(visit);
@@ -243,7 +296,8 @@ static cache_status took_too_long(void *ctx, const cache_request *request, cache
 {
     (void)ctx, (void)request;
     (void)cache_response_set_header(response, "Retry-After", "2");
-    return respond_message(response, 503, "Too busy", "There is too much to do at the moment. Try again in some seconds.");
+    return respond_message(response, 503, "Too busy",
+                           "There is too much to do at the moment. Try again in some seconds.");
 }
 
 cache_status routes_busy(void *ctx, const cache_request *request, cache_page *page)

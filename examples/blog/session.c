@@ -15,6 +15,8 @@ enum { TOKEN_SIZE = 32 };
 
 /* No script reads the cookie, and no form of another site sends it. */
 #define COOKIE_NAME "session"
+/* The user's name, for site.js to show on pages that are the same for all. It opens nothing. */
+#define NAME_COOKIE_ATTRIBUTES "; Path=/; SameSite=Lax"
 #define COOKIE_ATTRIBUTES "; Path=/; HttpOnly; SameSite=Lax"
 
 /* The cookie's value, if it is one that we could have made. */
@@ -79,17 +81,20 @@ static bool make_token(char token[TOKEN_SIZE + 1])
     return true;
 }
 
-cache_status session_begin(struct blog *blog, const cache_request *request, int64_t user, cache_response *response)
+cache_status session_begin(struct blog *blog, const cache_request *request, const struct user *user,
+                           cache_response *response)
 {
     char token[TOKEN_SIZE + 1], id[SESSION_ID_SIZE + 1], cookie[200];
     if (!make_token(token) || !hash_token(token, id))
         return CACHE_ERR_IO;
-    const cache_status status = db_add_session(blog->db, id, user);
+    const cache_status status = db_add_session(blog->db, id, user->id);
     if (status != CACHE_OK)
         return status;
     (void)snprintf(cookie, sizeof cookie, COOKIE_NAME "=%s" COOKIE_ATTRIBUTES "; Max-Age=%d%s", token, SESSION_SECONDS,
                    address_is_secure(request, blog->behind_proxy) ? "; Secure" : "");
-    return cache_response_set_header(response, "Set-Cookie", cookie);
+    (void)cache_response_set_header(response, "Set-Cookie", cookie);
+    (void)snprintf(cookie, sizeof cookie, "name=%s" NAME_COOKIE_ATTRIBUTES "; Max-Age=%d", user->name, SESSION_SECONDS);
+    return cache_response_add_header(response, "Set-Cookie", cookie);
 }
 
 cache_status session_end(struct blog *blog, const cache_request *request, cache_response *response)
@@ -101,5 +106,6 @@ cache_status session_end(struct blog *blog, const cache_request *request, cache_
             return status;
         forget_session(blog, id);
     }
-    return cache_response_set_header(response, "Set-Cookie", COOKIE_NAME "=" COOKIE_ATTRIBUTES "; Max-Age=0");
+    (void)cache_response_set_header(response, "Set-Cookie", COOKIE_NAME "=" COOKIE_ATTRIBUTES "; Max-Age=0");
+    return cache_response_add_header(response, "Set-Cookie", "name=" NAME_COOKIE_ATTRIBUTES "; Max-Age=0");
 }

@@ -1,4 +1,4 @@
-/* statistics.c - what the cache has done: as JSON, and for Prometheus. */
+/* statistics.c - what the cache has done, as JSON and for Prometheus; and whether the blog is well. */
 #include "statistics.h"
 
 #include <inttypes.h>
@@ -35,4 +35,21 @@ cache_status metrics_page(void *ctx, const cache_request *request, cache_respons
     return cache_writer_printf(out, "# HELP blog_db_queries_total Statements that the database ran.\n"
                                     "# TYPE blog_db_queries_total counter\n"
                                     "blog_db_queries_total %" PRIu64 "\n", db_queries(visit->blog->db));
+}
+
+/* For a load balancer: 200 while the database answers. A cache that is away costs time and no page, so it is told and
+ * is no reason to take the blog out of service. */
+cache_status health_page(void *ctx, const cache_request *request, cache_response *response)
+{
+    struct visit *visit = ctx;
+    struct post post;
+    size_t n = 0;
+    (void)request;
+    const bool has_database = db_newest(visit->blog->db, 0, &post, 1, &n) == CACHE_OK;
+    const cache_status ping = cache_touch(visit->blog->cache, "is-anybody-there", 1);
+    const bool has_cache = ping >= 0 || ping == CACHE_ERR_UNSUPPORTED;
+    cache_response_set_status(response, has_database ? 200 : 503);
+    (void)cache_response_set_header(response, "Content-Type", "text/plain; charset=utf-8");
+    return cache_writer_printf(cache_response_body(response), "database: %s\ncache: %s\n",
+                               has_database ? "answers" : "failed", has_cache ? "answers" : "away");
 }

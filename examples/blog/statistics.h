@@ -4,6 +4,6 @@
 
 #include "visit.h"
 
-cache_handler_fn cache_stats_page, metrics_page;
+cache_handler_fn cache_stats_page, metrics_page, health_page;
 
 #endif

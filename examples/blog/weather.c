@@ -14,10 +14,11 @@
 
 enum { CITY_MAX = 60, DAY = 24 * 3600 };
 
-/* An answer is new for five minutes. For a day it stands in while the service fails, which the client remembers for
- * some seconds; that there is no such city is remembered for a minute. */
+/* An answer is new for five minutes, and for another it is given while a worker asks for the next. For a day it stands
+ * in while the service fails, which the client remembers for some seconds; that there is no such city is remembered for
+ * a minute. */
 static cache_fetch_options options = {
-    .size = sizeof(cache_fetch_options), .ttl = 300, .stale_if_error = DAY, .negative_ttl = 60,
+    .size = sizeof(cache_fetch_options), .ttl = 300, .stale = 60, .stale_if_error = DAY, .negative_ttl = 60,
 };
 
 void weather_set_ttl(double seconds)
@@ -67,12 +68,6 @@ static bool is_city(const char *text)
     return true;
 }
 
-static bool is_browser(const cache_request *request)
-{
-    const char *accepted = request->header(request->lookup_ctx, "Accept");
-    return accepted != NULL && strstr(accepted, "text/html") != NULL;
-}
-
 static cache_status refuse(cache_response *response, bool as_html, int status, const char *text)
 {
     if (as_html)
@@ -80,24 +75,44 @@ static cache_status refuse(cache_response *response, bool as_html, int status, c
     return respond_json_error(response, status, "%s", text);
 }
 
-/* A row for each member that is a text or a number, whatever the service calls them. */
+/* What the services of this world call their members, and in which units; any other is shown as it is. */
+static const struct { const char *member, *label, *unit; } units[] = {
+    { "city", "City", "" }, { "temperature", "Temperature", " °C" }, { "condition", "Sky", "" },
+    { "wind", "Wind", " km/h" }, { "asked", "Asked for", "" },
+};
+
+static void put_row(cache_writer *out, const cJSON *member)
+{
+    const char *label = member->string, *unit = "";
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(units[i].member, member->string) == 0) {
+            label = units[i].label;
+            unit = units[i].unit;
+        }
+    (void)cache_writer_puts(out, "<tr><th scope=\"row\">");
+    html_text(out, label);
+    (void)cache_writer_puts(out, "</th><td>");
+    if (cJSON_IsNumber(member))
+        (void)cache_writer_printf(out, "%.15g%s", member->valuedouble, unit);
+    else if (strcmp(member->string, "asked") == 0)
+        html_time(out, member->valuestring);
+    else
+        html_text(out, member->valuestring);
+    (void)cache_writer_puts(out, "</td></tr>\n");
+}
+
+/* A row for each member that is a text or a number. */
 static cache_status respond_table(cache_response *response, const char *city, const cJSON *weather)
 {
-    cache_writer *out = respond_html(response, 200, city);
-    (void)cache_writer_puts(out, "<table>\n");
-    for (const cJSON *member = weather->child; member != NULL; member = member->next) {
-        if (!cJSON_IsString(member) && !cJSON_IsNumber(member))
-            continue;
-        (void)cache_writer_puts(out, "<tr><th>");
-        html_text(out, member->string);
-        (void)cache_writer_puts(out, "</th><td>");
-        if (cJSON_IsString(member))
-            html_text(out, member->valuestring);
-        else
-            (void)cache_writer_printf(out, "%.15g", member->valuedouble);
-        (void)cache_writer_puts(out, "</td></tr>\n");
-    }
-    (void)cache_writer_puts(out, "</table>\n");
+    const char *here = strcmp(city, "Berlin") == 0 ? "/weather/Berlin" : NULL;
+    cache_writer *out = respond_html(response, 200, city, here);
+    (void)cache_writer_puts(out, "<table>\n<caption>As the weather service told it</caption>\n<tbody>\n");
+    for (const cJSON *member = weather->child; member != NULL; member = member->next)
+        if (cJSON_IsString(member) || cJSON_IsNumber(member))
+            put_row(out, member);
+    (void)cache_writer_puts(out, "</tbody></table>\n<p>Other cities: <a href=\"/weather/Oslo\">Oslo</a>, "
+                                 "<a href=\"/weather/Lisbon\">Lisbon</a>, <a "
+                                 "href=\"/weather/Nairobi\">Nairobi</a>.</p>\n");
     html_end(out);
     return cache_writer_status(out);
 }
@@ -105,7 +120,7 @@ static cache_status respond_table(cache_response *response, const char *city, co
 cache_status weather_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    const bool as_html = is_browser(request);
+    const bool as_html = respond_wants_html(request);
     char *json = NULL;
     (void)cache_response_set_header(response, "Vary", "Accept");
     if (!is_city(visit->rest))

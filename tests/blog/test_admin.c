@@ -3,6 +3,8 @@
 
 #include "site.h"
 
+#include <signal.h>
+
 static struct site site;
 static const char *admin;
 
@@ -40,12 +42,13 @@ static void warm(const char *path)
 static void it_is_the_admins_alone(void **state)
 {
     static const struct { const char *method, *path; } pages[] = {
-        { "GET", "/admin" }, { "GET", "/admin/numbers" }, { "POST", "/admin/clear" },
+        { "GET", "/admin" }, { "GET", "/admin/numbers" }, { "POST", "/admin/clear" }, { "GET", "/admin/clear" },
+        { "GET", "/lab" }, { "GET", "/lab/result" }, { "POST", "/lab/run" },
     };
     (void)state;
     warm("/");
     const char *ada = site_log_in(&site, "ada", ADA_PASSWORD);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
         assert_has(site_ask(&site, pages[i].method, pages[i].path, "", "all=yes"), "Location: /login");
         assert_has(site_ask(&site, pages[i].method, pages[i].path, ada, "all=yes"), "403 Forbidden");
     }
@@ -58,8 +61,8 @@ static void it_tells_what_the_cache_did(void **state)
     (void)state;
     warm("/");
     (void)get("/post/1");
-    assert_has(get_as_admin("/admin"), "<th>get_post</th>");
-    assert_has(site.answer, "<th>home</th>");
+    assert_has(get_as_admin("/admin"), "<th scope=\"row\">get_post</th>");
+    assert_has(site.answer, "<th scope=\"row\">home</th>");
     assert_has(site.answer, "answers</span>");
     assert_has(site.answer, "%</dd>");
     assert_has(get_as_admin("/admin/numbers"), "\"state\":\"answers\"");
@@ -92,6 +95,62 @@ static void all_is_cleared_and_the_admin_stays_logged_in(void **state)
     assert_has(get("/"), "X-Cache: MISS");
     assert_has(get("/products"), "X-Cache: MISS");
     assert_has(get_as_admin("/admin"), "200 OK");
+}
+
+static void clearing_all_asks_first(void **state)
+{
+    (void)state;
+    warm("/");
+    assert_has(get_as_admin("/admin"), "href=\"/admin/clear\"");
+    assert_has(get_as_admin("/admin/clear"), "name=\"all\" value=\"yes\"");
+    assert_has(get("/"), "X-Cache: HIT");
+    assert_has(site_post(&site, "/admin/clear", admin, "all=yes"), "Set-Cookie: said=cleared");
+}
+
+/* What the lab says of a run of one of its experiments. */
+static const char *experiment(const char *what)
+{
+    char body[40];
+    (void)snprintf(body, sizeof body, "what=%s", what);
+    assert_has(site_post(&site, "/lab/run", admin, body), "Location: /lab\r\n");
+    while (strstr(get_as_admin("/lab/result"), "\"state\":\"done\"") == NULL)
+        continue;
+    return site.answer;
+}
+
+static size_t count(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
+        n++;
+    return n;
+}
+
+static void the_lab_shows_what_happens_to_two_hundred_readers(void **state)
+{
+    (void)state;
+    assert_has(get_as_admin("/lab"), "name=\"what\" value=\"stampede\"");
+    assert_has(get_as_admin("/lab/result"), "\"state\":\"none\"");
+    const char *result = experiment("stampede");
+    assert_int_equal(number_behind(result, "\"computations\":"), 1);
+    assert_int_equal(count(result, "\"source\":\"computed\""), 1);
+    assert_int_equal(count(result, "\"source\":\"error\""), 0);
+    result = experiment("stale");
+    assert_int_equal(count(result, "\"source\":\"stale\"") + count(result, "\"source\":\"hit\""), 200);
+    assert_int_equal(number_behind(result, "\"computations\":"), 2);    /* with the old one */
+    result = experiment("forget");
+    assert_int_equal(number_behind(result, "\"computations\":"), 2);
+    result = experiment("away");
+    assert_int_equal(count(result, "\"source\":\"error\""), 0);
+    assert_has(site_post(&site, "/lab/run", admin, "what=nothing"), "400 Bad Request");
+}
+
+static void the_lab_runs_one_experiment_at_a_time(void **state)
+{
+    (void)state;
+    assert_has(site_post(&site, "/lab/run", admin, "what=stale"), "303 See Other");
+    assert_has(site_post(&site, "/lab/run", admin, "what=stampede"), "409 Conflict");
+    assert_int_equal(site_signal_and_wait(&site, SIGTERM), 0);    /* and its end is waited for */
 }
 
 static void a_button_without_a_tag_clears_nothing(void **state)
@@ -136,6 +195,9 @@ int main(int argc, char **argv)
         admin_test(it_tells_what_the_cache_did),
         admin_test(a_tag_is_forgotten_and_nothing_else),
         admin_test(all_is_cleared_and_the_admin_stays_logged_in),
+        admin_test(clearing_all_asks_first),
+        admin_test(the_lab_shows_what_happens_to_two_hundred_readers),
+        admin_test(the_lab_runs_one_experiment_at_a_time),
         admin_test(a_button_without_a_tag_clears_nothing),
         admin_test(another_site_cannot_press_the_buttons),
         admin_test(pages_load_nothing_from_elsewhere),

@@ -99,6 +99,48 @@ static void a_broken_update_changes_nothing(void **state)
 
 /* ---- lookups ----------------------------------------------------------------------------------------------------- */
 
+static void browsers_get_pages_and_programs_json(void **state)
+{
+    static const char browser[] = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
+    static const char *const paths[] = { "/products", "/product/1", "/search?q=mug" };
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_has(get(paths[i]), "application/json");
+        assert_has(site.answer, "Vary: Accept");
+        assert_has(site_ask(&site, "GET", paths[i], browser, ""), "text/html");
+        assert_has(site.answer, "Vary: Accept");
+        assert_has(site.answer, "Mug");
+        assert_has(get(paths[i]), "application/json");
+    }
+    assert_has(site_ask(&site, "GET", "/products", "Accept: text/html\r\n", ""), "X-Cache: HIT");    /* one page for all */
+    assert_has(site_ask(&site, "GET", "/products.json", browser, ""), "application/json");
+    assert_has(site_ask(&site, "GET", "/product/1.json", browser, ""), "\"name\":\"Mug\"");
+    assert_has(site_ask(&site, "GET", "/search.json?q=mug", browser, ""), "\"count\":1");
+    assert_has(site_ask(&site, "GET", "/search", browser, ""), "<input id=\"q\"");
+    assert_has(site_ask(&site, "GET", "/product/4711", browser, ""), "<h1>Page not found</h1>");
+    assert_has(post("/update-product/1", "{\"name\":\"<b>Cup\"}"), "200 OK");
+    assert_has(site_ask(&site, "GET", "/products", browser, ""), "&lt;b&gt;Cup");
+}
+
+static void files_that_every_site_is_asked_for_are_there(void **state)
+{
+    (void)state;
+    assert_has(get("/favicon.ico"), "image/svg+xml");
+    assert_has(get("/robots.txt"), "Disallow: /admin");
+    assert_has(get("/healthz"), "200 OK");
+    assert_has(site.answer, "database: answers\ncache: answers\n");
+}
+
+static void a_page_tells_a_script_what_the_cache_did(void **state)
+{
+    (void)state;
+    assert_has(get("/"), "Server-Timing: cache;desc=\"MISS\"");
+    assert_has(site.answer, "Server-Timing: made;dur=");
+    assert_has(get("/"), "Server-Timing: cache;desc=\"HIT\"");
+    assert_has(site.answer, "Server-Timing: made;dur=");
+    assert_has(site.answer, "Server-Timing: age;desc=\"");
+}
+
 static void a_search_says_where_its_answer_is_from(void **state)
 {
     (void)state;
@@ -216,6 +258,9 @@ int main(int argc, char **argv)
         json_test(an_updated_product_is_new_wherever_it_is_shown),
         json_test(an_update_leaves_other_products_cached),
         json_test(a_broken_update_changes_nothing),
+        json_test(browsers_get_pages_and_programs_json),
+        json_test(files_that_every_site_is_asked_for_are_there),
+        json_test(a_page_tells_a_script_what_the_cache_did),
         json_test(a_search_says_where_its_answer_is_from),
         json_test(data_says_where_it_is_from_and_follows_its_post),
         json_test(a_user_is_told_about_without_secrets),

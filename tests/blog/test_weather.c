@@ -137,7 +137,7 @@ static void a_browser_gets_a_page_that_is_escaped(void **state)
 {
     (void)state;
     assert_has(site_ask(&site, "GET", "/weather/Oslo", "Accept: text/html,*/*\r\n", ""), "<h1>Oslo</h1>");
-    assert_has(site.answer, "<td>21.5</td>");
+    assert_has(site.answer, "<td>21.5 °C</td>");
     assert_has(site.answer, "&lt;b&gt;sun&lt;/b&gt;");
     assert_has(site.answer, "Vary: Accept");
     assert_int_equal(service.asked, 1);

@@ -1,5 +1,6 @@
 // walk.test.mjs - the blog as a reader and a writer of it meet it, in a narrow and a wide window.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { PASSWORDS, WINDOWS, assertFits, startBlog, startBrowser, visit } from "./blog.mjs";
 
@@ -90,6 +91,16 @@ walk("reading moves the numbers, and a second reading is a hit", async ({ page }
     assert.match(after.hit_rate, /^\d+\.\d%$/);
 });
 
+walk("the bar at the foot says what the cache did for this request", async ({ page }) => {
+    await page.goto("/tag/errors");
+    const bar = page.locator("#bar");
+    await page.goto("/tag/errors");
+    await bar.getByText("HIT").waitFor();
+    assert.match(await bar.textContent(), /^HIT This page is from the cache and \d+ s old\. Making it took .* ms/);
+    await page.goto("/new-post");
+    await bar.getByText("BYPASS").waitFor();
+});
+
 walk("a browser that comes back is told that nothing has changed", async ({ page, context }) => {
     await page.goto("/");
     const statuses = [];
@@ -133,8 +144,11 @@ walk("a post is edited and deleted by who wrote it, and each page knows at once"
     }
     await page.goto(post);
     await assertFits(page);
+    await page.getByRole("link", { name: "Delete" }).click();
+    assert.match(await page.getByRole("main").textContent(), /The final word, .* will be gone/);
     await page.getByRole("button", { name: "Delete" }).click();
-    await page.waitForURL((url) => url.href !== post);
+    await page.waitForURL("/");
+    assert.equal(await page.getByRole("status").textContent(), "The post is deleted.");
     for (const path of ["/", "/author/ada", "/popular"]) {
         await page.goto(path);
         assert.equal(await page.getByText(`The final word, ${size}`).count(), 0, path);
@@ -178,11 +192,14 @@ walk("who logs out is asked to log in again, and comes back to where he was goin
     await page.getByLabel("Password").fill(PASSWORDS.grace);
     await page.getByRole("button", { name: "Log in" }).click();
     await page.waitForURL("/dashboard");
-    const [cookie] = await context.cookies();
+    const cookie = (await context.cookies()).find(({ name }) => name === "session");
     assert.ok(cookie.httpOnly);
     assert.equal(cookie.sameSite, "Lax");
+    await page.goto("/popular");    // from the cache, the same for all: and yet it says whose it is
+    assert.match(await page.getByRole("banner").textContent(), /Logged in as grace/);
     await page.getByRole("button", { name: "Log out" }).click();
-    await page.waitForURL((url) => url.pathname !== "/dashboard");
+    await page.waitForURL("/");
+    assert.ok(await page.getByRole("banner").getByRole("link", { name: "Log in" }).isVisible());
     await page.goto("/dashboard");
     assert.equal(new URL(page.url()).pathname, "/login");
 });
@@ -223,8 +240,10 @@ walk("the admin sees the numbers move and the chart drawn, and clears the cache"
     await page.waitForURL("/admin");
     assert.equal((await context.request.get("/popular")).headers()["x-cache"], "MISS");
     await context.request.get("/style.css");
+    await page.getByRole("link", { name: "Clear the cache" }).click();
     await page.getByRole("button", { name: "Clear the cache" }).click();
     await page.waitForURL("/admin");
+    assert.match((await page.getByRole("status").allTextContents()).join(), /The cache is cleared/);
     assert.equal((await context.request.get("/style.css")).headers()["x-cache"], "MISS");
 });
 
@@ -234,5 +253,83 @@ test("the admin's page is nobody else's", async () => {
     assert.equal(new URL(page.url()).pathname, "/login");
     await logIn(page, "ada");
     assert.equal((await page.goto("/admin")).status(), 403);
+    await context.close();
+});
+
+// ---- for everybody --------------------------------------------------------------------------------------------------
+
+const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+// What axe-core finds wrong with the page that is shown.
+async function faults(page) {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate((runOnly) => window.axe.run({ runOnly }), RULES);
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}
+
+async function assertAccessible(page, path) {
+    await page.goto(path);
+    await page.waitForLoadState("load");
+    assert.deepEqual(await faults(page), [], path);
+    assert.equal(await page.getByRole("heading", { level: 1 }).count(), 1, path);
+    assert.match(await page.title(), / – The cached blog$/, path);
+    await assertFits(page);
+}
+
+const PAGES = ["/", "/?page=2", "/popular", "/post/1", "/author/ada", "/tag/basics", "/products", "/product/1", "/search",
+    "/search?q=cache", "/weather/Berlin", "/new-post", "/login", "/no-such-page"];
+const PAGES_OF = {
+    ada: ["/dashboard", "/post/1", "/edit-post/1", "/delete-post/1"],
+    admin: ["/admin", "/admin/clear", "/lab"],
+};
+
+for (const colorScheme of ["light", "dark"])
+    for (const [size, window] of Object.entries(WINDOWS))
+        test(`nobody is shut out of any page (${size}, ${colorScheme})`, async () => {
+            const visitor = (bypassCSP) => visit(browser, blog.url, window, { colorScheme, bypassCSP });
+            const anybody = await visitor(true);    // axe-core is a script that is not of the site
+            for (const path of PAGES) await assertAccessible(anybody.page, path);
+            await anybody.page.goto("/login");    // a form with a mistake in it
+            await anybody.page.getByLabel("Name").fill("nobody");
+            await anybody.page.getByLabel("Password").fill("x");
+            await anybody.page.getByRole("button", { name: "Log in" }).click();
+            await anybody.page.getByRole("alert").waitFor();
+            assert.deepEqual(await faults(anybody.page), []);
+            await anybody.context.close();
+            for (const [name, paths] of Object.entries(PAGES_OF)) {
+                const { page, context } = await visitor(true);
+                await logIn(page, name);
+                for (const path of paths) await assertAccessible(page, path);
+                await context.close();
+            }
+        });
+
+test("the first key leads past the menu", async () => {
+    const { page, context } = await visit(browser, blog.url, WINDOWS.wide);
+    await page.goto("/");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+    await context.close();
+});
+
+walk("the admin runs an experiment and sees a line for each reader", async ({ page }) => {
+    await logIn(page, "admin");
+    await page.goto("/lab");
+    await page.getByRole("button", { name: "Send 200 readers at once" }).click();
+    await page.getByText("A cold page: the database was asked once.").waitFor();
+    assert.equal(await page.locator("#lab-picture rect").count(), 200);
+    await assertFits(page);
+});
+
+test("the numbers behind the chart can be read", async () => {
+    const { page, context } = await visit(browser, blog.url, WINDOWS.wide);
+    await logIn(page, "admin");
+    await page.goto("/admin");
+    await page.getByText("The same numbers as a table").click();
+    await page.locator("#history tbody tr").first().waitFor();
+    assert.match(await page.locator("#history tbody tr").first().textContent(), /^now/);
     await context.close();
 });
