@@ -238,7 +238,7 @@ static void compute(struct many *many, size_t n)
     for (size_t k = 0; k < n; k++) {
         const size_t i = many->indices[k];
         cache_writer_init(&many->entries[i].writer, many->cache->store->env.allocator);
-        many->missing[k] = (cache_missing){ i, many->names[i], &many->entries[i].writer, CACHE_OK };
+        many->missing[k] = (cache_missing){ .index = i, .key = many->names[i], .out = &many->entries[i].writer };
     }
     const uint64_t begun = cache_now_ns();
     const cache_status status = many->compute(many->ctx, many->missing, n);
@@ -345,7 +345,7 @@ static cache_status compute_one(void *ctx, cache_writer *out)
 {
     const struct one *one = ctx;
     const struct many *many = one->many;
-    cache_missing missing = { one->index, many->names[one->index], out, CACHE_OK };
+    cache_missing missing = { .index = one->index, .key = many->names[one->index], .out = out };
     const cache_status status = many->compute(many->ctx, &missing, 1);
     if (status == CACHE_OK && missing.status == CACHE_OK && !out->begun)
         return CACHE_MISS;

@@ -8,7 +8,7 @@
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* "fragment/NAME" and, for each vary part, its length and itself: no two lists of parts make one key. */
-cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[], size_t n)
+cache_status cache_fragment_key(const char *const parts[], size_t n, char *buf, size_t cap)
 {
     if (buf == NULL || parts == NULL || n == 0 || parts[0] == NULL || parts[0][0] == '\0')
         return cache_fail(CACHE_ERR_INVALID, "fragment: %s", buf == NULL ? "buf is NULL" : "it has no name");
@@ -39,7 +39,7 @@ cache_status cache_fragment_key(char *buf, size_t cap, const char *const parts[]
 cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n)
 {
     char key[CACHE_MAX_KEY + 1];
-    const cache_status status = cache_fragment_key(key, sizeof key, parts, n);
+    const cache_status status = cache_fragment_key(parts, n, key, sizeof key);
     return status == CACHE_OK ? cache_delete(cache, key) : status;
 }
 
@@ -172,7 +172,7 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
         memcpy(&named, options, options->size < sizeof named ? options->size : sizeof named);
     if (named.name == NULL)
         named.name = n > 0 ? parts[0] : NULL;
-    if (cache == NULL || cache_fragment_key(key, sizeof key, parts, n) != CACHE_OK ||
+    if (cache == NULL || cache_fragment_key(parts, n, key, sizeof key) != CACHE_OK ||
         cache_fetch_init(&fetch, cache, key, &named, &full, NULL) != CACHE_OK)
         return false;
     /* What the caller's block owns is not asked again once the block may be gone. */

@@ -18,8 +18,27 @@ enum {
     HEAD_SIZE = 200                    /* of a hashed key: what a person reads of it */
 };
 
+/* What stands in the room of a cache_memo_key. */
+struct memo_key {
+    cache_status status;               /* not CACHE_OK: it cannot be kept whole, and the call is computed each time */
+    const char *function, *name;       /* counted as "function" or "function@name" */
+    size_t size;                       /* of the whole text */
+    char *whole;                       /* NULL, or the text of a key that is longer than `text` */
+    size_t n_tags, tags_size;
+    char text[CACHE_MAX_KEY + 1];
+    char tag[128];                     /* what forget_all invalidates */
+    char tags[512];                    /* of CACHE_TAG, one behind the other with their NULs */
+};
+
+_Static_assert(sizeof(struct memo_key) <= sizeof(cache_memo_key), "a key fits into the room that the header makes");
+
+static struct memo_key *inside(cache_memo_key *opaque)
+{
+    return (struct memo_key *)(void *)opaque->room;
+}
+
 /* Room for `more` bytes: past its own, the key moves to `whole`. */
-static bool make_room(cache_memo_key *key, size_t more)
+static bool make_room(struct memo_key *key, size_t more)
 {
     if (key->status != CACHE_OK)
         return false;
@@ -39,7 +58,7 @@ static bool make_room(cache_memo_key *key, size_t more)
     return key->whole != NULL;
 }
 
-static void put(cache_memo_key *key, const char *text, size_t size)
+static void put(struct memo_key *key, const char *text, size_t size)
 {
     if (!make_room(key, size))
         return;
@@ -49,30 +68,31 @@ static void put(cache_memo_key *key, const char *text, size_t size)
     to[key->size] = '\0';
 }
 
-static void put_text(cache_memo_key *key, const char *text)
+static void put_text(struct memo_key *key, const char *text)
 {
     put(key, text, strlen(text));
 }
 
-static void put_number(cache_memo_key *key, int64_t number)
+static void put_number(struct memo_key *key, int64_t number)
 {
     char text[NUMBER_MAX_SIZE + 1];
     put(key, text, cache_number_format(number, text));
 }
 
-static void put_letter(cache_memo_key *key, char letter)
+static void put_letter(struct memo_key *key, char letter)
 {
     put(key, &letter, 1);
 }
 
-static void release(cache_memo_key *key)
+static void release(struct memo_key *key)
 {
     free(key->whole);
     key->whole = NULL;
 }
 
-void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size)
+void cache_memo_begin(cache_memo_key *opaque, const char *function, const char *name, const char *type, size_t size)
 {
+    struct memo_key *key = inside(opaque);
     key->status = CACHE_OK;
     key->function = function;
     key->name = name;
@@ -96,28 +116,32 @@ void cache_memo_begin(cache_memo_key *key, const char *function, const char *nam
     put_text(key, "(");
 }
 
-void cache_memo_bool(cache_memo_key *key, char letter, bool argument)
+void cache_memo_bool(cache_memo_key *opaque, char letter, bool argument)
 {
+    struct memo_key *key = inside(opaque);
     put_letter(key, letter);
     put_text(key, argument ? "1," : "0,");
 }
 
-void cache_memo_int(cache_memo_key *key, char letter, long long argument)
+void cache_memo_int(cache_memo_key *opaque, char letter, long long argument)
 {
+    struct memo_key *key = inside(opaque);
     put_letter(key, letter);
     put_number(key, argument);
     put_text(key, ",");
 }
 
-void cache_memo_uint(cache_memo_key *key, char letter, unsigned long long argument)
+void cache_memo_uint(cache_memo_key *opaque, char letter, unsigned long long argument)
 {
+    struct memo_key *key = inside(opaque);
     char text[24];
     put(key, text, (size_t)snprintf(text, sizeof text, "%c%llu,", letter, argument));
 }
 
 /* By its bits, which no locale changes; but both zeros are one, and all that is no number is too. */
-void cache_memo_double(cache_memo_key *key, char letter, double argument)
+void cache_memo_double(cache_memo_key *opaque, char letter, double argument)
 {
+    struct memo_key *key = inside(opaque);
     uint64_t bits = 0;
     char text[24] = "nan,";
     if (argument == 0)
@@ -129,8 +153,9 @@ void cache_memo_double(cache_memo_key *key, char letter, double argument)
     put_text(key, text);
 }
 
-void cache_memo_text(cache_memo_key *key, char letter, const char *argument)
+void cache_memo_text(cache_memo_key *opaque, char letter, const char *argument)
 {
+    struct memo_key *key = inside(opaque);
     put_letter(key, letter);
     if (argument == NULL) {
         put_text(key, "null,");
@@ -144,8 +169,9 @@ void cache_memo_text(cache_memo_key *key, char letter, const char *argument)
 }
 
 /* A tag that has no room is not left out: a result without it could not be invalidated. */
-void cache_memo_tag(cache_memo_key *key, const char *format, ...)
+void cache_memo_tag(cache_memo_key *opaque, const char *format, ...)
 {
+    struct memo_key *key = inside(opaque);
     const size_t room = sizeof key->tags - key->tags_size;
     va_list args;
     va_start(args, format);
@@ -160,8 +186,9 @@ void cache_memo_tag(cache_memo_key *key, const char *format, ...)
 }
 
 /* A hashed key ends in a digit, every other one in a bracket. Two calls may have one hash: `whole` tells them apart. */
-void cache_memo_end(cache_memo_key *key)
+void cache_memo_end(cache_memo_key *opaque)
 {
+    struct memo_key *key = inside(opaque);
     put_text(key, ")");
     if (key->whole == NULL || key->status != CACHE_OK)
         return;
@@ -170,8 +197,9 @@ void cache_memo_end(cache_memo_key *key)
                    hash.high64, hash.low64);
 }
 
-cache_status cache_memo_copy_key(cache_memo_key *key, char *buf, size_t cap)
+cache_status cache_memo_copy_key(cache_memo_key *opaque, char *buf, size_t cap)
 {
+    struct memo_key *key = inside(opaque);
     cache_status status = key->status;
     const size_t size = strlen(key->text);
     if (status == CACHE_OK && (size + 1 > cap || buf == NULL))
@@ -196,7 +224,7 @@ static cache_status compute_uncached(cache_compute_fn *compute, void *ctx, cache
 }
 
 /* The caller's tags, those of the arguments, and the function's. */
-static cache_status collect_tags(const cache_memo_key *key, const cache_fetch_options *options,
+static cache_status collect_tags(const struct memo_key *key, const cache_fetch_options *options,
                                  const char *tags[CACHE_MAX_TAGS], size_t *n)
 {
     const size_t given = options->tags != NULL ? options->n_tags : 0;
@@ -212,7 +240,7 @@ static cache_status collect_tags(const cache_memo_key *key, const cache_fetch_op
     return CACHE_OK;
 }
 
-static cache_status fetch(cache_t *cache, const cache_memo_key *key, const char *type,
+static cache_status fetch(cache_t *cache, const struct memo_key *key, const char *type,
                           const cache_fetch_options *options, bool force, cache_compute_fn *compute, void *ctx,
                           cache_value *out)
 {
@@ -243,18 +271,21 @@ static cache_status fetch(cache_t *cache, const cache_memo_key *key, const char 
     return status == CACHE_OK ? cache_fetch(cache, key->text, &all, compute, ctx, out) : status;
 }
 
-cache_status cache_memo_fetch_value(cache_t *cache, cache_memo_key *key, const char *type,
+cache_status cache_memo_fetch_value(cache_t *cache, cache_memo_key *opaque, const char *type,
                                     const cache_fetch_options *options, cache_compute_fn *compute, void *ctx,
                                     cache_value *out)
 {
+    struct memo_key *key = inside(opaque);
     const cache_status status = fetch(cache, key, type, options, false, compute, ctx, out);
     release(key);
     return status;
 }
 
-cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *type, const cache_fetch_options *options,
-                              cache_compute_fn *compute, void *ctx, void *out, size_t size)
+cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *opaque, const char *type,
+                              const cache_fetch_options *options, cache_compute_fn *compute, void *ctx, void *out,
+                              size_t size)
 {
+    struct memo_key *key = inside(opaque);
     cache_value value = { NULL, 0, NULL };
     cache_status status = CACHE_OK;
     if (out == NULL)
@@ -273,9 +304,10 @@ cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *t
     return status;
 }
 
-cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const cache_fetch_options *options,
+cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *opaque, const cache_fetch_options *options,
                                    cache_compute_fn *compute, void *ctx, char **out)
 {
+    struct memo_key *key = inside(opaque);
     cache_value value = { NULL, 0, NULL };
     cache_status status = CACHE_OK;
     if (out == NULL)
@@ -296,8 +328,9 @@ cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const ca
     return status;
 }
 
-cache_status cache_memo_forget(cache_t *cache, cache_memo_key *key)
+cache_status cache_memo_forget(cache_t *cache, cache_memo_key *opaque)
 {
+    struct memo_key *key = inside(opaque);
     /* What is too long was never stored; without memory it may have been. */
     cache_status status = key->status == CACHE_ERR_TOO_LARGE ? CACHE_MISS : key->status;
     if (status == CACHE_OK)
@@ -306,8 +339,9 @@ cache_status cache_memo_forget(cache_t *cache, cache_memo_key *key)
     return status;
 }
 
-cache_status cache_memo_forget_all(cache_t *cache, cache_memo_key *key)
+cache_status cache_memo_forget_all(cache_t *cache, cache_memo_key *opaque)
 {
+    struct memo_key *key = inside(opaque);
     release(key);
     return cache_invalidate_tag(cache, key->tag);
 }

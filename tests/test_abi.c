@@ -34,7 +34,7 @@ static void structs_that_callers_fill_have_their_layout(void **state)
     assert_int_equal(offsetof(cache_item, key), 0);
     assert_int_equal(offsetof(cache_item, data), WORD);
     assert_int_equal(offsetof(cache_item, size), 2 * WORD);
-    assert_int_equal(sizeof(cache_missing), 4 * WORD);
+    assert_int_equal(sizeof(cache_missing), 8 * WORD);
     assert_int_equal(offsetof(cache_missing, index), 0);
     assert_int_equal(offsetof(cache_missing, key), WORD);
     assert_int_equal(offsetof(cache_missing, out), 2 * WORD);
@@ -100,11 +100,52 @@ static void a_memoized_function_of_an_older_program_is_served(void **state)
         cache_memo_end(&key);
         assert_status(CACHE_OK, cache_memo_fetch(cache, &key, "char[4]", &options, compute, text, out, sizeof out));
         assert_memory_equal(out, "four", 4);
-        assert_status(CACHE_OK, cache_has(cache, key.text));
+        assert_status(CACHE_OK, cache_has(cache, "memo/f/char[4]/4()"));
         cache_memo_begin(&key, "f", NULL, "char[4]", sizeof out);
         assert_status(CACHE_OK, cache_memo_forget_all(cache, &key));
         assert_status(CACHE_MISS, cache_has(cache, "memo/f/char[4]/4()"));
     }
+    cache_close(cache);
+}
+
+static bool is_any(void *ctx, const cache_request *request)
+{
+    (void)ctx, (void)request;
+    return true;
+}
+
+static cache_status handle(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)request;
+    return cache_writer_puts(cache_response_body(response), ctx);
+}
+
+/* Rules stand in an array: a program's rule has the size that it was built with. */
+static void rules_of_a_program_with_other_fields_are_found(void **state)
+{
+    (void)state;
+    static char text[] = "page";
+    const cache_view view = { .size = offsetof(cache_view, ctx), .ttl = 60, .unless = NULL };
+    cache_view never = view;
+    never.unless = is_any;
+    const struct { cache_rule rule; void *later; } rules[] = {
+        { { "/never", NULL, &never }, text }, { { "/page", NULL, &view }, text },
+    };
+    cache_t *cache = test_open("memory://");
+    const cache_request request = { .method = "GET", .path = "/page" };
+    static const char *const verdicts[] = { "MISS", "HIT" };
+    for (size_t i = 0; i < 2; i++) {
+        cache_page page;
+        assert_status(CACHE_OK, cache_middleware_sized(cache, &rules[0].rule, 2, sizeof rules[0], &request, handle,
+                                                       text, &page));
+        assert_string_equal(page.headers[page.n_headers - 1].value, verdicts[i]);
+        cache_page_release(&page);
+    }
+    cache_page page;
+    assert_status(CACHE_OK, (cache_middleware)(cache, &rules[1].rule, 1, &request, handle, text, &page));
+    assert_string_equal(page.headers[page.n_headers - 1].value, "HIT");
+    cache_page_release(&page);
+    assert_status(CACHE_ERR_INVALID, cache_middleware_sized(cache, &rules[0].rule, 2, 8, &request, handle, text, &page));
     cache_close(cache);
 }
 
@@ -131,6 +172,7 @@ int main(void)
         cmocka_unit_test(structs_that_grow_begin_with_their_size),
         cmocka_unit_test(a_program_with_an_older_shorter_struct_is_served),
         cmocka_unit_test(a_memoized_function_of_an_older_program_is_served),
+        cmocka_unit_test(rules_of_a_program_with_other_fields_are_found),
         cmocka_unit_test(counters_keep_their_size),
         cmocka_unit_test(the_library_that_runs_tells_its_version),
     };

@@ -85,11 +85,11 @@ static void keys_differ_by_their_parts(void **state)
 {
     char first[64], second[64];
     (void)state;
-    assert_status(CACHE_OK, cache_fragment_key(first, sizeof first, (const char *const[]){ "f", "a", "b" }, 3));
-    assert_status(CACHE_OK, cache_fragment_key(second, sizeof second, (const char *const[]){ "f", "a/1:b" }, 2));
+    assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "f", "a", "b" }, 3, first, sizeof first));
+    assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "f", "a/1:b" }, 2, second, sizeof second));
     assert_string_not_equal(first, second);
-    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key(first, 8, (const char *const[]){ "f" }, 1));
-    assert_status(CACHE_ERR_INVALID, cache_fragment_key(first, 8, (const char *const[]){ "" }, 1));
+    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key((const char *const[]){ "f" }, 1, first, 8));
+    assert_status(CACHE_ERR_INVALID, cache_fragment_key((const char *const[]){ "" }, 1, first, 8));
 }
 
 static void a_name_counts_on_its_own(void *ctx, const char *name, const cache_counters *counters)
@@ -258,7 +258,7 @@ static void invalidate(cache_t *cache, enum invalidation how)
         assert_status(CACHE_OK, cache_clear(cache));
         break;
     case BY_SET:
-        assert_status(CACHE_OK, cache_fragment_key(key, sizeof key, (const char *const[]){ "post", "7" }, 2));
+        assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "post", "7" }, 2, key, sizeof key));
         assert_status(CACHE_OK, cache_set_string(cache, key, "new", 60));
         break;
     }

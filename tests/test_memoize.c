@@ -256,13 +256,13 @@ static void every_keyed_argument_counts_and_an_ignored_one_does_not(void **state
     assert_status(CACHE_OK, get_mixed(*state, true, "Rome", 1.25, 7, &one, &result));
     assert_status(CACHE_OK, get_mixed(*state, true, "Rome", 1.5, UINT64_MAX, &one, &result));
     assert_int_equal(computed, 6);
-    assert_status(CACHE_OK, get_mixed_key(first, sizeof first, true, "a", 0.0, 0, NULL));
-    assert_status(CACHE_OK, get_mixed_key(second, sizeof second, true, "a", -0.0, 0, NULL));
+    assert_status(CACHE_OK, get_mixed_key(true, "a", 0.0, 0, NULL, first, sizeof first));
+    assert_status(CACHE_OK, get_mixed_key(true, "a", -0.0, 0, NULL, second, sizeof second));
     assert_string_equal(first, second);
-    assert_status(CACHE_OK, get_mixed_key(first, sizeof first, true, "a", (double)NAN, 0, NULL));
-    assert_status(CACHE_OK, get_mixed_key(second, sizeof second, true, "a", -(double)NAN, 0, NULL));
+    assert_status(CACHE_OK, get_mixed_key(true, "a", (double)NAN, 0, NULL, first, sizeof first));
+    assert_status(CACHE_OK, get_mixed_key(true, "a", -(double)NAN, 0, NULL, second, sizeof second));
     assert_string_equal(first, second);
-    assert_status(CACHE_ERR_TOO_LARGE, get_mixed_key(first, 5, true, "a", 0.0, 0, NULL));
+    assert_status(CACHE_ERR_TOO_LARGE, get_mixed_key(true, "a", 0.0, 0, NULL, first, 5));
 }
 
 /* A text of `size` bytes of `fill`, for the caller to free. */
@@ -282,11 +282,11 @@ static void arguments_too_long_for_a_key_are_hashed(void **state)
         free(greeting);
     }
     assert_int_equal(computed, 1);
-    assert_status(CACHE_OK, get_greeting_key(key, sizeof key, name));
+    assert_status(CACHE_OK, get_greeting_key(name, key, sizeof key));
     assert_memory_equal(key, "memo/get_greeting/char */0(T5000:xxx", 36);
     assert_true(strlen(key) < 250);
     name[4999] = 'y';
-    assert_status(CACHE_OK, get_greeting_key(other, sizeof other, name));
+    assert_status(CACHE_OK, get_greeting_key(name, other, sizeof other));
     assert_string_not_equal(key, other);
     assert_status(CACHE_MISS, get_greeting_forget(*state, name));
     name[4999] = 'x';
@@ -307,19 +307,20 @@ static void arguments_too_long_for_a_key_are_hashed(void **state)
 static void a_hash_that_two_calls_share_does_not_mix_them_up(void **state)
 {
     char *mine = long_text(5000, 'm'), *theirs = long_text(5000, 't'), my_key[CACHE_MAX_KEY + 1];
-    cache_memo_key key;
     int result = 0;
-    assert_status(CACHE_OK, get_length_key(my_key, sizeof my_key, mine));
+    assert_status(CACHE_OK, get_length_key(mine, my_key, sizeof my_key));
 
-    /* Their result, stored under my key, as a collision would have it. */
-    cache_memo_begin(&key, "get_length", NULL, "int", sizeof(int));
-    cache_memo_text(&key, 'T', theirs);
-    cache_memo_end(&key);
-    (void)snprintf(key.text, sizeof key.text, "%s", my_key);
-    const cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
-    assert_status(CACHE_OK,
-                  cache_memo_fetch(*state, &key, "int", &options, compute_minus_one, NULL, &result, sizeof result));
-    assert_int_equal(result, -1);
+    /* Their result, stored under my key, as a collision would have it: the whole key travels as its type. */
+    char *whole = malloc(6000);
+    cache_value value;
+    cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+    assert_non_null(whole);
+    (void)snprintf(whole, 6000, "memo/get_length/int/4(T5000:%s,)", theirs);
+    options.type = whole;
+    assert_status(CACHE_OK, cache_fetch(*state, my_key, &options, compute_minus_one, NULL, &value));
+    assert_int_equal(*(const int *)value.data, -1);
+    cache_value_release(&value);
+    free(whole);
 
     assert_status(CACHE_OK, get_length(*state, mine, &result));
     assert_int_equal(result, 5000);
@@ -347,12 +348,12 @@ static void every_type_of_argument_makes_a_key_of_its_own(void **state)
 {
     char keys[6][256];
     (void)state;
-    assert_status(CACHE_OK, of_int_key(keys[0], 256, 1));
-    assert_status(CACHE_OK, of_long_key(keys[1], 256, 1));
-    assert_status(CACHE_OK, of_unsigned_key(keys[2], 256, 1));
-    assert_status(CACHE_OK, of_float_key(keys[3], 256, 1));
-    assert_status(CACHE_OK, of_double_key(keys[4], 256, 1));
-    assert_status(CACHE_OK, of_bool_key(keys[5], 256, true));
+    assert_status(CACHE_OK, of_int_key(1, keys[0], 256));
+    assert_status(CACHE_OK, of_long_key(1, keys[1], 256));
+    assert_status(CACHE_OK, of_unsigned_key(1, keys[2], 256));
+    assert_status(CACHE_OK, of_float_key(1, keys[3], 256));
+    assert_status(CACHE_OK, of_double_key(1, keys[4], 256));
+    assert_status(CACHE_OK, of_bool_key(true, keys[5], 256));
     for (size_t i = 0; i < 6; i++)
         for (size_t j = 0; j < i; j++)    /* behind the names: "memo/of_int/int/4" differ anyhow */
             assert_string_not_equal(strchr(keys[i], '('), strchr(keys[j], '('));
@@ -451,7 +452,7 @@ static void a_name_sets_functions_of_one_name_apart(void **state)
 {
     char key[256];
     (void)state;
-    assert_status(CACHE_OK, get_tagged_key(key, sizeof key, 7));
+    assert_status(CACHE_OK, get_tagged_key(7, key, sizeof key));
     assert_memory_equal(key, "memo/get_tagged@shop 2/struct product/", 38);
 }
 

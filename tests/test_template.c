@@ -128,7 +128,7 @@ static void code_can_delete_a_templates_fragment(void **state)
 {
     char key[64];
     assert_page(*state, activities, "ann", "ann: ann 1!");
-    assert_status(CACHE_OK, cache_fragment_key(key, sizeof key, (const char *const[]){ "recent_activities", "7" }, 2));
+    assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "recent_activities", "7" }, 2, key, sizeof key));
     assert_text(*state, key, "ann 1");
     assert_status(CACHE_OK, cache_fragment_forget(*state, (const char *const[]){ "recent_activities", "7" }, 2));
     assert_page(*state, activities, "ann", "ann: ann 2!");
@@ -213,7 +213,7 @@ static void a_failing_value_leaves_nothing_behind(void **state)
         *state, "\n{% cache 60, 'outer' %}{% cache 60, 'inner' %}\n{{ count }}{{ nobody }}{% endcache %}{% endcache %}",
         CACHE_ERR_INVALID, "template line 3: there is no 'nobody'");
     for (int i = 0; i < 2; i++) {
-        assert_status(CACHE_OK, cache_fragment_key(key, sizeof key, (const char *const[]){ i ? "outer" : "inner" }, 1));
+        assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ i ? "outer" : "inner" }, 1, key, sizeof key));
         assert_status(CACHE_MISS, cache_get(*state, key, &value));
     }
     /* Nor does it wait for itself. */

@@ -206,6 +206,34 @@ static cache_status by_path_and_query(void *ctx, const cache_request *request, c
     return request->query != NULL ? cache_writer_printf(key, "search_%s", request->query) : CACHE_OK;
 }
 
+static void hosts_and_schemes_that_count_give_pages_of_their_own(void **state)
+{
+    struct site site;
+    site_open(&site, state);
+    cache_request request = { .method = "GET", .path = "/p", .host = "a.example", .scheme = "https" };
+    assert_request(&site, &request, "MISS", "/p run 1");
+    request.host = "b.example";
+    assert_request(&site, &request, "HIT", "/p run 1");    /* the view says nothing of hosts */
+    site.view.vary_host = true;
+    assert_request(&site, &request, "MISS", "/p run 2");
+    request.host = "B.Example";
+    assert_request(&site, &request, "HIT", "/p run 2");
+    request.host = "b.example:8080";
+    assert_request(&site, &request, "MISS", "/p run 3");
+    request.host = "b.example";
+    request.scheme = "http";
+    assert_request(&site, &request, "MISS", "/p run 4");
+    request.scheme = NULL;
+    assert_request(&site, &request, "MISS", "/p run 5");
+    request.host = "b.example\tscheme https";
+    assert_request(&site, &request, "MISS", "/p run 6");
+    assert_status(CACHE_OK, cache_view_forget_path(site.cache, "/p"));
+    request.host = "b.example";
+    request.scheme = "https";
+    assert_request(&site, &request, "MISS", "/p run 7");
+    site_close(&site);
+}
+
 static void make_key_writes_the_whole_key(void **state)
 {
     struct site site;
@@ -307,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_path_of_any_length_has_a_page),
         cmocka_unit_test(a_post_that_is_a_query_is_stored_by_its_body),
         cmocka_unit_test(a_body_made_to_have_the_hash_of_another_does_not_get_its_page),
+        cmocka_unit_test(hosts_and_schemes_that_count_give_pages_of_their_own),
         cmocka_unit_test(make_key_writes_the_whole_key),
         cmocka_unit_test(a_make_key_that_fails_or_writes_nothing_fails_the_request),
         cmocka_unit_test(a_request_of_noise_is_served_and_then_hit),

@@ -75,8 +75,10 @@ typedef struct cache_option {
     double min, max;               /* of a number or of seconds, both included; of a text: its size in bytes */
     const char *choices;
     const char *help;
+    const void *reserved[2];       /* zero */
 } cache_option;
 
+/* Stands in arrays, and never changes: what a host may need later goes to the end of cache_backend_config. */
 typedef struct cache_host {
     const char *name;              /* a host name, IPv4 or IPv6 address without its brackets */
     int port;                      /* 0: the URL names none */
@@ -110,6 +112,7 @@ typedef struct cache_owner {
     const struct cache_owner_ops *ops;
 } cache_owner;
 
+/* These two are all that an owner will ever need to do: the struct never changes. */
 typedef struct cache_owner_ops {
     void (*retain)(cache_owner *owner);
     void (*release)(cache_owner *owner);

@@ -65,14 +65,16 @@ typedef enum cache_log_level { CACHE_LOG_ERROR, CACHE_LOG_WARN, CACHE_LOG_INFO }
 /* Receives what an operator should know: a server that went away or came back. One line, no newline at its end. */
 typedef void cache_log_fn(void *ctx, cache_log_level level, const char *message);
 
-/* Replaces the monotonic and the wall clock: milliseconds from any start, never going back. For tests. */
+/* Replaces the monotonic and the wall clock: milliseconds from any start, never going back. For tests. This struct stays
+ * as it is, since it stands inside cache_config: what a clock may need later goes to the end of cache_config. */
 typedef struct cache_clock {
     int64_t (*now_ms)(void *ctx);
     void *ctx;
 } cache_clock;
 
 /* Where the library gets its memory. The three behave as malloc, realloc and free; `alloc` may return NULL. The struct
- * itself must stay where it is until the last handle is closed and the last value released. */
+ * itself must stay where it is until the last handle is closed and the last value released. It never changes: what memory
+ * may need later goes to the end of cache_config. */
 typedef struct cache_allocator {
     void *(*alloc)(void *ctx, size_t size);
     void *(*resize)(void *ctx, void *block, size_t size);
@@ -157,11 +159,22 @@ typedef struct cache_value {
 /* Let go of the view and zero it. A miss, or a zeroed cache_value, is fine. */
 void cache_value_release(cache_value *value);
 
+/* An item of cache_set_many. Other languages make arrays of it, so that it never changes: what an item may need beside
+ * this goes to cache_timed_item. */
 typedef struct cache_item {
     const char *key;
     const void *data;
     size_t size;
 } cache_item;
+
+/* An item with a ttl of its own. What is reserved must be zero: make it with the names of its fields. */
+typedef struct cache_timed_item {
+    const char *key;
+    const void *data;
+    size_t size;
+    double ttl;                    /* CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER, or seconds above 0 */
+    void *reserved[4];
+} cache_timed_item;
 
 /* ---- get, set, delete, count --------------------------------------------------------------------------------- *
  *
@@ -216,6 +229,10 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
 
 /* Set `n` items, all with `ttl`. Not atomic as a whole. After a failure the rest is still tried. */
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl);
+
+/* Set `n` items, each with its own ttl, in one round trip a server for each ttl among them. CACHE_ERR_INVALID: a key, a
+ * value or a ttl is wrong, and the message tells which item's; none was set. Else as cache_set_many. */
+cache_status cache_set_many_timed(cache_t *cache, const cache_timed_item items[], size_t n);
 
 /* Delete `n` keys; `*deleted` (may be NULL) tells how many were there. After a failure the rest is still tried.
  * Computations of them that are under way are not stored, as with cache_delete. */
@@ -305,7 +322,7 @@ typedef enum cache_source {
     CACHE_SOURCE_SHARED            /* by another thread's call, which this one waited for */
 } cache_source;
 
-/* What a fetch read. */
+/* What a fetch read. It is filled as a whole; later fields take the place of what is reserved. */
 typedef struct cache_fetch_info {
     cache_source source;
     double age;                    /* seconds since it was computed */
@@ -314,6 +331,7 @@ typedef struct cache_fetch_info {
     bool negative;                 /* the remembered answer is that there is nothing */
     bool stored;                   /* others may find it. Not: it failed, was not to be stored, or was invalidated
                                     * meanwhile */
+    uint64_t reserved[4];
 } cache_fetch_info;
 
 typedef struct cache_fetch_options {
@@ -364,6 +382,7 @@ typedef struct cache_missing {
     cache_writer *out;             /* append the value's bytes; "" for an empty one. Untouched: there is nothing,
                                     * CACHE_MISS */
     cache_status status;           /* CACHE_OK; set it to CACHE_MISS, or to an error where this key alone failed */
+    void *reserved[4];
 } cache_missing;
 
 /* Compute the values of the `n` keys that are missing, with one query for all. CACHE_OK: what came of each stands in

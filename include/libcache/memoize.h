@@ -25,14 +25,7 @@ extern "C" {
  * other results. A text over CACHE_MAX_KEY becomes a readable head and a hash, and `whole` travels with the result, so
  * that it is compared: no two calls share a result by chance. */
 typedef struct cache_memo_key {
-    cache_status status;               /* not CACHE_OK: it cannot be kept whole, and the call is computed each time */
-    const char *function, *name;       /* counted as "function" or "function@name" */
-    size_t size;                       /* of the whole text */
-    char *whole;                       /* NULL, or the text of a key that is longer than `text` */
-    size_t n_tags, tags_size;
-    char text[CACHE_MAX_KEY + 1];
-    char tag[128];                     /* what forget_all invalidates */
-    char tags[512];                    /* of CACHE_TAG, one behind the other with their NULs */
+    uint64_t room[640];                /* the library's, with room to grow */
 } cache_memo_key;
 
 void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size);
@@ -79,7 +72,7 @@ void cache_memo_free_call(void *call);
  *     cache_status name_forget(cache_t *, args…);                 CACHE_MISS: it was not there
  *     cache_status name_forget_all(cache_t *);
  *     cache_status name_refresh(cache_t *, args…, result_type *out);      computes anew, and stores
- *     cache_status name_key(char *buf, size_t cap, args…);        the key; CACHE_ERR_TOO_LARGE
+ *     cache_status name_key(args…, char *buf, size_t cap);        the key; CACHE_ERR_TOO_LARGE
  *
  * The result is a number or a struct without pointers. All may stay unused. In the list stand up to 12 of:
  *
@@ -96,20 +89,16 @@ void cache_memo_free_call(void *call);
  * the arguments; not where CACHE_IGNORE passes on what is the caller's. A call with over 60 KB of arguments is computed
  * each time. */
 #define CACHE_MEMOIZE(name, compute, ttl, ...)                                                                         \
-    CACHE_MEMO_TTL_(name, ttl)                                                                                         \
-    CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+    CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_PLAIN_TTL_, name, compute, ttl, __VA_ARGS__)
 #define CACHE_MEMOIZE_WITH(name, compute, options, ...)                                                                \
-    CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
-    CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+    CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_PLAIN_WITH_, name, compute, options, __VA_ARGS__)
 
 /* CACHE_MEMOIZE_STRING(name, compute, ttl, (type, arg), …): compute(args…, char **out) gives a text from malloc, which
  * the library frees, or NULL: there is none. name(cache, args…, char **out) gives a copy, to be freed by the caller. */
 #define CACHE_MEMOIZE_STRING(name, compute, ...)                                                                       \
-    CACHE_MEMO_TTL_(name, CACHE_PP_FIRST(__VA_ARGS__, ~))                                                              \
-    CACHE_MEMO_STRING_(name, compute, __VA_ARGS__)
+    CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_STRING_TTL_, name, compute, __VA_ARGS__)
 #define CACHE_MEMOIZE_STRING_WITH(name, compute, ...)                                                                  \
-    CACHE_MEMO_OPTIONS_(name, CACHE_PP_FIRST(__VA_ARGS__, ~))                                                          \
-    CACHE_MEMO_STRING_(name, compute, __VA_ARGS__)
+    CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_STRING_OPTIONS_, name, compute, __VA_ARGS__)
 
 /* CACHE_MEMOIZE_CODEC(name, compute, ttl, type, encode, decode, (type, arg), …), for results that hold pointers:
  *
@@ -119,17 +108,58 @@ void cache_memo_free_call(void *call);
  * `*out` is what compute made, or what decode did: the caller releases both in the same way. A stale one's successor is
  * made by a caller, never in the background, where nobody would release it. */
 #define CACHE_MEMOIZE_CODEC(name, compute, ttl, type, encode, ...)                                                     \
-    CACHE_MEMO_TTL_(name, ttl)                                                                                         \
-    CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+    CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_CODEC_TTL_, name, compute, ttl, type, encode,        \
+                       __VA_ARGS__)
 #define CACHE_MEMOIZE_CODEC_WITH(name, compute, options, type, encode, ...)                                            \
-    CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
-    CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+    CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_CODEC_OPTIONS_, name, compute, options, type,        \
+                       encode, __VA_ARGS__)
 
 #define CACHE_IGNORE(type, arg) (type, arg, IGNORED_)
 #define CACHE_SHARED(type, arg) (type, arg, SHARED_)
 #define CACHE_TAG(...)          ((__VA_ARGS__), ~, TAG_)
 
 /* ---- the macros' insides ----------------------------------------------------------------------------------------- */
+
+/* What is wrong with a list whose first element is no argument yet (a result's type, a ttl, a decode function): one
+ * sentence in place of the hundreds of lines that the definitions would give. */
+#define CACHE_MEMO_FAULT_(...)                                                                                         \
+    CACHE_PP_CAT(CACHE_MEMO_FAULT_, CACHE_PP_CAT(CACHE_PP_IS_LIST(CACHE_PP_FIRST(__VA_ARGS__, ~)),                     \
+                                                 CACHE_PP_TAIL_IN_BRACKETS(__VA_ARGS__)))
+#define CACHE_MEMO_FAULT_01                   NONE_
+#define CACHE_MEMO_FAULT_00                   BRACKETS_
+#define CACHE_MEMO_FAULT_10                   TTL_
+#define CACHE_MEMO_FAULT_11                   TTL_
+#define CACHE_MEMO_FAULT_0MANY                MANY_
+#define CACHE_MEMO_FAULT_1MANY                MANY_
+
+#define CACHE_MEMO_DEFINE_(fault, define, ...) CACHE_PP_CAT(CACHE_MEMO_IF_, fault)(define, __VA_ARGS__)
+#define CACHE_MEMO_IF_NONE_(define, ...)      define(__VA_ARGS__)
+#define CACHE_MEMO_IF_BRACKETS_(define, name, ...)                                                                     \
+    _Static_assert(0, "libcache: " #name ": each argument stands in brackets with its type: (int, id)");
+#define CACHE_MEMO_IF_TTL_(define, name, ...)                                                                          \
+    _Static_assert(0, "libcache: " #name ": something is missing before the arguments, such as the ttl: "              \
+                      "CACHE_MEMOIZE(name, compute, ttl, result_type, (int, id))");
+#define CACHE_MEMO_IF_MANY_(define, name, ...)                                                                         \
+    _Static_assert(0, "libcache: " #name ": a memoized function has at most 12 arguments and tags");
+
+#define CACHE_MEMO_PLAIN_TTL_(name, compute, ttl, ...)                                                                 \
+    CACHE_MEMO_TTL_(name, ttl)                                                                                         \
+    CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+#define CACHE_MEMO_PLAIN_WITH_(name, compute, options, ...)                                                            \
+    CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
+    CACHE_MEMO_PLAIN_(name, compute, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+#define CACHE_MEMO_STRING_TTL_(name, compute, ...)                                                                     \
+    CACHE_MEMO_TTL_(name, CACHE_PP_FIRST(__VA_ARGS__, ~))                                                              \
+    CACHE_MEMO_STRING_(name, compute, __VA_ARGS__)
+#define CACHE_MEMO_STRING_OPTIONS_(name, compute, ...)                                                                 \
+    CACHE_MEMO_OPTIONS_(name, CACHE_PP_FIRST(__VA_ARGS__, ~))                                                          \
+    CACHE_MEMO_STRING_(name, compute, __VA_ARGS__)
+#define CACHE_MEMO_CODEC_TTL_(name, compute, ttl, type, encode, ...)                                                   \
+    CACHE_MEMO_TTL_(name, ttl)                                                                                         \
+    CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
+#define CACHE_MEMO_CODEC_OPTIONS_(name, compute, options, type, encode, ...)                                           \
+    CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
+    CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
 
 /* One tuple, (type, arg) or (type, arg, kind), as … A tag has no argument: it is nothing but for ADD. */
 #define CACHE_MEMO_AS_(what, type, ...)                                                                                \
@@ -140,6 +170,12 @@ void cache_memo_free_call(void *call);
 #define CACHE_MEMO_PARAMETER_IGNORED_          CACHE_MEMO_PARAMETER_KEYED_
 #define CACHE_MEMO_PARAMETER_SHARED_           CACHE_MEMO_PARAMETER_KEYED_
 #define CACHE_MEMO_PARAMETER_TAG_(format, arg)
+
+#define CACHE_MEMO_LEADING_(...)              CACHE_MEMO_AS_(CACHE_MEMO_LEADING_, __VA_ARGS__)
+#define CACHE_MEMO_LEADING_KEYED_(type, arg)   type arg,
+#define CACHE_MEMO_LEADING_IGNORED_            CACHE_MEMO_LEADING_KEYED_
+#define CACHE_MEMO_LEADING_SHARED_             CACHE_MEMO_LEADING_KEYED_
+#define CACHE_MEMO_LEADING_TAG_(format, arg)
 
 #define CACHE_MEMO_TYPE_(...)                 CACHE_MEMO_AS_(CACHE_MEMO_TYPE_, __VA_ARGS__)
 #define CACHE_MEMO_TYPE_KEYED_(type, arg)      type,
@@ -211,6 +247,9 @@ void cache_memo_free_call(void *call);
 #define CACHE_MEMO_TTL_(function, seconds)                                                                             \
     static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
     {                                                                                                                  \
+        _Static_assert(_Generic((seconds), cache_fetch_options *: 0, const cache_fetch_options *: 0, default: 1),      \
+                       "libcache: " #function ": a ttl in seconds stands here; the macros that end in _WITH take "     \
+                       "options");                                                                                     \
         const cache_fetch_options init = CACHE_FETCH_OPTIONS_INIT;                                                     \
         *memo_options_ = init;                                                                                         \
         memo_options_->ttl = (seconds);                                                                                \
@@ -258,8 +297,8 @@ void cache_memo_free_call(void *call);
         cache_memo_begin(&memo_key_, #name, name##_name_(), #result, type_size);                                       \
         return cache_memo_forget_all(memo_cache_, &memo_key_);                                                         \
     }                                                                                                                  \
-    static inline cache_status name##_key(char *memo_buf_, size_t memo_cap_                                            \
-                                          CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__))                           \
+    static inline cache_status name##_key(CACHE_PP_TAIL(CACHE_MEMO_LEADING_, __VA_ARGS__)                              \
+                                          char *memo_buf_, size_t memo_cap_)                                           \
     {                                                                                                                  \
         cache_memo_key memo_key_;                                                                                      \
         name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));                                     \

@@ -17,6 +17,7 @@ extern "C" {
 /* The value of the request's header (or cookie) `name`, compared without case for headers; NULL: none. */
 typedef const char *cache_lookup_fn(void *ctx, const char *name);
 
+/* Make it with the names of its fields, so that those you do not name are zero: later versions read more of them. */
 typedef struct cache_request {
     const char *method;            /* "GET" */
     const char *path;              /* "/products", percent-decoded or not, as long as it is always the same */
@@ -28,6 +29,9 @@ typedef struct cache_request {
     void *lookup_ctx;
     const void *body;              /* of a POST that is a query */
     size_t body_size;
+    const char *host;              /* "example.com", "localhost:8080", in any case; NULL: not known */
+    const char *scheme;            /* "https"; NULL: not known. Both count where the view has vary_host */
+    void *reserved[6];             /* zero */
 } cache_request;
 
 /* ---- the response, as the handler makes it -------------------------------------------------------------------- */
@@ -99,11 +103,12 @@ typedef struct cache_view {
      * background. It then gets a copy of the request, whose headers and cookies are those that vary_headers and
      * vary_cookies name (also beside make_key), and no others; the `ctx` of cache_view_serve must live until it ran. */
     bool detached;
+    bool vary_host;                     /* each host has pages of its own, and each scheme of it: cache_request.host */
 } cache_view;
 
 #define CACHE_VIEW_INIT \
     { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false }
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false }
 
 /* A view in one line, its name and ttl first (C, or C++20):
  *
@@ -125,6 +130,7 @@ typedef struct cache_page {
     size_t body_size;
     void *owner;
     size_t content_size;                /* Content-Length: body_size, but of a 304 the size of what is left out */
+    void *reserved[4];
 } cache_page;
 
 /* Answer `request` from the cache, or through `handler`, by the rules of `view`; NULL: not from the cache. CACHE_OK:
@@ -158,6 +164,13 @@ typedef struct cache_rule {
 /* Serve by the first of `n` rules that fits the request, as cache_view_serve does; not from the cache if none does. */
 cache_status cache_middleware(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
                               cache_handler_fn *handler, void *ctx, cache_page *page);
+
+/* The same, with the size of a rule as the program was built. The macro sees to it that cache_rule may grow at its end. */
+cache_status cache_middleware_sized(cache_t *cache, const cache_rule rules[], size_t n, size_t rule_size,
+                                    const cache_request *request, cache_handler_fn *handler, void *ctx,
+                                    cache_page *page);
+#define cache_middleware(cache, rules, n, request, handler, ctx, page)                                                 \
+    cache_middleware_sized(cache, rules, n, sizeof(cache_rule), request, handler, ctx, page)
 
 #ifdef __cplusplus
 }

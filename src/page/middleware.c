@@ -44,19 +44,40 @@ static bool fits(const cache_rule *rule, const cache_request *request)
     return is_for_method && rule->path != NULL && path_matches(rule->path, request->path);
 }
 
-cache_status cache_middleware(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
-                              cache_handler_fn *handler, void *ctx, cache_page *page)
+/* A copy of rule `i`, of which an older program may have a shorter one. */
+static cache_rule rule_at(const cache_rule rules[], size_t i, size_t rule_size)
+{
+    cache_rule rule = { NULL, NULL, NULL };
+    memcpy(&rule, (const char *)rules + i * rule_size, rule_size < sizeof rule ? rule_size : sizeof rule);
+    return rule;
+}
+
+cache_status cache_middleware_sized(cache_t *cache, const cache_rule rules[], size_t n, size_t rule_size,
+                                    const cache_request *request, cache_handler_fn *handler, void *ctx,
+                                    cache_page *page)
 {
     if (page != NULL)
         *page = (cache_page){ 0 };
     if (rules == NULL && n > 0)
         return cache_fail(CACHE_ERR_INVALID, "middleware: rules is NULL");
+    if (rule_size < offsetof(cache_rule, view) + sizeof rules->view)
+        return cache_fail(CACHE_ERR_INVALID, "middleware: rule_size must be sizeof(cache_rule), not %zu", rule_size);
     const cache_view *view = NULL;
     const bool is_request = request != NULL && request->method != NULL && request->path != NULL;
-    for (size_t i = 0; is_request && i < n; i++)
-        if (fits(&rules[i], request)) {
-            view = rules[i].view;
+    for (size_t i = 0; is_request && i < n; i++) {
+        const cache_rule rule = rule_at(rules, i, rule_size);
+        if (fits(&rule, request)) {
+            view = rule.view;
             break;
         }
+    }
     return cache_view_serve(cache, view, request, handler, ctx, page);
+}
+
+/* The name itself, in brackets against the macro, for programs in other languages: they know cache_rule as it began. */
+cache_status (cache_middleware)(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
+                                cache_handler_fn *handler, void *ctx, cache_page *page)
+{
+    return cache_middleware_sized(cache, rules, n, offsetof(cache_rule, view) + sizeof rules->view, request, handler,
+                                  ctx, page);
 }

@@ -21,7 +21,8 @@ struct parameter {
 bool cache_view_has_variants(const cache_view *view)
 {
     return view->make_key != NULL || view->query_string || view->query_only != NULL || view->query_ignore != NULL ||
-           view->vary_headers != NULL || view->vary_cookies != NULL || view->vary_user || view->post_by_body;
+           view->vary_headers != NULL || view->vary_cookies != NULL || view->vary_user || view->post_by_body ||
+           view->vary_host;
 }
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
@@ -195,8 +196,22 @@ static void put_cookie(const cache_request *request, const char *name, cache_wri
     put_value(key, value);
 }
 
+/* Schemes and hosts are compared without case. The host's port counts. */
+static void put_lower_part(cache_writer *key, const char *part, const char *text)
+{
+    (void)cache_writer_puts(key, part);
+    for (; *text != '\0'; text++) {
+        const char c = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
+        put_escaped(key, (cache_bytes){ &c, 1 }, false);
+    }
+}
+
 static void put_variants(const cache_view *view, const cache_request *request, cache_writer *key)
 {
+    if (view->vary_host && request->host != NULL)
+        put_lower_part(key, PART "host ", request->host);
+    if (view->vary_host && request->scheme != NULL)
+        put_lower_part(key, PART "scheme ", request->scheme);
     for (const char *const *name = view->vary_headers; name != NULL && *name != NULL; name++)
         put_header(request, *name, key);
     for (const char *const *name = view->vary_cookies; name != NULL && *name != NULL; name++)

@@ -12,7 +12,8 @@ bool cache_view_has_variants(const cache_view *view);
  *     view//products                          a plain view: "view/" and the path
  *     view//products<TAB>?a=1&b=2             query_string: by name, repeats in their order
  *     view//me<TAB>accept-language=de<TAB>cookie theme=dark<TAB>user 7
- *     view//find<TAB>POST 99aa06d3014798d86001c324468d497f
+ *     view//<TAB>host example.com<TAB>scheme https      vary_host
+ *     view//find<TAB>POST 99aa06d3…            post_by_body: the 64 digits of the body's hash
  *     view//a%0Ab<TAB>~<TAB>?a=1              a path with control characters
  *     view//very/lo...<TAB>#99aa06d3…         longer than a key may be: 200 bytes of it, and the hash of all
  *

@@ -100,7 +100,7 @@ cache_request *cache_request_copy(const cache_env *env, const cache_view *view, 
     const size_t n_headers = count(view->vary_headers), n_cookies = count(view->vary_cookies);
     const size_t body_size = request->body != NULL ? request->body_size : 0;
     const size_t text = text_room(request->method) + text_room(request->path) + text_room(request->query) +
-                        text_room(request->user) + room(request, view->vary_headers, ask_header) +
+                        text_room(request->user) + text_room(request->host) + text_room(request->scheme) + room(request, view->vary_headers, ask_header) +
                         room(request, view->vary_cookies, cache_request_cookie) + body_size + 1;
     const size_t head = sizeof(struct copied) + (n_headers + n_cookies) * sizeof(struct pair);
     struct copied *copied = cache_env_alloc(env, head + text);
@@ -114,6 +114,7 @@ cache_request *cache_request_copy(const cache_env *env, const cache_view *view, 
         .header = find_header, .cookie = find_cookie, .lookup_ctx = copied, .body_size = body_size,
         .method = put_text(&at, end, request->method), .path = put_text(&at, end, request->path),
         .query = put_text(&at, end, request->query), .user = put_text(&at, end, request->user),
+        .host = put_text(&at, end, request->host), .scheme = put_text(&at, end, request->scheme),
         .body = put(&at, end, (cache_bytes){ request->body, body_size }),
     };
     put_pairs(copied->pairs, request, view->vary_headers, ask_header, &at, end);

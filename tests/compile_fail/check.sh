@@ -1,5 +1,6 @@
 #!/bin/sh
-# Programs that must not compile, and must say why in a sentence: the one behind "expect:" in their first line. A program
+# Programs that must not compile, and must say why in a sentence, before anything else: the one behind "expect:" in
+# their first line. A program
 # without one must compile, without a warning.  check.sh INCLUDE_DIR
 set -eu
 cd "$(dirname "$0")"
@@ -18,7 +19,7 @@ for cc in gcc clang; do
         elif [ -n "$expected" ] && [ $compiled = yes ]; then
             echo "$cc: $program compiles"
             failed=1
-        elif [ -n "$expected" ] && ! printf '%s' "$output" | grep -qF "$expected"; then
+        elif [ -n "$expected" ] && ! printf '%s' "$output" | grep -m 1 'error' | grep -qF "$expected"; then
             echo "$cc: $program does not say '$expected': $output"
             failed=1
         fi

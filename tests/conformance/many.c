@@ -32,6 +32,28 @@ static void get_many_gives_each_key_its_own_value_repeats_and_misses_too(void **
     }
 }
 
+static void items_with_ttls_of_their_own_live_that_long(void **state)
+{
+    cache_t *cache = *state;
+    const cache_timed_item items[] = {
+        { .key = "short", .data = "1", .size = 1, .ttl = 1.5 }, { .key = "long", .data = "2", .size = 1, .ttl = 600 },
+        { .key = "other short", .data = "3", .size = 1, .ttl = 1.5 }, { .key = "default", .data = "4", .size = 1 },
+        { .key = "for ever", .data = "5", .size = 1, .ttl = CACHE_TTL_FOREVER },
+    };
+    assert_status(CACHE_OK, cache_set_many_timed(cache, items, 5));
+    assert_text(cache, "other short", "3");
+    assert_true(wait_until(is_missing, cache, "short", 15));
+    assert_true(wait_until(is_missing, cache, "other short", 15));
+    assert_text(cache, "long", "2");
+    assert_text(cache, "default", "4");
+    assert_text(cache, "for ever", "5");
+    assert_status(CACHE_OK, cache_set_many_timed(cache, NULL, 0));
+    const cache_timed_item wrong[] = { items[0], { .key = "k", .data = "1", .size = 1, .ttl = -5 } };
+    assert_status(CACHE_ERR_INVALID, cache_set_many_timed(cache, wrong, 2));
+    assert_non_null(strstr(cache_last_error(), "item 1"));
+    assert_text(cache, "short", NULL);
+}
+
 static void delete_many_tells_how_many_were_there(void **state)
 {
     cache_t *cache = *state;
@@ -97,6 +119,7 @@ int run_many(void)
     const struct CMUnitTest tests[] = {
         conformance_test(none_at_all_is_fine),
         conformance_test(get_many_gives_each_key_its_own_value_repeats_and_misses_too),
+        conformance_test(items_with_ttls_of_their_own_live_that_long),
         conformance_test(delete_many_tells_how_many_were_there),
         conformance_test(a_wrong_key_among_many_refuses_them_all),
         conformance_test(ten_thousand_keys_with_repeats_are_read_at_once),

@@ -1,0 +1,6 @@
+/* expect: libcache: get_price: each argument stands in brackets with its type: (int, id) */
+#include <libcache/cache.h>
+
+cache_status load_price(int id, double *out);
+
+CACHE_MEMOIZE(get_price, load_price, 60, double, int id)

@@ -1,0 +1,8 @@
+/* expect: libcache: get_price: a ttl in seconds stands here; the macros that end in _WITH take options */
+#include <libcache/cache.h>
+
+cache_status load_price(int id, double *out);
+
+static const cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+
+CACHE_MEMOIZE(get_price, load_price, &options, double, (int, id))
