@@ -11,7 +11,6 @@
 enum {
     HASH_DIGITS = 32,                  /* 128 bits */
     HEAD = 120,                        /* bytes of a hashed key that stay readable */
-    GENERATION_DIGITS = 13,            /* of an int64 in base 36 */
     MONTH_SECONDS = 30 * 24 * 3600     /* more is a date, to memcached */
 };
 
@@ -20,17 +19,16 @@ static bool is_allowed(char c)
     return (unsigned char)c > ' ' && c != 0x7f;
 }
 
+/* Without an early end, so that the compiler looks at many bytes at once. */
 static bool fits(const char *text, size_t size)
 {
-    if (size > MC_MAX_WIRE_KEY)
-        return false;
+    unsigned wrong = size > MC_MAX_WIRE_KEY;
     for (size_t i = 0; i < size; i++)
-        if (!is_allowed(text[i]))
-            return false;
-    return true;
+        wrong |= !is_allowed(text[i]);
+    return !wrong;
 }
 
-/* `text` may be `out->text`, and is, if it has no more bytes than go there. */
+/* `text` is `out->text` if it has no more bytes than go there. */
 static void shorten_key(const char *text, size_t size, struct mc_key *out)
 {
     out->hashed = !fits(text, size);
@@ -47,9 +45,9 @@ static void shorten_key(const char *text, size_t size, struct mc_key *out)
     out->size = head + 1 + HASH_DIGITS;
 }
 
-static size_t write_base_36(int64_t id, char out[GENERATION_DIGITS])
+static size_t write_base_36(int64_t id, char out[MC_GENERATION_DIGITS])
 {
-    char reversed[GENERATION_DIGITS];
+    char reversed[MC_GENERATION_DIGITS];
     size_t n = 0;
     do {
         reversed[n++] = "0123456789abcdefghijklmnopqrstuvwxyz"[id % 36];
@@ -60,23 +58,24 @@ static size_t write_base_36(int64_t id, char out[GENERATION_DIGITS])
     return n;
 }
 
-void cache_mc_key(const struct mc_store *store, cache_bytes key, int64_t generation, struct mc_key *out)
+void cache_mc_key_head(const struct mc_store *store, int64_t generation, struct mc_key_head *out)
 {
-    char whole[CACHE_MAX_PREFIX + GENERATION_DIGITS + 1 + CACHE_MAX_INTERNAL_KEY];
-    char *text = key.size + GENERATION_DIGITS + 1 <= MC_MAX_WIRE_KEY ? out->text : whole;
-    size_t size = generation >= 0 ? store->prefix_size : 0;
-    const size_t rest = key.size - size;
-    memcpy(text, key.data, size);
-    if (generation >= 0) {
-        size += write_base_36(generation, text + size);
-        text[size++] = ':';
-    }
-    memcpy(text + size, key.data + key.size - rest, rest);
-    size += rest;
-    if (text != out->text && size <= MC_MAX_WIRE_KEY) {
-        memcpy(out->text, text, size);
-        text = out->text;
-    }
+    *out = (struct mc_key_head){ .text = "" };
+    if (generation < 0)
+        return;
+    memcpy(out->text, store->prefix, store->prefix_size);
+    out->size = store->prefix_size + write_base_36(generation, out->text + store->prefix_size);
+    out->text[out->size++] = ':';
+    out->replaced = store->prefix_size;
+}
+
+void cache_mc_key(const struct mc_key_head *head, cache_bytes key, struct mc_key *out)
+{
+    char whole[sizeof head->text + CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY];
+    const size_t rest = key.size - head->replaced, size = head->size + rest;
+    char *text = size <= MC_MAX_WIRE_KEY ? out->text : whole;
+    memcpy(text, head->text, head->size);
+    memcpy(text + head->size, key.data + head->replaced, rest);
     shorten_key(text, size, out);
 }
 

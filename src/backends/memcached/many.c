@@ -67,32 +67,35 @@ static int by_server(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-/* Neighbours are mostly of one server, and its generation is theirs. */
-static cache_status find_place(struct mc_many *many, cache_bytes key, struct mc_server **last, int64_t *generation,
-                               struct mc_place *out)
+/* Where names of the server's generation begin alike. Neighbours are mostly of one server. */
+struct neighbour {
+    const struct mc_server *server;
+    struct mc_key_head head;
+};
+
+static cache_status find_place(struct mc_many *many, cache_bytes key, struct neighbour *last, struct mc_place *out)
 {
-    const struct mc_store *store = many->store;
-    out->server = &store->servers[cache_mc_ketama_host(&store->ketama, key.data, key.size)];
-    if (out->server != *last) {
-        const cache_status status = cache_mc_generation(out->server, many->deadline, generation);
-        if (status != CACHE_OK) {
-            *last = NULL;
+    out->server = cache_mc_route(many->store, key);
+    if (out->server != last->server) {
+        int64_t generation = -1;
+        const cache_status status = cache_mc_generation(out->server, many->deadline, &generation);
+        if (status != CACHE_OK)
             return status;
-        }
-        *last = out->server;
+        last->server = out->server;
+        cache_mc_key_head(many->store, generation, &last->head);
     }
-    cache_mc_key(store, key, *generation, &out->wire);
+    cache_mc_key(&last->head, key, &out->wire);
     return CACHE_OK;
 }
 
 static void find_places(struct mc_many *many, size_t n)
 {
-    struct mc_server *last = NULL;
-    int64_t generation = -1;
+    struct neighbour last = { .server = NULL };
     for (size_t i = 0; i < n; i++) {
         struct mc_wanted *wanted = &many->wanted[many->n];
-        *wanted = (struct mc_wanted){ .index = i };
-        const cache_status status = find_place(many, many->keys[i], &last, &generation, &wanted->place);
+        wanted->index = i;
+        wanted->answered = wanted->found = false;
+        const cache_status status = find_place(many, many->keys[i], &last, &wanted->place);
         keep_first(many, status, cache_last_error());
         many->n += status == CACHE_OK;
     }

@@ -57,21 +57,19 @@ static cache_status store_open(const cache_backend_config *config, void **self)
 
 /* ---- one key --------------------------------------------------------------------------------------------------- */
 
-cache_status cache_mc_place(struct mc_store *store, cache_bytes key, uint64_t deadline, struct mc_place *out)
-{
-    int64_t generation = -1;
-    out->server = &store->servers[cache_mc_ketama_host(&store->ketama, key.data, key.size)];
-    const cache_status status = cache_mc_generation(out->server, deadline, &generation);
-    if (status == CACHE_OK)
-        cache_mc_key(store, key, generation, &out->wire);
-    return status;
-}
-
 cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place)
 {
     cache_mc_check_fork(store);
+    struct mc_key_head head;
+    int64_t generation = -1;
     *deadline = cache_mc_deadline(store);
-    return cache_mc_place(store, key, *deadline, place);
+    place->server = cache_mc_route(store, key);
+    const cache_status status = cache_mc_generation(place->server, *deadline, &generation);
+    if (status == CACHE_OK) {
+        cache_mc_key_head(store, generation, &head);
+        cache_mc_key(&head, key, &place->wire);
+    }
+    return status;
 }
 
 struct get {

@@ -16,12 +16,12 @@ bool cache_mc_read_number(const char *text, size_t size, uint64_t max, uint64_t 
         return false;
     for (size_t i = 0; i < size; i++) {
         const unsigned digit = (unsigned)(unsigned char)text[i] - '0';
-        if (digit > 9 || number > (max - digit) / 10)
+        if (digit > 9 || (i >= MC_MAX_DIGITS - 1 && number > (UINT64_MAX - digit) / 10))
             return false;
         number = number * 10 + digit;
     }
     *out = number;
-    return true;
+    return number <= max;
 }
 
 /* Take the bytes up to the next space off `line`. Empty: there is no word. */

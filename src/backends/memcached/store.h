@@ -56,6 +56,11 @@ struct mc_store {
 cache_status cache_mc_servers_open(struct mc_store *store, const cache_backend_config *config);
 void cache_mc_servers_close(struct mc_store *store);
 
+static inline struct mc_server *cache_mc_route(const struct mc_store *store, cache_bytes key)
+{
+    return &store->servers[cache_mc_ketama_host(&store->ketama, key.data, key.size)];
+}
+
 /* When an operation that begins now must have ended, in all its requests. */
 uint64_t cache_mc_deadline(const struct mc_store *store);
 
@@ -70,8 +75,18 @@ struct mc_key {
     bool hashed;                       /* the text is a head and a hash: the whole key travels with the value */
 };
 
-/* What `key`, which begins with the store's prefix, is called in memcached. `generation` < 0: none. */
-void cache_mc_key(const struct mc_store *store, cache_bytes key, int64_t generation, struct mc_key *out);
+/* What all names of a generation begin with, in place of the prefix. */
+enum { MC_GENERATION_DIGITS = 13 };    /* of an int64 in base 36 */
+struct mc_key_head {
+    char text[CACHE_MAX_PREFIX + MC_GENERATION_DIGITS + 1];
+    size_t size, replaced;             /* replaced: bytes of the key for which it stands */
+};
+
+/* `generation` < 0: none. */
+void cache_mc_key_head(const struct mc_store *store, int64_t generation, struct mc_key_head *out);
+
+/* What `key`, which begins with the store's prefix, is called in memcached. */
+void cache_mc_key(const struct mc_key_head *head, cache_bytes key, struct mc_key *out);
 
 /* The name of the prefix's generation. It has no ':' behind the prefix, as every user's key has. */
 void cache_mc_generation_key(const struct mc_store *store, struct mc_key *out);
@@ -89,7 +104,6 @@ struct mc_place {
     struct mc_server *server;
     struct mc_key wire;
 };
-cache_status cache_mc_place(struct mc_store *store, cache_bytes key, uint64_t deadline, struct mc_place *out);
 
 /* Every operation on one key begins so. */
 cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place);
