@@ -147,6 +147,28 @@ static cache_status store_clear(void *self, cache_bytes prefix)
     return cache_mc_clear(store);
 }
 
+static cache_status drop_value(void *ctx, const struct mc_reply *reply)
+{
+    (void)ctx, (void)reply;
+    return CACHE_OK;
+}
+
+static cache_status store_ping(void *self)
+{
+    struct mc_store *store = self;
+    cache_mc_check_fork(store);
+    const uint64_t deadline = cache_mc_deadline(store);
+    for (size_t i = 0; i < store->n_servers; i++) {
+        struct mc_place place = { .server = &store->servers[i] };
+        struct mc_call call = { .verb = MC_GET, .place = &place, .deadline = deadline, .take = drop_value };
+        cache_mc_generation_key(store, &place.wire);
+        const cache_status status = cache_mc_call(&call);
+        if (status < 0)
+            return status;
+    }
+    return CACHE_OK;
+}
+
 static cache_status store_stats(void *self, cache_counters *out)
 {
     struct mc_store *store = self;
@@ -175,4 +197,5 @@ const cache_backend_ops cache_memcached_ops = {
     .remove_many = cache_mc_remove_many,
     .touch = store_touch,
     .stats = store_stats,
+    .ping = store_ping,
 };
