@@ -17,11 +17,13 @@ static cache_t *open_at(int port, const char *login, const char *options)
 /* The login's commands are answered with OK, all else with the text that ctx points to. */
 static void say(struct fake_server *server, int fd, int number)
 {
-    char request[4096];
+    char request[4096], mark[32];
     (void)number;
     while (fake_server_read(fd, request, sizeof request)) {
         const bool login = strstr(request, "CLIENT") != NULL;
-        if (!fake_server_puts(fd, login ? "+OK\r\n" : *(_Atomic(const char *) *)server->ctx))
+        fake_redis_cut_mark(request, mark);
+        if (!fake_server_puts(fd, login ? "+OK\r\n" : *(_Atomic(const char *) *)server->ctx) ||
+            (mark[0] != '\0' && !fake_server_puts(fd, mark)))
             return;
     }
 }
@@ -272,7 +274,7 @@ static void a_transaction_that_a_demoted_master_refused_goes_to_its_successor(vo
     cache_t *cache = test_open(url);
     assert_status(CACHE_OK, cache_inc(cache, "n", 5, &number));
     assert_int_equal(number, 5);
-    assert_int_equal(sentinel.accepted, 2);
+    assert_int_equal(sentinel.accepted, 1);    /* it is asked twice */
     assert_int_equal(master.accepted, 2);
     cache_close(cache);
     fake_server_stop(&sentinel);

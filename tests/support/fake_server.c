@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,10 +31,11 @@ static void *accept_connections(void *arg)
 {
     struct fake_server *server = arg;
     for (int fd; (fd = accept(server->listener, NULL, NULL)) >= 0;) {
-        const int number = atomic_load(&server->accepted);
+        const int number = atomic_load(&server->accepted), on = 1;
         struct connection *connection = malloc(sizeof *connection);
         if (number == FAKE_MAX_CONNECTIONS || connection == NULL)
             abort();
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);    /* an answer in two pieces waits for nothing */
         *connection = (struct connection){ server, number, fd };
         pthread_mutex_lock(&server->lock);
         server->descriptors[number] = fd;
@@ -79,6 +81,17 @@ bool fake_server_read(int fd, char *out, size_t size)
     const ssize_t n = recv(fd, out, size - 1, 0);
     out[n > 0 ? n : 0] = '\0';
     return n > 0;
+}
+
+void fake_redis_cut_mark(char *request, char answer[32])
+{
+    static const char begins[] = "*2\r\n$4\r\nPING\r\n";
+    char *mark = strstr(request, begins);
+    answer[0] = '\0';
+    if (mark == NULL)
+        return;
+    (void)snprintf(answer, 32, "%s", mark + sizeof begins - 1);
+    *mark = '\0';
 }
 
 bool fake_server_send(int fd, const char *bytes, size_t size)

@@ -35,6 +35,10 @@ void fake_server_stop(struct fake_server *server);
 /* What came in one piece, as a text; false: the client is gone. */
 bool fake_server_read(int fd, char *out, size_t size);
 
+/* Cut off the mark that the Redis store puts behind its requests, and write what Redis answers to it; "" if there is
+ * none. */
+void fake_redis_cut_mark(char *request, char answer[32]);
+
 /* False: the client is gone. */
 bool fake_server_send(int fd, const char *bytes, size_t size);
 bool fake_server_puts(int fd, const char *text);

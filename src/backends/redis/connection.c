@@ -1,21 +1,21 @@
-/* connection.c - one connection: made, logged in, and bytes moved under a deadline. */
+/* connection.c - what a connection to Redis has of its own: a parser, the login, the mark behind every batch. */
 #include "store.h"
 
 #include "hooks.h"
-#include "writer.h"
+#include "unique.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 enum {
-    READ_SIZE = 32 * 1024,
-    NANOSECONDS_IN_MS = 1000000,
-    MAX_ELEMENTS = 1 << 20             /* of an array: far more than what is asked for ever brings */
+    MAX_ELEMENTS = 1 << 20,            /* of an array: far more than what is asked for ever brings */
+    MARK_DIGITS = 16
+};
+
+struct redis_link {
+    const cache_env *env;
+    redisReader *reader;
+    uint64_t mark;                     /* the last one that was sent */
 };
 
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
@@ -47,205 +47,199 @@ cache_status cache_redis_prepare(struct redis_store *store)
     return CACHE_OK;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------------------------- */
-
-static cache_status lost(const struct redis_store *store, int error)
+/* The next whole reply of what came. */
+static enum cache_reply next_reply(struct cache_exchange *exchange, redisReader *reader, redisReply **out)
 {
-    char text[128] = "";
-    const bool described = strerror_r(error, text, sizeof text) == 0;
-    return cache_fail(CACHE_ERR_CONNECT, "%s: %s", store->where, described ? text : "the connection was lost");
-}
-
-static uint64_t left_ms_until(uint64_t deadline)
-{
-    const uint64_t now = cache_now_ns();
-    return now < deadline ? (deadline - now + NANOSECONDS_IN_MS - 1) / NANOSECONDS_IN_MS : 0;
-}
-
-static cache_status wait_for(const struct redis_store *store, int fd, short events, uint64_t deadline, short *ready)
-{
-    struct pollfd item = { .fd = fd, .events = events };
-    for (;;) {
-        const uint64_t left_ms = left_ms_until(deadline);
-        const int n = poll(&item, 1, (int)left_ms);    /* a timeout is at most an hour */
-        *ready = item.revents;
-        if (n > 0)
-            return CACHE_OK;
-        if (n < 0 && errno != EINTR)
-            return lost(store, errno);
-        if (left_ms == 0)
-            return cache_fail(CACHE_ERR_TIMEOUT, "%s: no answer within %lld ms", store->where,
-                              (long long)store->timeout_ms);
+    void *reply = NULL;
+    *out = NULL;
+    if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+        const char *where = exchange->where;
+        exchange->status = reader->err == REDIS_ERR_OOM
+            ? cache_fail(CACHE_ERR_NOMEM, "%s: no room for a reply of that size", where)
+            : cache_fail(CACHE_ERR_PROTOCOL, "%s: %s%s", where, reader->errstr,
+                         strstr(reader->errstr, "\\x15") != NULL ? " (a port for TLS: rediss://)" : "");
+        return CACHE_REPLY_BROKEN;
     }
+    *out = reply;
+    return reply != NULL ? CACHE_REPLY_DONE : CACHE_REPLY_MORE;
 }
 
-/* Without MSG_DONTWAIT among the flags it waits, for `timeout` at most. */
-static cache_status read_some(const struct redis_store *store, redisContext *context, int flags)
+static bool has_type(const struct redis_request *request, const redisReply *reply)
 {
-    char bytes[READ_SIZE];
-    const ssize_t n = recv(context->fd, bytes, sizeof bytes, flags);
-    if (n == 0)
-        return cache_fail(CACHE_ERR_CONNECT, "%s: the server closed the connection", store->where);
-    if (n < 0)
-        return errno == EINTR || errno == EAGAIN ? CACHE_OK : lost(store, errno);
-    if (redisReaderFeed(context->reader, bytes, (size_t)n) != REDIS_OK)
-        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    return CACHE_OK;
+    static const char letters[] = { [REDIS_REPLY_STRING] = 's', [REDIS_REPLY_NIL] = 'n', [REDIS_REPLY_STATUS] = 'o',
+                                    [REDIS_REPLY_INTEGER] = 'i', [REDIS_REPLY_ARRAY] = 'a' };
+    if (reply->type == REDIS_REPLY_ERROR)
+        return true;
+    return reply->type >= 0 && (size_t)reply->type < sizeof letters && letters[reply->type] != '\0' &&
+           strchr(request->types, letters[reply->type]) != NULL &&
+           (request->values == NULL || reply->elements == request->values->n);
 }
 
-cache_status cache_redis_send(const struct redis_store *store, redisContext *context, const char *data, size_t size,
-                              uint64_t deadline)
+static void keep(struct redis_request *request, redisReply *reply)
 {
-    while (size > 0) {
-        const ssize_t n = send(context->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n >= 0) {
-            data += n;
-            size -= (size_t)n;
-            continue;
+    if (!request->fold) {
+        request->replies[request->n_taken++] = reply;
+        return;
+    }
+    request->n_taken++;
+    if (reply->type == REDIS_REPLY_INTEGER)
+        request->sum += reply->integer;
+    if (reply->type == REDIS_REPLY_ERROR && request->error == NULL)
+        request->error = reply;
+    else
+        freeReplyObject(reply);
+}
+
+/* Redis says so to a request that it cannot read, and closes the connection: a value above proto-max-bulk-len is one. */
+static bool is_the_last(const redisReply *reply)
+{
+    static const char begins[] = "ERR Protocol error";
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, begins, sizeof begins - 1) == 0;
+}
+
+enum cache_reply cache_redis_take(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
+                                  size_t *used)
+{
+    struct redis_link *link = state;
+    struct redis_request *request = exchange->ctx;
+    redisReader *reader = link->reader;
+    *used = size;
+    if (size > 0 && redisReaderFeed(reader, bytes, size) != REDIS_OK) {
+        exchange->status = cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", exchange->where);
+        return CACHE_REPLY_BROKEN;
+    }
+    while (request->n_taken < request->n_replies) {
+        redisReply *reply = NULL;
+        if (request->values != NULL)
+            cache_redis_values_begin(request->values, reader, request->n_taken);
+        const enum cache_reply outcome = next_reply(exchange, reader, &reply);
+        if (request->values != NULL)
+            cache_redis_values_end(request->values, reader);
+        if (outcome != CACHE_REPLY_DONE)
+            return outcome;
+        if (!has_type(request, reply)) {
+            exchange->status = cache_redis_unexpected(exchange->where, reply);
+            freeReplyObject(reply);
+            return CACHE_REPLY_BROKEN;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
-            return lost(store, errno);
-        /* Replies are taken in meanwhile: a server that cannot get rid of them takes no more requests. */
-        short ready = 0;
-        cache_status status = wait_for(store, context->fd, POLLIN | POLLOUT, deadline, &ready);
-        if (status == CACHE_OK && (ready & POLLIN) != 0)
-            status = read_some(store, context, MSG_DONTWAIT);
-        if (status != CACHE_OK)
-            return status;
+        const bool last = is_the_last(reply);
+        keep(request, reply);
+        if (last)
+            return CACHE_REPLY_LAST;
     }
-    return CACHE_OK;
+    return CACHE_REPLY_DONE;
 }
 
-/* With the whole of `timeout` left, the socket's own timeout is the deadline: the usual request is one send and one
- * recv. */
-static cache_status read_more(const struct redis_store *store, redisContext *context, uint64_t deadline)
+void cache_redis_restart(struct cache_exchange *exchange)
 {
-    if (left_ms_until(deadline) >= (uint64_t)store->timeout_ms)
-        return read_some(store, context, 0);
-    short ready = 0;
-    const cache_status status = wait_for(store, context->fd, POLLIN, deadline, &ready);
-    return status == CACHE_OK ? read_some(store, context, MSG_DONTWAIT) : status;
+    struct redis_request *request = exchange->ctx;
+    cache_redis_release(request);
+    if (request->values != NULL)
+        cache_redis_values_forget(request->values);
 }
 
-cache_status cache_redis_receive(const struct redis_store *store, redisContext *context, uint64_t deadline,
-                                 redisReply **out)
+/* ---- marks ------------------------------------------------------------------------------------------------------- *
+ * Redis' replies do not say what they answer. Behind every batch goes a PING of a text that is never used twice: where
+ * its echo does not follow the batch's replies, a reply among them was another's. */
+
+static size_t put_mark(struct cache_connection *connection, char out[CACHE_MAX_MARK])
 {
-    for (;;) {
-        void *reply = NULL;
-        if (redisReaderGetReply(context->reader, &reply) != REDIS_OK)
-            return context->reader->err == REDIS_ERR_OOM
-                ? cache_fail(CACHE_ERR_NOMEM, "%s: no room for a reply of that size", store->where)
-                : cache_fail(CACHE_ERR_PROTOCOL, "%s: %s", store->where, context->reader->errstr);
-        if (reply != NULL) {
-            *out = reply;
-            return CACHE_OK;
-        }
-        const cache_status status = read_more(store, context, deadline);
-        if (status != CACHE_OK)
-            return status;
+    struct redis_link *link = connection->state;
+    return (size_t)snprintf(out, CACHE_MAX_MARK, "*2\r\n$4\r\nPING\r\n$%d\r\n%016llx\r\n", MARK_DIGITS,
+                            (unsigned long long)++link->mark);
+}
+
+static bool is_unknown(const redisReply *reply)
+{
+    static const char *const begins[] = { "ERR unknown", "ERR wrong number", "NOPERM" };
+    if (reply->type == REDIS_REPLY_STATUS)
+        return strcmp(reply->str, "PONG") == 0;    /* of one that does not look at the text */
+    for (size_t i = 0; reply->type == REDIS_REPLY_ERROR && i < sizeof begins / sizeof begins[0]; i++)
+        if (strncmp(reply->str, begins[i], strlen(begins[i])) == 0)
+            return true;
+    return false;
+}
+
+static enum cache_reply take_mark(struct cache_connection *connection, const char *bytes, size_t size, size_t *used)
+{
+    struct redis_link *link = connection->state;
+    struct cache_exchange exchange = { .where = connection->wire.where };
+    redisReply *reply = NULL;
+    char expected[MARK_DIGITS + 1];
+    *used = size;
+    if (size > 0 && redisReaderFeed(link->reader, bytes, size) != REDIS_OK)
+        return CACHE_REPLY_BROKEN;
+    enum cache_reply outcome = next_reply(&exchange, link->reader, &reply);
+    if (outcome != CACHE_REPLY_DONE)
+        return outcome;
+    (void)snprintf(expected, sizeof expected, "%016llx", (unsigned long long)link->mark);
+    const bool is_echo = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, expected) == 0;
+    if (is_unknown(reply))
+        outcome = CACHE_REPLY_LAST;
+    else if (!is_echo && reply->type != REDIS_REPLY_ERROR) {    /* an error: LOADING, BUSY and their like */
+        (void)cache_fail(CACHE_ERR_PROTOCOL, "%s: a reply to another request came", connection->wire.where);
+        outcome = CACHE_REPLY_BROKEN;
     }
-}
-
-bool cache_redis_is_quiet(const redisContext *context)
-{
-    char byte;
-    return recv(context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-bool cache_redis_has_more(const redisContext *context)
-{
-    return context->reader->pos < context->reader->len;
-}
-
-/* ---- dialing ----------------------------------------------------------------------------------------------------- */
-
-cache_status cache_redis_dial(const struct redis_store *store, const struct redis_address *to, uint64_t deadline,
-                              redisContext **out)
-{
-    const uint64_t now = cache_now_ns();
-    const uint64_t left_us = now + NANOSECONDS_IN_MS < deadline ? (deadline - now) / 1000 : 1000;
-    const struct timeval left = { (time_t)(left_us / 1000000), (suseconds_t)(left_us % 1000000) };
-    redisContext *context = to->port != 0 ? redisConnectWithTimeout(to->host, to->port, left)
-                                          : redisConnectUnixWithTimeout(to->host, left);
-    if (context == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    if (context->err != 0) {
-        cache_status status = CACHE_ERR_CONNECT;
-        if (context->err == REDIS_ERR_OOM)
-            status = CACHE_ERR_NOMEM;
-        else if (cache_now_ns() >= deadline)
-            status = CACHE_ERR_TIMEOUT;
-        if (store->kind == REDIS_SENTINEL)
-            (void)cache_fail(status, "%s: %s:%d: %s", store->where, to->host, to->port, context->errstr);
-        else
-            (void)cache_fail(status, "%s: %s", store->where, context->errstr);
-        redisFree(context);
-        return status;
-    }
-    const struct timeval whole = { (time_t)(store->timeout_ms / 1000), (suseconds_t)(store->timeout_ms % 1000 * 1000) };
-    (void)redisEnableKeepAlive(context);
-    (void)fcntl(context->fd, F_SETFD, FD_CLOEXEC);
-    if (setsockopt(context->fd, SOL_SOCKET, SO_RCVTIMEO, &whole, sizeof whole) != 0) {
-        const cache_status status = lost(store, errno);    /* without it a read could wait for ever */
-        redisFree(context);
-        return status;
-    }
-    context->reader->fn = (redisReplyObjectFunctions *)(uintptr_t)&store->objects;
-    *out = context;
-    return CACHE_OK;
+    freeReplyObject(reply);
+    return outcome;
 }
 
 /* ---- logging in -------------------------------------------------------------------------------------------------- */
 
-enum step { STEP_AUTH, STEP_SELECT, STEP_NAME, STEP_ROLE, N_STEPS };
+enum step { STEP_AUTH, STEP_SELECT, STEP_NAME, STEP_ROLE, STEP_PING, N_STEPS };
 
-static cache_status append(cache_writer *out, int size, char *command)
+struct greeting {
+    const struct redis_store *store;
+    const struct redis_login *login;
+    bool to_sentinel;
+    cache_writer out;
+    enum step steps[N_STEPS];
+    size_t n;
+};
+
+static cache_status put_step(struct greeting *greeting, enum step step, const char *const words[])
 {
-    if (size < 0)
-        return cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
-    const cache_status status = cache_writer_append(out, command, (size_t)size);
-    redisFreeCommand(command);
-    return status;
+    greeting->steps[greeting->n++] = step;
+    return cache_redis_put_command(&greeting->out, words);
 }
 
-/* The commands of the login, and in `steps` which they are. */
-static cache_status write_login(const struct redis_store *store, cache_writer *out, enum step steps[N_STEPS], size_t *n)
+/* The commands of the login, and in `steps` which they are. One at least, since a server that hangs accepts
+ * connections too. */
+static cache_status write_greeting(struct greeting *greeting)
 {
-    char *command = NULL;
+    const struct redis_store *store = greeting->store;
+    const struct redis_login *login = greeting->login;
+    char db[24];
     cache_status status = CACHE_OK;
-    *n = 0;
-    if (store->password != NULL) {
-        steps[(*n)++] = STEP_AUTH;
-        const int size = store->user != NULL ? redisFormatCommand(&command, "AUTH %s %s", store->user, store->password)
-                                             : redisFormatCommand(&command, "AUTH %s", store->password);
-        status = append(out, size, command);
-    }
-    if (status == CACHE_OK && store->db != 0) {
-        steps[(*n)++] = STEP_SELECT;
-        const int size = redisFormatCommand(&command, "SELECT %lld", (long long)store->db);
-        status = append(out, size, command);
-    }
-    if (status == CACHE_OK) {
-        steps[(*n)++] = STEP_NAME;
-        const int size = redisFormatCommand(&command, "CLIENT SETNAME libcache");
-        status = append(out, size, command);
-    }
-    if (status == CACHE_OK && store->kind == REDIS_SENTINEL) {
-        steps[(*n)++] = STEP_ROLE;
-        const int size = redisFormatCommand(&command, "ROLE");
-        status = append(out, size, command);
-    }
+    (void)snprintf(db, sizeof db, "%lld", (long long)store->db);
+    if (login->password != NULL)
+        status = put_step(greeting, STEP_AUTH,
+                          login->user != NULL
+                              ? (const char *const[]){ "AUTH", login->user, login->password, NULL }
+                              : (const char *const[]){ "AUTH", login->password, NULL });
+    if (store->db != 0 && !greeting->to_sentinel)
+        status = put_step(greeting, STEP_SELECT, (const char *const[]){ "SELECT", db, NULL });
+    if (store->client_name != NULL && !greeting->to_sentinel && !atomic_load(&store->no_name))
+        status = put_step(greeting, STEP_NAME,
+                          (const char *const[]){ "CLIENT", "SETNAME", store->client_name, NULL });
+    if (store->kind == REDIS_SENTINEL && !greeting->to_sentinel)
+        status = put_step(greeting, STEP_ROLE, (const char *const[]){ "ROLE", NULL });
+    if (greeting->n == 0 && !greeting->to_sentinel)
+        status = put_step(greeting, STEP_PING, (const char *const[]){ "PING", NULL });
     return status;
 }
 
-static cache_status check_role(const struct redis_store *store, const redisReply *reply)
+/* A user who may not ask for the role believes the sentinels. */
+static cache_status check_role(const char *where, const redisReply *reply)
 {
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_STRING
-        && strcmp(reply->element[0]->str, "master") == 0)
+    if (cache_redis_is_refusal(reply))
         return CACHE_OK;
-    return cache_fail(CACHE_ERR_CONNECT, "%s: the sentinels name a server that is not the master now", store->where);
+    if (reply->type == REDIS_REPLY_ERROR)
+        return cache_redis_error(where, reply->str);
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_STRING &&
+        strcmp(reply->element[0]->str, "master") == 0)
+        return CACHE_OK;
+    return cache_fail(CACHE_ERR_CONNECT, "%s: the sentinels name a server that is not the master now", where);
 }
 
 /* What a server says to a connection that it does not take, before it has read a command: in place of the first
@@ -256,77 +250,113 @@ static bool turns_away(const char *error)
     return strncmp(error, protected_mode, sizeof protected_mode - 1) == 0 || strncmp(error, full, sizeof full - 1) == 0;
 }
 
-static cache_status check_step(const struct redis_store *store, enum step step, const redisReply *reply)
+static cache_status check_step(const struct greeting *greeting, const char *where, enum step step,
+                               const redisReply *reply)
 {
     const bool error = reply->type == REDIS_REPLY_ERROR;
     if (error && turns_away(reply->str))
-        return cache_redis_error(store->where, reply->str);
+        return cache_redis_error(where, reply->str);
     switch (step) {
     case STEP_AUTH:
         /* A server that does not know AUTH repeats its arguments in its answer, cut short or not. */
-        if (error && (strstr(reply->str, "unknown command") != NULL || strstr(reply->str, store->password) != NULL))
-            return cache_fail(CACHE_ERR_AUTH, "%s: the server refused AUTH", store->where);
-        return error ? cache_fail(CACHE_ERR_AUTH, "%s: %s", store->where, reply->str) : CACHE_OK;
+        if (error && (strstr(reply->str, "unknown command") != NULL ||
+                      strstr(reply->str, greeting->login->password) != NULL))
+            return cache_fail(CACHE_ERR_AUTH, "%s: the server refused AUTH", where);
+        return error ? cache_fail(CACHE_ERR_AUTH, "%s: %s", where, reply->str) : CACHE_OK;
     case STEP_SELECT:
-        return error ? cache_redis_error(store->where, reply->str) : CACHE_OK;
-    case STEP_NAME:
-        return CACHE_OK;    /* only for those who look at CLIENT LIST: a user who may not set it does without */
+        return error ? cache_redis_error(where, reply->str) : CACHE_OK;
+    case STEP_ROLE:
+        return check_role(where, reply);
     default:
-        return error ? cache_redis_error(store->where, reply->str) : check_role(store, reply);
+        return CACHE_OK;    /* a name is only for those who look at CLIENT LIST, and any reply is a sign of life */
     }
 }
 
-static cache_status log_in(const struct redis_store *store, redisContext *context, uint64_t deadline)
+/* A port for TLS ends a connection that begins without; a proxy may end one that tells its name. */
+static cache_status explain_the_end(struct cache_connection *connection, const struct greeting *greeting,
+                                    cache_status status)
 {
-    enum step steps[N_STEPS];
-    size_t n = 0;
-    cache_writer out;
-    cache_writer_init(&out, cache_env_allocator(store->env));
-    cache_status status = write_login(store, &out, steps, &n);
-    if (status == CACHE_OK)
-        status = cache_redis_send(store, context, out.data, out.size, deadline);
-    cache_writer_release(&out);
-    for (size_t i = 0; i < n && status == CACHE_OK; i++) {
-        redisReply *reply = NULL;
-        status = cache_redis_receive(store, context, deadline, &reply);
-        if (status == CACHE_OK)
-            status = check_step(store, steps[i], reply);
-        freeReplyObject(reply);
-    }
-    if (status == CACHE_OK && cache_redis_has_more(context))
-        return cache_fail(CACHE_ERR_PROTOCOL, "%s: more came than the login's replies", store->where);
-    return status;
-}
-
-static cache_status find_address(struct redis_store *store, uint64_t deadline, struct redis_address *out)
-{
-    switch (store->kind) {
-    case REDIS_SENTINEL:
-        return cache_redis_find_master(store, deadline, out);
-    case REDIS_UNIX:
-        (void)snprintf(out->host, sizeof out->host, "%s", store->name);
-        out->port = 0;
-        return CACHE_OK;
-    default:
-        (void)snprintf(out->host, sizeof out->host, "%s", store->hosts[0].name);
-        out->port = store->hosts[0].port;
-        return CACHE_OK;
-    }
-}
-
-cache_status cache_redis_connect(struct redis_store *store, uint64_t deadline, redisContext **out)
-{
-    const uint64_t latest = cache_now_ns() + (uint64_t)store->connect_timeout_ms * NANOSECONDS_IN_MS;
-    struct redis_address address;
-    if (deadline > latest)
-        deadline = latest;
-    cache_status status = find_address(store, deadline, &address);
-    if (status == CACHE_OK)
-        status = cache_redis_dial(store, &address, deadline, out);
-    if (status != CACHE_OK)
+    struct redis_store *store = connection->server->config.ctx;
+    bool named = false;
+    for (size_t i = 0; i < greeting->n; i++)
+        named = named || greeting->steps[i] == STEP_NAME;
+    if (status != CACHE_ERR_CONNECT)
         return status;
-    status = log_in(store, *out, deadline);
-    if (status != CACHE_OK)
-        redisFree(*out);
+    if (named && atomic_load(&connection->server->connect_ns) == 0 && !atomic_exchange(&store->no_name, true))
+        connection->once_more = true;
+    else if (connection->wire.ssl == NULL && store->kind != REDIS_UNIX)
+        return cache_fail(status, "%s (is it a port for TLS? Then the scheme is rediss://)", cache_last_error());
     return status;
 }
+
+static cache_status send_greeting(struct cache_connection *connection, const struct greeting *greeting,
+                                  uint64_t deadline)
+{
+    struct redis_request request = { .parts = { { greeting->out.data, greeting->out.size } }, .n_parts = 1,
+                                     .n_replies = greeting->n, .types = "snoia" };
+    struct cache_exchange exchange = { .parts = request.parts, .n_parts = 1, .take = cache_redis_take,
+                                       .ctx = &request };
+    cache_status status = cache_connection_call(connection, &exchange, deadline);
+    cache_status refused = CACHE_OK;
+    for (size_t i = 0; i < request.n_taken && refused == CACHE_OK; i++)
+        refused = check_step(greeting, connection->wire.where, greeting->steps[i], request.replies[i]);
+    cache_redis_release(&request);
+    return refused != CACHE_OK ? refused : explain_the_end(connection, greeting, status);
+}
+
+static cache_status log_in(struct cache_connection *connection, bool to_sentinel, uint64_t deadline)
+{
+    const struct redis_store *store = connection->server->config.ctx;
+    struct greeting greeting = { .store = store, .to_sentinel = to_sentinel,
+                                 .login = to_sentinel ? &store->sentinel_login : &store->login };
+    struct redis_link *link = cache_env_alloc(store->env, sizeof *link);
+    if (link == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", connection->wire.where);
+    *link = (struct redis_link){ .env = store->env, .reader = redisReaderCreate(), .mark = cache_unique_bits() };
+    if (link->reader == NULL) {
+        cache_env_free(store->env, link);
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", connection->wire.where);
+    }
+    link->reader->fn = (redisReplyObjectFunctions *)(uintptr_t)&store->objects;
+    connection->state = link;
+    cache_writer_init(&greeting.out, cache_env_allocator(store->env));
+    cache_status status = write_greeting(&greeting);
+    if (status == CACHE_OK && greeting.n > 0)
+        status = send_greeting(connection, &greeting, deadline);
+    cache_writer_release(&greeting.out);
+    return status;
+}
+
+static cache_status greet(struct cache_connection *connection, uint64_t deadline)
+{
+    return log_in(connection, false, deadline);
+}
+
+static cache_status greet_sentinel(struct cache_connection *connection, uint64_t deadline)
+{
+    return log_in(connection, true, deadline);
+}
+
+static void release(void *state)
+{
+    struct redis_link *link = state;
+    redisReaderFree(link->reader);
+    cache_env_free(link->env, link);
+}
+
+static bool has_more(const void *state)
+{
+    const struct redis_link *link = state;
+    return link->reader->pos < link->reader->len;
+}
+
+const struct cache_protocol cache_redis_protocol = {
+    .greet = greet, .release = release, .has_more = has_more, .mark = put_mark, .take_mark = take_mark
+};
+const struct cache_protocol cache_redis_master_protocol = {
+    .greet = greet, .locate = cache_redis_find_master, .release = release, .has_more = has_more, .mark = put_mark,
+    .take_mark = take_mark
+};
+const struct cache_protocol cache_redis_sentinel_protocol = {
+    .greet = greet_sentinel, .release = release, .has_more = has_more
+};

@@ -1,12 +1,14 @@
 /* many.c - many keys in one round trip, and all keys of a prefix. */
 #include "store.h"
 
-#include "writer.h"
+#include "hooks.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
     KEYS_A_COMMAND = 500,              /* the server serves nobody else during one command */
+    KEYS_TO_GATHER = 16,               /* a request for more has a connection to itself */
     BYTES_A_REQUEST = 1 << 20,         /* of values: what is kept in memory to be sent at once */
     SCAN_COUNT = 500,
     CURSOR_SIZE = 24
@@ -14,104 +16,109 @@ enum {
 
 /* ---- commands of a list of keys ---------------------------------------------------------------------------------- */
 
-/* Append the command `name` with `n` keys, 1 to KEYS_A_COMMAND. */
-static cache_status append_keys(const struct redis_store *store, cache_writer *out, const char *name,
-                                const cache_bytes keys[], size_t n)
+static cache_status put_keys(cache_writer *out, const char *name, const cache_bytes keys[], size_t n)
 {
-    const char *argv[KEYS_A_COMMAND + 1] = { name };
-    size_t sizes[KEYS_A_COMMAND + 1] = { strlen(name) };
-    for (size_t i = 0; i < n; i++) {
-        argv[i + 1] = keys[i].data;
-        sizes[i + 1] = keys[i].size;
-    }
-    char *command = NULL;
-    const int size = redisFormatCommandArgv(&command, (int)n + 1, argv, sizes);
-    if (size < 0)
-        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory for %zu keys", store->where, n);
-    const cache_status status = cache_writer_append(out, command, (size_t)size);
-    redisFreeCommand(command);
+    (void)cache_redis_begin_command(out, n + 1);
+    cache_status status = cache_redis_put_word(out, name, strlen(name));
+    for (size_t i = 0; i < n; i++)
+        status = cache_redis_put_word(out, keys[i].data, keys[i].size);
     return status;
 }
 
 /* Send as many commands `name` as all the keys need, in one round trip. */
 static cache_status call_with_keys(struct redis_store *store, const char *name, const cache_bytes keys[], size_t n,
-                                   redis_reply_fn *reply, void *ctx, struct redis_values *values)
+                                   uint64_t deadline, struct redis_request *request)
 {
+    char room[1024];
     cache_writer out;
-    cache_writer_init(&out, cache_env_allocator(store->env));
+    cache_writer_init_buffer(&out, cache_env_allocator(store->env), room, sizeof room);
     cache_status status = CACHE_OK;
-    size_t n_commands = 0;
-    for (size_t i = 0; i < n && status == CACHE_OK; i += KEYS_A_COMMAND, n_commands++)
-        status = append_keys(store, &out, name, keys + i, n - i < KEYS_A_COMMAND ? n - i : KEYS_A_COMMAND);
-    if (status == CACHE_OK) {
-        const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = n_commands,
-                                               .repeatable = true, .reply = reply, .ctx = ctx, .values = values };
-        status = cache_redis_call(store, &request);
-    }
+    for (size_t i = 0; i < n && status == CACHE_OK; i += KEYS_A_COMMAND, request->n_replies++)
+        status = put_keys(&out, name, keys + i, n - i < KEYS_A_COMMAND ? n - i : KEYS_A_COMMAND);
+    request->parts[0] = (struct iovec){ out.data, out.size };
+    request->n_parts = 1;
+    request->repeatable = request->fold = true;
+    request->alone = n > KEYS_TO_GATHER;
+    if (status == CACHE_OK)
+        status = cache_redis_call(store, request, deadline);
     cache_writer_release(&out);
     return status;
 }
 
 /* ---- get --------------------------------------------------------------------------------------------------------- */
 
-struct read {
-    struct redis_store *store;
-    struct redis_values values;
-};
-
-/* The values went to the caller while they came; what is no string is nil here, which is a miss. */
-static cache_status check_array(void *ctx, size_t index, const redisReply *reply)
-{
-    const struct read *read = ctx;
-    (void)index;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != read->values.n)
-        return cache_redis_unexpected(read->store, reply);
-    return CACHE_OK;
-}
-
+/* The values go to the caller while they come; what is no string is nil here, which is a miss. */
 cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    struct read read = { self, { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND } };
-    const cache_status status = call_with_keys(self, "MGET", keys, n, check_array, &read, &read.values);
-    return status != CACHE_OK ? status : read.values.status;
+    struct redis_values values = { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND };
+    struct redis_request request = { .types = "a", .values = &values };
+    const cache_status status = call_with_keys(self, "MGET", keys, n, cache_redis_deadline(self), &request);
+    cache_redis_release(&request);
+    return status != CACHE_OK ? status : values.status;
 }
 
 /* ---- remove ------------------------------------------------------------------------------------------------------ */
 
-static cache_status use_count(void *ctx, size_t index, const redisReply *reply)
+/* UNLINK came with Redis 4, and may be refused; DEL does the same, while the server waits. */
+static const char *removal(struct redis_store *store)
 {
-    size_t *removed = ctx;
-    (void)index;
-    if (reply->type != REDIS_REPLY_INTEGER)
-        return cache_fail(CACHE_ERR_PROTOCOL, "redis: a reply of an unexpected type (%d)", reply->type);
-    *removed += (size_t)reply->integer;
-    return CACHE_OK;
+    return atomic_load_explicit(&store->no_unlink, memory_order_relaxed) ? "DEL" : "UNLINK";
+}
+
+/* True: `error` was the answer to UNLINK, which is not sent again. */
+static bool do_without_unlink(struct redis_store *store, const redisReply *error)
+{
+    return error != NULL && cache_redis_is_refusal(error) && !atomic_exchange(&store->no_unlink, true);
 }
 
 cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
 {
-    return call_with_keys(self, "UNLINK", keys, n, use_count, removed, NULL);
+    struct redis_store *store = self;
+    const uint64_t deadline = cache_redis_deadline(store);
+    bool again = true;
+    cache_status status = CACHE_OK;
+    while (again) {
+        struct redis_request request = { .types = "i" };
+        status = call_with_keys(store, removal(store), keys, n, deadline, &request);
+        again = do_without_unlink(store, request.error);
+        *removed += status == CACHE_OK ? (size_t)request.sum : 0;
+        cache_redis_release(&request);
+    }
+    return status;
 }
 
 /* ---- set --------------------------------------------------------------------------------------------------------- */
 
-static cache_status use_nothing(void *ctx, size_t index, const redisReply *reply)
+static cache_status put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms)
 {
-    (void)ctx, (void)index, (void)reply;
-    return CACHE_OK;
+    (void)cache_redis_begin_command(out, ttl_ms > 0 ? 5 : 3);
+    (void)cache_redis_put_word(out, "SET", 3);
+    (void)cache_redis_put_word(out, key.data, key.size);
+    const cache_status status = cache_redis_put_word(out, value.data, value.size);
+    if (ttl_ms == 0)
+        return status;
+    (void)cache_redis_put_word(out, "PX", 2);
+    return cache_redis_put_number(out, ttl_ms);
 }
 
-static cache_status append_set(const struct redis_store *store, cache_writer *out, cache_bytes key, cache_bytes value,
-                               int64_t ttl_ms)
+/* Send SETs of as many of the keys as make a request. `*n_sent`: how many that were. */
+static cache_status set_some(struct redis_store *store, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                             int64_t ttl_ms, uint64_t deadline, size_t *n_sent)
 {
-    char *command = NULL;
-    const int size = ttl_ms > 0 ? redisFormatCommand(&command, "SET %b %b PX %lld", key.data, key.size, value.data,
-                                                     value.size, (long long)ttl_ms)
-                                : redisFormatCommand(&command, "SET %b %b", key.data, key.size, value.data, value.size);
-    if (size < 0)
-        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    const cache_status status = cache_writer_append(out, command, (size_t)size);
-    redisFreeCommand(command);
+    cache_writer out;
+    cache_status status = CACHE_OK;
+    *n_sent = 0;
+    cache_writer_init(&out, cache_env_allocator(store->env));
+    for (; *n_sent < n && status == CACHE_OK && out.size < BYTES_A_REQUEST; ++*n_sent)
+        status = put_set(&out, keys[*n_sent], values[*n_sent], ttl_ms);
+    if (status == CACHE_OK) {
+        struct redis_request request = { .parts = { { out.data, out.size } }, .n_parts = 1, .n_replies = *n_sent,
+                                         .repeatable = true, .alone = *n_sent > REDIS_FEW, .fold = true,
+                                         .types = "o" };
+        status = cache_redis_call(store, &request, deadline);
+        cache_redis_release(&request);
+    }
+    cache_writer_release(&out);
     return status;
 }
 
@@ -119,24 +126,17 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
                                   int64_t ttl_ms)
 {
     struct redis_store *store = self;
+    const uint64_t deadline = cache_redis_deadline(store);
+    char message[256];
     cache_status first = CACHE_OK;
-    for (size_t i = 0; i < n;) {
-        cache_writer out;
-        cache_writer_init(&out, cache_env_allocator(store->env));
-        cache_status status = CACHE_OK;
-        size_t n_commands = 0;
-        for (; i < n && status == CACHE_OK && out.size < BYTES_A_REQUEST; i++, n_commands++)
-            status = append_set(store, &out, keys[i], values[i], ttl_ms);
-        if (status == CACHE_OK) {
-            const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = n_commands,
-                                                   .repeatable = true, .reply = use_nothing };
-            status = cache_redis_call(store, &request);
-        }
-        cache_writer_release(&out);
-        if (first == CACHE_OK)
-            first = status;
+    for (size_t i = 0, n_sent = 0; i < n; i += n_sent) {
+        const cache_status status = set_some(store, keys + i, values + i, n - i, ttl_ms, deadline, &n_sent);
+        if (status == CACHE_OK || first != CACHE_OK)
+            continue;
+        first = status;
+        (void)snprintf(message, sizeof message, "%s", cache_last_error());
     }
-    return first;
+    return first == CACHE_OK ? CACHE_OK : cache_fail(first, "%s", message);
 }
 
 /* ---- clear -------------------------------------------------------------------------------------------------------- *
@@ -149,7 +149,8 @@ struct walk {
     cache_writer found;                /* UNLINK of the keys of this step */
     size_t n_found;                    /* commands in it */
     char cursor[CURSOR_SIZE];
-    size_t scan;                       /* the index of SCAN's reply */
+    char pattern[2 * CACHE_MAX_PREFIX + 2];
+    size_t pattern_size;
 };
 
 static cache_status use_keys(struct walk *walk, const redisReply *keys)
@@ -159,31 +160,23 @@ static cache_status use_keys(struct walk *walk, const redisReply *keys)
     cache_status status = CACHE_OK;
     for (size_t i = 0; i < keys->elements && status == CACHE_OK; i++) {
         const redisReply *key = keys->element[i];
-        if (key->type != REDIS_REPLY_STRING || key->len < walk->prefix.size
-            || memcmp(key->str, walk->prefix.data, walk->prefix.size) != 0)
-            continue;
-        ours[n++] = (cache_bytes){ key->str, key->len };
-        if (n == KEYS_A_COMMAND) {
-            status = append_keys(walk->store, &walk->found, "UNLINK", ours, n);
+        if (key->type == REDIS_REPLY_STRING && key->len >= walk->prefix.size &&
+            memcmp(key->str, walk->prefix.data, walk->prefix.size) == 0)
+            ours[n++] = (cache_bytes){ key->str, key->len };
+        if (n > 0 && (n == KEYS_A_COMMAND || i + 1 == keys->elements)) {
+            status = put_keys(&walk->found, removal(walk->store), ours, n);
             walk->n_found++;
             n = 0;
         }
     }
-    if (n > 0 && status == CACHE_OK) {
-        status = append_keys(walk->store, &walk->found, "UNLINK", ours, n);
-        walk->n_found++;
-    }
     return status;
 }
 
-static cache_status use_step(void *ctx, size_t index, const redisReply *reply)
+static cache_status use_step(struct walk *walk, const redisReply *reply)
 {
-    struct walk *walk = ctx;
-    if (index != walk->scan)
-        return CACHE_OK;    /* UNLINK's count */
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING
-        || reply->element[0]->len >= sizeof walk->cursor || reply->element[1]->type != REDIS_REPLY_ARRAY)
-        return cache_redis_unexpected(walk->store, reply);
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[0]->len >= sizeof walk->cursor || reply->element[1]->type != REDIS_REPLY_ARRAY)
+        return cache_redis_unexpected(walk->store->where, reply);
     memcpy(walk->cursor, reply->element[0]->str, reply->element[0]->len + 1);
     return use_keys(walk, reply->element[1]);
 }
@@ -201,48 +194,61 @@ static size_t pattern_of(cache_bytes prefix, char *out)
     return size;
 }
 
-static cache_status step(struct walk *walk, const char *pattern, size_t pattern_size, bool scan)
+static cache_status put_scan(const struct walk *walk, cache_writer *out)
 {
-    cache_writer request_bytes = walk->found;
-    const size_t n_found = walk->n_found;
+    (void)cache_redis_begin_command(out, 6);
+    (void)cache_redis_put_word(out, "SCAN", 4);
+    (void)cache_redis_put_word(out, walk->cursor, strlen(walk->cursor));
+    (void)cache_redis_put_word(out, "MATCH", 5);
+    (void)cache_redis_put_word(out, walk->pattern, walk->pattern_size);
+    (void)cache_redis_put_word(out, "COUNT", 5);
+    return cache_redis_put_number(out, SCAN_COUNT);
+}
+
+/* One step; `*again`: the server does not know UNLINK, and what was found is still there. */
+static cache_status step(struct walk *walk, bool scan, bool *again)
+{
+    cache_writer out = walk->found;
+    struct redis_request request = { .n_parts = 1, .n_replies = walk->n_found + scan, .repeatable = true,
+                                     .alone = true, .types = "ia" };
     cache_writer_init(&walk->found, cache_env_allocator(walk->store->env));
     walk->n_found = 0;
-    walk->scan = n_found;
-    cache_status status = CACHE_OK;
-    if (scan) {
-        char *command = NULL;
-        const int size = redisFormatCommand(&command, "SCAN %s MATCH %b COUNT %d", walk->cursor, pattern, pattern_size,
-                                            SCAN_COUNT);
-        status = size >= 0 ? cache_writer_append(&request_bytes, command, (size_t)size)
-                           : cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", walk->store->where);
-        redisFreeCommand(command);
-    }
-    if (status == CACHE_OK) {
-        const struct redis_request request = { .data = request_bytes.data, .size = request_bytes.size,
-                                               .n_replies = n_found + scan, .repeatable = true, .reply = use_step,
-                                               .ctx = walk };
-        status = cache_redis_call(walk->store, &request);
-    }
-    cache_writer_release(&request_bytes);
+    cache_status status = scan ? put_scan(walk, &out) : CACHE_OK;
+    if (status == CACHE_OK && request.n_replies > REDIS_FEW)
+        status = cache_fail(CACHE_ERR_PROTOCOL, "%s: a step of SCAN with far too many keys", walk->store->where);
+    request.parts[0] = (struct iovec){ out.data, out.size };
+    if (status == CACHE_OK)
+        status = cache_redis_call(walk->store, &request, cache_redis_deadline(walk->store));
+    *again = request.n_taken > 0 && do_without_unlink(walk->store, request.replies[0]);
+    if (status == CACHE_OK && scan)
+        status = use_step(walk, request.replies[request.n_replies - 1]);
+    cache_redis_release(&request);
+    cache_writer_release(&out);
+    return status;
+}
+
+static cache_status walk_once(struct redis_store *store, cache_bytes prefix, bool *again)
+{
+    struct walk walk = { .store = store, .prefix = prefix, .cursor = "0" };
+    walk.pattern_size = pattern_of(prefix, walk.pattern);
+    cache_writer_init(&walk.found, cache_env_allocator(store->env));
+    cache_status status;
+    do
+        status = step(&walk, true, again);
+    while (status == CACHE_OK && strcmp(walk.cursor, "0") != 0);
+    if (status == CACHE_OK && walk.n_found > 0)
+        status = step(&walk, false, again);
+    cache_writer_release(&walk.found);
     return status;
 }
 
 cache_status cache_redis_clear(void *self, cache_bytes prefix)
 {
     struct redis_store *store = self;
+    bool again = false;
     if (prefix.size == 0)
         return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: clear of an empty prefix would remove other programs' keys",
                           store->where);
-    char pattern[2 * CACHE_MAX_PREFIX + 2];
-    struct walk walk = { .store = store, .prefix = prefix, .cursor = "0" };
-    cache_writer_init(&walk.found, cache_env_allocator(store->env));
-    const size_t size = pattern_of(prefix, pattern);
-    cache_status status;
-    do
-        status = step(&walk, pattern, size, true);
-    while (status == CACHE_OK && strcmp(walk.cursor, "0") != 0);
-    if (status == CACHE_OK && walk.n_found > 0)
-        status = step(&walk, pattern, size, false);
-    cache_writer_release(&walk.found);
-    return status;
+    const cache_status status = walk_once(store, prefix, &again);
+    return again ? walk_once(store, prefix, &again) : status;
 }

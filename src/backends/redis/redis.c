@@ -1,177 +1,35 @@
-/* redis.c - the Redis store: the options, one key at a time, the table. */
+/* redis.c - the Redis store: one key at a time, and the table. */
 #include "store.h"
 
 #include "hooks.h"
-#include "writer.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum { DEFAULT_PORT = 6379, DEFAULT_SENTINEL_PORT = 26379, MAX_SOCKET_PATH = 107, MAX_DB = 1 << 20 };
 
 /* ---- open -------------------------------------------------------------------------------------------------------- */
 
-static const cache_option options[] = {
-    { "db", CACHE_OPTION_INT, .def = "0", .min = 0, .max = MAX_DB,
-      .help = "the database; redis://host/2 says the same" },
-    { "user", CACHE_OPTION_TEXT, .min = 1, .max = 512,
-      .help = "an ACL user; redis://user:password@host says the same" },
-    { "password", CACHE_OPTION_TEXT, .min = 1, .max = 4096, .help = "its password, or that of requirepass" },
-    { "pool", CACHE_OPTION_INT, .def = "16", .min = 1, .max = 1024, .help = "connections, made as needed" },
-    { 0 },
-};
-
-static cache_status copy_text(const cache_env *env, const char *text, char **out)
+static cache_status open_node(struct redis_store *store)
 {
-    *out = text != NULL ? cache_env_strdup(env, text) : NULL;
-    return text == NULL || *out != NULL ? CACHE_OK : cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
-}
-
-static cache_status twice(const char *what)
-{
-    return cache_fail(CACHE_ERR_CONFIG, "redis: the %s stands in the URL twice", what);
-}
-
-static cache_status read_user(const cache_backend_config *config, struct redis_store *store)
-{
-    const char *user = cache_option_text(config, "user"), *password = cache_option_text(config, "password");
-    if (user != NULL && config->user != NULL)
-        return twice("user");
-    if (password != NULL && config->password != NULL)
-        return twice("password");
-    user = user != NULL ? user : config->user;
-    password = password != NULL ? password : config->password;
-    if (password != NULL && password[0] == '\0')
-        password = NULL;
-    if (user != NULL && password == NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: a user without a password");
-    const cache_status status = copy_text(config->env, user, &store->user);
-    return status == CACHE_OK ? copy_text(config->env, password, &store->password) : status;
-}
-
-/* `text`: what follows the '/' in front of the database's number; NULL or "": none stands there. */
-static cache_status read_db(const cache_backend_config *config, const char *text, struct redis_store *store)
-{
-    store->db = cache_option_int(config, "db");
-    if (text == NULL || text[0] == '\0')
-        return CACHE_OK;
-    const size_t size = strlen(text);
-    const long number = size <= 7 && strspn(text, "0123456789") == size ? strtol(text, NULL, 10) : -1;
-    if (number < 0 || number > MAX_DB)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: '%.60s' is no number of a database", text);
-    if (cache_option_is_set(config, "db"))
-        return twice("database");
-    store->db = number;
-    return CACHE_OK;
-}
-
-static cache_status read_hosts(const cache_backend_config *config, int default_port, struct redis_store *store)
-{
-    static const cache_host here = { "127.0.0.1", 0 };
-    const size_t n = config->n_hosts > 0 ? config->n_hosts : 1;
-    store->hosts = cache_env_alloc(config->env, n * sizeof *store->hosts);
-    if (store->hosts == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
-    for (size_t i = 0; i < n; i++) {
-        const cache_host *from = config->n_hosts > 0 ? &config->hosts[i] : &here;
-        if (from->name[0] == '/' || strlen(from->name) >= sizeof((struct redis_address *)NULL)->host)
-            return cache_fail(CACHE_ERR_CONFIG, "redis: '%.60s' is not a host", from->name);
-        char *name = NULL;
-        const cache_status status = copy_text(config->env, from->name, &name);
-        if (status != CACHE_OK)
-            return status;
-        store->hosts[i] = (cache_host){ name, from->port != 0 ? from->port : default_port };
-        store->n_hosts++;
-    }
-    return CACHE_OK;
-}
-
-static cache_status read_tcp(const cache_backend_config *config, struct redis_store *store)
-{
-    store->kind = REDIS_TCP;
-    if (config->n_hosts > 1)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: one server; several hosts are sentinels: redis+sentinel://");
-    cache_status status = read_hosts(config, DEFAULT_PORT, store);
-    if (status == CACHE_OK)
-        status = read_db(config, config->path[0] != '\0' ? config->path + 1 : NULL, store);
-    if (status == CACHE_OK)
-        (void)snprintf(store->where, sizeof store->where,
-                       strchr(store->hosts[0].name, ':') != NULL ? "redis [%.120s]:%d" : "redis %.120s:%d",
-                       store->hosts[0].name, store->hosts[0].port);
+    const struct cache_server_config config = {
+        .env = store->env, .where = store->where,
+        .place = { store->kind == REDIS_UNIX ? store->name : store->hosts[0].name,
+                   store->kind == REDIS_UNIX ? 0 : store->hosts[0].port },
+        .protocol = store->kind == REDIS_SENTINEL ? &cache_redis_master_protocol : &cache_redis_protocol, .ctx = store,
+        .tls = store->tls, .pool = store->pool, .gather = store->gather, .timeout_ms = store->timeout_ms,
+        .connect_timeout_ms = store->connect_timeout_ms, .retry_after_ms = store->retry_after_ms,
+        .counters = &store->counters,
+    };
+    const cache_status status = cache_server_init(&store->node.server, &config);
+    store->opened = status == CACHE_OK;
     return status;
-}
-
-static cache_status read_unix(const cache_backend_config *config, struct redis_store *store)
-{
-    store->kind = REDIS_UNIX;
-    if (config->n_hosts > 0 || config->path[0] == '\0' || config->path[1] == '\0')
-        return cache_fail(CACHE_ERR_CONFIG,
-                          "redis: a socket's path stands behind three slashes: redis+unix:///run/redis.sock");
-    if (strlen(config->path) > MAX_SOCKET_PATH)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: a socket's path has at most %d bytes", MAX_SOCKET_PATH);
-    (void)snprintf(store->where, sizeof store->where, "redis %s", config->path);
-    const cache_status status = copy_text(config->env, config->path, &store->name);
-    return status == CACHE_OK ? read_db(config, NULL, store) : status;
-}
-
-static cache_status read_sentinel(const cache_backend_config *config, struct redis_store *store)
-{
-    store->kind = REDIS_SENTINEL;
-    const char *service = config->path[0] != '\0' ? config->path + 1 : "";
-    const char *slash = strchr(service, '/');
-    const size_t size = slash != NULL ? (size_t)(slash - service) : strlen(service);
-    if (size == 0)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: the service's name is missing: redis+sentinel://host1,host2/name");
-    (void)snprintf(store->where, sizeof store->where, "redis service %.*s", (int)(size < 120 ? size : 120), service);
-    cache_status status = read_hosts(config, DEFAULT_SENTINEL_PORT, store);
-    if (status == CACHE_OK)
-        status = read_db(config, slash != NULL ? slash + 1 : NULL, store);
-    if (status == CACHE_OK)
-        status = copy_text(config->env, service, &store->name);
-    if (status == CACHE_OK)
-        store->name[size] = '\0';
-    return status;
-}
-
-static cache_status read_place(const cache_backend_config *config, struct redis_store *store)
-{
-    if (strcmp(config->scheme, "redis") == 0)
-        return read_tcp(config, store);
-    if (strcmp(config->scheme, "redis+unix") == 0)
-        return read_unix(config, store);
-    if (strcmp(config->scheme, "redis+sentinel") == 0)
-        return read_sentinel(config, store);
-    return cache_fail(CACHE_ERR_CONFIG,
-                      "redis: rediss:// needs TLS, which this build has not: "
-                      "a tunnel on this machine (stunnel, spiped) and redis+unix:// or redis://127.0.0.1 do it");
-}
-
-static cache_status make_connections(struct redis_store *store, int n)
-{
-    store->connections = cache_env_alloc(store->env, (size_t)n * sizeof *store->connections);
-    if (store->connections == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    memset(store->connections, 0, (size_t)n * sizeof *store->connections);
-    return cache_pool_init(&store->pool, store->env, n, store->where);
 }
 
 static void store_close(void *self)
 {
     struct redis_store *store = self;
-    cache_redis_check_fork(store);
-    for (int i = 0; store->connections != NULL && i < store->pool.n; i++)
-        if (store->connections[i].context != NULL)
-            redisFree(store->connections[i].context);
-    cache_pool_release(&store->pool);
-    cache_breaker_release(&store->breaker);
-    cache_env_free(store->env, store->connections);
-    for (size_t i = 0; i < store->n_hosts; i++)
-        cache_env_free(store->env, (char *)(uintptr_t)store->hosts[i].name);
-    cache_env_free(store->env, store->hosts);
-    cache_env_free(store->env, store->name);
-    cache_env_free(store->env, store->user);
-    cache_env_free(store->env, store->password);
+    if (store->opened)
+        cache_server_release(&store->node.server);
+    cache_redis_close_sentinels(store);
+    cache_redis_forget_url(store);
     cache_env_free(store->env, store);
 }
 
@@ -180,21 +38,14 @@ static cache_status store_open(const cache_backend_config *config, void **self)
     struct redis_store *store = cache_env_alloc(config->env, sizeof *store);
     if (store == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
-    *store = (struct redis_store){
-        .env = config->env,
-        .timeout_ms = cache_option_ms(config, "timeout"),
-        .connect_timeout_ms = cache_option_ms(config, "connect_timeout"),
-    };
-    cache_fork_guard_init(&store->forked);
-    cache_breaker_init(&store->breaker, store->env, store->where, cache_option_ms(config, "retry_after"),
-                       store->timeout_ms);
-    cache_status status = read_place(config, store);
-    if (status == CACHE_OK)
-        status = read_user(config, store);
+    *store = (struct redis_store){ .env = config->env };
+    cache_status status = cache_redis_read_url(config, store);
     if (status == CACHE_OK)
         status = cache_redis_prepare(store);
     if (status == CACHE_OK)
-        status = make_connections(store, (int)cache_option_int(config, "pool"));
+        status = cache_redis_open_sentinels(store);
+    if (status == CACHE_OK)
+        status = open_node(store);
     if (status != CACHE_OK) {
         store_close(store);
         return status;
@@ -205,194 +56,223 @@ static cache_status store_open(const cache_backend_config *config, void **self)
 
 /* ---- one command ------------------------------------------------------------------------------------------------- */
 
-enum { ONCE = false, REPEATABLE = true };
+enum {
+    ROOM = 1024,                       /* for a command, before memory is asked for */
+    LARGE_WORD = 4096                  /* one of so much goes out from where it is */
+};
 
-/* Send the command that `format` makes, in redisFormatCommand's words, and hand its reply to `reply`. */
-static cache_status command(struct redis_store *store, bool repeatable, redis_reply_fn *reply, void *ctx,
-                            const char *format, ...)
+/* Write the command of the words. At most one of them is large: it is a part of its own. */
+static cache_status write_words(const cache_bytes words[], size_t n, cache_writer *out, struct redis_request *request)
 {
-    char *bytes = NULL;
-    va_list args;
-    va_start(args, format);
-    const int size = redisvFormatCommand(&bytes, format, args);
-    va_end(args);
-    if (size < 0)
-        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
-    const struct redis_request request = {
-        .data = bytes, .size = (size_t)size, .n_replies = 1, .repeatable = repeatable, .reply = reply, .ctx = ctx
-    };
-    const cache_status status = cache_redis_call(store, &request);
-    redisFreeCommand(bytes);
+    const cache_bytes *large = NULL;
+    size_t before = 0;
+    cache_status status = cache_redis_begin_command(out, n);
+    for (size_t i = 0; i < n; i++)
+        if (words[i].size < LARGE_WORD || large != NULL)
+            status = cache_redis_put_word(out, words[i].data, words[i].size);
+        else {
+            large = &words[i];
+            (void)cache_redis_put_head(out, large->size);
+            before = out->size;
+            status = cache_writer_append(out, "\r\n", 2);
+        }
+    request->parts[0] = (struct iovec){ out->data, large != NULL ? before : out->size };
+    request->n_parts = 1;
+    if (large != NULL) {
+        request->parts[1] = (struct iovec){ (char *)(uintptr_t)large->data, large->size };
+        request->parts[2] = (struct iovec){ out->data + before, out->size - before };
+        request->n_parts = 3;
+    }
     return status;
 }
 
-static cache_status reply_done(void *ctx, size_t index, const redisReply *reply)
+/* Send one command, and leave its reply in the request, which is to be released in any case. */
+static cache_status command(struct redis_store *store, const cache_bytes words[], size_t n,
+                            struct redis_request *request)
 {
-    (void)index;
-    return reply->type == REDIS_REPLY_STATUS ? CACHE_OK : cache_redis_unexpected(ctx, reply);
+    char room[ROOM];
+    cache_writer out;
+    cache_writer_init_buffer(&out, cache_env_allocator(store->env), room, sizeof room);
+    request->n_replies = 1;
+    cache_status status = write_words(words, n, &out, request);
+    if (status == CACHE_OK)
+        status = cache_redis_call(store, request, cache_redis_deadline(store));
+    cache_writer_release(&out);
+    return status;
 }
 
-/* SET … NX says nil to a key that is there. */
-static cache_status reply_stored(void *ctx, size_t index, const redisReply *reply)
+static cache_bytes number_word(int64_t number, char room[NUMBER_MAX_SIZE + 1])
 {
-    return reply->type == REDIS_REPLY_NIL ? CACHE_NOT_STORED : reply_done(ctx, index, reply);
-}
-
-/* How many keys the command met. */
-static cache_status reply_there(void *ctx, size_t index, const redisReply *reply)
-{
-    (void)index;
-    if (reply->type != REDIS_REPLY_INTEGER)
-        return cache_redis_unexpected(ctx, reply);
-    return reply->integer > 0 ? CACHE_OK : CACHE_MISS;
+    return (cache_bytes){ room, cache_number_format(number, room) };
 }
 
 /* ---- get, set, remove -------------------------------------------------------------------------------------------- */
 
-struct read {
-    struct redis_store *store;
-    cache_writer *out;
-};
-
-static cache_status reply_value(void *ctx, size_t index, const redisReply *reply)
-{
-    const struct read *read = ctx;
-    (void)index;
-    if (reply->type == REDIS_REPLY_NIL)
-        return CACHE_MISS;
-    if (reply->type != REDIS_REPLY_STRING)
-        return cache_redis_unexpected(read->store, reply);
-    return cache_writer_append(read->out, reply->str, reply->len);
-}
-
 static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
 {
-    struct read read = { self, out };
-    return command(self, REPEATABLE, reply_value, &read, "GET %b", key.data, key.size);
+    const cache_bytes words[] = { REDIS_WORD("GET"), key };
+    struct redis_request request = { .repeatable = true, .types = "sn" };
+    cache_status status = command(self, words, 2, &request);
+    if (status == CACHE_OK) {
+        const redisReply *reply = request.replies[0];
+        status = reply->type == REDIS_REPLY_NIL ? CACHE_MISS : cache_writer_append(out, reply->str, reply->len);
+    }
+    cache_redis_release(&request);
+    return status;
 }
 
 static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
 {
     const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
-    const long long ttl = ttl_ms;
-    if (if_absent && ttl > 0)
-        return command(self, ONCE, reply_stored, self, "SET %b %b PX %lld NX", key.data, key.size, value.data,
-                       value.size, ttl);
+    char number[NUMBER_MAX_SIZE + 1];
+    cache_bytes words[6] = { REDIS_WORD("SET"), key, value };
+    size_t n = 3;
+    struct redis_request request = { .repeatable = !if_absent, .types = if_absent ? "on" : "o" };
+    if (ttl_ms > 0) {
+        words[n++] = REDIS_WORD("PX");
+        words[n++] = number_word(ttl_ms, number);
+    }
     if (if_absent)
-        return command(self, ONCE, reply_stored, self, "SET %b %b NX", key.data, key.size, value.data, value.size);
-    if (ttl > 0)
-        return command(self, REPEATABLE, reply_done, self, "SET %b %b PX %lld", key.data, key.size, value.data,
-                       value.size, ttl);
-    return command(self, REPEATABLE, reply_done, self, "SET %b %b", key.data, key.size, value.data, value.size);
+        words[n++] = REDIS_WORD("NX");
+    cache_status status = command(self, words, n, &request);
+    if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_NIL)
+        status = CACHE_NOT_STORED;    /* what SET … NX says of a key that is there */
+    cache_redis_release(&request);
+    return status;
+}
+
+/* Send a command whose answer is how many keys it met. */
+static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n)
+{
+    struct redis_request request = { .repeatable = true, .types = "i" };
+    cache_status status = command(store, words, n, &request);
+    if (status == CACHE_OK && request.replies[0]->integer == 0)
+        status = CACHE_MISS;
+    cache_redis_release(&request);
+    return status;
 }
 
 static cache_status store_remove(void *self, cache_bytes key)
 {
-    return command(self, REPEATABLE, reply_there, self, "UNLINK %b", key.data, key.size);
+    size_t removed = 0;
+    const cache_status status = cache_redis_remove_many(self, &key, 1, &removed);
+    return status == CACHE_OK && removed == 0 ? CACHE_MISS : status;
 }
 
 static cache_status store_has(void *self, cache_bytes key)
 {
-    return command(self, REPEATABLE, reply_there, self, "EXISTS %b", key.data, key.size);
+    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2);
 }
 
-/* ---- several commands in one request ----------------------------------------------------------------------------- */
+/* ---- touch, inc -------------------------------------------------------------------------------------------------- */
 
-static cache_status append(cache_writer *out, const char *format, ...)
+static void put_words(cache_writer *out, const cache_bytes words[], size_t n)
 {
-    char *bytes = NULL;
-    va_list args;
-    va_start(args, format);
-    const int size = redisvFormatCommand(&bytes, format, args);
-    va_end(args);
-    if (size < 0)
-        return cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
-    const cache_status status = cache_writer_append(out, bytes, (size_t)size);
-    redisFreeCommand(bytes);
-    return status;    /* a writer's first failure stays: the last status tells of all */
+    (void)cache_redis_begin_command(out, n);
+    for (size_t i = 0; i < n; i++)
+        (void)cache_redis_put_word(out, words[i].data, words[i].size);
+}
+
+static cache_status call_written(struct redis_store *store, cache_writer *out, struct redis_request *request)
+{
+    cache_status status = cache_writer_status(out);
+    request->parts[0] = (struct iovec){ out->data, out->size };
+    request->n_parts = 1;
+    if (status == CACHE_OK)
+        status = cache_redis_call(store, request, cache_redis_deadline(store));
+    cache_writer_release(out);
+    return status;
 }
 
 /* PERSIST says 0 to a key that is not there and to one that had no time to begin with: EXISTS tells them apart. */
-static cache_status reply_persisted(void *ctx, size_t index, const redisReply *reply)
+static cache_status persist(struct redis_store *store, cache_bytes key)
 {
-    return index == 0 ? CACHE_OK : reply_there(ctx, index, reply);
+    cache_writer out;
+    struct redis_request request = { .n_replies = 2, .repeatable = true, .types = "i" };
+    cache_writer_init(&out, cache_env_allocator(store->env));
+    put_words(&out, (const cache_bytes[]){ REDIS_WORD("PERSIST"), key }, 2);
+    put_words(&out, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2);
+    cache_status status = call_written(store, &out, &request);
+    if (status == CACHE_OK && request.replies[1]->integer == 0)
+        status = CACHE_MISS;
+    cache_redis_release(&request);
+    return status;
 }
 
 static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
-    struct redis_store *store = self;
-    if (ttl_ms > 0)
-        return command(store, REPEATABLE, reply_there, store, "PEXPIRE %b %lld", key.data, key.size, (long long)ttl_ms);
-    cache_writer out;
-    cache_writer_init(&out, cache_env_allocator(store->env));
-    (void)append(&out, "PERSIST %b", key.data, key.size);
-    cache_status status = append(&out, "EXISTS %b", key.data, key.size);
-    if (status == CACHE_OK) {
-        const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = 2, .repeatable = true,
-                                               .reply = reply_persisted, .ctx = store };
-        status = cache_redis_call(store, &request);
-    }
-    cache_writer_release(&out);
-    return status;
+    char number[NUMBER_MAX_SIZE + 1];
+    if (ttl_ms == 0)
+        return persist(self, key);
+    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("PEXPIRE"), key, number_word(ttl_ms, number) }, 3);
 }
 
-/* ---- inc ---------------------------------------------------------------------------------------------------------- *
- * INCRBY leaves the time of a key alone, and gives a new one none. So that a new one has its time from the start, a
- * transaction makes it 0 with its time where there is none, and adds. One round trip, and the number never passes
- * through Lua, whose numbers are doubles. */
-
-enum { REPLY_EXEC = 3 };
-
-struct count {
-    struct redis_store *store;
-    int64_t result;
-};
-
-static cache_status reply_number(void *ctx, size_t index, const redisReply *reply)
+/* What INCRBY said: a number, or an error. */
+static cache_status read_number(const struct redis_store *store, const redisReply *reply, int64_t *result)
 {
-    struct count *count = ctx;
-    (void)index;
     if (reply->type == REDIS_REPLY_ERROR)
-        return cache_redis_error(count->store->where, reply->str);
+        return cache_redis_error(store->where, reply->str);
     if (reply->type != REDIS_REPLY_INTEGER)
-        return cache_redis_unexpected(count->store, reply);
-    count->result = reply->integer;
+        return cache_redis_unexpected(store->where, reply);
+    *result = reply->integer;
     return CACHE_OK;
 }
 
-static cache_status reply_transaction(void *ctx, size_t index, const redisReply *reply)
+/* INCRBY leaves the time of a key alone, and gives a new one none. So that a new one has its time from the start, a
+ * transaction makes it 0 with its time where there is none, and adds. One round trip, and the number never passes
+ * through Lua, whose numbers are doubles. Where MULTI is refused (by an ACL), what follows it is done at once: the
+ * counter is as right, only another may see its 0. */
+enum { REPLY_MULTI, REPLY_SET, REPLY_INCRBY, REPLY_EXEC, N_REPLIES };
+
+static cache_status read_transaction(const struct redis_store *store, redisReply *const replies[N_REPLIES],
+                                     int64_t *result)
 {
-    struct count *count = ctx;
-    if (index < REPLY_EXEC)
-        return reply_done(count->store, index, reply);
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
-        return cache_redis_unexpected(count->store, reply);
-    return reply_number(ctx, index, reply->element[1]);
+    const redisReply *exec = replies[REPLY_EXEC];
+    if (replies[REPLY_MULTI]->type == REDIS_REPLY_ERROR) {
+        if (replies[REPLY_INCRBY]->type != REDIS_REPLY_INTEGER && replies[REPLY_SET]->type == REDIS_REPLY_ERROR)
+            return cache_redis_error(store->where, replies[REPLY_SET]->str);
+        return read_number(store, replies[REPLY_INCRBY], result);
+    }
+    for (size_t i = REPLY_SET; i < REPLY_EXEC; i++)
+        if (replies[i]->type == REDIS_REPLY_ERROR)
+            return cache_redis_error(store->where, replies[i]->str);
+    if (exec->type == REDIS_REPLY_ARRAY && exec->elements == 2)
+        return read_number(store, exec->element[1], result);
+    return exec->type == REDIS_REPLY_ERROR ? cache_redis_error(store->where, exec->str)
+                                           : cache_redis_unexpected(store->where, exec);
+}
+
+static cache_status inc_with_time(struct redis_store *store, cache_bytes key, cache_bytes delta, int64_t ttl_ms,
+                                  int64_t *result)
+{
+    cache_writer out;
+    char number[NUMBER_MAX_SIZE + 1];
+    struct redis_request request = { .n_replies = N_REPLIES, .takes_errors = true, .types = "oina" };
+    const cache_bytes ttl = number_word(ttl_ms, number);
+    cache_writer_init(&out, cache_env_allocator(store->env));
+    put_words(&out, (const cache_bytes[]){ REDIS_WORD("MULTI") }, 1);
+    put_words(&out, (const cache_bytes[]){ REDIS_WORD("SET"), key, REDIS_WORD("0"), REDIS_WORD("PX"), ttl,
+                                           REDIS_WORD("NX") }, 6);
+    put_words(&out, (const cache_bytes[]){ REDIS_WORD("INCRBY"), key, delta }, 3);
+    put_words(&out, (const cache_bytes[]){ REDIS_WORD("EXEC") }, 1);
+    cache_status status = call_written(store, &out, &request);
+    if (status == CACHE_OK)
+        status = read_transaction(store, request.replies, result);
+    cache_redis_release(&request);
+    return status;
 }
 
 static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
-    struct redis_store *store = self;
-    struct count count = { store, 0 };
-    cache_status status;
-    if (ttl_ms == 0)
-        status = command(store, ONCE, reply_number, &count, "INCRBY %b %lld", key.data, key.size, (long long)delta);
-    else {
-        cache_writer out;
-        cache_writer_init(&out, cache_env_allocator(store->env));
-        (void)append(&out, "MULTI");
-        (void)append(&out, "SET %b 0 PX %lld NX", key.data, key.size, (long long)ttl_ms);
-        (void)append(&out, "INCRBY %b %lld", key.data, key.size, (long long)delta);
-        status = append(&out, "EXEC");
-        if (status == CACHE_OK) {
-            const struct redis_request request = { .data = out.data, .size = out.size, .n_replies = REPLY_EXEC + 1,
-                                                   .transaction = true, .reply = reply_transaction, .ctx = &count };
-            status = cache_redis_call(store, &request);
-        }
-        cache_writer_release(&out);
-    }
+    char number[NUMBER_MAX_SIZE + 1];
+    const cache_bytes words[] = { REDIS_WORD("INCRBY"), key, number_word(delta, number) };
+    struct redis_request request = { .types = "i" };
+    if (ttl_ms > 0)
+        return inc_with_time(self, key, words[2], ttl_ms, result);
+    const cache_status status = command(self, words, 3, &request);
     if (status == CACHE_OK)
-        *result = count.result;
+        *result = request.replies[0]->integer;
+    cache_redis_release(&request);
     return status;
 }
 
@@ -401,20 +281,21 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
 static cache_status store_stats(void *self, cache_counters *out)
 {
     struct redis_store *store = self;
-    out->timeouts += atomic_load_explicit(&store->timeouts, memory_order_relaxed);
-    out->reconnects += atomic_load_explicit(&store->reconnects, memory_order_relaxed);
-    out->rejections += atomic_load_explicit(&store->breaker.rejections, memory_order_relaxed);
+    out->timeouts += atomic_load_explicit(&store->counters.timeouts, memory_order_relaxed);
+    out->reconnects += atomic_load_explicit(&store->counters.reconnects, memory_order_relaxed);
+    cache_server_count(&store->node.server, out);
     return CACHE_OK;
 }
 
-static const char *const aliases[] = { "redis+unix", "redis+sentinel", "rediss", NULL };
+static const char *const aliases[] = { "redis+unix", "redis+sentinel", "rediss", "rediss+sentinel", "valkey",
+                                       "valkey+unix", "valkey+sentinel", "valkeys", "valkeys+sentinel", NULL };
 
 const cache_backend_ops cache_redis_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "redis",
     .aliases = aliases,
     .max_value = 512u * 1024 * 1024,    /* proto-max-bulk-len, unless the server's administrator changed it */
-    .options = options,
+    .options = cache_redis_options,
     .open = store_open,
     .close = store_close,
     .get = store_get,

@@ -1,123 +1,153 @@
 /* store.h - what the parts of the Redis store share.
  *
- * hiredis connects, writes commands and parses replies; the bytes are moved here, so that a whole operation has one
- * deadline and a lost connection raises no SIGPIPE. */
+ * hiredis parses replies; connections, deadlines and who shares which connection are the transport's
+ * (../wire/server.h). */
 #ifndef REDIS_STORE_H
 #define REDIS_STORE_H
 
 #include "../backends.h"
-#include "../breaker.h"
-#include "../fork_guard.h"
-#include "../pool.h"
+#include "../wire/server.h"
+#include "number.h"
+#include "writer.h"
 
 #include <hiredis/hiredis.h>
 #include <stdatomic.h>
 
 enum redis_kind { REDIS_TCP, REDIS_UNIX, REDIS_SENTINEL };
 
-struct redis_connection {
-    redisContext *context;             /* NULL: not connected */
-    unsigned epoch;                    /* the store's when it connected: an older one was lost */
-    bool used;                         /* it was connected once: the next time is a reconnect */
+/* One server: the Redis, or a Sentinel. */
+struct redis_node {
+    struct cache_server server;
+    char where[160];                   /* "redis 127.0.0.1:6379", for messages */
+};
+
+struct redis_login {
+    char *user, *password;             /* NULL: none */
 };
 
 struct redis_store {
     const cache_env *env;
     enum redis_kind kind;
-    char where[160];                   /* "redis 127.0.0.1:6379", for messages */
+    char where[160];
     cache_host *hosts;                 /* the server, or the sentinels */
     size_t n_hosts;
-    atomic_size_t sentinel;            /* the one that answered last is asked first */
     char *name;                        /* the socket's path, or the service that the sentinels watch */
-    char *user, *password;             /* NULL: none */
+    struct redis_login login, sentinel_login;
+    char *client_name;                 /* NULL: none is told */
     int64_t db;
-    int64_t timeout_ms, connect_timeout_ms;
-    struct redis_connection *connections;    /* one for each slot of the pool */
-    struct cache_pool pool;
-    struct cache_breaker breaker;
+    int pool;
+    bool gather;
+    int64_t timeout_ms, connect_timeout_ms, retry_after_ms;
+    struct cache_tls *tls;             /* NULL: plain */
+    struct redis_node node;            /* the server that has the keys */
+    bool opened;                       /* it is there, and to be released */
+    struct redis_node *sentinels;
+    size_t n_sentinels;                /* that are open */
+    atomic_size_t sentinel;            /* the one that answered last is asked first */
     redisReplyObjectFunctions objects; /* what makes replies: hiredis' own, with a limit */
-    atomic_uint epoch;
+    atomic_bool no_unlink;             /* the server does not know UNLINK: DEL is sent in its place */
+    atomic_bool no_name;               /* the server ends connections that tell a name */
     _Atomic int64_t suspect_at;        /* of the monotonic clock: when READONLY may end the connections again */
-    struct cache_fork_guard forked;    /* the process that the connections belong to */
-    _Atomic uint64_t timeouts, reconnects;
+    struct cache_server_counters counters, sentinel_counters;
 };
 
-/* ---- one connection (connection.c) ----------------------------------------------------------------------------- *
- * Deadlines are of cache_now_ns, at most `timeout` away. After any failure the context is good for nothing but
- * redisFree. */
+/* ---- the URL (url.c) --------------------------------------------------------------------------------------------- */
 
-struct redis_address {
-    char host[256];                    /* or a socket's path, with port 0 */
-    int port;
-};
+extern const cache_option cache_redis_options[];
+
+/* Read the URL and its options into a store that has its `env`. What was allocated is freed by the next. */
+cache_status cache_redis_read_url(const cache_backend_config *config, struct redis_store *store);
+void cache_redis_forget_url(struct redis_store *store);
+
+/* ---- commands (command.c) ---------------------------------------------------------------------------------------- *
+ * As they go over the wire. A writer's first failure stays, so the last call's outcome tells of all. */
+
+cache_status cache_redis_begin_command(cache_writer *out, size_t n_words);
+cache_status cache_redis_put_word(cache_writer *out, const char *data, size_t size);
+cache_status cache_redis_put_number(cache_writer *out, int64_t number);
+
+/* One whole command of texts, up to the first that is NULL. */
+cache_status cache_redis_put_command(cache_writer *out, const char *const words[]);
+
+/* Only its head: "$5\r\n", in front of `size` bytes and "\r\n" that go out from elsewhere. */
+cache_status cache_redis_put_head(cache_writer *out, size_t size);
+
+#define REDIS_WORD(text) ((cache_bytes){ text, sizeof text - 1 })
+
+/* ---- one connection (connection.c) ------------------------------------------------------------------------------- */
 
 /* Before the first: CACHE_ERR_NOMEM. */
 cache_status cache_redis_prepare(struct redis_store *store);
 
-cache_status cache_redis_dial(const struct redis_store *store, const struct redis_address *to, uint64_t deadline,
-                              redisContext **out);
-cache_status cache_redis_send(const struct redis_store *store, redisContext *context, const char *data, size_t size,
-                              uint64_t deadline);
-cache_status cache_redis_receive(const struct redis_store *store, redisContext *context, uint64_t deadline,
-                                 redisReply **out);
-
-/* The peer has neither closed the idle connection nor sent what nobody asked for. */
-bool cache_redis_is_quiet(const redisContext *context);
-
-/* Something came behind the last reply, and belongs to no request. */
-bool cache_redis_has_more(const redisContext *context);
-
-/* Connected to the server (or the service's master), logged in, in its database. */
-cache_status cache_redis_connect(struct redis_store *store, uint64_t deadline, redisContext **out);
+/* Of the server; of the master that Sentinels name; of a Sentinel. */
+extern const struct cache_protocol cache_redis_protocol, cache_redis_master_protocol, cache_redis_sentinel_protocol;
 
 /* ---- sentinels (sentinel.c) -------------------------------------------------------------------------------------- */
 
+cache_status cache_redis_open_sentinels(struct redis_store *store);
+void cache_redis_close_sentinels(struct redis_store *store);
+
 /* Ask the sentinels for the master of the service. */
-cache_status cache_redis_find_master(struct redis_store *store, uint64_t deadline, struct redis_address *out);
+cache_status cache_redis_find_master(struct cache_server *server, uint64_t deadline, char host[256], int *port);
 
 /* ---- requests (call.c) ------------------------------------------------------------------------------------------- */
 
-/* Where strings in arrays go as they come (values.c). The reply that is handed on has NULL in their places. */
+/* Where strings in arrays go as they come (values.c). The reply that is kept has NULL in their places. */
 struct redis_values {
     cache_results *out;
     size_t keys, keys_a_reply;         /* in all, and in every reply but the last */
     size_t base, n;                    /* of the reply under way: the index of its first key, and its keys */
     cache_status status;               /* the first failure of `out` */
-    bool any;                          /* something was put there: the request is not sent again */
-    redisReplyObjectFunctions functions, *others;
+    redisReplyObjectFunctions functions;
+    const redisReplyObjectFunctions *others;
 };
 
-void cache_redis_values_begin(struct redis_values *values, redisContext *context);
-void cache_redis_values_next(struct redis_values *values, size_t reply);
-void cache_redis_values_end(struct redis_values *values, redisContext *context);
+void cache_redis_values_begin(struct redis_values *values, redisReader *reader, size_t reply);
+void cache_redis_values_end(struct redis_values *values, redisReader *reader);
 
-/* One reply that is no error. What it returns is the outcome of the call; CACHE_ERR_PROTOCOL also ends the
- * connection. */
-typedef cache_status redis_reply_fn(void *ctx, size_t index, const redisReply *reply);
+/* Take back what was put: the request goes out again, or failed. */
+void cache_redis_values_forget(struct redis_values *values);
+
+enum { REDIS_FEW = 16 };               /* replies that a request keeps */
 
 struct redis_request {
-    const char *data;                  /* commands as they go over the wire */
-    size_t size;
-    size_t n_replies;
-    bool repeatable;                   /* may be sent again when an idle connection turns out to be dead */
-    bool transaction;                  /* nothing is done before the last reply */
-    redis_reply_fn *reply;
-    void *ctx;
-    struct redis_values *values;       /* NULL: strings in arrays are handed on like all else */
+    struct iovec parts[3];             /* commands as they go over the wire */
+    int n_parts;
+    size_t n_replies;                  /* above REDIS_FEW only with `fold` */
+    bool repeatable;                   /* may be sent again when a connection turns out to be dead */
+    bool alone;                        /* has a connection to itself */
+    bool fold;                         /* of the replies only the sum of all integers is kept */
+    bool takes_errors;                 /* the caller looks for error replies itself */
+    const char *types;                 /* what may come but errors: "s" a string, "n" nil, "o" a status, "i" an integer,
+                                        * "a" an array */
+    struct redis_values *values;       /* NULL: strings in arrays are kept like all else */
+    /* the outcome */
+    size_t n_taken;
+    int64_t sum;
+    redisReply *replies[REDIS_FEW];
+    redisReply *error;                 /* the first error reply, of those that were folded */
 };
 
-/* Send a request on a connection of the pool and hand each reply to `reply`. The first failure, of the connection, of
- * the server (an error reply) or of `reply`; what comes behind it is read and dropped. */
-cache_status cache_redis_call(struct redis_store *store, const struct redis_request *request);
+/* The exchange's take and restart. */
+enum cache_reply cache_redis_take(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
+                                  size_t *used);
+void cache_redis_restart(struct cache_exchange *exchange);
+
+/* Send a request to the server. CACHE_OK: its replies are there, and none is an error unless the caller looks for those
+ * itself. Release the request in any case. */
+cache_status cache_redis_call(struct redis_store *store, struct redis_request *request, uint64_t deadline);
+void cache_redis_release(struct redis_request *request);
+
+uint64_t cache_redis_deadline(const struct redis_store *store);
 
 /* The status of an error reply, with Redis' own words as the message. */
 cache_status cache_redis_error(const char *where, const char *text);
 
-/* For a reply of a type that the command does not have. */
-cache_status cache_redis_unexpected(const struct redis_store *store, const redisReply *reply);
+/* True: the server does not know the command, or refuses it to this user. */
+bool cache_redis_is_refusal(const redisReply *reply);
 
-/* In the child of a fork: let go of the parent's connections. */
-void cache_redis_check_fork(struct redis_store *store);
+/* For a reply of a type that the command does not have. */
+cache_status cache_redis_unexpected(const char *where, const redisReply *reply);
 
 /* ---- many keys (many.c) ------------------------------------------------------------------------------------------ */
 

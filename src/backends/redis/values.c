@@ -3,6 +3,8 @@
  * is ours. */
 #include "store.h"
 
+#include "results.h"
+
 /* What a string in an array becomes: any object but NULL, which would say that there is no memory. It is never looked
  * at. */
 static char taken;
@@ -17,30 +19,32 @@ static void *make_string(const redisReadTask *task, char *text, size_t size)
     const cache_status status = cache_results_put(values->out, values->base + (size_t)task->idx, text, size);
     if (values->status == CACHE_OK)
         values->status = status;
-    values->any = true;
     return &taken;
 }
 
-void cache_redis_values_begin(struct redis_values *values, redisContext *context)
-{
-    values->others = context->reader->fn;
-    values->functions = *values->others;
-    values->functions.createString = make_string;
-    values->status = CACHE_OK;
-    values->any = false;
-    context->reader->fn = &values->functions;
-    context->reader->privdata = values;
-}
-
-void cache_redis_values_next(struct redis_values *values, size_t reply)
+void cache_redis_values_begin(struct redis_values *values, redisReader *reader, size_t reply)
 {
     values->base = reply * values->keys_a_reply;
     const size_t left = values->keys - values->base;
     values->n = left < values->keys_a_reply ? left : values->keys_a_reply;
+    values->others = reader->fn;
+    values->functions = *values->others;
+    values->functions.createString = make_string;
+    reader->fn = &values->functions;
+    reader->privdata = values;
 }
 
-void cache_redis_values_end(struct redis_values *values, redisContext *context)
+void cache_redis_values_end(struct redis_values *values, redisReader *reader)
 {
-    context->reader->fn = values->others;
-    context->reader->privdata = NULL;
+    reader->fn = (redisReplyObjectFunctions *)(uintptr_t)values->others;
+    reader->privdata = NULL;
+}
+
+void cache_redis_values_forget(struct redis_values *values)
+{
+    for (size_t i = 0; i < values->keys && i < values->out->n; i++) {
+        cache_value_release(&values->out->out[i]);
+        values->out->out[i] = (cache_value){ 0 };
+    }
+    values->status = CACHE_OK;
 }

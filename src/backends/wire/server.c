@@ -286,6 +286,16 @@ static cache_status locate_and_connect(struct cache_server *server, struct cache
     return status;
 }
 
+static cache_status connect_and_greet(struct cache_connection *connection, uint64_t deadline, bool *ours)
+{
+    const struct cache_protocol *protocol = connection->server->config.protocol;
+    disconnect(connection);
+    connection->once_more = false;
+    cache_status status = locate_and_connect(connection->server, connection, deadline, ours);
+    connection->connected = status == CACHE_OK;
+    return status == CACHE_OK && protocol->greet != NULL ? protocol->greet(connection, deadline) : status;
+}
+
 static cache_status connect_anew(struct attempt *attempt)
 {
     struct cache_server *server = attempt->server;
@@ -296,10 +306,9 @@ static cache_status connect_anew(struct attempt *attempt)
                                                      : (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS);
     const uint64_t deadline = latest < attempt->own->deadline ? latest : attempt->own->deadline;
     bool ours = false;
-    cache_status status = locate_and_connect(server, connection, deadline, &ours);
-    connection->connected = status == CACHE_OK;
-    if (status == CACHE_OK && server->config.protocol->greet != NULL)
-        status = server->config.protocol->greet(connection, deadline);
+    cache_status status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK && connection->once_more)
+        status = connect_and_greet(connection, deadline, &ours);
     if (status != CACHE_OK) {
         disconnect(connection);
         if (status == CACHE_ERR_TIMEOUT)
@@ -492,8 +501,9 @@ static size_t size_of(const struct cache_exchange *exchange)
     return size;
 }
 
-static void prepare(struct cache_exchange *exchange, uint64_t deadline)
+static void prepare(struct cache_exchange *exchange, const char *where, uint64_t deadline)
 {
+    exchange->where = where;
     exchange->deadline = deadline;
     exchange->stage = CACHE_EXCHANGE_NEW;
     exchange->again = false;
@@ -556,7 +566,7 @@ cache_status cache_server_call(struct cache_server *server, struct cache_exchang
     int cancel = 0;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     cache_fork_guard_check(&server->fork_guard, forked, server);
-    prepare(exchange, deadline);
+    prepare(exchange, server->config.where, deadline);
     call(server, exchange);
     (void)pthread_setcancelstate(cancel, &cancel);
     return exchange->status == CACHE_OK ? CACHE_OK : cache_fail(exchange->status, "%s", exchange->message);
@@ -565,7 +575,7 @@ cache_status cache_server_call(struct cache_server *server, struct cache_exchang
 cache_status cache_connection_call(struct cache_connection *connection, struct cache_exchange *exchange,
                                    uint64_t deadline)
 {
-    prepare(exchange, deadline);
+    prepare(exchange, connection->wire.where, deadline);
     struct cache_batch batch = { .connection = connection, .first = exchange, .deadline = deadline };
     cache_batch_begin(&batch);
     cache_batch_run(&batch);
@@ -650,7 +660,7 @@ cache_status cache_server_call_all(struct cache_server_call calls[], size_t n, u
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     for (size_t i = 0; i < n; i++) {
         cache_fork_guard_check(&calls[i].server->fork_guard, forked, calls[i].server);
-        prepare(calls[i].exchange, deadline);
+        prepare(calls[i].exchange, calls[i].server->config.where, deadline);
     }
     call_all(calls, n);
     (void)pthread_setcancelstate(cancel, &cancel);

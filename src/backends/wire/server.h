@@ -93,6 +93,7 @@ struct cache_exchange {
     void (*restart)(struct cache_exchange *exchange);    /* forget what was taken. NULL: there is nothing to forget */
     void *ctx;
     /* the transport's own, from here on: zeroed by whoever makes it */
+    const char *where;                 /* for messages, in `take` */
     uint64_t deadline;
     size_t size;
     struct cache_exchange *next;
@@ -111,6 +112,7 @@ struct cache_connection {
     void *state;                       /* the protocol's: set by greet, NULL before */
     unsigned epoch;                    /* the server's when it connected: an older one was lost */
     bool connected, used;              /* it was connected once: the next time is a reconnect */
+    bool once_more;                    /* greet, which failed, wants to begin anew on another connection */
 };
 
 /* Send and receive on this connection, which is the caller's. */
@@ -148,7 +150,7 @@ struct cache_server {
     atomic_uint failed_tries;          /* to reach it while it was away, in a row */
     pthread_mutex_t lock;              /* of what follows: never held while the network runs */
     bool *busy;                        /* one for each slot */
-    struct cache_exchange *first, **last;    /* who waits for a connection */
+    struct cache_exchange *first, **last;    /* that wait for a connection */
     int n_waiting;
 };
 
