@@ -174,7 +174,9 @@ static cache_status read_the_last_words(struct cache_batch *batch, struct held *
     while (status == CACHE_OK && size > 0 && !is_taken(batch))
         status = read_once(batch, held, false, &size);
     batch->lost = true;
-    return is_taken(batch) ? CACHE_OK : cache_fail(failure, "%s", message);
+    if (is_taken(batch))
+        return CACHE_OK;
+    return status == CACHE_ERR_AUTH ? status : cache_fail(failure, "%s", message);
 }
 
 /* With the whole of `timeout` left, the socket's own is the deadline: the usual request is one send and one recv. */
