@@ -1,0 +1,197 @@
+/* The memory store and the process around it: threads that come and go, forks among readers, a kernel that refuses
+ * membarrier(2), memory that is given back. */
+#define _GNU_SOURCE                    /* syscall */
+#include "test.h"
+
+#include "traffic.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+static void *read_once(void *arg)
+{
+    return cache_has(arg, "k0") == CACHE_OK ? arg : NULL;
+}
+
+static void read_in_threads(cache_t *cache, int n)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_t thread;
+        void *read = NULL;
+        assert_int_equal(pthread_create(&thread, NULL, read_once, cache), 0);
+        assert_int_equal(pthread_join(thread, &read), 0);
+        assert_ptr_equal(read, cache);
+    }
+}
+
+static void threads_that_come_and_go_leave_nothing_behind(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+    skip();                            /* another malloc */
+#else
+    cache_t *cache = test_open("memory://");
+    test_set_numbered(cache, "k", 0, 60);
+    read_in_threads(cache, 100);
+    const size_t before = mallinfo2().uordblks;
+    read_in_threads(cache, 3000);
+    assert_true(mallinfo2().uordblks < before + 10000);
+    cache_close(cache);
+#endif
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
+
+static atomic_bool stop;
+
+static void *read_until_told(void *arg)
+{
+    char buffer[64];
+    while (!atomic_load(&stop)) {
+        traffic_enter();
+        for (int i = 0; i < 100; i++) {
+            cache_value view;
+            (void)cache_get_copy(arg, "k1", buffer, sizeof buffer, NULL);
+            (void)cache_get(arg, "k2", &view);
+            cache_value_release(&view);
+        }
+        traffic_leave();
+    }
+    return NULL;
+}
+
+/* A child in which the parent's readers were waited for would keep, or wait for, all that it replaces. */
+static bool replaces_a_lot(cache_t *cache)
+{
+    alarm(60);
+    for (int i = 0; i < 20000; i++)
+        if (cache_set_string(cache, "k1", "another", 60) != CACHE_OK)
+            return false;
+    return true;
+}
+
+static void a_child_frees_what_it_replaces_though_its_parent_had_readers_inside(void **state)
+{
+    pthread_t threads[3];
+    (void)state;
+    cache_t *cache = test_open("memory://");
+    for (int i = 0; i < 10; i++)
+        test_set_numbered(cache, "k", i, 60);
+    atomic_store(&stop, false);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_until_told, cache), 0);
+    for (int i = 0; i < 10; i++) {
+        const pid_t child = traffic_fork();
+        if (child == 0) {
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+            const size_t before = mallinfo2().uordblks;
+            _exit(replaces_a_lot(cache) && mallinfo2().uordblks < before + 200000 ? 0 : 1);
+#else
+            _exit(replaces_a_lot(cache) ? 0 : 1);
+#endif
+        }
+        int ended = 0;
+        assert_int_equal(waitpid(child, &ended, 0), child);
+        assert_int_equal(ended, 0);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    cache_close(cache);
+}
+
+/* ---- without membarrier ------------------------------------------------------------------------------------------ */
+
+#if defined(SYS_membarrier) && defined(SECCOMP_RET_ERRNO)
+static bool refuse_membarrier(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = { sizeof filter / sizeof filter[0], filter };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+           syscall(SYS_membarrier, 0, 0, 0) < 0;
+}
+#endif
+
+static void *replace_values(void *arg)
+{
+    char value[64];
+    for (int i = 0; i < 20000; i++) {
+        memset(value, 'a' + i % 26, sizeof value - 1);
+        value[sizeof value - 1] = '\0';
+        if (cache_set(arg, "k", value, sizeof value, 60) != CACHE_OK)
+            return NULL;
+    }
+    return arg;
+}
+
+static bool reads_are_whole_while_values_are_replaced(void)
+{
+    cache_t *cache = test_open("memory://");
+    pthread_t writer;
+    void *done = NULL;
+    bool right = true;
+    if (pthread_create(&writer, NULL, replace_values, cache) != 0)
+        return false;
+    for (int i = 0; i < 20000; i++) {
+        char value[64] = "";
+        size_t size = 0;
+        if (cache_get_copy(cache, "k", value, sizeof value, &size) == CACHE_OK)
+            right = right && size == sizeof value && strspn(value, (char[]){ value[0], '\0' }) == sizeof value - 1;
+    }
+    (void)pthread_join(writer, &done);
+    cache_close(cache);
+    return right && done == cache;
+}
+
+/* In a program of its own, so that the store finds out about the kernel anew. */
+static void a_kernel_that_refuses_membarrier_costs_time_alone(void **state)
+{
+    (void)state;
+#if defined(SYS_membarrier) && defined(SECCOMP_RET_ERRNO)
+    const pid_t child = fork();
+    if (child == 0) {
+        if (!refuse_membarrier())
+            _exit(77);
+        execl("/proc/self/exe", "test_memory_life", "without-membarrier", (char *)NULL);
+        _exit(78);
+    }
+    int ended = 0;
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    if (WIFEXITED(ended) && WEXITSTATUS(ended) == 77)
+        skip();
+    assert_int_equal(ended, 0);
+#else
+    skip();
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_that_come_and_go_leave_nothing_behind),
+        cmocka_unit_test(a_child_frees_what_it_replaces_though_its_parent_had_readers_inside),
+        cmocka_unit_test(a_kernel_that_refuses_membarrier_costs_time_alone),
+    };
+    if (argc > 1 && strcmp(argv[1], "without-membarrier") == 0)
+        return reads_are_whole_while_values_are_replaced() ? 0 : 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
