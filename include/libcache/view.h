@@ -27,7 +27,7 @@ typedef struct cache_request {
     cache_lookup_fn *header;       /* NULL: no headers */
     cache_lookup_fn *cookie;       /* NULL: cookies are taken from the Cookie header */
     void *lookup_ctx;
-    const void *body;              /* of a POST that is a query */
+    const void *body;              /* of any method: a POST that is a query, or a GET that has one all the same */
     size_t body_size;
     const char *host;              /* "example.com", "localhost:8080", in any case; NULL: not known */
     const char *scheme;            /* "https"; NULL: not known. Both count where the view has vary_host */
@@ -64,7 +64,8 @@ typedef cache_status cache_handler_fn(void *ctx, const cache_request *request, c
 /* ---- the view: what is stored, for how long, under which key --------------------------------------------------- */
 
 /* The tags of one page. The name is formatted as by printf: cache_tag_list_add(tags, "post:%d", id). CACHE_ERR_INVALID:
- * it is empty or longer than a key, or there are more than 64 with the view's own; the first failure stays. */
+ * it is empty or longer than a key, or there are more than 64 with the view's own; the first failure stays. The page is
+ * then served and not stored, and the log hook hears of it. */
 typedef struct cache_tag_list cache_tag_list;
 cache_status cache_tag_list_add(cache_tag_list *tags, const char *format, ...);
 
@@ -86,7 +87,8 @@ typedef struct cache_view {
     const char *const *vary_cookies;
     bool vary_user;                     /* each user has pages of their own; without it, requests with credentials
                                          * bypass the cache */
-    bool post_by_body;                  /* POST is a query: its method and the hash of its body count */
+    bool post_by_body;                  /* POST is a query: its method and the hash of its body count, and so does the
+                                         * body of a GET. Without it a GET with a body bypasses the cache */
     const char *const *tags;            /* NULL, or NULL-terminated: cache_invalidate_tag. More of them: make_tags */
     /* NULL, or writes the whole key in place of all of the above; vary_user says then that it holds the user. */
     cache_status (*make_key)(void *ctx, const cache_request *request, cache_writer *key);
@@ -104,11 +106,13 @@ typedef struct cache_view {
      * vary_cookies name (also beside make_key), and no others; the `ctx` of cache_view_serve must live until it ran. */
     bool detached;
     bool vary_host;                     /* each host has pages of its own, and each scheme of it: cache_request.host */
+    double wait;                        /* longest wait for another request's handler, seconds; 0: 30. Who has waited so
+                                         * long runs the handler itself, and does not store */
 } cache_view;
 
 #define CACHE_VIEW_INIT \
     { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false }
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false, 0 }
 
 /* A view in one line, its name and ttl first (C, or C++20):
  *
@@ -129,7 +133,8 @@ typedef struct cache_page {
     const void *body;
     size_t body_size;
     void *owner;
-    size_t content_size;                /* Content-Length: body_size, but of a 304 the size of what is left out */
+    size_t content_size;                /* Content-Length: body_size, but of a 304 the size of what is left out. A
+                                         * 1xx, 204, or a 304 of the handler's own has 0: send no Content-Length */
     void *reserved[4];
 } cache_page;
 

@@ -11,12 +11,22 @@ static bool is_token_character(char c)
            (c != '\0' && strchr("-!#$%&'*+.^_`|~", c) != NULL);
 }
 
-bool cache_http_is_token(const char *text)
+static size_t token_size(const char *text, const char *end)
 {
     const char *at = text;
-    while (is_token_character(*at))
+    while (at < end && is_token_character(*at))
         at++;
-    return at != text && *at == '\0';
+    return (size_t)(at - text);
+}
+
+bool cache_http_is_token_of(cache_bytes text)
+{
+    return text.size > 0 && token_size(text.data, text.data + text.size) == text.size;
+}
+
+bool cache_http_is_token(const char *text)
+{
+    return cache_http_is_token_of((cache_bytes){ text, strlen(text) });
 }
 
 bool cache_http_is_field_value(const char *text)
@@ -130,11 +140,12 @@ static void set_shorter(double *span, double seconds)
         *span = seconds;
 }
 
+/* Also with fields, no-cache and private hold for all of the response: storing it without them would gain little. */
 static void read_directive(cache_bytes name, cache_bytes argument, struct cache_http_control *control)
 {
     if (is_name(name, "no-store"))
         control->no_store = true;
-    else if (is_name(name, "no-cache"))    /* also with fields: storing without them gains little */
+    else if (is_name(name, "no-cache"))
         control->no_cache = true;
     else if (is_name(name, "private"))
         control->is_private = true;
@@ -151,14 +162,44 @@ static void read_directive(cache_bytes name, cache_bytes argument, struct cache_
         set_shorter(&control->stale_if_error, read_seconds(argument));
 }
 
+/* Returns true for a token, or a string in quotes that ends where the text ends. */
+static bool is_argument(cache_bytes text)
+{
+    if (text.size == 0 || text.data[0] != '"')
+        return cache_http_is_token_of(text);
+    size_t i = 1;
+    while (i < text.size && text.data[i] != '"')
+        i += text.data[i] == '\\' ? 2 : 1;
+    return i + 1 == text.size;
+}
+
+/* Split "name" or "name=argument"; spaces around '=' are forgiven. Returns false if the element has another form. */
+static bool split_directive(cache_bytes element, cache_bytes *name, cache_bytes *argument)
+{
+    const char *at = element.data, *end = at + element.size;
+    *name = (cache_bytes){ at, token_size(at, end) };
+    *argument = (cache_bytes){ "", 0 };
+    at += name->size;
+    while (at < end && is_space(*at))
+        at++;
+    if (name->size == 0 || at == end)
+        return name->size > 0;
+    if (*at++ != '=')
+        return false;
+    while (at < end && is_space(*at))
+        at++;
+    *argument = (cache_bytes){ at, (size_t)(end - at) };
+    return is_argument(*argument);
+}
+
 void cache_http_read_control(const char *value, struct cache_http_control *control)
 {
-    cache_bytes element;
+    cache_bytes element, name, argument;
     while (cache_http_next_element(&value, &element)) {
-        const char *equals = memchr(element.data, '=', element.size);
-        const size_t size = equals != NULL ? (size_t)(equals - element.data) : element.size;
-        const cache_bytes argument = { equals != NULL ? equals + 1 : "", equals != NULL ? element.size - size - 1 : 0 };
-        read_directive((cache_bytes){ element.data, size }, argument, control);
+        if (split_directive(element, &name, &argument))
+            read_directive(name, argument, control);
+        else
+            control->no_store = true;
     }
 }
 
@@ -168,6 +209,13 @@ bool cache_http_is_cacheable(int status)
 {
     return status == 200 || status == 203 || status == 204 || status == 300 || status == 301 || status == 308 ||
            status == 404 || status == 410;
+}
+
+bool cache_http_is_about_client(int status)
+{
+    return status == 206 || status == 304 ||
+           (status >= 400 && status < 500 && status != 401 && status != 403 && status != 404 && status != 410 &&
+            status != 451);
 }
 
 bool cache_http_may_be_cacheable(int status)

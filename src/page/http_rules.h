@@ -7,6 +7,7 @@
 
 /* RFC 9110 section 5.6.2, and 5.5 without obs-text's line folding: what may stand in a header's name and value. */
 bool cache_http_is_token(const char *text);
+bool cache_http_is_token_of(cache_bytes text);
 bool cache_http_is_field_value(const char *text);
 
 /* Names of headers and directives, without case. */
@@ -32,12 +33,17 @@ struct cache_http_control {
 
 #define CACHE_HTTP_CONTROL_INIT { false, false, false, false, -1, -1, -1, -1 }
 
-/* Add what one Cache-Control header says. */
+/* Add what one Cache-Control header says. A header with a part that cannot be read, such as "private; max-age=60", is
+ * no-store: nobody knows what it was meant to forbid. */
 void cache_http_read_control(const char *value, struct cache_http_control *control);
 
 /* May a response with this status be stored without an explicit lifetime (RFC 9110 section 15.1), or with one? */
 bool cache_http_is_cacheable(int status);
 bool cache_http_may_be_cacheable(int status);
+
+/* Returns true if the status answers this client's request (a range, a condition, a bad or too frequent request) and
+ * says nothing of the page: what is stored for the others stays. */
+bool cache_http_is_about_client(int status);
 
 /* RFC 9111 section 3.1, and what this library or the server says itself: headers that are no part of a stored page. */
 bool cache_http_is_dropped(const char *name);

@@ -216,12 +216,14 @@ cache_status cache_page_make(const cache_env *env, cache_value *value, const cac
     if (owner == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "view: out of memory for a page of %zu headers", stored.n_headers);
     owner->allocator = env->allocator;
-    *out = (cache_page){ .status = cache_page_is_not_modified(&stored, request) ? 304 : stored.status, .owner = owner };
+    const bool not_modified = cache_page_is_not_modified(&stored, request);
+    *out = (cache_page){ .status = not_modified ? 304 : stored.status, .owner = owner };
     list_headers(&stored, verdict, age, owner, out);
     const bool has_body = out->status != 304 && out->status != 204 && out->status >= 200;
     out->body = has_body ? stored.body.data : "";
     out->body_size = has_body ? stored.body.size : 0;
-    out->content_size = stored.body.size;
+    /* Of a 304 that the handler made itself nobody knows the size of the content. */
+    out->content_size = has_body || not_modified ? stored.body.size : 0;
     owner->value = *value;
     *value = (cache_value){ NULL, 0, NULL };
     return CACHE_OK;

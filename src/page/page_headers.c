@@ -25,11 +25,28 @@ static void add_vary(const cache_view *view, cache_response *response)
         (void)cache_response_add_header(response, "Vary", "Cookie");
 }
 
-/* The hash of the body, in 32 hexadecimal digits and quotes. */
-static void write_etag(const cache_writer *body, char etag[40])
+/* The hash of the body and of the headers that describe it, in 32 hexadecimal digits and quotes: a page whose type or
+ * language was corrected is another one. */
+static void write_etag(const cache_response *response, char etag[40])
 {
+    const cache_writer *body = &response->body;
+    XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    (void)XXH3_128bits_reset(&state);
+    for (size_t i = 0; i < response->n; i++) {
+        const struct response_header *header = &response->headers[i];
+        if (!cache_http_is_of_content(header->name))
+            continue;
+        for (const char *c = header->name; *c != '\0'; c++) {
+            const char lower = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+            (void)XXH3_128bits_update(&state, &lower, 1);
+        }
+        (void)XXH3_128bits_update(&state, ":", 1);
+        (void)XXH3_128bits_update(&state, header->value, strlen(header->value) + 1);
+    }
+    (void)XXH3_128bits_update(&state, body->size > 0 ? body->data : "", body->size);
     XXH128_canonical_t hash;
-    XXH128_canonicalFromHash(&hash, XXH3_128bits(body->size > 0 ? body->data : "", body->size));
+    XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(&state));
     char *at = etag;
     *at++ = '"';
     for (size_t i = 0; i < sizeof hash.digest; i++) {
@@ -48,7 +65,7 @@ cache_status cache_view_complete(const cache_view *view, const cache_request *re
      * there. */
     if (response->status == 200 && cache_request_reads(request) && cache_response_header(response, "ETag") == NULL) {
         char etag[40];
-        write_etag(body, etag);
+        write_etag(response, etag);
         (void)cache_response_set_header(response, "ETag", etag);
     }
     /* The client may keep the page, but asks each time: else it would not see that the page was forgotten here. */

@@ -98,6 +98,23 @@ static char next_decoded(const char **at, const char *end)
     return decoded;
 }
 
+/* Returns true if handlers may read the parameter in different ways: some decode '+', some end a name at %00 or a
+ * parameter at ';', some drop a '%' that is not followed by two digits. Such a parameter always counts, since a handler
+ * may read another name than the lists would. */
+static bool is_ambiguous(const struct parameter *parameter)
+{
+    if (memchr(parameter->text.data, ';', parameter->text.size) != NULL)
+        return true;
+    const char *at = parameter->name.data, *end = at + parameter->name.size;
+    while (at < end) {
+        const char c = *at;
+        const char decoded = next_decoded(&at, end);
+        if (c == '+' || decoded == '\0' || (c == '%' && at[-1] == '%'))
+            return true;
+    }
+    return false;
+}
+
 static bool matches(cache_bytes name, const char *pattern)
 {
     const char *at = name.data, *end = name.data + name.size;
@@ -118,20 +135,28 @@ static bool is_in(cache_bytes name, const char *const patterns[])
     return false;
 }
 
-static bool counts(const cache_view *view, cache_bytes name)
+static bool counts(const cache_view *view, const struct parameter *parameter)
 {
-    return (view->query_only == NULL || is_in(name, view->query_only)) &&
-           (view->query_ignore == NULL || !is_in(name, view->query_ignore));
+    const bool is_wanted = view->query_only == NULL || is_in(parameter->name, view->query_only);
+    const bool is_ignored = view->query_ignore != NULL && is_in(parameter->name, view->query_ignore);
+    return (is_wanted && !is_ignored) || is_ambiguous(parameter);
 }
 
+/* By the decoded names up to a NUL, where C handlers end them: parameters that a handler may take for the same one stay
+ * in the order in which it reads them. */
 static int by_name(const void *a, const void *b)
 {
     const struct parameter *x = a, *y = b;
-    const size_t shorter = x->name.size < y->name.size ? x->name.size : y->name.size;
-    const int order = memcmp(x->name.data, y->name.data, shorter);
-    if (order != 0 || x->name.size != y->name.size)
-        return order != 0 ? order : x->name.size < y->name.size ? -1 : 1;
-    return x->text.data < y->text.data ? -1 : 1;    /* one name: as they came */
+    const char *at_x = x->name.data, *end_x = at_x + x->name.size;
+    const char *at_y = y->name.data, *end_y = at_y + y->name.size;
+    for (;;) {
+        const unsigned char of_x = at_x < end_x ? (unsigned char)next_decoded(&at_x, end_x) : 0;
+        const unsigned char of_y = at_y < end_y ? (unsigned char)next_decoded(&at_y, end_y) : 0;
+        if (of_x != of_y)
+            return of_x < of_y ? -1 : 1;
+        if (of_x == 0)
+            return x->text.data < y->text.data ? -1 : 1;
+    }
 }
 
 /* Take the next parameter off the query; false at its end. */
@@ -157,7 +182,7 @@ static cache_status put_query(const cache_view *view, const char *query, cache_w
     if (parameters == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "view: out of memory for a query of %zu parameters", room);
     while (next_parameter(&query, &parameters[n]))
-        n += counts(view, parameters[n].name);
+        n += counts(view, &parameters[n]);
     qsort(parameters, n, sizeof *parameters, by_name);
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_puts(key, i == 0 ? PART "?" : "&");
@@ -220,8 +245,8 @@ static void put_variants(const cache_view *view, const cache_request *request, c
         (void)cache_writer_puts(key, PART "user ");
         put_escaped(key, (cache_bytes){ request->user, strlen(request->user) }, false);
     }
-    if (view->post_by_body && strcmp(request->method, "POST") == 0) {
-        (void)cache_writer_puts(key, PART "POST ");
+    if (view->post_by_body && (strcmp(request->method, "POST") == 0 || cache_request_has_body(request))) {
+        (void)cache_writer_printf(key, PART "%s ", request->method);
         put_hash(key, request->body != NULL ? request->body : "", request->body != NULL ? request->body_size : 0);
     }
 }

@@ -14,7 +14,9 @@ bool cache_view_has_credentials(const cache_view *view, const cache_request *req
 
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
 {
-    const bool counts = cache_request_reads(request) || (view->post_by_body && strcmp(request->method, "POST") == 0);
+    /* A handler may answer a GET by the body that came with it: only a view that counts bodies can tell such apart. */
+    const bool counts = view->post_by_body ? cache_request_reads(request) || strcmp(request->method, "POST") == 0
+                                           : cache_request_reads(request) && !cache_request_has_body(request);
     return counts && !cache_view_has_credentials(view, request) &&
            (view->unless == NULL || !view->unless(view->ctx, request));
 }
@@ -34,7 +36,8 @@ static bool is_covered(const cache_view *view, cache_bytes field)
     return (view->vary_cookies != NULL || view->vary_user) && cache_http_same_name(name, "Cookie");
 }
 
-/* RFC 9111 section 4.1: what a response varies by must be in its key. With make_key, that is the application's word. */
+/* RFC 9111 section 4.1: what a response varies by must be in its key. With make_key, that is the application's word; but
+ * a Vary that cannot be read is nobody's. */
 static bool varies_beyond(const cache_view *view, const cache_response *response)
 {
     size_t at = 0;
@@ -42,8 +45,8 @@ static bool varies_beyond(const cache_view *view, const cache_response *response
         if (cache_http_list_has(list, "*"))
             return true;
         cache_bytes field;
-        while (view->make_key == NULL && cache_http_next_element(&list, &field))
-            if (!is_covered(view, field))
+        while (cache_http_next_element(&list, &field))
+            if (!cache_http_is_token_of(field) || (view->make_key == NULL && !is_covered(view, field)))
                 return true;
     }
     return false;

@@ -75,12 +75,15 @@ static cache_status add_path(cache_tag_list *tags, const char *path)
 
 cache_status cache_view_list_tags(const cache_view *view, const cache_request *request, cache_tag_list *tags)
 {
-    cache_status status = cache_view_has_variants(view) ? add_path(tags, request->path) : CACHE_OK;
-    for (const char *const *tag = view->tags; status == CACHE_OK && tag != NULL && *tag != NULL; tag++)
-        status = add(tags, *tag);
-    if (status == CACHE_OK && view->make_tags != NULL)
-        status = view->make_tags(view->ctx, request, tags);
-    return status == CACHE_OK ? tags->failure : status;
+    if (cache_view_has_variants(view))
+        (void)add_path(tags, request->path);
+    for (const char *const *tag = view->tags; tag != NULL && *tag != NULL; tag++)
+        (void)add(tags, *tag);
+    const cache_status status = view->make_tags != NULL ? view->make_tags(view->ctx, request, tags) : CACHE_OK;
+    if (tags->failure == CACHE_ERR_NOMEM)
+        return CACHE_ERR_NOMEM;
+    /* make_tags hands back what cache_tag_list_add told it: that is the list's failure, and not its own. */
+    return tags->failure != CACHE_OK && status == tags->failure ? CACHE_OK : status;
 }
 
 void cache_tag_list_names(const cache_tag_list *tags, const char *names[CACHE_MAX_VIEW_TAGS])

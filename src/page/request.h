@@ -22,6 +22,11 @@ static inline bool cache_request_cookie(const cache_request *request, const char
     return text != NULL;
 }
 
+static inline bool cache_request_has_body(const cache_request *request)
+{
+    return request->body_size > 0;
+}
+
 /* The methods that read a page: HEAD is answered from GET's. */
 static inline bool cache_request_reads(const cache_request *request)
 {

@@ -9,9 +9,10 @@
 #include "request_copy.h"
 
 /* What the computation tells cache_fetch of a response that is the one request's alone: "there is nothing" to store, so
- * that a stale page goes too; or, for a 5xx, that it failed, so that a stale page stands in. */
+ * that a stale page goes too; or that it failed, so that a stale page stays: for a 5xx it is served in its place, and
+ * where the response is about this client it stays for the others. */
 #define UNCACHEABLE  CACHE_MISS
-#define SERVER_ERROR CACHE_ERR_COMPUTE
+#define NOT_A_PAGE   CACHE_ERR_COMPUTE
 
 /* One request. It stands on the caller's stack; a computation in the background has a copy. */
 struct call {
@@ -23,6 +24,7 @@ struct call {
     uint64_t hash;                     /* the key's */
     bool ran;                          /* the handler did, in this call */
     cache_value own;                   /* its response, encoded, if that may not be shared */
+    bool is_about_client;              /* its response is, so that no stored page stands in for it */
 };
 
 /* ---- running the handler ----------------------------------------------------------------------------------------- */
@@ -44,8 +46,9 @@ static cache_status keep_uncacheable(struct call *call, const cache_response *re
     const cache_status status = keep(call, response);
     if (status != CACHE_OK)
         return status;
-    if (response->status >= 500)
-        return cache_fail(SERVER_ERROR, "view: the handler answered %d", response->status);
+    call->is_about_client = cache_http_is_about_client(response->status);
+    if (response->status >= 500 || call->is_about_client)
+        return cache_fail(NOT_A_PAGE, "view: the handler answered %d", response->status);
     cache_hit_for_miss_set(call->store, call->hash);
     return UNCACHEABLE;
 }
@@ -161,6 +164,7 @@ static cache_status fetch(cache_t *cache, struct call *call, const char *key, co
     options.stale = view->stale;
     options.stale_if_error = view->stale_if_error;
     options.jitter = view->jitter;
+    options.wait = view->wait;
     options.no_wait = cache_hit_for_miss_is_set(call->store, call->hash);
     options.lock = view->lock && !options.no_wait;
     options.force = view->forced_update != NULL && view->forced_update(view->ctx, &call->request);
@@ -195,13 +199,17 @@ static cache_status serve(cache_t *cache, struct call *call, const cache_request
     cache_value value = { NULL, 0, NULL };
     cache_fetch_info info = { .source = CACHE_SOURCE_NONE };
     cache_status status = fetch(cache, call, key, tags, &info, &value);
-    if (status == CACHE_OK) {
+    /* Another request's response is not ours; and who has waited long enough for another's does the work itself. */
+    const bool is_left_alone = status == UNCACHEABLE || status == NOT_A_PAGE || status == CACHE_ERR_TIMEOUT;
+    if (call->is_about_client)
+        status = make_page(call, &call->own, original, "MISS", -1, page);
+    else if (status == CACHE_OK) {
         const double age = info.source == CACHE_SOURCE_COMPUTED ? -1 : info.age;
         status = make_page(call, &value, original, verdict_of(info.source), age, page);
     } else if (call->own.owner != NULL)
         status = make_page(call, &call->own, original, "MISS", -1, page);
-    else if ((status == UNCACHEABLE || status == SERVER_ERROR) && !call->ran)
-        status = run_alone(call, original, "MISS", page);    /* another request's response is not ours */
+    else if (is_left_alone && !call->ran)
+        status = run_alone(call, original, "MISS", page);
     cache_value_release(&value);
     cache_value_release(&call->own);
     return status;
@@ -254,12 +262,19 @@ static cache_status serve_by_key(cache_t *cache, struct call *call, const cache_
     cache_status status = cache_view_key(&call->view, &call->request, &key);
     if (status == CACHE_OK)
         status = cache_view_list_tags(&call->view, &call->request, &tags);
-    if (status == CACHE_OK) {
+    const bool is_taggable = tags.failure == CACHE_OK;
+    if (status == CACHE_OK && is_taggable) {
         call->hash = cache_hit_for_miss_hash(cache, key.data, key.size);
         status = cache_writer_append(&key, "", 1);     /* in a caller's buffer nobody else ends it */
     }
-    if (status == CACHE_OK)
+    if (status == CACHE_OK && is_taggable)
         status = serve(cache, call, original, key.data, &tags, page);
+    else if (status == CACHE_OK) {
+        /* Without its tags a page could not be forgotten, so it is not stored; but visitors get it. */
+        cache_env_log(&call->store->env, CACHE_LOG_WARN, "view: the page %.200s is not stored: %s",
+                      call->request.path, cache_last_error());
+        status = run_alone(call, original, "BYPASS", page);
+    }
     cache_tag_list_release(&tags);
     cache_writer_release(&key);
     return status;
