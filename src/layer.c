@@ -92,6 +92,12 @@ static void layer_changes(void *self, const cache_changes *to, void *ctx, uint64
     layer->inner.changes(layer->inner_self, to, ctx, heard_ns);
 }
 
+static uint64_t layer_version(void *self, cache_bytes key)
+{
+    const struct cache_layer *layer = self;
+    return layer->inner.version(layer->inner_self, key);
+}
+
 void cache_layer_ops(const struct cache_layer *layer, cache_backend_ops *out)
 {
     const cache_backend_ops *inner = &layer->inner;
@@ -115,5 +121,6 @@ void cache_layer_ops(const struct cache_layer *layer, cache_backend_ops *out)
         .list = inner->list != NULL ? layer_list : NULL,
         .ping = inner->ping != NULL ? layer_ping : NULL,
         .changes = inner->changes != NULL ? layer_changes : NULL,
+        .version = inner->version != NULL ? layer_version : NULL,
     };
 }

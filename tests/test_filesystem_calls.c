@@ -101,6 +101,22 @@ static void inc(cache_t *cache, int64_t *number)
     *number = result;
 }
 
+static void note_key(void *ctx, const char *key)
+{
+    (void)key;
+    ++*(int *)ctx;
+}
+
+static void list(cache_t *cache, int least)
+{
+    cache_cursor cursor = { 0 };
+    int seen = 0;
+    while (!cursor.done)
+        if (is_failure(cache_keys(cache, "", &cursor, note_key, &seen)))
+            return;
+    must(seen >= least || makes_way());
+}
+
 static void clear(cache_t *cache, struct key *keys, size_t n)
 {
     const bool failed = is_failure(cache_clear(cache));
@@ -142,6 +158,8 @@ static void use(struct key *keys, int64_t *number)
     get(cache, &keys[1]);
     add(cache, &keys[1], "added");
     const cache_status has = cache_has(cache, "one");
+    list(cache, keys[0].may_be_absent || keys[1].may_be_absent ? 0 : 2);
+    (void)is_failure(cache_ping(cache));
     must(has == CACHE_OK || is_failure(has) || keys[0].may_be_absent || makes_way());
     cache_close(cache);
 }

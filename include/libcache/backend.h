@@ -223,6 +223,12 @@ typedef struct cache_changes {
  * changes may have been lost, `all` is called. Optional: the store does not tell of changes. */
 typedef void cache_changes_fn(void *self, const cache_changes *to, void *ctx, uint64_t *heard_ns);
 
+/* A number that changes whenever what is stored for `key` may have changed, whichever process did it; 0: it is being
+ * changed, or nothing is known. For a copy of a value in front of the store: take the number, then get the value; while
+ * the number is the same, nobody has changed the value, though it may have expired. Costs no system call. Optional: the
+ * store cannot tell. */
+typedef uint64_t cache_version_fn(void *self, cache_bytes key);
+
 #define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing.
                                     * Its URL has options alone: the core refuses a user, host or path */
 
@@ -250,6 +256,7 @@ typedef struct cache_backend_ops {
     cache_list_fn *list;
     cache_ping_fn *ping;
     cache_changes_fn *changes;
+    cache_version_fn *version;
 } cache_backend_ops;
 
 /* Make `ops` known, so that cache_open takes its scheme. The table must stay for the life of the process. Any thread.

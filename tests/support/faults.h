@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Runs the scenario. For messages, `fault` is what fails in it, as "pread 3: Input/output error"; NULL: nothing. */
+/* Runs the scenario. `fault` is what fails in it, for messages: "pread 3: Input/output error"; NULL: nothing. */
 typedef void faults_scenario(void *ctx, const char *fault);
 
 /* Returns how many faults were tried. Of calls that are made more often than `each`, the first `each` fail one after the

@@ -123,8 +123,8 @@ static cache_status end_read(struct fs_store *store, const struct fs_name *name,
     return status;
 }
 
-/* Appends the value to `out`, or only looks if that is NULL. */
-static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_writer *out)
+/* Appends the value to `out`, or only looks if that is NULL. `*left_ms`: how long it still lives; 0: for ever. */
+static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     struct fs_name name;
     struct fs_entry entry;
@@ -138,6 +138,10 @@ static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_wr
         return status;
     status = CACHE_MISS;
     enum fs_state state = cache_fs_entry_load(fd, store->env, key, &entry);
+    if (state == FS_LIVE && entry.head.expires_ms != 0) {
+        const int64_t left = entry.head.expires_ms - cache_env_wall_ms(store->env);
+        *left_ms = left > 0 ? left : 1;    /* it was live a moment ago */
+    }
     if (state == FS_LIVE && out != NULL)
         status = cache_fs_entry_value(fd, &entry, out, &state);
     else if (state == FS_LIVE) {
@@ -150,13 +154,20 @@ static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_wr
 }
 
 /* A thread that is cancelled while it reads would leave the file open. */
-static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+static cache_status store_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     int cancel_state = 0;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    const cache_status status = read_entry(self, key, out);
+    *left_ms = 0;
+    const cache_status status = read_entry(self, key, out, left_ms);
     pthread_setcancelstate(cancel_state, NULL);
     return status;
+}
+
+static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+{
+    int64_t left_ms = 0;
+    return store_get_left(self, key, out, &left_ms);
 }
 
 static cache_status store_has(void *self, cache_bytes key)
@@ -473,61 +484,42 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
     return status;
 }
 
-/* ---- all keys ---------------------------------------------------------------------------------------------------- */
-
-struct clear {
-    cache_bytes prefix;
-    cache_status status;
-};
-
-static bool begins(cache_bytes key, cache_bytes with)
-{
-    return key.size >= with.size && memcmp(key.data, with.data, with.size) == 0;
-}
-
-/* A torn entry belongs to no prefix, and can never be read again: it goes with any. */
-static bool clear_one(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info)
-{
-    struct clear *clear = ctx;
-    struct fs_entry entry;
-    int fd = -1;
-    (void)info;
-    cache_status status = cache_fs_leaf_find(leaf, name, &fd);
-    bool gone = false;
-    if (status == CACHE_OK) {
-        const enum fs_state state = cache_fs_entry_load(fd, leaf->store->env, cache_fs_any_key, &entry);
-        cache_fs_close(fd);
-        if (state == FS_FAILED)
-            status = cache_fs_leaf_fail(leaf, name, errno);
-        if (state == FS_TORN
-            || ((state == FS_LIVE || state == FS_EXPIRED) && begins(cache_fs_entry_key(&entry), clear->prefix))) {
-            status = cache_fs_leaf_remove(leaf, name);
-            gone = status == CACHE_OK;
-        }
-    }
-    if (status < 0 && clear->status == CACHE_OK)
-        clear->status = status;
-    return gone;
-}
+/* ---- all keys, and the store as a whole -------------------------------------------------------------------------- */
 
 static cache_status store_clear(void *self, cache_bytes prefix)
 {
     struct fs_store *store = self;
-    struct clear clear = { prefix, CACHE_OK };
-    const cache_status ready = cache_fs_prepare(store);
-    if (ready != CACHE_OK)
-        return ready;
-    for (unsigned i = 0; i < FS_LEAVES; i++) {
-        struct fs_leaf leaf;
-        cache_status status = cache_fs_leaf_lock(store, i, &leaf);
-        if (status == CACHE_OK) {
-            status = cache_fs_leaf_scan(&leaf, clear_one, &clear);
-            cache_fs_leaf_unlock(&leaf);
-        }
-        if (status < 0 && clear.status == CACHE_OK)
-            clear.status = status;
-    }
-    return clear.status;
+    const cache_status status = cache_fs_prepare(store);
+    return status == CACHE_OK ? cache_fs_clear(store, prefix) : status;
+}
+
+static cache_status store_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
+{
+    struct fs_store *store = self;
+    const cache_status status = cache_fs_prepare(store);
+    return status == CACHE_OK ? cache_fs_list(store, prefix, cursor, each, ctx) : status;
+}
+
+static cache_status store_ping(void *self)
+{
+    struct fs_store *store = self;
+    struct stat info;
+    const cache_status status = cache_fs_prepare(store);
+    if (status != CACHE_OK)
+        return status;
+    if (fstat(cache_fs_meta_file(store), &info) != 0)
+        return cache_fs_fail(store, FS_META_FILE, errno);
+    return info.st_nlink > 0 ? CACHE_OK : cache_fs_fail(store, FS_META_FILE, ENOENT);
+}
+
+static uint64_t store_version(void *self, cache_bytes key)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    if (cache_fs_prepare(store) != CACHE_OK)
+        return 0;
+    cache_fs_name(store, key, &name);
+    return cache_fs_version(store, name.leaf);
 }
 
 static cache_status store_stats(void *self, cache_counters *out)
@@ -562,4 +554,8 @@ const cache_backend_ops cache_filesystem_ops = {
     .touch = store_touch,
     .has = store_has,
     .stats = store_stats,
+    .get_left = store_get_left,
+    .list = store_list,
+    .ping = store_ping,
+    .version = store_version,
 };

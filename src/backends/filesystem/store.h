@@ -8,7 +8,7 @@
  *
  * The parts call downwards only:
  *
- *     filesystem.c > evict.c > sweep.c > lock.c > scan.c, temp_file.c > leaf.c >
+ *     filesystem.c > all_keys.c, evict.c > sweep.c > lock.c > scan.c, temp_file.c > leaf.c >
  *     directory.c > meta.c, byte_lock.c > content.c, entry.c, name.c > open.c */
 #ifndef FILESYSTEM_STORE_H
 #define FILESYSTEM_STORE_H
@@ -326,5 +326,12 @@ void cache_fs_evict(struct fs_store *store, const struct fs_name *keep);
 /* The disk had no room for `size` bytes: remove what expired, at the second attempt what was not used for long, at the
  * last one `keep` itself if `replace` is set. Returns false if nothing was removed: trying again is useless. */
 bool cache_fs_make_room(struct fs_store *store, const struct fs_name *keep, uint64_t size, bool replace, int *attempt);
+
+/* ---- all keys (all_keys.c) --------------------------------------------------------------------------------------- */
+
+/* As the operations of these names. */
+cache_status cache_fs_clear(struct fs_store *store, cache_bytes prefix);
+cache_status cache_fs_list(struct fs_store *store, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,
+                           void *ctx);
 
 #endif
