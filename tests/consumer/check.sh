@@ -70,6 +70,18 @@ for way in "$@"; do
             quietly env LD_LIBRARY_PATH= "$work/program"
         fi
         ;;
+    names)
+        for links in "$(pkg-config --libs libcache)" "$(pkg-config --static --libs libcache | sed 's/-lcache/-l:libcache.a/')"; do
+            # shellcheck disable=SC2046,SC2086
+            case $links in
+            *libcache.a*) has libcache.a || continue ;;
+            esac
+            for names in ALL GHOSTS_ALONE; do
+                quietly gcc -std=c11 -D$names "$here/clash.c" -o "$work/program" $(pkg-config --cflags libcache) $links
+                quietly "$work/program"
+            done
+        done
+        ;;
     languages)
         # shellcheck disable=SC2046
         for standard in c11 c17 c++11 c++14 c++17 c++20; do
