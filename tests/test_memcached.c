@@ -524,12 +524,13 @@ static atomic_int wrong_values, right_values;
 
 static void *set_and_get(void *ctx)
 {
-    for (int i = 0; i < OPERATIONS / 2; i++) {
+    for (int i = 0; i < OPERATIONS; i++) {
         char key[32], value[32] = "";
         size_t size = 0;
         (void)snprintf(key, sizeof key, "k%d-%d", *(int *)ctx, i % 100);
-        (void)cache_set_string(boxed, key, key, 60);
-        if (cache_get_copy(boxed, key, value, sizeof value - 1, &size) == CACHE_OK)
+        if (i < 100)
+            (void)cache_set_string(boxed, key, key, 60);
+        else if (cache_get_copy(boxed, key, value, sizeof value - 1, &size) == CACHE_OK)
             atomic_fetch_add(strcmp(value, key) == 0 ? &right_values : &wrong_values, 1);
     }
     return NULL;
@@ -555,7 +556,7 @@ static void nobody_gets_anothers_value_from_a_middlebox_that_repeats_and_mixes_r
     cache_close(boxed);
     fake_server_stop(&fake);
     assert_int_equal(wrong_values, 0);
-    assert_true(right_values > CALLERS * OPERATIONS / 4);
+    assert_true(right_values > CALLERS * OPERATIONS / 2);
     assert_true(mischief >= 20);
 }
 
