@@ -87,6 +87,15 @@ static cache_status parse_host(char *text, cache_host *host)
     return percent_decode(text, "host");
 }
 
+/* Spaces around a host of a list are no part of it. */
+static char *trim(char *text)
+{
+    size_t size = strlen(text);
+    while (size > 0 && text[size - 1] == ' ')
+        text[--size] = '\0';
+    return text + strspn(text, " ");
+}
+
 static cache_status parse_hosts(struct cache_url *url, char *text)
 {
     if (text[0] == '\0')
@@ -96,7 +105,7 @@ static cache_status parse_hosts(struct cache_url *url, char *text)
         return cache_fail(CACHE_ERR_NOMEM, "url: out of memory");
     for (char *next; text != NULL; text = next) {
         next = cut(text, ',');
-        const cache_status status = parse_host(text, &url->hosts[url->n_hosts]);
+        const cache_status status = parse_host(trim(text), &url->hosts[url->n_hosts]);
         if (status != CACHE_OK)
             return status;
         url->n_hosts++;
