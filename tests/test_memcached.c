@@ -421,6 +421,46 @@ static void serve_reply(struct fake_server *server, int fd, int number)
             return;
 }
 
+static void serve_no_text(struct fake_server *server, int fd, int number)
+{
+    char request[1024];
+    (void)server, (void)number;
+    (void)fake_server_read(fd, request, sizeof request);
+}
+
+/* As one does that wants SASL, in the binary protocol, or TLS. */
+static void a_server_that_hangs_up_at_the_first_word_is_told_with_what_it_may_want(void **state)
+{
+    struct fake_server fake;
+    char url[96];
+    cache_value value;
+    (void)state;
+    fake_server_start(&fake, serve_no_text, NULL);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?timeout=20", fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
+    assert_non_null(strstr(cache_last_error(), "SASL"));
+    assert_non_null(strstr(cache_last_error(), "memcacheds://"));
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
+static void spaces_in_a_list_of_hosts_are_no_part_of_them(void **state)
+{
+    char url[128];
+    (void)state;
+    (void)snprintf(url, sizeof url, "memcached:// 127.0.0.1:%d, 127.0.0.1:%d ,127.0.0.1:%d ?prefix=list:&timeout=20",
+                   servers[0].port, servers[1].port, servers[2].port);
+    cache_t *cache = test_open(url);
+    for (int i = 0; i < 30; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_status(CACHE_OK, cache_set_string(cache, key, key, 60));
+        assert_text(cache, key, key);
+    }
+    cache_close(cache);
+}
+
 static void a_reply_to_something_else_is_an_error_and_no_value(void **state)
 {
     static char long_key[400];
@@ -608,6 +648,8 @@ int main(void)
         cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),
         cmocka_unit_test(a_server_that_wants_a_login_gets_the_right_one),
         cmocka_unit_test(a_server_that_asks_for_no_login_gets_no_password),
+        cmocka_unit_test(a_server_that_hangs_up_at_the_first_word_is_told_with_what_it_may_want),
+        cmocka_unit_test(spaces_in_a_list_of_hosts_are_no_part_of_them),
         cmocka_unit_test(a_reply_to_something_else_is_an_error_and_no_value),
         cmocka_unit_test(nobody_gets_anothers_value_from_a_middlebox_that_repeats_and_mixes_replies),
         cmocka_unit_test(a_key_has_one_name_in_every_locale),

@@ -75,6 +75,9 @@ static cache_status greet(struct cache_connection *connection, uint64_t deadline
     const struct iovec part = { line, cache_mc_write_command(line, "get", cache_mc_name(&key)) };
     struct cache_exchange exchange = { .parts = &part, .n_parts = 1, .take = take_sign, .ctx = &greeting };
     const cache_status status = cache_connection_call(connection, &exchange, deadline);
+    if (status == CACHE_ERR_CONNECT && store->tls == NULL)
+        return cache_fail(status, "%s (does it want TLS, memcacheds://, or SASL, which is not supported?)",
+                          cache_last_error());
     return status == CACHE_OK && greeting.wants_login ? log_in(connection, &greeting, deadline) : status;
 }
 
