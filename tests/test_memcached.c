@@ -489,8 +489,8 @@ static void a_reply_to_something_else_is_an_error_and_no_value(void **state)
     fake_server_stop(&fake);
 }
 
-/* A middlebox between us and a real server: once in a while it says a reply again 30 ms late, adds one that nobody asked
- * for, cuts one, or gives the one before in its place. */
+/* A middlebox between us and a real server: once in a while it says a reply again 30 ms late, adds one that nobody
+ * asked for, cuts one, or gives the one before in its place. */
 enum { REPLIES_BETWEEN = 250, LATE_MS = 30 };
 
 struct middlebox {
@@ -600,7 +600,7 @@ static void nobody_gets_anothers_value_from_a_middlebox_that_repeats_and_mixes_r
     assert_true(mischief >= 20);
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 /* Another program of the same cache may run in another locale. */
 static void a_key_has_one_name_in_every_locale(void **state)

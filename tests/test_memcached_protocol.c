@@ -6,7 +6,7 @@
 
 #define TEXT(text) (cache_bytes){ (text), sizeof(text) - 1 }
 
-/* ---- replies ------------------------------------------------------------------------------------------------------ */
+/* ---- replies ---------------------------------------------------------------------------------------------------- */
 
 /* Of bytes with nothing behind them, so that AddressSanitizer sees a look too far. */
 static ptrdiff_t read_exactly(const char *data, size_t size, struct mc_reply *out, char **copy)
@@ -139,7 +139,7 @@ static void no_bytes_lead_the_reader_astray(void **state)
     }
 }
 
-/* ---- requests ----------------------------------------------------------------------------------------------------- */
+/* ---- requests --------------------------------------------------------------------------------------------------- */
 
 static void commands_are_as_the_protocol_has_them(void **state)
 {

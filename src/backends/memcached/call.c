@@ -20,7 +20,7 @@ const struct mc_command cache_mc_commands[] = {
     [MC_TOUCH] = { "touch", true, ANSWER(TOUCHED) | ANSWER(NOT_FOUND) },
 };
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static bool begins(cache_bytes text, const char *with)
 {
@@ -67,7 +67,7 @@ enum cache_reply cache_mc_answer_take(struct cache_exchange *exchange, const cha
 static cache_status too_large(const char *where, const struct mc_answer *answer, size_t value_size)
 {
     return cache_fail(CACHE_ERR_TOO_LARGE,
-                      "%s: a value of %zu bytes: %s: an item has 1048576 bytes at most, unless memcached's -I says else",
+                      "%s: a value of %zu bytes: %s: an item has 1048576 bytes at most unless -I says otherwise",
                       where, value_size, answer->text);
 }
 
@@ -201,6 +201,7 @@ cache_status cache_mc_call(struct mc_call *call)
         return status;
     }
     if (call->taken < 0)    /* another thread may have taken it, and have the message */
-        return cache_fail(call->taken, "%s: the value could not be kept: %s", server->where, cache_strerror(call->taken));
+        return cache_fail(call->taken, "%s: the value could not be kept: %s", server->where,
+                          cache_strerror(call->taken));
     return call->taken;
 }

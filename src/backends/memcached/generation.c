@@ -18,7 +18,7 @@ static int64_t clock_id(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* ---- the record on the host ---------------------------------------------------------------------------------------- */
+/* ---- the record on the host -------------------------------------------------------------------------------------- */
 
 /* 0: what is there is no generation. */
 static cache_status take_id(void *ctx, const struct mc_reply *reply)

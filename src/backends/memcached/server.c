@@ -50,7 +50,7 @@ static cache_status check(const cache_backend_config *config)
     return CACHE_OK;
 }
 
-/* ---- ketama ------------------------------------------------------------------------------------------------------- */
+/* ---- ketama ------------------------------------------------------------------------------------------------------ */
 
 /* The next of "3,1,1" from `*text` on. 0: it is none. */
 static unsigned read_weight(const char **text)
@@ -80,8 +80,8 @@ static cache_status router_open(struct mc_store *store, const cache_backend_conf
     }
     const cache_status status = good && (weights == NULL || rest[0] == '\0')
         ? cache_mc_ketama_init(&store->ketama, store->env, hosts, store->n_servers)
-        : cache_fail(CACHE_ERR_CONFIG, "%s: option 'weights' must be a number of 1..%d for each of %zu servers, not '%.60s'",
-                     config->scheme, MAX_WEIGHT, store->n_servers, weights);
+        : cache_fail(CACHE_ERR_CONFIG, "%s: option 'weights' must be a number of 1..%d for each of %zu servers, "
+                     "not '%.60s'", config->scheme, MAX_WEIGHT, store->n_servers, weights);
     cache_env_free(store->env, hosts);
     return status;
 }
@@ -193,7 +193,7 @@ uint64_t cache_mc_deadline(const struct mc_store *store)
     return cache_server_deadline(&store->servers[0].link);
 }
 
-/* ---- after a fork ------------------------------------------------------------------------------------------------- */
+/* ---- after a fork ------------------------------------------------------------------------------------------------ */
 
 /* In the child. Whoever held a generation's lock is not in this process. */
 static void forked(void *ctx)
