@@ -3,7 +3,10 @@
  * A read looks for changes first, if `front_check` has passed since the last look, and is answered from the memory if
  * the store was heard recently enough. Else it asks the store and keeps the answer. Whatever writes goes to the store,
  * and then drops the key here, whatever the outcome was: after a timeout nobody knows what the store holds. Leases go
- * around the front, since they decide who may store. No thread works in the background. */
+ * around the front, since they decide who may store. No thread works in the background.
+ *
+ * A store of one machine that has versions (the file store) need not be heard: each read compares the version that its
+ * value was read under, which is one load from shared memory. */
 #include "front.h"
 
 #include "backends/fork_guard.h"
@@ -21,6 +24,7 @@ struct front {
     struct cache_live_counters *counters;
     struct cache_fork_guard fork_guard;
     bool hears;                        /* the store tells its changes */
+    bool compares;                     /* else it may have versions, which are compared at each read */
     int64_t ttl_ms;
     uint64_t lag_ns, check_ns;
     /* Nanoseconds of cache_now_ns. */
@@ -123,26 +127,87 @@ static int64_t keep_ms(const struct front *front, int64_t left_ms)
     return left_ms > 0 && left_ms < front->ttl_ms ? left_ms : front->ttl_ms;
 }
 
+/* Where the store has versions, a value stands in the memory behind the version that it was read under. The room before
+ * the value keeps it aligned. */
+enum { VERSION_ROOM = 16 };
+
+static uint64_t version_of(const struct front *front, cache_bytes key)
+{
+    return front->compares ? front->layer.inner.version(front->layer.inner_self, key) : 0;
+}
+
+static struct front_ticket take_ticket(struct front *front, cache_bytes key)
+{
+    struct front_ticket ticket = cache_front_memory_ticket(&front->memory, key);
+    ticket.version = version_of(front, key);
+    return ticket;
+}
+
+static void keep(struct front *front, const struct front_ticket *ticket, cache_bytes key, cache_bytes value,
+                 int64_t ttl_ms)
+{
+    if (!front->compares) {
+        cache_front_memory_keep(&front->memory, ticket, key, value, ttl_ms);
+        return;
+    }
+    char version[VERSION_ROOM] = { 0 };
+    cache_writer both;
+    if (ticket->version == 0)
+        return;
+    memcpy(version, &ticket->version, sizeof ticket->version);
+    cache_writer_init(&both, front->layer.env->allocator);
+    if (cache_writer_reserve(&both, VERSION_ROOM + value.size) != NULL) {
+        cache_writer_undo(&both, VERSION_ROOM + value.size);
+        (void)cache_writer_append(&both, version, VERSION_ROOM);
+        (void)cache_writer_append(&both, value.size > 0 ? value.data : "", value.size);
+        cache_front_memory_keep(&front->memory, ticket, key,
+                                (cache_bytes){ cache_writer_data(&both, NULL), VERSION_ROOM + value.size }, ttl_ms);
+    }
+    cache_writer_release(&both);
+}
+
+/* The memory's value if its version is still the store's. */
+static cache_status get_same_version(struct front *front, cache_bytes key, cache_writer *out)
+{
+    cache_writer writer;
+    cache_value value;
+    uint64_t version = 0;
+    cache_writer_init(&writer, front->layer.env->allocator);
+    cache_status status = cache_front_memory_get(&front->memory, key, &writer);
+    if (status == CACHE_OK)
+        status = cache_writer_take(&writer, &value);
+    cache_writer_release(&writer);
+    if (status != CACHE_OK)
+        return status;
+    memcpy(&version, value.data, sizeof version);
+    if (version != version_of(front, key)) {
+        cache_value_release(&value);
+        return CACHE_MISS;
+    }
+    return cache_writer_pin(out, (const char *)value.data + VERSION_ROOM, value.size - VERSION_ROOM, value.owner);
+}
+
 static cache_status ask_store(struct front *front, cache_bytes key, cache_writer *out)
 {
     const struct cache_layer *layer = &front->layer;
-    const struct front_ticket ticket = cache_front_memory_ticket(&front->memory, key);
+    const struct front_ticket ticket = take_ticket(front, key);
     int64_t left_ms = -1;
-    const bool keeps = may_keep(front);
-    const cache_status status = keeps && layer->inner.get_left != NULL
+    const bool keeps_it = may_keep(front);
+    const cache_status status = keeps_it && layer->inner.get_left != NULL
                                     ? layer->inner.get_left(layer->inner_self, key, out, &left_ms)
                                     : layer->inner.get(layer->inner_self, key, out);
-    if (status == CACHE_OK && keeps) {
+    if (status == CACHE_OK && keeps_it) {
         cache_bytes value;
         value.data = cache_writer_data(out, &value.size);
-        cache_front_memory_keep(&front->memory, &ticket, key, value, keep_ms(front, left_ms));
+        keep(front, &ticket, key, value, keep_ms(front, left_ms));
     }
     return status;
 }
 
 static cache_status look_up(struct front *front, cache_bytes key, cache_writer *out)
 {
-    const cache_status status = cache_front_memory_get(&front->memory, key, out);
+    const cache_status status = front->compares ? get_same_version(front, key, out)
+                                                : cache_front_memory_get(&front->memory, key, out);
     if (status == CACHE_OK)
         cache_counters_add(front->counters, COUNT_FRONT_HIT, 1);
     return status;
@@ -214,7 +279,7 @@ static bool has_own_time(cache_bytes key, const cache_value *value)
 static cache_status ask_for_missing(struct front *front, const struct missing *missing, cache_results *out)
 {
     const struct cache_layer *layer = &front->layer;
-    const bool keeps = may_keep(front);
+    const bool keeps_any = may_keep(front);
     cache_results results = { out->allocator, missing->values, missing->n };
     memset(missing->values, 0, missing->n * sizeof *missing->values);
     const cache_status status = layer->inner.get_many(layer->inner_self, missing->keys, missing->n, &results);
@@ -223,9 +288,8 @@ static cache_status ask_for_missing(struct front *front, const struct missing *m
         if (value->data == NULL)
             continue;
         const cache_bytes key = missing->keys[i];
-        if (keeps && !is_lease(key) && has_own_time(key, value))
-            cache_front_memory_keep(&front->memory, &missing->tickets[i], key,
-                                    (cache_bytes){ value->data, value->size }, front->ttl_ms);
+        if (keeps_any && !is_lease(key) && has_own_time(key, value))
+            keep(front, &missing->tickets[i], key, (cache_bytes){ value->data, value->size }, front->ttl_ms);
         out->out[missing->indices[i]] = *value;
     }
     return status;
@@ -251,7 +315,7 @@ static cache_status front_get_many(void *self, const cache_bytes keys[], size_t 
         else if (status == CACHE_MISS) {
             missing.indices[missing.n] = i;
             missing.keys[missing.n] = keys[i];
-            missing.tickets[missing.n++] = cache_front_memory_ticket(&front->memory, keys[i]);
+            missing.tickets[missing.n++] = take_ticket(front, keys[i]);
         }
         if (first == CACHE_OK && status < 0)
             first = status;
@@ -375,7 +439,7 @@ static uint64_t option_ns(const struct cache_options *options, const char *name)
 static void read_options(struct front *front, const struct cache_options *options)
 {
     const struct option_value *ttl = cache_options_find(options, "front_ttl");
-    front->ttl_ms = ttl->set ? ttl->number : front->hears ? 60000 : 1000;
+    front->ttl_ms = ttl->set || front->hears || front->compares ? ttl->number : 1000;
     front->lag_ns = option_ns(options, "front_lag");
     front->check_ns = option_ns(options, "front_check");
 }
@@ -393,6 +457,7 @@ cache_status cache_front_add(const struct cache_options *options, const cache_en
     front->layer = (struct cache_layer){ .inner = *ops, .inner_self = *self, .env = env };
     front->counters = counters;
     front->hears = ops->changes != NULL;
+    front->compares = !front->hears && ops->version != NULL;
     read_options(front, options);
     const cache_status status = cache_front_memory_open(&front->memory, env, max_bytes);
     if (status != CACHE_OK) {

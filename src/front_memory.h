@@ -30,6 +30,7 @@ struct front_memory {
 struct front_ticket {
     struct front_stripe *stripe;
     uint64_t epoch, changes;
+    uint64_t version;                  /* what the store's `version` said; of no meaning here */
 };
 
 /* Open a memory of `max_bytes`. On an error nothing is left behind. */

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "hooks.h"
+#include "server.h"
 
 #include <pthread.h>
 #include <sys/wait.h>
@@ -521,6 +522,35 @@ static void a_store_in_this_process_takes_no_front(void **state)
     assert_non_null(strstr(cache_last_error(), "front"));
 }
 
+/* ---- files: versions in place of messages ------------------------------------------------------------------------ */
+
+static void a_front_of_files_sees_each_change_of_another_process_at_once(void **state)
+{
+    (void)state;
+    char directory[64], text[160];
+    test_directory_make(directory, sizeof directory);
+    (void)snprintf(text, sizeof text, "file://%s/store?front=1mb", directory);
+    cache_t *cache = test_open(text), *other = test_open(text);    /* two opens share nothing but the files */
+    for (int i = 0; i < 200; i++) {
+        char value[16];
+        (void)snprintf(value, sizeof value, "%d", i);
+        assert_status(CACHE_OK, cache_set_string(other, "k", value, 60));
+        assert_text(cache, "k", value);
+        assert_text(cache, "k", value);
+    }
+    assert_int_equal(test_counters(cache).front_hits, 200);
+    assert_status(CACHE_OK, cache_delete(other, "k"));
+    assert_text(cache, "k", NULL);
+    assert_status(CACHE_OK, cache_set_string(other, "k", "", 60));    /* an empty value is one, too */
+    assert_text(cache, "k", "");
+    assert_text(cache, "k", "");
+    assert_status(CACHE_OK, cache_clear(other));
+    assert_text(cache, "k", NULL);
+    cache_close(cache);
+    cache_close(other);
+    test_directory_remove(directory);
+}
+
 /* ---- order ------------------------------------------------------------------------------------------------------- */
 
 enum { READERS = 4, ROUNDS = 20000, KEYS = 4 };
@@ -597,6 +627,7 @@ int main(void)
         FRONT_TEST(many_keys_come_from_both),
         FRONT_TEST(the_child_of_a_fork_hears_for_itself),
         FRONT_TEST(a_store_in_this_process_takes_no_front),
+        FRONT_TEST(a_front_of_files_sees_each_change_of_another_process_at_once),
         FRONT_TEST(no_read_gets_a_value_that_was_overwritten_before_it_began),
     };
     if (cache_register_backend(&telling_ops) != CACHE_OK || cache_register_backend(&mute_ops) != CACHE_OK)
