@@ -48,6 +48,7 @@ int civetweb_serve(struct mg_connection *connection, cache_t *cache, const cache
     cache_request request = {
         .method = info->request_method, .path = info->local_uri_raw != NULL ? info->local_uri_raw : "/",
         .query = info->query_string, .header = find_header, .lookup_ctx = connection,
+        .host = mg_get_header(connection, "Host"), .scheme = info->is_ssl ? "https" : "http",
     };
     cache_page page;
     char *body = read_body(connection, &request.body_size);

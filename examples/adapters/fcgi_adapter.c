@@ -55,6 +55,7 @@ void fcgi_serve(FCGX_Request *asked, cache_t *cache, const cache_view *view, cac
     const cache_request request = {
         .method = method, .path = path, .query = query != NULL && query[0] != '\0' ? query : NULL,
         .header = find_header, .lookup_ctx = asked, .body = body, .body_size = size,
+        .host = FCGX_GetParam("HTTP_HOST", asked->envp), .scheme = FCGX_GetParam("REQUEST_SCHEME", asked->envp),
     };
     if (cache_view_serve(cache, view, &request, handler, ctx, &page) == CACHE_OK) {
         send_page(asked, &page, strcmp(method, "HEAD") == 0);

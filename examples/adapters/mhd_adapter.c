@@ -23,7 +23,8 @@ void mhd_request(struct MHD_Connection *connection, const char *method, const ch
         path = "/";
     *request = (cache_request){
         .method = method, .path = path, .query = query != NULL ? query + 1 : NULL,
-        .header = find_header, .lookup_ctx = connection, .body = "",
+        .header = find_header, .lookup_ctx = connection, .body = "", .host = find_header(connection, "Host"),
+        .scheme = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL) != NULL ? "https" : "http",
     };
 }
 

@@ -31,6 +31,7 @@ int ulfius_serve(const struct _u_request *asked, struct _u_response *response, c
         .method = asked->http_verb, .path = asked->url_path, .query = query != NULL ? query + 1 : NULL,
         .header = find_header, .lookup_ctx = (void *)(uintptr_t)asked,
         .body = asked->binary_body, .body_size = asked->binary_body_length,
+        .host = u_map_get_case(asked->map_header, "Host"),    /* Ulfius does not say whether it speaks TLS */
     };
     cache_page page;
     if (cache_view_serve(cache, view, &request, handler, ctx, &page) != CACHE_OK)

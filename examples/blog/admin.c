@@ -17,13 +17,12 @@ enum { TAG_NAME_MAX = 200 };
 
 /* ---- the numbers, which the page and the script share ------------------------------------------------------------ */
 
-/* Whether the store answers, asked now; by touching what is not there, which counts as neither hit nor miss. */
+/* Whether the store answers, asked now. */
 static cJSON *store_json(struct blog *blog)
 {
-    const cache_status status = cache_touch(blog->cache, "is-anybody-there", 1);
+    const bool answers = cache_ping(blog->cache) == CACHE_OK;
     cJSON *store = cJSON_CreateObject();
     (void)cJSON_AddStringToObject(store, "kind", blog->store);
-    const bool answers = status >= 0 || status == CACHE_ERR_UNSUPPORTED;
     (void)cJSON_AddStringToObject(store, "state", answers ? "answers" : cache_last_error());
     return store;
 }

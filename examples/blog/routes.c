@@ -1,6 +1,7 @@
 /* routes.c - which path is answered by what, for whom, and how it is cached. */
 #include "routes.h"
 
+#include "address.h"
 #include "admin.h"
 #include "api.h"
 #include "dashboard.h"
@@ -224,6 +225,8 @@ static cache_status answer(const struct route *route, struct visit *visit, const
     char user[24];
     cache_request asked = *request;
     struct timed timed = { route->handler, visit };
+    if (address_is_secure(request, visit->blog->behind_proxy))
+        asked.scheme = "https";
     if (visit->user.id != 0) {
         (void)snprintf(user, sizeof user, "%" PRId64, visit->user.id);
         asked.user = user;

@@ -46,8 +46,7 @@ cache_status health_page(void *ctx, const cache_request *request, cache_response
     size_t n = 0;
     (void)request;
     const bool has_database = db_newest(visit->blog->db, 0, &post, 1, &n) == CACHE_OK;
-    const cache_status ping = cache_touch(visit->blog->cache, "is-anybody-there", 1);
-    const bool has_cache = ping >= 0 || ping == CACHE_ERR_UNSUPPORTED;
+    const bool has_cache = cache_ping(visit->blog->cache) == CACHE_OK;
     cache_response_set_status(response, has_database ? 200 : 503);
     (void)cache_response_set_header(response, "Content-Type", "text/plain; charset=utf-8");
     return cache_writer_printf(cache_response_body(response), "database: %s\ncache: %s\n",

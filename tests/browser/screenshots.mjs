@@ -58,6 +58,11 @@ async function take(page, path, name) {
     await page.waitForLoadState("load");
     if (path === "/admin") await page.waitForFunction(() => document.querySelector("#state").textContent === "answers");
     if (path === "/admin") await page.waitForResponse("**/admin/numbers");
+    if (path === "/lab") {
+        await page.getByRole("button", { name: "Invalidate while they read" }).click();
+        await page.locator("#lab-picture").waitFor();
+        await page.locator("#result").scrollIntoViewIfNeeded();
+    }
     if (name === "admin-narrow") await page.locator("#chart").scrollIntoViewIfNeeded();
     await page.screenshot({ path: file });
     const { size } = statSync(file);
@@ -83,6 +88,7 @@ for (const [size, window] of Object.entries(WINDOWS)) {
     await take(anybody.page, post, `post-${size}`);
     await take(ada.page, "/dashboard", `dashboard-${size}`);
     await take(admin.page, "/admin", `admin-${size}`);
+    await take(admin.page, "/lab", `lab-${size}`);
 }
 await browser.close();
 await blog.stop();
