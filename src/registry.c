@@ -20,6 +20,7 @@ static const struct { const char *scheme; const cache_backend_ops *ops; } builti
     { "redis", &cache_redis_ops },
 #else
     { "redis", NULL }, { "rediss", NULL }, { "redis+unix", NULL }, { "redis+sentinel", NULL },
+    { "redis+cluster", NULL }, { "rediss+cluster", NULL }, { "valkey+cluster", NULL }, { "valkeys+cluster", NULL },
     { "rediss+sentinel", NULL }, { "valkey", NULL }, { "valkeys", NULL }, { "valkey+unix", NULL },
     { "valkey+sentinel", NULL }, { "valkeys+sentinel", NULL },
 #endif

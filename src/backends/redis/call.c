@@ -52,7 +52,12 @@ bool cache_redis_is_refusal(const redisReply *reply)
                                                 strncmp(reply->str, no_permission, sizeof no_permission - 1) == 0);
 }
 
-static const redisReply *first_error(const struct redis_request *request)
+bool cache_redis_refuses(const char *message)
+{
+    return strstr(message, ": ERR unknown command") != NULL || strstr(message, ": NOPERM") != NULL;
+}
+
+const redisReply *cache_redis_first_error(const struct redis_request *request)
 {
     if (request->fold)
         return request->error;
@@ -87,29 +92,50 @@ static bool may_have_a_successor(struct redis_store *store)
 /* True: a demoted master refused the request, which goes to its successor. */
 static bool was_demoted(struct redis_store *store, const struct redis_request *request)
 {
-    const redisReply *error = first_error(request);
+    const redisReply *error = cache_redis_first_error(request);
     if (error == NULL || strncmp(error->str, "READONLY", strlen("READONLY")) != 0 || !may_have_a_successor(store))
         return false;
     cache_server_distrust(&store->node.server);
     return store->kind == REDIS_SENTINEL && was_refused(request);
 }
 
+struct cache_exchange cache_redis_exchange(struct redis_request *request)
+{
+    return (struct cache_exchange){ .parts = request->parts, .n_parts = request->n_parts,
+                                    .repeatable = request->repeatable, .alone = request->alone,
+                                    .take = cache_redis_take, .restart = cache_redis_restart, .ctx = request };
+}
+
 static cache_status send_request(struct redis_store *store, struct redis_request *request, uint64_t deadline)
 {
-    struct cache_exchange exchange = { .parts = request->parts, .n_parts = request->n_parts,
-                                       .repeatable = request->repeatable, .alone = request->alone,
-                                       .take = cache_redis_take, .restart = cache_redis_restart, .ctx = request };
+    struct cache_exchange exchange = cache_redis_exchange(request);
     return cache_server_call(&store->node.server, &exchange, deadline);
 }
 
-cache_status cache_redis_call(struct redis_store *store, struct redis_request *request, uint64_t deadline)
+/* A cluster's node that was taken for a server of its own: its other keys are elsewhere. */
+static void tell_of_the_cluster(struct redis_store *store, const redisReply *error)
 {
-    cache_status status = send_request(store, request, deadline);
-    if (status == CACHE_OK && was_demoted(store, request)) {
+    if (error != NULL && store->cluster == NULL && (cache_redis_is_redirection(error) ||
+                                                    strncmp(error->str, "CROSSSLOT", strlen("CROSSSLOT")) == 0) &&
+        !atomic_exchange(&store->told_of_cluster, true))
+        cache_env_log(store->env, CACHE_LOG_WARN, "%s: this is a node of a cluster: the scheme is redis+cluster://",
+                      store->where);
+}
+
+cache_status cache_redis_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
+                              uint64_t deadline)
+{
+    cache_status status;
+    if (store->cluster != NULL)
+        status = cache_redis_cluster_call(store, key, request, deadline);
+    else
+        status = send_request(store, request, deadline);
+    if (status == CACHE_OK && store->cluster == NULL && was_demoted(store, request)) {
         cache_redis_release(request);
         status = send_request(store, request, deadline);
     }
-    const redisReply *error = first_error(request);
+    const redisReply *error = cache_redis_first_error(request);
+    tell_of_the_cluster(store, error);
     if (status != CACHE_OK) {
         if (request->values != NULL)
             cache_redis_values_forget(request->values);
@@ -131,5 +157,5 @@ void cache_redis_release(struct redis_request *request)
 
 uint64_t cache_redis_deadline(const struct redis_store *store)
 {
-    return cache_server_deadline(&store->node.server);
+    return cache_now_ns() + (uint64_t)store->timeout_ms * 1000000;
 }

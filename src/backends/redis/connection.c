@@ -81,10 +81,11 @@ static void keep(struct redis_request *request, redisReply *reply)
         request->replies[request->n_taken++] = reply;
         return;
     }
+    const bool used = request->use != NULL && request->use(request, request->n_taken, reply);
     request->n_taken++;
     if (reply->type == REDIS_REPLY_INTEGER)
         request->sum += reply->integer;
-    if (reply->type == REDIS_REPLY_ERROR && request->error == NULL)
+    if (!used && reply->type == REDIS_REPLY_ERROR && request->error == NULL)
         request->error = reply;
     else
         freeReplyObject(reply);
@@ -136,17 +137,29 @@ void cache_redis_restart(struct cache_exchange *exchange)
     cache_redis_release(request);
     if (request->values != NULL)
         cache_redis_values_forget(request->values);
+    if (request->restart != NULL)
+        request->restart(request);
 }
 
 /* ---- marks ------------------------------------------------------------------------------------------------------- *
  * Redis' replies do not say what they answer. Behind every batch goes a PING of a text that is never used twice: where
  * its echo does not follow the batch's replies, a reply among them was another's. */
 
+static void format_mark(uint64_t mark, char out[MARK_DIGITS])
+{
+    for (size_t i = 0; i < MARK_DIGITS; i++, mark >>= 4)
+        out[MARK_DIGITS - 1 - i] = "0123456789abcdef"[mark & 15];
+}
+
 static size_t put_mark(struct cache_connection *connection, char out[CACHE_MAX_MARK])
 {
+    static const char head[] = "*2\r\n$4\r\nPING\r\n$16\r\n";
     struct redis_link *link = connection->state;
-    return (size_t)snprintf(out, CACHE_MAX_MARK, "*2\r\n$4\r\nPING\r\n$%d\r\n%016llx\r\n", MARK_DIGITS,
-                            (unsigned long long)++link->mark);
+    const size_t size = sizeof head - 1;
+    memcpy(out, head, size);
+    format_mark(++link->mark, out + size);
+    memcpy(out + size + MARK_DIGITS, "\r\n", 2);
+    return size + MARK_DIGITS + 2;
 }
 
 static bool is_unknown(const redisReply *reply)
@@ -165,15 +178,16 @@ static enum cache_reply take_mark(struct cache_connection *connection, const cha
     struct redis_link *link = connection->state;
     struct cache_exchange exchange = { .where = connection->wire.where };
     redisReply *reply = NULL;
-    char expected[MARK_DIGITS + 1];
+    char expected[MARK_DIGITS];
     *used = size;
     if (size > 0 && redisReaderFeed(link->reader, bytes, size) != REDIS_OK)
         return CACHE_REPLY_BROKEN;
     enum cache_reply outcome = next_reply(&exchange, link->reader, &reply);
     if (outcome != CACHE_REPLY_DONE)
         return outcome;
-    (void)snprintf(expected, sizeof expected, "%016llx", (unsigned long long)link->mark);
-    const bool is_echo = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, expected) == 0;
+    format_mark(link->mark, expected);
+    const bool is_echo = reply->type == REDIS_REPLY_STRING && reply->len == MARK_DIGITS &&
+                         memcmp(reply->str, expected, MARK_DIGITS) == 0;
     if (is_unknown(reply))
         outcome = CACHE_REPLY_LAST;
     else if (!is_echo && reply->type != REDIS_REPLY_ERROR) {    /* an error: LOADING, BUSY and their like */

@@ -10,8 +10,7 @@ enum {
     KEYS_A_COMMAND = 500,              /* the server serves nobody else during one command */
     KEYS_TO_GATHER = 16,               /* a request for more has a connection to itself */
     BYTES_A_REQUEST = 1 << 20,         /* of values: what is kept in memory to be sent at once */
-    SCAN_COUNT = 500,
-    CURSOR_SIZE = 24
+    SCAN_COUNT = 500
 };
 
 /* ---- commands of a list of keys ---------------------------------------------------------------------------------- */
@@ -40,7 +39,7 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
     request->repeatable = request->fold = true;
     request->alone = n > KEYS_TO_GATHER;
     if (status == CACHE_OK)
-        status = cache_redis_call(store, request, deadline);
+        status = cache_redis_call(store, keys[0], request, deadline);
     cache_writer_release(&out);
     return status;
 }
@@ -50,6 +49,8 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
 /* The values go to the caller while they come; what is no string is nil here, which is a miss. */
 cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
+    if (((struct redis_store *)self)->cluster != NULL)
+        return cache_redis_cluster_get_many(self, keys, n, out);
     struct redis_values values = { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND };
     struct redis_request request = { .types = "a", .values = &values };
     const cache_status status = call_with_keys(self, "MGET", keys, n, cache_redis_deadline(self), &request);
@@ -60,13 +61,13 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
 /* ---- remove ------------------------------------------------------------------------------------------------------ */
 
 /* UNLINK came with Redis 4, and may be refused; DEL does the same, while the server waits. */
-static const char *removal(struct redis_store *store)
+const char *cache_redis_removal(struct redis_store *store)
 {
     return atomic_load_explicit(&store->no_unlink, memory_order_relaxed) ? "DEL" : "UNLINK";
 }
 
 /* True: `error` was the answer to UNLINK, which is not sent again. */
-static bool do_without_unlink(struct redis_store *store, const redisReply *error)
+bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error)
 {
     return error != NULL && cache_redis_is_refusal(error) && !atomic_exchange(&store->no_unlink, true);
 }
@@ -77,10 +78,12 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
     const uint64_t deadline = cache_redis_deadline(store);
     bool again = true;
     cache_status status = CACHE_OK;
+    if (store->cluster != NULL)
+        return cache_redis_cluster_remove_many(self, keys, n, removed);
     while (again) {
         struct redis_request request = { .types = "i" };
-        status = call_with_keys(store, removal(store), keys, n, deadline, &request);
-        again = do_without_unlink(store, request.error);
+        status = call_with_keys(store, cache_redis_removal(store), keys, n, deadline, &request);
+        again = cache_redis_do_without_unlink(store, request.error);
         *removed += status == CACHE_OK ? (size_t)request.sum : 0;
         cache_redis_release(&request);
     }
@@ -89,7 +92,7 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
 
 /* ---- set --------------------------------------------------------------------------------------------------------- */
 
-static cache_status put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms)
+cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms)
 {
     (void)cache_redis_begin_command(out, ttl_ms > 0 ? 5 : 3);
     (void)cache_redis_put_word(out, "SET", 3);
@@ -110,12 +113,12 @@ static cache_status set_some(struct redis_store *store, const cache_bytes keys[]
     *n_sent = 0;
     cache_writer_init(&out, cache_env_allocator(store->env));
     for (; *n_sent < n && status == CACHE_OK && out.size < BYTES_A_REQUEST; ++*n_sent)
-        status = put_set(&out, keys[*n_sent], values[*n_sent], ttl_ms);
+        status = cache_redis_put_set(&out, keys[*n_sent], values[*n_sent], ttl_ms);
     if (status == CACHE_OK) {
         struct redis_request request = { .parts = { { out.data, out.size } }, .n_parts = 1, .n_replies = *n_sent,
                                          .repeatable = true, .alone = *n_sent > REDIS_FEW, .fold = true,
                                          .types = "o" };
-        status = cache_redis_call(store, &request, deadline);
+        status = cache_redis_call(store, keys[0], &request, deadline);
         cache_redis_release(&request);
     }
     cache_writer_release(&out);
@@ -129,6 +132,8 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
     const uint64_t deadline = cache_redis_deadline(store);
     char message[256];
     cache_status first = CACHE_OK;
+    if (store->cluster != NULL)
+        return cache_redis_cluster_set_many(self, keys, values, n, ttl_ms);
     for (size_t i = 0, n_sent = 0; i < n; i += n_sent) {
         const cache_status status = set_some(store, keys + i, values + i, n - i, ttl_ms, deadline, &n_sent);
         if (status == CACHE_OK || first != CACHE_OK)
@@ -139,47 +144,7 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
     return first == CACHE_OK ? CACHE_OK : cache_fail(first, "%s", message);
 }
 
-/* ---- clear -------------------------------------------------------------------------------------------------------- *
- * SCAN walks the database in steps between which others are served. Each step sends what the last one found to UNLINK
- * together with the next SCAN. It finds every key that was there all the while, and removes the prefix's alone. */
-
-struct walk {
-    struct redis_store *store;
-    cache_bytes prefix;
-    cache_writer found;                /* UNLINK of the keys of this step */
-    size_t n_found;                    /* commands in it */
-    char cursor[CURSOR_SIZE];
-    char pattern[2 * CACHE_MAX_PREFIX + 2];
-    size_t pattern_size;
-};
-
-static cache_status use_keys(struct walk *walk, const redisReply *keys)
-{
-    cache_bytes ours[KEYS_A_COMMAND];
-    size_t n = 0;
-    cache_status status = CACHE_OK;
-    for (size_t i = 0; i < keys->elements && status == CACHE_OK; i++) {
-        const redisReply *key = keys->element[i];
-        if (key->type == REDIS_REPLY_STRING && key->len >= walk->prefix.size &&
-            memcmp(key->str, walk->prefix.data, walk->prefix.size) == 0)
-            ours[n++] = (cache_bytes){ key->str, key->len };
-        if (n > 0 && (n == KEYS_A_COMMAND || i + 1 == keys->elements)) {
-            status = put_keys(&walk->found, removal(walk->store), ours, n);
-            walk->n_found++;
-            n = 0;
-        }
-    }
-    return status;
-}
-
-static cache_status use_step(struct walk *walk, const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[0]->len >= sizeof walk->cursor || reply->element[1]->type != REDIS_REPLY_ARRAY)
-        return cache_redis_unexpected(walk->store->where, reply);
-    memcpy(walk->cursor, reply->element[0]->str, reply->element[0]->len + 1);
-    return use_keys(walk, reply->element[1]);
-}
+/* ---- scan -------------------------------------------------------------------------------------------------------- */
 
 /* "a*b" as the pattern "a\*b*". */
 static size_t pattern_of(cache_bytes prefix, char *out)
@@ -194,15 +159,64 @@ static size_t pattern_of(cache_bytes prefix, char *out)
     return size;
 }
 
-static cache_status put_scan(const struct walk *walk, cache_writer *out)
+cache_status cache_redis_put_scan(cache_writer *out, const char *cursor, cache_bytes prefix)
 {
+    char pattern[2 * CACHE_MAX_PREFIX + 2];
+    const size_t size = pattern_of(prefix, pattern);
     (void)cache_redis_begin_command(out, 6);
     (void)cache_redis_put_word(out, "SCAN", 4);
-    (void)cache_redis_put_word(out, walk->cursor, strlen(walk->cursor));
+    (void)cache_redis_put_word(out, cursor, strlen(cursor));
     (void)cache_redis_put_word(out, "MATCH", 5);
-    (void)cache_redis_put_word(out, walk->pattern, walk->pattern_size);
+    (void)cache_redis_put_word(out, pattern, size);
     (void)cache_redis_put_word(out, "COUNT", 5);
     return cache_redis_put_number(out, SCAN_COUNT);
+}
+
+cache_status cache_redis_read_scan(const char *where, const redisReply *reply, char cursor[REDIS_CURSOR_SIZE])
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[0]->len >= REDIS_CURSOR_SIZE || reply->element[1]->type != REDIS_REPLY_ARRAY)
+        return cache_redis_unexpected(where, reply);
+    memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);
+    return CACHE_OK;
+}
+
+size_t cache_redis_scanned(const redisReply *reply, cache_bytes prefix, size_t *from, cache_bytes out[],
+                           size_t capacity)
+{
+    const redisReply *keys = reply->element[1];
+    size_t n = 0;
+    for (; *from < keys->elements && n < capacity; ++*from) {
+        const redisReply *key = keys->element[*from];
+        if (key->type == REDIS_REPLY_STRING && key->len >= prefix.size &&
+            memcmp(key->str, prefix.data, prefix.size) == 0)
+            out[n++] = (cache_bytes){ key->str, key->len };
+    }
+    return n;
+}
+
+/* ---- clear -------------------------------------------------------------------------------------------------------- *
+ * SCAN walks the database in steps between which others are served. Each step sends what the last one found to UNLINK
+ * together with the next SCAN. It finds every key that was there all the while, and removes the prefix's alone. */
+
+struct walk {
+    struct redis_store *store;
+    cache_bytes prefix;
+    cache_writer found;                /* UNLINK of the keys of this step */
+    size_t n_found;                    /* commands in it */
+    char cursor[REDIS_CURSOR_SIZE];
+};
+
+static cache_status use_keys(struct walk *walk, const redisReply *reply)
+{
+    cache_bytes ours[KEYS_A_COMMAND];
+    size_t from = 0, n;
+    cache_status status = CACHE_OK;
+    while (status == CACHE_OK && (n = cache_redis_scanned(reply, walk->prefix, &from, ours, KEYS_A_COMMAND)) > 0) {
+        status = put_keys(&walk->found, cache_redis_removal(walk->store), ours, n);
+        walk->n_found++;
+    }
+    return status;
 }
 
 /* One step; `*again`: the server does not know UNLINK, and what was found is still there. */
@@ -213,15 +227,17 @@ static cache_status step(struct walk *walk, bool scan, bool *again)
                                      .alone = true, .types = "ia" };
     cache_writer_init(&walk->found, cache_env_allocator(walk->store->env));
     walk->n_found = 0;
-    cache_status status = scan ? put_scan(walk, &out) : CACHE_OK;
+    cache_status status = scan ? cache_redis_put_scan(&out, walk->cursor, walk->prefix) : CACHE_OK;
     if (status == CACHE_OK && request.n_replies > REDIS_FEW)
         status = cache_fail(CACHE_ERR_PROTOCOL, "%s: a step of SCAN with far too many keys", walk->store->where);
     request.parts[0] = (struct iovec){ out.data, out.size };
     if (status == CACHE_OK)
-        status = cache_redis_call(walk->store, &request, cache_redis_deadline(walk->store));
-    *again = request.n_taken > 0 && do_without_unlink(walk->store, request.replies[0]);
+        status = cache_redis_call(walk->store, walk->prefix, &request, cache_redis_deadline(walk->store));
+    *again = request.n_taken > 0 && cache_redis_do_without_unlink(walk->store, request.replies[0]);
     if (status == CACHE_OK && scan)
-        status = use_step(walk, request.replies[request.n_replies - 1]);
+        status = cache_redis_read_scan(walk->store->where, request.replies[request.n_replies - 1], walk->cursor);
+    if (status == CACHE_OK && scan)
+        status = use_keys(walk, request.replies[request.n_replies - 1]);
     cache_redis_release(&request);
     cache_writer_release(&out);
     return status;
@@ -230,7 +246,6 @@ static cache_status step(struct walk *walk, bool scan, bool *again)
 static cache_status walk_once(struct redis_store *store, cache_bytes prefix, bool *again)
 {
     struct walk walk = { .store = store, .prefix = prefix, .cursor = "0" };
-    walk.pattern_size = pattern_of(prefix, walk.pattern);
     cache_writer_init(&walk.found, cache_env_allocator(store->env));
     cache_status status;
     do
@@ -249,6 +264,8 @@ cache_status cache_redis_clear(void *self, cache_bytes prefix)
     if (prefix.size == 0)
         return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: clear of an empty prefix would remove other programs' keys",
                           store->where);
+    if (store->cluster != NULL)
+        return cache_redis_cluster_clear(self, prefix);
     const cache_status status = walk_once(store, prefix, &again);
     return again ? walk_once(store, prefix, &again) : status;
 }

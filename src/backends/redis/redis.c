@@ -28,6 +28,7 @@ static void store_close(void *self)
     struct redis_store *store = self;
     if (store->opened)
         cache_server_release(&store->node.server);
+    cache_redis_close_cluster(store);
     cache_redis_close_sentinels(store);
     cache_redis_forget_url(store);
     cache_env_free(store->env, store);
@@ -45,7 +46,7 @@ static cache_status store_open(const cache_backend_config *config, void **self)
     if (status == CACHE_OK)
         status = cache_redis_open_sentinels(store);
     if (status == CACHE_OK)
-        status = open_node(store);
+        status = store->kind == REDIS_CLUSTER ? cache_redis_open_cluster(store) : open_node(store);
     if (status != CACHE_OK) {
         store_close(store);
         return status;
@@ -93,10 +94,11 @@ static cache_status command(struct redis_store *store, const cache_bytes words[]
     char room[ROOM];
     cache_writer out;
     cache_writer_init_buffer(&out, cache_env_allocator(store->env), room, sizeof room);
+    const cache_bytes key = words[1];
     request->n_replies = 1;
     cache_status status = write_words(words, n, &out, request);
     if (status == CACHE_OK)
-        status = cache_redis_call(store, request, cache_redis_deadline(store));
+        status = cache_redis_call(store, key, request, cache_redis_deadline(store));
     cache_writer_release(&out);
     return status;
 }
@@ -173,15 +175,23 @@ static void put_words(cache_writer *out, const cache_bytes words[], size_t n)
         (void)cache_redis_put_word(out, words[i].data, words[i].size);
 }
 
-static cache_status call_written(struct redis_store *store, cache_writer *out, struct redis_request *request)
+static cache_status call_written(struct redis_store *store, cache_bytes key, cache_writer *out,
+                                 struct redis_request *request)
 {
     cache_status status = cache_writer_status(out);
     request->parts[0] = (struct iovec){ out->data, out->size };
     request->n_parts = 1;
     if (status == CACHE_OK)
-        status = cache_redis_call(store, request, cache_redis_deadline(store));
+        status = cache_redis_call(store, key, request, cache_redis_deadline(store));
     cache_writer_release(out);
     return status;
+}
+
+/* Two requests, since a redirection that asks once holds for one command. */
+static cache_status persist_in_cluster(struct redis_store *store, cache_bytes key)
+{
+    const cache_status status = command_on_key(store, (const cache_bytes[]){ REDIS_WORD("PERSIST"), key }, 2);
+    return status == CACHE_MISS ? command_on_key(store, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2) : status;
 }
 
 /* PERSIST says 0 to a key that is not there and to one that had no time to begin with: EXISTS tells them apart. */
@@ -192,7 +202,7 @@ static cache_status persist(struct redis_store *store, cache_bytes key)
     cache_writer_init(&out, cache_env_allocator(store->env));
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("PERSIST"), key }, 2);
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2);
-    cache_status status = call_written(store, &out, &request);
+    cache_status status = call_written(store, key, &out, &request);
     if (status == CACHE_OK && request.replies[1]->integer == 0)
         status = CACHE_MISS;
     cache_redis_release(&request);
@@ -203,7 +213,7 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
     char number[NUMBER_MAX_SIZE + 1];
     if (ttl_ms == 0)
-        return persist(self, key);
+        return ((struct redis_store *)self)->cluster != NULL ? persist_in_cluster(self, key) : persist(self, key);
     return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("PEXPIRE"), key, number_word(ttl_ms, number) }, 3);
 }
 
@@ -255,7 +265,7 @@ static cache_status inc_with_time(struct redis_store *store, cache_bytes key, ca
                                            REDIS_WORD("NX") }, 6);
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("INCRBY"), key, delta }, 3);
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("EXEC") }, 1);
-    cache_status status = call_written(store, &out, &request);
+    cache_status status = call_written(store, key, &out, &request);
     if (status == CACHE_OK)
         status = read_transaction(store, request.replies, result);
     cache_redis_release(&request);
@@ -283,12 +293,16 @@ static cache_status store_stats(void *self, cache_counters *out)
     struct redis_store *store = self;
     out->timeouts += atomic_load_explicit(&store->counters.timeouts, memory_order_relaxed);
     out->reconnects += atomic_load_explicit(&store->counters.reconnects, memory_order_relaxed);
-    cache_server_count(&store->node.server, out);
+    for (size_t i = 0; store->cluster != NULL && i < atomic_load(&store->cluster->n_nodes); i++)
+        cache_server_count(&atomic_load(&store->cluster->nodes[i])->server, out);
+    if (store->cluster == NULL)
+        cache_server_count(&store->node.server, out);
     return CACHE_OK;
 }
 
-static const char *const aliases[] = { "redis+unix", "redis+sentinel", "rediss", "rediss+sentinel", "valkey",
-                                       "valkey+unix", "valkey+sentinel", "valkeys", "valkeys+sentinel", NULL };
+static const char *const aliases[] = { "redis+unix", "redis+sentinel", "rediss", "rediss+sentinel",
+                                       "redis+cluster", "rediss+cluster", "valkey", "valkey+unix", "valkey+sentinel",
+                                       "valkey+cluster", "valkeys", "valkeys+sentinel", "valkeys+cluster", NULL };
 
 const cache_backend_ops cache_redis_ops = {
     .size = sizeof(cache_backend_ops),

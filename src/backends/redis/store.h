@@ -13,12 +13,27 @@
 #include <hiredis/hiredis.h>
 #include <stdatomic.h>
 
-enum redis_kind { REDIS_TCP, REDIS_UNIX, REDIS_SENTINEL };
+enum redis_kind { REDIS_TCP, REDIS_UNIX, REDIS_SENTINEL, REDIS_CLUSTER };
 
-/* One server: the Redis, or a Sentinel. */
+enum { REDIS_SLOTS = 16384, REDIS_MAX_NODES = 1024, REDIS_MAX_HOST = 255 };
+
+/* One server: the Redis, a Sentinel, or a node of a cluster. */
 struct redis_node {
     struct cache_server server;
     char where[160];                   /* "redis 127.0.0.1:6379", for messages */
+    char host[REDIS_MAX_HOST + 1];     /* of a cluster's node */
+    int port;
+};
+
+/* Which node has which slot. Nodes are added and stay until the store is closed, so that the map is read without a lock. */
+struct redis_cluster {
+    _Atomic(struct redis_node *) nodes[REDIS_MAX_NODES];
+    atomic_size_t n_nodes;
+    _Atomic uint16_t slots[REDIS_SLOTS];    /* 1 + the node's index; 0: nobody has it, as far as is known */
+    atomic_bool known;                 /* the map was read once */
+    _Atomic uint64_t read_at;          /* of cache_now_ns: when somebody last set out to read it */
+    pthread_mutex_t lock;              /* of adding nodes: never held while the network runs */
+    struct cache_fork_guard fork_guard;
 };
 
 struct redis_login {
@@ -41,11 +56,13 @@ struct redis_store {
     struct cache_tls *tls;             /* NULL: plain */
     struct redis_node node;            /* the server that has the keys */
     bool opened;                       /* it is there, and to be released */
+    struct redis_cluster *cluster;     /* NULL: it is none */
     struct redis_node *sentinels;
     size_t n_sentinels;                /* that are open */
     atomic_size_t sentinel;            /* the one that answered last is asked first */
     redisReplyObjectFunctions objects; /* what makes replies: hiredis' own, with a limit */
     atomic_bool no_unlink;             /* the server does not know UNLINK: DEL is sent in its place */
+    atomic_bool told_of_cluster;       /* the operator was told that this is a node of a cluster */
     atomic_bool no_name;               /* the server ends connections that tell a name */
     _Atomic int64_t suspect_at;        /* of the monotonic clock: when READONLY may end the connections again */
     struct cache_server_counters counters, sentinel_counters;
@@ -117,6 +134,10 @@ struct redis_request {
     bool repeatable;                   /* may be sent again when a connection turns out to be dead */
     bool alone;                        /* has a connection to itself */
     bool fold;                         /* of the replies only the sum of all integers is kept */
+    /* With `fold`: use a reply, in whichever thread. True: an error was used too, and is not kept. NULL: nothing. */
+    bool (*use)(struct redis_request *request, size_t index, const redisReply *reply);
+    void (*restart)(struct redis_request *request);    /* forget what was used. NULL: there is nothing to forget */
+    void *ctx;
     bool takes_errors;                 /* the caller looks for error replies itself */
     const char *types;                 /* what may come but errors: "s" a string, "n" nil, "o" a status, "i" an integer,
                                         * "a" an array */
@@ -133,9 +154,16 @@ enum cache_reply cache_redis_take(struct cache_exchange *exchange, void *state, 
                                   size_t *used);
 void cache_redis_restart(struct cache_exchange *exchange);
 
-/* Send a request to the server. CACHE_OK: its replies are there, and none is an error unless the caller looks for those
+/* Send a request to the server, or the node that has `key`. CACHE_OK: its replies are there, and none is an error unless the caller looks for those
  * itself. Release the request in any case. */
-cache_status cache_redis_call(struct redis_store *store, struct redis_request *request, uint64_t deadline);
+cache_status cache_redis_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
+                              uint64_t deadline);
+
+/* The exchange that sends the request. */
+struct cache_exchange cache_redis_exchange(struct redis_request *request);
+
+/* The first error reply; NULL: there is none. */
+const redisReply *cache_redis_first_error(const struct redis_request *request);
 void cache_redis_release(struct redis_request *request);
 
 uint64_t cache_redis_deadline(const struct redis_store *store);
@@ -146,8 +174,41 @@ cache_status cache_redis_error(const char *where, const char *text);
 /* True: the server does not know the command, or refuses it to this user. */
 bool cache_redis_is_refusal(const redisReply *reply);
 
+/* The same of a message that has the server's words in it. */
+bool cache_redis_refuses(const char *message);
+
 /* For a reply of a type that the command does not have. */
 cache_status cache_redis_unexpected(const char *where, const redisReply *reply);
+
+/* ---- a cluster (cluster.c) --------------------------------------------------------------------------------------- */
+
+/* In the child of a fork (fork.c). */
+void cache_redis_check_fork(struct redis_cluster *cluster);
+
+/* The slot of a key: of what stands between its first '{' and the next '}', if that is anything (slot.c). */
+unsigned cache_redis_slot(cache_bytes key);
+
+cache_status cache_redis_open_cluster(struct redis_store *store);
+void cache_redis_close_cluster(struct redis_store *store);
+
+/* cache_redis_call, with redirections followed. */
+cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
+                                      uint64_t deadline);
+
+/* The node that has the slot, after a look at the map if nobody is known to have it. */
+cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
+
+/* The same after a node failed: the map is read again if that was not done a moment ago. False: it is not known. */
+bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
+
+/* True: the error says that the key is elsewhere. */
+bool cache_redis_is_redirection(const redisReply *error);
+
+/* One request to each node, all at once (cluster_many.c). */
+cache_get_many_fn cache_redis_cluster_get_many;
+cache_set_many_fn cache_redis_cluster_set_many;
+cache_remove_many_fn cache_redis_cluster_remove_many;
+cache_clear_fn cache_redis_cluster_clear;
 
 /* ---- many keys (many.c) ------------------------------------------------------------------------------------------ */
 
@@ -155,5 +216,21 @@ cache_get_many_fn cache_redis_get_many;
 cache_set_many_fn cache_redis_set_many;
 cache_remove_many_fn cache_redis_remove_many;
 cache_clear_fn cache_redis_clear;
+
+/* Append SET, or what removes a key. */
+cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms);
+const char *cache_redis_removal(struct redis_store *store);
+
+/* True: `error` was the answer to UNLINK, which is not sent again. */
+bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error);
+
+/* SCAN of the prefix from the cursor, and the cursor that came; "0" at the end. */
+enum { REDIS_CURSOR_SIZE = 24 };
+cache_status cache_redis_put_scan(cache_writer *out, const char *cursor, cache_bytes prefix);
+cache_status cache_redis_read_scan(const char *where, const redisReply *reply, char cursor[REDIS_CURSOR_SIZE]);
+
+/* The keys of a SCAN's reply that begin with the prefix; at most `capacity`. */
+size_t cache_redis_scanned(const redisReply *reply, cache_bytes prefix, size_t *from, cache_bytes out[],
+                           size_t capacity);
 
 #endif

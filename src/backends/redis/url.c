@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_PORT = 6379, DEFAULT_SENTINEL_PORT = 26379, MAX_SOCKET_PATH = 107, MAX_DB = 1 << 20, MAX_HOST = 255 };
+enum { DEFAULT_PORT = 6379, DEFAULT_SENTINEL_PORT = 26379, MAX_SOCKET_PATH = 107, MAX_DB = 1 << 20 };
 
 const cache_option cache_redis_options[] = {
     { "db", CACHE_OPTION_INT, .def = "0", .min = 0, .max = MAX_DB,
@@ -125,7 +125,7 @@ static cache_status read_hosts(const cache_backend_config *config, int default_p
         return cache_fail(CACHE_ERR_NOMEM, "redis: out of memory");
     for (size_t i = 0; i < n; i++) {
         const cache_host *from = config->n_hosts > 0 ? &config->hosts[i] : &here;
-        if (from->name[0] == '/' || strlen(from->name) > MAX_HOST)
+        if (from->name[0] == '/' || strlen(from->name) > REDIS_MAX_HOST)
             return cache_fail(CACHE_ERR_CONFIG, "redis: '%.60s' is not a host", from->name);
         char *name = NULL;
         const cache_status status = copy_text(config->env, from->name, &name);
@@ -141,7 +141,8 @@ static cache_status read_tcp(const cache_backend_config *config, struct redis_st
 {
     store->kind = REDIS_TCP;
     if (config->n_hosts > 1)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: one server; several hosts are sentinels: redis+sentinel://");
+        return cache_fail(CACHE_ERR_CONFIG, "redis: one server; several hosts are sentinels (redis+sentinel://) or nodes of a "
+                                            "cluster (redis+cluster://)");
     cache_status status = read_hosts(config, DEFAULT_PORT, store);
     if (status == CACHE_OK)
         status = read_db(config, config->path[0] != '\0' ? config->path + 1 : NULL, store);
@@ -184,6 +185,18 @@ static cache_status read_sentinel(const cache_backend_config *config, struct red
     return status;
 }
 
+static cache_status read_cluster(const cache_backend_config *config, struct redis_store *store)
+{
+    store->kind = REDIS_CLUSTER;
+    if ((config->path[0] != '\0' && config->path[1] != '\0') || cache_option_is_set(config, "db"))
+        return cache_fail(CACHE_ERR_CONFIG, "redis: a cluster has no databases: redis+cluster://host1,host2:7001");
+    const cache_status status = read_hosts(config, DEFAULT_PORT, store);
+    if (status == CACHE_OK)
+        (void)snprintf(store->where, sizeof store->where, "redis cluster %.110s:%d", store->hosts[0].name,
+                       store->hosts[0].port);
+    return status;
+}
+
 /* "valkeys+sentinel" is "rediss+sentinel": `*tls`, and what stands behind the '+' or "". */
 static const char *read_scheme(const char *scheme, bool *tls)
 {
@@ -199,6 +212,8 @@ cache_status cache_redis_read_url(const cache_backend_config *config, struct red
     cache_status status;
     if (strcmp(form, "unix") == 0)
         status = read_unix(config, store);
+    else if (strcmp(form, "cluster") == 0)
+        status = read_cluster(config, store);
     else
         status = strcmp(form, "sentinel") == 0 ? read_sentinel(config, store) : read_tcp(config, store);
     if (status == CACHE_OK)

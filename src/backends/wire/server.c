@@ -1,11 +1,11 @@
 /* server.c - one server: who uses which connection, and what the outcome of a batch means for its requests. */
 #include "batch.h"
+#include "turn.h"
 
 #include "../../hooks.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -14,15 +14,16 @@ enum {
     MAX_WAITING = 1024,
     MAX_BATCH_BYTES = 256 * 1024,
     SHORT_PATIENCE_MS = 20,
+    CROWD = 8,                         /* callers that are worth a wait for the next batch */
+    LEAST_PATIENCE_NS = 1000000,       /* of one who waits for a batch, though a connection is idle */
     PATIENT_TRY = 128                  /* one try in so many to reach a server that is away waits the whole time */
 };
 
-/* One caller that waits for a connection, or for another to do its request. */
+/* One caller that waits for a connection, or for another to do its request. What it is told: */
+enum { FINISHED = 1, LEADS = 2 };      /* LEADS + the slot of the connection */
+
 struct cache_waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    enum { WAITS, LEADS, FINISHED } turn;
-    int slot;                          /* of the connection, if it leads */
+    struct cache_turn turn;
 };
 
 /* ---- the server's life ------------------------------------------------------------------------------------------- */
@@ -73,6 +74,7 @@ static void forked(void *ctx)
         *connection = (struct cache_connection){ .server = server, .wire = { .fd = -1 } };
         server->busy[i] = false;
     }
+    server->n_busy = server->n_gathering = 0;
     pthread_mutex_init(&server->lock, NULL);
     server->first = NULL;
     server->last = &server->first;
@@ -118,14 +120,29 @@ void cache_server_count(const struct cache_server *server, cache_counters *out)
 /* ---- slots and the queue ----------------------------------------------------------------------------------------- */
 
 /* With the lock held; -1: all are busy. The lowest, so that few callers share few connections. */
-static int take_idle(struct cache_server *server)
+static int take_idle(struct cache_server *server, bool alone)
 {
     for (int i = 0; i < server->config.pool; i++)
         if (!server->busy[i]) {
             server->busy[i] = true;
+            server->n_busy++;
+            server->n_gathering += !alone;
             return i;
         }
     return -1;
+}
+
+static void let_go(struct cache_server *server, int slot)
+{
+    server->busy[slot] = false;
+    server->n_busy--;
+}
+
+/* Few large batches cost server and callers less than many small ones, and where there are many callers the next batch
+ * is never far: then those who come wait for it, though a connection is idle. With the lock held. */
+static bool is_crowded(const struct cache_server *server)
+{
+    return server->config.gather && server->n_gathering > 0 && server->n_waiting + server->n_busy >= CROWD;
 }
 
 static void enqueue(struct cache_server *server, struct cache_exchange *exchange)
@@ -172,74 +189,72 @@ static bool remove_from_queue(struct cache_server *server, struct cache_exchange
     return true;
 }
 
-static void waiter_init(struct cache_waiter *waiter)
+/* Take the slot that is idle, and leave the queue with it; -1: there is none, or it is in the queue no longer. */
+static int take_for(struct cache_server *server, struct cache_exchange *exchange)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&waiter->lock, NULL);
-    pthread_cond_init(&waiter->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    waiter->turn = WAITS;
-}
-
-static void waiter_destroy(struct cache_waiter *waiter)
-{
-    pthread_cond_destroy(&waiter->changed);
-    pthread_mutex_destroy(&waiter->lock);
-}
-
-/* Under the waiter's lock: its stack is there until that is released. */
-static void wake(struct cache_waiter *waiter, int turn, int slot)
-{
-    pthread_mutex_lock(&waiter->lock);
-    waiter->turn = turn;
-    waiter->slot = slot;
-    pthread_cond_signal(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-/* Wait for a turn. Once the request is in a batch no deadline counts but the batch's, whose leader says what came. */
-static void wait_for_turn(struct cache_server *server, struct cache_exchange *exchange, uint64_t deadline)
-{
-    const struct timespec until = { (time_t)(deadline / 1000000000), (long)(deadline % 1000000000) };
-    struct cache_waiter *waiter = exchange->waiter;
-    int waited = 0;
-    pthread_mutex_lock(&waiter->lock);
-    while (waiter->turn == WAITS && waited == 0)
-        waited = pthread_cond_timedwait(&waiter->changed, &waiter->lock, &until);
-    pthread_mutex_unlock(&waiter->lock);
-    if (waited == 0)
-        return;
     pthread_mutex_lock(&server->lock);
-    const bool removed = remove_from_queue(server, exchange);
-    pthread_mutex_unlock(&server->lock);
-    pthread_mutex_lock(&waiter->lock);
-    if (removed)
-        waiter->turn = FINISHED;
-    while (waiter->turn == WAITS)
-        pthread_cond_wait(&waiter->changed, &waiter->lock);
-    pthread_mutex_unlock(&waiter->lock);
-    if (removed) {
-        exchange->status = CACHE_ERR_TIMEOUT;
-        (void)snprintf(exchange->message, sizeof exchange->message, "%.150s: all %d connections were busy for %lld ms",
-                       server->config.where, server->config.pool, (long long)server->config.timeout_ms);
-        atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
+    int slot = take_idle(server, exchange->alone);
+    if (slot >= 0 && !remove_from_queue(server, exchange)) {
+        server->n_gathering -= !exchange->alone;
+        let_go(server, slot);
+        slot = -1;
     }
+    pthread_mutex_unlock(&server->lock);
+    return slot;
+}
+
+static void wait_in_vain(struct cache_server *server, struct cache_exchange *exchange)
+{
+    exchange->status = CACHE_ERR_TIMEOUT;
+    (void)snprintf(exchange->message, sizeof exchange->message, "%.150s: all %d connections were busy for %lld ms",
+                   server->config.where, server->config.pool, (long long)server->config.timeout_ms);
+    atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
+}
+
+/* Wait for a turn, or until nobody but this thread knows of the request: the slot that it leads on, or -1. Where the
+ * batch that was waited for takes long, an idle connection is taken after all. Once the request is in a batch no deadline
+ * counts but the batch's, whose leader says what came. */
+static int wait_for_turn(struct cache_server *server, struct cache_exchange *exchange)
+{
+    struct cache_turn *turn = &exchange->waiter->turn;
+    uint64_t patience = LEAST_PATIENCE_NS, now = cache_now_ns();
+    unsigned told = 0;
+    for (; told == 0 && now < exchange->deadline; patience *= 2, now = cache_now_ns()) {
+        const uint64_t until = now + patience;
+        told = cache_turn_wait(turn, until < exchange->deadline ? until : exchange->deadline);
+        const int slot = told == 0 ? take_for(server, exchange) : -1;
+        if (slot >= 0)
+            return slot;
+    }
+    if (told == 0) {
+        pthread_mutex_lock(&server->lock);
+        const bool removed = remove_from_queue(server, exchange);
+        pthread_mutex_unlock(&server->lock);
+        if (removed) {
+            wait_in_vain(server, exchange);
+            return -1;
+        }
+    }
+    while (told == 0)
+        told = cache_turn_wait(turn, UINT64_MAX);
+    return told == FINISHED ? -1 : (int)told - LEADS;
 }
 
 /* The slot goes to who waits longest, or is free. */
-static void give_back(struct cache_server *server, int slot)
+static void give_back(struct cache_server *server, int slot, bool alone)
 {
     struct cache_waiter *next = NULL;
     pthread_mutex_lock(&server->lock);
-    if (server->first != NULL)
-        next = dequeue(server)->waiter;
-    else
-        server->busy[slot] = false;
+    server->n_gathering -= !alone;
+    if (server->first != NULL && (server->first->alone || !is_crowded(server))) {
+        struct cache_exchange *first = dequeue(server);
+        server->n_gathering += !first->alone;
+        next = first->waiter;
+    } else
+        let_go(server, slot);
     pthread_mutex_unlock(&server->lock);
     if (next != NULL)
-        wake(next, LEADS, slot);
+        cache_turn_say(&next->turn, LEADS + (unsigned)slot);
 }
 
 /* ---- one attempt ------------------------------------------------------------------------------------------------- */
@@ -462,10 +477,10 @@ static bool finish(struct attempt *attempt, int slot)
         }
         pthread_mutex_unlock(&server->lock);
     }
-    give_back(server, slot);
+    give_back(server, slot, attempt->own->alone);
     for (; done != NULL; done = next) {
         next = done->next;
-        wake(done->waiter, FINISHED, -1);
+        cache_turn_say(&done->waiter->turn, FINISHED);
     }
     return own_again;
 }
@@ -479,7 +494,7 @@ static bool lead(struct cache_server *server, struct cache_exchange *own, int sl
     own->status = make_ready(&attempt);
     if (own->status != CACHE_OK) {
         (void)snprintf(own->message, sizeof own->message, "%s", cache_last_error());
-        give_back(server, slot);
+        give_back(server, slot, own->alone);
         return false;
     }
     gather(&attempt);
@@ -528,10 +543,12 @@ static int take_slot(struct cache_server *server, struct cache_exchange *exchang
 {
     struct cache_waiter waiter;
     pthread_mutex_lock(&server->lock);
-    const int slot = server->first == NULL ? take_idle(server) : -1;
+    const bool queues = exchange->alone ? server->first != NULL && !is_crowded(server)
+                                        : server->first != NULL || is_crowded(server);
+    const int slot = queues ? -1 : take_idle(server, exchange->alone);
     const bool full = slot < 0 && server->n_waiting >= MAX_WAITING;
     if (slot < 0 && !full) {
-        waiter_init(&waiter);
+        cache_turn_init(&waiter.turn);
         exchange->waiter = &waiter;
         enqueue(server, exchange);
     }
@@ -543,10 +560,9 @@ static int take_slot(struct cache_server *server, struct cache_exchange *exchang
     }
     if (slot >= 0 || full)
         return slot;
-    wait_for_turn(server, exchange, exchange->deadline);
+    const int given = wait_for_turn(server, exchange);
     exchange->waiter = NULL;
-    const int given = waiter.turn == LEADS ? waiter.slot : -1;
-    waiter_destroy(&waiter);
+    cache_turn_destroy(&waiter.turn);
     return given;
 }
 
@@ -594,14 +610,14 @@ static bool send_at_once(struct cache_server_call *call, struct attempt *attempt
     if (cache_breaker_is_away(&server->breaker))
         return false;
     pthread_mutex_lock(&server->lock);
-    call->slot = server->first == NULL ? take_idle(server) : -1;
+    call->slot = server->first == NULL ? take_idle(server, call->exchange->alone) : -1;
     pthread_mutex_unlock(&server->lock);
     if (call->slot < 0)
         return false;
     *attempt = (struct attempt){ .server = server, .connection = &server->connections[call->slot],
                                  .own = call->exchange, .was_idle = true };
     if (!is_good(attempt->connection)) {
-        give_back(server, call->slot);
+        give_back(server, call->slot, call->exchange->alone);
         return false;
     }
     attempt->batch = (struct cache_batch){ .connection = attempt->connection, .first = call->exchange,

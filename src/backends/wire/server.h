@@ -152,6 +152,7 @@ struct cache_server {
     bool *busy;                        /* one for each slot */
     struct cache_exchange *first, **last;    /* that wait for a connection */
     int n_waiting;
+    int n_busy, n_gathering;           /* slots in use, and those of them whose batch others may follow */
 };
 
 /* `config` is copied; what its pointers lead to must outlive the server. CACHE_ERR_NOMEM. */

@@ -1,0 +1,326 @@
+/* cluster.c - which node has which key, and where a request goes that met the wrong one.
+ *
+ * The map is asked for when the first key is wanted, when a node says that a slot has moved, and when a node cannot be
+ * reached: its replica may have taken over. It is asked for at most every 100 ms, by one caller, while the others go on
+ * with what is known. */
+#include "store.h"
+
+#include "hooks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_HOPS = 5,
+    NANOSECONDS_IN_MS = 1000000,
+    MAP_MS = 100,
+    SHARE = 2                          /* of the time left, that one node is waited for which is asked for the map */
+};
+
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
+
+static struct redis_node *find_node(const struct redis_cluster *cluster, const char *host, int port, uint16_t *index)
+{
+    const size_t n = atomic_load(&cluster->n_nodes);
+    for (size_t i = 0; i < n; i++) {
+        struct redis_node *node = atomic_load(&cluster->nodes[i]);
+        if (node->port == port && strcmp(node->host, host) == 0) {
+            *index = (uint16_t)i;
+            return node;
+        }
+    }
+    return NULL;
+}
+
+static cache_status make_node(struct redis_store *store, const char *host, int port, struct redis_node **out)
+{
+    struct redis_node *node = cache_env_alloc(store->env, sizeof *node);
+    *out = NULL;
+    if (node == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
+    memset(node, 0, sizeof *node);
+    (void)snprintf(node->host, sizeof node->host, "%s", host);
+    node->port = port;
+    (void)snprintf(node->where, sizeof node->where, strchr(host, ':') != NULL ? "redis [%.120s]:%d" : "redis %.120s:%d",
+                   host, port);
+    const struct cache_server_config config = {
+        .env = store->env, .where = node->where, .place = { node->host, port }, .protocol = &cache_redis_protocol,
+        .ctx = store, .tls = store->tls, .pool = store->pool, .gather = store->gather, .timeout_ms = store->timeout_ms,
+        .connect_timeout_ms = store->connect_timeout_ms, .retry_after_ms = store->retry_after_ms,
+        .counters = &store->counters,
+    };
+    const cache_status status = cache_server_init(&node->server, &config);
+    if (status == CACHE_OK)
+        *out = node;
+    else
+        cache_env_free(store->env, node);
+    return status;
+}
+
+/* The node's index; it is made where it is new. */
+static cache_status get_node(struct redis_store *store, const char *host, int port, uint16_t *index)
+{
+    struct redis_cluster *cluster = store->cluster;
+    cache_status status = CACHE_OK;
+    if (find_node(cluster, host, port, index) != NULL)
+        return CACHE_OK;
+    pthread_mutex_lock(&cluster->lock);
+    const size_t n = atomic_load(&cluster->n_nodes);
+    if (find_node(cluster, host, port, index) == NULL) {
+        struct redis_node *node = NULL;
+        status = n < REDIS_MAX_NODES ? make_node(store, host, port, &node)
+                                     : cache_fail(CACHE_ERR_CONNECT, "%s: over %d nodes", store->where, REDIS_MAX_NODES);
+        if (node != NULL) {
+            *index = (uint16_t)n;
+            atomic_store(&cluster->nodes[n], node);
+            atomic_store(&cluster->n_nodes, n + 1);
+        }
+    }
+    pthread_mutex_unlock(&cluster->lock);
+    return status;
+}
+
+cache_status cache_redis_open_cluster(struct redis_store *store)
+{
+    struct redis_cluster *cluster = cache_env_alloc(store->env, sizeof *cluster);
+    if (cluster == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where);
+    memset(cluster, 0, sizeof *cluster);
+    pthread_mutex_init(&cluster->lock, NULL);
+    cache_fork_guard_init(&cluster->fork_guard);
+    store->cluster = cluster;
+    cache_status status = CACHE_OK;
+    for (size_t i = 0; i < store->n_hosts && status == CACHE_OK; i++) {
+        uint16_t index = 0;
+        status = get_node(store, store->hosts[i].name, store->hosts[i].port, &index);
+    }
+    return status;
+}
+
+void cache_redis_close_cluster(struct redis_store *store)
+{
+    struct redis_cluster *cluster = store->cluster;
+    if (cluster == NULL)
+        return;
+    for (size_t i = 0; i < atomic_load(&cluster->n_nodes); i++) {
+        struct redis_node *node = atomic_load(&cluster->nodes[i]);
+        cache_server_release(&node->server);
+        cache_env_free(store->env, node);
+    }
+    pthread_mutex_destroy(&cluster->lock);
+    cache_env_free(store->env, cluster);
+}
+
+/* ---- the map ----------------------------------------------------------------------------------------------------- */
+
+/* "host:port" of a redirection; without a host it is the node that said so. */
+static cache_status read_address(const char *text, const struct redis_node *said_by, char host[REDIS_MAX_HOST + 1],
+                                 int *port)
+{
+    const char *colon = strrchr(text, ':');
+    const size_t size = colon != NULL ? (size_t)(colon - text) : 0;
+    char *end = NULL;
+    const long number = colon != NULL ? strtol(colon + 1, &end, 10) : 0;
+    if (number < 1 || number > UINT16_MAX || size > REDIS_MAX_HOST)
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: a redirection to '%.60s'", said_by->where, text);
+    if (size == 0)
+        (void)snprintf(host, REDIS_MAX_HOST + 1, "%s", said_by->host);
+    else {
+        memcpy(host, text, size);
+        host[size] = '\0';
+    }
+    *port = (int)number;
+    return CACHE_OK;
+}
+
+/* One range of CLUSTER SLOTS: first, last, its master (host, port, …), its replicas. */
+static void use_range(struct redis_store *store, const struct redis_node *said_by, const redisReply *range)
+{
+    const redisReply *master = range->elements >= 3 ? range->element[2] : NULL;
+    if (range->type != REDIS_REPLY_ARRAY || master == NULL || master->type != REDIS_REPLY_ARRAY ||
+        master->elements < 2 || master->element[1]->type != REDIS_REPLY_INTEGER ||
+        range->element[0]->type != REDIS_REPLY_INTEGER || range->element[1]->type != REDIS_REPLY_INTEGER)
+        return;
+    const redisReply *name = master->element[0];
+    const bool named = name->type == REDIS_REPLY_STRING && name->len > 0 && name->len <= REDIS_MAX_HOST &&
+                       strcmp(name->str, "?") != 0;
+    const long long first = range->element[0]->integer, last = range->element[1]->integer;
+    const long long port = master->element[1]->integer;
+    uint16_t node = 0;
+    if (first < 0 || last >= REDIS_SLOTS || port < 1 || port > UINT16_MAX ||
+        get_node(store, named ? name->str : said_by->host, (int)port, &node) != CACHE_OK)
+        return;
+    for (long long slot = first; slot <= last; slot++)
+        atomic_store_explicit(&store->cluster->slots[slot], (uint16_t)(node + 1), memory_order_relaxed);
+}
+
+static cache_status ask_for_map(struct redis_store *store, struct redis_node *node, uint64_t deadline)
+{
+    static const char command[] = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n";
+    struct redis_request request = { .parts = { { (char *)(uintptr_t)command, sizeof command - 1 } }, .n_parts = 1,
+                                     .n_replies = 1, .repeatable = true, .types = "a" };
+    struct cache_exchange exchange = cache_redis_exchange(&request);
+    cache_status status = cache_server_call(&node->server, &exchange, deadline);
+    const redisReply *error = cache_redis_first_error(&request);
+    if (status == CACHE_OK && error != NULL)
+        status = cache_redis_error(node->where, error->str);
+    if (status == CACHE_OK && request.replies[0]->elements == 0)
+        status = cache_fail(CACHE_ERR_CONNECT, "%s: it knows of no slots", node->where);
+    for (size_t i = 0; status == CACHE_OK && i < request.replies[0]->elements; i++)
+        use_range(store, node, request.replies[0]->element[i]);
+    cache_redis_release(&request);
+    return status;
+}
+
+/* Ask the nodes in turn, those that are not away first. */
+static cache_status read_map(struct redis_store *store, uint64_t deadline)
+{
+    struct redis_cluster *cluster = store->cluster;
+    const size_t n = atomic_load(&cluster->n_nodes);
+    cache_status status = CACHE_ERR_CONNECT;
+    for (int away = 0; away < 2; away++)
+        for (size_t i = 0; i < n; i++) {
+            struct redis_node *node = atomic_load(&cluster->nodes[i]);
+            const uint64_t now = cache_now_ns(), left = now < deadline ? deadline - now : 0;
+            if (cache_server_is_away(&node->server) != (away == 1))
+                continue;
+            status = ask_for_map(store, node, now + left / SHARE);
+            if (status == CACHE_OK) {
+                atomic_store(&cluster->known, true);
+                return CACHE_OK;
+            }
+        }
+    return status;
+}
+
+/* Read the map, unless somebody did so a moment ago: then what is known must do. */
+static cache_status refresh(struct redis_store *store, uint64_t deadline)
+{
+    struct redis_cluster *cluster = store->cluster;
+    uint64_t last = atomic_load(&cluster->read_at);
+    const uint64_t now = cache_now_ns();
+    const bool fresh = last != 0 && now - last < (uint64_t)MAP_MS * NANOSECONDS_IN_MS;
+    if (atomic_load(&cluster->known) && (fresh || !atomic_compare_exchange_strong(&cluster->read_at, &last, now)))
+        return CACHE_OK;
+    return read_map(store, deadline);
+}
+
+cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node)
+{
+    struct redis_cluster *cluster = store->cluster;
+    cache_redis_check_fork(cluster);
+    uint16_t which = atomic_load_explicit(&cluster->slots[slot], memory_order_relaxed);
+    if (which == 0) {
+        const cache_status status = refresh(store, deadline);
+        if (status != CACHE_OK)
+            return status;
+        which = atomic_load(&cluster->slots[slot]);
+    }
+    if (which == 0)
+        return cache_fail(CACHE_ERR_CONNECT, "%s: no node has slot %u", store->where, slot);
+    *node = (uint16_t)(which - 1);
+    return CACHE_OK;
+}
+
+/* ---- one key ----------------------------------------------------------------------------------------------------- */
+
+static bool begins(const redisReply *error, const char *word)
+{
+    return error != NULL && strncmp(error->str, word, strlen(word)) == 0;
+}
+
+bool cache_redis_is_redirection(const redisReply *error)
+{
+    return begins(error, "MOVED ") || begins(error, "ASK ") || begins(error, "TRYAGAIN");
+}
+
+/* The request, behind ASKING if it only may be there for now. The reply to that is dropped. */
+static cache_status send_to(struct redis_node *node, struct redis_request *request, bool asking, uint64_t deadline)
+{
+    static const char ask[] = "*1\r\n$6\r\nASKING\r\n";
+    struct iovec parts[4] = { { (char *)(uintptr_t)ask, sizeof ask - 1 } };
+    const char *types = request->types;
+    struct cache_exchange exchange = cache_redis_exchange(request);
+    if (asking) {
+        memcpy(parts + 1, request->parts, (size_t)request->n_parts * sizeof *parts);
+        exchange.parts = parts;
+        exchange.n_parts = request->n_parts + 1;
+        request->n_replies++;
+        request->types = "snoia";
+    }
+    const cache_status status = cache_server_call(&node->server, &exchange, deadline);
+    if (asking) {
+        request->n_replies--;
+        request->types = types;
+    }
+    if (asking && status == CACHE_OK) {
+        freeReplyObject(request->replies[0]);
+        memmove(&request->replies[0], &request->replies[1], --request->n_taken * sizeof request->replies[0]);
+    }
+    return status;
+}
+
+/* Where an error sends the request next. CACHE_OK, and `*node` and `*asking` are set. */
+static cache_status follow(struct redis_store *store, unsigned slot, const redisReply *error, uint16_t *node,
+                           bool *asking)
+{
+    char host[REDIS_MAX_HOST + 1];
+    int port = 0;
+    const struct redis_node *said_by = atomic_load(&store->cluster->nodes[*node]);
+    const char *space = strrchr(error->str, ' ');
+    *asking = begins(error, "ASK ");
+    cache_status status = read_address(space != NULL ? space + 1 : "", said_by, host, &port);
+    if (status == CACHE_OK)
+        status = get_node(store, host, port, node);
+    if (status == CACHE_OK && !*asking)
+        atomic_store(&store->cluster->slots[slot], (uint16_t)(*node + 1));
+    return status;
+}
+
+bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node)
+{
+    return cache_now_ns() < deadline && refresh(store, deadline) == CACHE_OK &&
+           cache_redis_cluster_node(store, slot, deadline, node) == CACHE_OK;
+}
+
+/* The node was not reached. True: the map has another one by now, and the request may go there. */
+static bool has_successor(struct redis_store *store, unsigned slot, const struct redis_request *request,
+                          cache_status status, uint16_t *node, uint64_t deadline)
+{
+    const uint16_t before = *node;
+    char message[256];
+    (void)snprintf(message, sizeof message, "%s", cache_last_error());
+    const bool other = (status == CACHE_ERR_CONNECT || status == CACHE_ERR_TIMEOUT) &&
+                       cache_redis_cluster_look_again(store, slot, deadline, node) && *node != before;
+    (void)cache_fail(status, "%s", message);
+    return other && request->repeatable;
+}
+
+cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
+                                      uint64_t deadline)
+{
+    const unsigned slot = cache_redis_slot(key);
+    uint16_t node = 0;
+    bool asking = false;
+    cache_status status = cache_redis_cluster_node(store, slot, deadline, &node);
+    for (int hop = 0; status == CACHE_OK; hop++) {
+        status = send_to(atomic_load(&store->cluster->nodes[node]), request, asking, deadline);
+        const redisReply *error = status == CACHE_OK ? cache_redis_first_error(request) : NULL;
+        asking = false;
+        if (status != CACHE_OK && has_successor(store, slot, request, status, &node, deadline) && hop < MAX_HOPS)
+            status = CACHE_OK;
+        else if (!begins(error, "MOVED ") && !begins(error, "ASK "))
+            return status;
+        else if (hop == MAX_HOPS)
+            return cache_fail(CACHE_ERR_CONNECT, "%s: redirected %d times", store->where, MAX_HOPS);
+        else {
+            const bool moved = begins(error, "MOVED ");
+            status = follow(store, slot, error, &node, &asking);
+            if (moved)
+                (void)refresh(store, deadline);
+        }
+        cache_redis_release(request);
+    }
+    return status;
+}

@@ -1,0 +1,316 @@
+/* cluster_many.c - many keys of a cluster: a request to each node that has some of them, all nodes at once. A key that
+ * turns out to be elsewhere is asked for again, alone. */
+#include "store.h"
+
+#include "hooks.h"
+#include "results.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { KEYS_A_REQUEST = 2000, BYTES_A_REQUEST = 1 << 20 };
+
+enum work { GET, SET, REMOVE };
+
+enum state { LEFT, SENT, DONE, ELSEWHERE };
+
+struct many {
+    struct redis_store *store;
+    enum work work;
+    const cache_bytes *keys, *values;
+    size_t n;
+    int64_t ttl_ms;
+    cache_results *out;
+    size_t removed;
+    uint64_t deadline;
+    uint16_t *nodes;                   /* one for each key */
+    unsigned char *states;
+    size_t *order;                     /* the keys of the requests under way, one request's behind another's */
+    cache_status first;                /* the first failure */
+    char message[256];
+};
+
+/* What goes to one node. */
+struct part {
+    struct many *many;
+    cache_writer out;
+    const size_t *order;
+    struct redis_request request;
+    struct cache_exchange exchange;
+};
+
+static void keep_first(struct many *many, cache_status status)
+{
+    if (many->first != CACHE_OK || status == CACHE_OK)
+        return;
+    many->first = status;
+    (void)snprintf(many->message, sizeof many->message, "%s", cache_last_error());
+}
+
+/* ---- commands and replies of one key ----------------------------------------------------------------------------- */
+
+static const char *types_of(enum work work)
+{
+    return work == GET ? "sn" : work == SET ? "o" : "i";
+}
+
+static cache_status put_command(const struct many *many, size_t key, cache_writer *out)
+{
+    if (many->work == SET)
+        return cache_redis_put_set(out, many->keys[key], many->values[key], many->ttl_ms);
+    const char *name = many->work == GET ? "GET" : cache_redis_removal(many->store);
+    (void)cache_redis_begin_command(out, 2);
+    (void)cache_redis_put_word(out, name, strlen(name));
+    return cache_redis_put_word(out, many->keys[key].data, many->keys[key].size);
+}
+
+static void use_reply(struct many *many, size_t key, const redisReply *reply)
+{
+    many->states[key] = DONE;
+    if (reply->type == REDIS_REPLY_STRING && many->work == GET)
+        keep_first(many, cache_results_put(many->out, key, reply->str, reply->len));
+}
+
+static bool use(struct redis_request *request, size_t index, const redisReply *reply)
+{
+    struct part *part = request->ctx;
+    const size_t key = part->order[index];
+    if (reply->type == REDIS_REPLY_ERROR && cache_redis_is_redirection(reply)) {
+        part->many->states[key] = ELSEWHERE;
+        return true;
+    }
+    use_reply(part->many, key, reply);
+    return false;
+}
+
+static void forget(struct redis_request *request)
+{
+    struct part *part = request->ctx;
+    for (size_t i = 0; i < request->n_replies; i++) {
+        const size_t key = part->order[i];
+        part->many->states[key] = SENT;
+        if (part->many->work == GET && key < part->many->out->n) {
+            cache_value_release(&part->many->out->out[key]);
+            part->many->out->out[key] = (cache_value){ 0 };
+        }
+    }
+}
+
+/* ---- a request to each node -------------------------------------------------------------------------------------- */
+
+/* The request for the keys of `node` that are left, up to a limit. Its keys are put to `order`; how many. */
+static size_t make_part(struct many *many, uint16_t node, size_t *order, struct part *part)
+{
+    size_t n = 0;
+    *part = (struct part){ .many = many, .order = order };
+    cache_writer_init(&part->out, cache_env_allocator(many->store->env));
+    for (size_t i = 0; i < many->n && n < KEYS_A_REQUEST && part->out.size < BYTES_A_REQUEST; i++) {
+        if (many->states[i] != LEFT || many->nodes[i] != node)
+            continue;
+        many->states[i] = SENT;
+        order[n++] = i;
+        keep_first(many, put_command(many, i, &part->out));
+    }
+    part->request = (struct redis_request){ .parts = { { part->out.data, part->out.size } }, .n_parts = 1,
+                                            .n_replies = n, .repeatable = true, .alone = n > REDIS_FEW, .fold = true,
+                                            .use = use, .restart = forget, .ctx = part, .types = types_of(many->work) };
+    part->exchange = cache_redis_exchange(&part->request);
+    return n;
+}
+
+/* A node that failed may have a successor by now, which then gets its keys. */
+static void judge_part(struct many *many, const struct cache_server_call *call, struct part *part)
+{
+    struct redis_store *store = many->store;
+    const redisReply *error = cache_redis_first_error(&part->request);
+    if (call->status == CACHE_OK && error != NULL)
+        keep_first(many, cache_redis_error(call->server->config.where, error->str));
+    if (call->status == CACHE_OK) {
+        many->removed += (size_t)part->request.sum;
+        return;
+    }
+    forget(&part->request);
+    bool moved = false;
+    for (size_t i = 0; i < part->request.n_replies; i++) {
+        const size_t key = part->order[i];
+        uint16_t node = many->nodes[key];
+        if (cache_redis_cluster_look_again(store, cache_redis_slot(many->keys[key]), many->deadline, &node) &&
+            node != many->nodes[key]) {
+            many->states[key] = ELSEWHERE;
+            moved = true;
+        }
+    }
+    if (!moved)
+        keep_first(many, cache_fail(call->status, "%s", part->exchange.message));
+}
+
+/* True: some keys are left. */
+static bool send_round(struct many *many, struct part parts[], struct cache_server_call calls[], size_t n_nodes)
+{
+    size_t n_calls = 0, at = 0;
+    for (size_t node = 0; node < n_nodes; node++) {
+        const size_t n = make_part(many, (uint16_t)node, many->order + at, &parts[n_calls]);
+        at += n;
+        if (n == 0)
+            continue;
+        calls[n_calls] = (struct cache_server_call){
+            .server = &atomic_load(&many->store->cluster->nodes[node])->server, .exchange = &parts[n_calls].exchange
+        };
+        n_calls++;
+    }
+    if (many->first != CACHE_ERR_NOMEM)
+        (void)cache_server_call_all(calls, n_calls, many->deadline);
+    for (size_t i = 0; i < n_calls; i++) {
+        if (many->first != CACHE_ERR_NOMEM)
+            judge_part(many, &calls[i], &parts[i]);
+        cache_redis_release(&parts[i].request);
+        cache_writer_release(&parts[i].out);
+    }
+    return n_calls > 0 && many->first != CACHE_ERR_NOMEM;
+}
+
+static void send_alone(struct many *many, size_t key)
+{
+    struct redis_request request = { .n_parts = 1, .n_replies = 1, .repeatable = true, .types = types_of(many->work) };
+    cache_writer out;
+    cache_writer_init(&out, cache_env_allocator(many->store->env));
+    cache_status status = put_command(many, key, &out);
+    request.parts[0] = (struct iovec){ out.data, out.size };
+    if (status == CACHE_OK)
+        status = cache_redis_call(many->store, many->keys[key], &request, many->deadline);
+    keep_first(many, status);
+    if (status == CACHE_OK) {
+        use_reply(many, key, request.replies[0]);
+        many->removed += many->work == REMOVE ? (size_t)request.replies[0]->integer : 0;
+    }
+    cache_redis_release(&request);
+    cache_writer_release(&out);
+}
+
+static void find_nodes(struct many *many)
+{
+    for (size_t i = 0; i < many->n; i++) {
+        const cache_status status = cache_redis_cluster_node(many->store, cache_redis_slot(many->keys[i]),
+                                                             many->deadline, &many->nodes[i]);
+        many->states[i] = status == CACHE_OK ? LEFT : DONE;
+        keep_first(many, status);
+    }
+}
+
+static cache_status run(struct many *many)
+{
+    const cache_env *env = many->store->env;
+    struct part *parts = NULL;
+    struct cache_server_call *calls = NULL;
+    many->deadline = cache_redis_deadline(many->store);
+    many->nodes = cache_env_alloc(env, many->n * sizeof *many->nodes + 1);
+    many->states = cache_env_alloc(env, many->n + 1);
+    many->order = cache_env_alloc(env, many->n * sizeof *many->order + 1);
+    if (many->nodes != NULL && many->states != NULL && many->order != NULL)
+        find_nodes(many);
+    const size_t n_nodes = atomic_load(&many->store->cluster->n_nodes);
+    parts = cache_env_alloc(env, (n_nodes + 1) * sizeof *parts);
+    calls = cache_env_alloc(env, (n_nodes + 1) * sizeof *calls);
+    if (many->nodes == NULL || many->states == NULL || many->order == NULL || parts == NULL || calls == NULL)
+        keep_first(many, cache_fail(CACHE_ERR_NOMEM, "%s: out of memory for %zu keys", many->store->where, many->n));
+    else {
+        while (send_round(many, parts, calls, n_nodes))
+            continue;
+        for (size_t i = 0; i < many->n; i++)
+            if (many->states[i] == ELSEWHERE)
+                send_alone(many, i);
+    }
+    cache_env_free(env, calls);
+    cache_env_free(env, parts);
+    cache_env_free(env, many->order);
+    cache_env_free(env, many->states);
+    cache_env_free(env, many->nodes);
+    return many->first == CACHE_OK ? CACHE_OK : cache_fail(many->first, "%s", many->message);
+}
+
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
+
+cache_status cache_redis_cluster_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
+{
+    struct many many = { .store = self, .work = GET, .keys = keys, .n = n, .out = out };
+    return run(&many);
+}
+
+cache_status cache_redis_cluster_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
+                                          int64_t ttl_ms)
+{
+    struct many many = { .store = self, .work = SET, .keys = keys, .values = values, .n = n, .ttl_ms = ttl_ms };
+    return run(&many);
+}
+
+/* UNLINK may be refused: then all of it goes out again, as DEL. */
+cache_status cache_redis_cluster_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    struct redis_store *store = self;
+    const bool unlinks = !atomic_load(&store->no_unlink);
+    struct many many = { .store = store, .work = REMOVE, .keys = keys, .n = n };
+    cache_status status = run(&many);
+    if (status != CACHE_OK && unlinks && cache_redis_refuses(many.message)) {
+        atomic_store(&store->no_unlink, true);
+        many = (struct many){ .store = store, .work = REMOVE, .keys = keys, .n = n };
+        status = run(&many);
+    }
+    *removed += many.removed;
+    return status;
+}
+
+/* ---- clear ------------------------------------------------------------------------------------------------------- */
+
+static cache_status scan_step(struct redis_store *store, struct redis_node *node, cache_bytes prefix,
+                              char cursor[REDIS_CURSOR_SIZE])
+{
+    const uint64_t deadline = cache_redis_deadline(store);
+    cache_bytes found[REDIS_FEW * 8];
+    struct redis_request request = { .n_parts = 1, .n_replies = 1, .repeatable = true, .types = "a" };
+    cache_writer out;
+    cache_writer_init(&out, cache_env_allocator(store->env));
+    cache_status status = cache_redis_put_scan(&out, cursor, prefix);
+    request.parts[0] = (struct iovec){ out.data, out.size };
+    struct cache_exchange exchange = cache_redis_exchange(&request);
+    if (status == CACHE_OK)
+        status = cache_server_call(&node->server, &exchange, deadline);
+    const redisReply *error = cache_redis_first_error(&request);
+    if (status == CACHE_OK && error != NULL)
+        status = cache_redis_error(node->where, error->str);
+    if (status == CACHE_OK)
+        status = cache_redis_read_scan(node->where, request.replies[0], cursor);
+    for (size_t from = 0, n = 1, removed = 0; status == CACHE_OK && n > 0;) {
+        n = cache_redis_scanned(request.replies[0], prefix, &from, found, sizeof found / sizeof found[0]);
+        if (n > 0)
+            status = cache_redis_cluster_remove_many(store, found, n, &removed);
+    }
+    cache_redis_release(&request);
+    cache_writer_release(&out);
+    return status;
+}
+
+/* True: a slot leads to the node. */
+static bool has_slots(const struct redis_cluster *cluster, size_t node)
+{
+    for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
+        if (atomic_load_explicit(&cluster->slots[slot], memory_order_relaxed) == node + 1)
+            return true;
+    return false;
+}
+
+cache_status cache_redis_cluster_clear(void *self, cache_bytes prefix)
+{
+    struct redis_store *store = self;
+    struct redis_cluster *cluster = store->cluster;
+    uint16_t any = 0;
+    cache_status status = cache_redis_cluster_node(store, cache_redis_slot(prefix), cache_redis_deadline(store), &any);
+    for (size_t i = 0; status == CACHE_OK && i < atomic_load(&cluster->n_nodes); i++) {
+        char cursor[REDIS_CURSOR_SIZE] = "0";
+        if (!has_slots(cluster, i))
+            continue;
+        do
+            status = scan_step(store, atomic_load(&cluster->nodes[i]), prefix, cursor);
+        while (status == CACHE_OK && strcmp(cursor, "0") != 0);
+    }
+    return status;
+}

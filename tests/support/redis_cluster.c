@@ -1,0 +1,63 @@
+/* redis_cluster.c - six nodes, made a cluster by redis-cli. */
+#include "test.h"
+
+#include "redis_cluster.h"
+
+#include <time.h>
+
+const char *test_cluster_ask(const struct test_cluster *cluster, int node, const char *command)
+{
+    static char answer[64 * 1024];
+    char line[1024];
+    (void)snprintf(line, sizeof line, "redis-cli -p %d %s 2>&1", cluster->nodes[node].port, command);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    const size_t size = fread(answer, 1, sizeof answer - 1, pipe);
+    answer[size] = '\0';
+    (void)pclose(pipe);
+    return answer;
+}
+
+void test_cluster_wait(const struct test_cluster *cluster, int node, const char *command, const char *word)
+{
+    for (int i = 0; strstr(test_cluster_ask(cluster, node, command), word) == NULL; i++) {
+        if (i == 1200)
+            fail_msg("node %d: %s does not say '%s': %s", node, command, word,
+                     test_cluster_ask(cluster, node, command));
+        nanosleep(&(const struct timespec){ 0, 25 * 1000 * 1000 }, NULL);
+    }
+}
+
+void test_cluster_start(struct test_cluster *cluster)
+{
+    char bus[8];
+    const char *extra[] = { "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-config-file",
+                            "nodes.conf", "--cluster-port", bus, NULL };
+    char command[512] = "redis-cli --cluster create";
+    memset(cluster, 0, sizeof *cluster);
+    for (int i = 0; i < CLUSTER_NODES; i++) {
+        (void)snprintf(bus, sizeof bus, "%d", test_free_port());
+        test_server_start_redis(&cluster->nodes[i], extra);
+        const size_t size = strlen(command);
+        (void)snprintf(command + size, sizeof command - size, " 127.0.0.1:%d", cluster->nodes[i].port);
+    }
+    const size_t size = strlen(command);
+    (void)snprintf(command + size, sizeof command - size, " --cluster-replicas 1 --cluster-yes >%s/create 2>&1",
+                   cluster->nodes[0].directory);
+    if (system(command) != 0) {
+        (void)snprintf(command, sizeof command, "tail -5 %s/create >&2", cluster->nodes[0].directory);
+        if (system(command) != 0)
+            print_message("nothing was said\n");
+        fail_msg("the nodes could not be made a cluster");
+    }
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        test_cluster_wait(cluster, i, "CLUSTER INFO", "cluster_state:ok");
+    for (int i = CLUSTER_MASTERS; i < CLUSTER_NODES; i++)
+        test_cluster_wait(cluster, i, "INFO replication", "master_link_status:up");
+}
+
+void test_cluster_stop(struct test_cluster *cluster)
+{
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        test_server_stop(&cluster->nodes[i]);
+}

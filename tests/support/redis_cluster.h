@@ -1,0 +1,23 @@
+/* redis_cluster.h - a cluster of six local nodes: three masters and a replica of each. */
+#ifndef REDIS_CLUSTER_H
+#define REDIS_CLUSTER_H
+
+#include "server.h"
+
+enum { CLUSTER_NODES = 6, CLUSTER_MASTERS = 3 };
+
+struct test_cluster {
+    struct test_server nodes[CLUSTER_NODES];    /* the masters first, as long as nothing failed over */
+};
+
+/* Started, and every node says that the cluster is well. */
+void test_cluster_start(struct test_cluster *cluster);
+void test_cluster_stop(struct test_cluster *cluster);
+
+/* Ask one node with redis-cli; what it answered. The next answer takes its place. */
+const char *test_cluster_ask(const struct test_cluster *cluster, int node, const char *command);
+
+/* Ask until the answer contains `word`. */
+void test_cluster_wait(const struct test_cluster *cluster, int node, const char *command, const char *word);
+
+#endif

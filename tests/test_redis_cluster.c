@@ -1,0 +1,317 @@
+/* test_redis_cluster.c - Redis Cluster with six real nodes: keys find theirs, also while slots move, masters change and
+ * nodes hang. */
+#include "test.h"
+
+#include "backends/redis/store.h"
+
+#include "redis_cluster.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+enum { KEYS = 300, THREADS = 4 };
+
+static struct test_cluster cluster;
+
+static int start(void **state)
+{
+    (void)state;
+    test_cluster_start(&cluster);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    test_cluster_stop(&cluster);
+    return 0;
+}
+
+static cache_t *open_cluster(const char *options)
+{
+    char url[256];
+    /* The first one named is not there: the next is asked. */
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?%s", test_free_port(),
+                   cluster.nodes[1].port, options);
+    return test_open(url);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+static unsigned slot_of(const char *key)
+{
+    return cache_redis_slot((cache_bytes){ key, strlen(key) });
+}
+
+/* Which of the nodes says of itself that it has the slot of the key, as a master. */
+static int node_of(const char *key)
+{
+    char get[64];
+    (void)snprintf(get, sizeof get, "GET %s", key);
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        if (strstr(test_cluster_ask(&cluster, i, get), "MOVED") == NULL)
+            return i;
+    fail_msg("nobody has '%s'", key);
+    return -1;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+static void a_slot_is_what_redis_takes_for_it(void **state)
+{
+    static const char *const keys[] = { "foo", "123456789", "{user1000}.following", "foo{}{bar}", "foo{{bar}}zap",
+                                        "foo{bar}{zap}", "{", "}", "a{b", "a}b{c}d", "libcache:x" };
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char command[64];
+        (void)snprintf(command, sizeof command, "CLUSTER KEYSLOT '%s'", keys[i]);
+        assert_int_equal(slot_of(keys[i]), atoi(test_cluster_ask(&cluster, 0, command)));
+    }
+}
+
+static void every_operation_finds_the_node_of_its_key(void **state)
+{
+    cache_t *cache = open_cluster("prefix=ops:");
+    (void)state;
+    for (int i = 0; i < KEYS; i++) {
+        char key[32];
+        int64_t number = 0;
+        (void)snprintf(key, sizeof key, "key%d", i);
+        assert_status(CACHE_OK, cache_set_string(cache, key, key, 60));
+        assert_text(cache, key, key);
+        assert_status(CACHE_NOT_STORED, cache_add(cache, key, "x", 1, 60));
+        assert_status(CACHE_OK, cache_has(cache, key));
+        assert_status(CACHE_OK, cache_touch(cache, key, CACHE_TTL_FOREVER));
+        assert_status(CACHE_OK, cache_delete(cache, key));
+        assert_status(CACHE_OK, cache_inc(cache, key, 7, &number));
+        assert_int_equal(number, 7);
+    }
+    assert_status(CACHE_OK, cache_clear(cache));
+    assert_text(cache, "key1", NULL);
+    cache_close(cache);
+}
+
+static void many_keys_go_to_all_nodes_and_come_back(void **state)
+{
+    static char names[KEYS][16];
+    const char *keys[KEYS + 1];
+    cache_item items[KEYS];
+    cache_value values[KEYS + 1];
+    size_t deleted = 0;
+    cache_t *cache = open_cluster("prefix=many:"), *other = open_cluster("prefix=other:");
+    (void)state;
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "m%d", i);
+        keys[i] = names[i];
+        items[i] = (cache_item){ names[i], names[i], strlen(names[i]) };
+    }
+    keys[KEYS] = "nobody";
+    assert_status(CACHE_OK, cache_set_string(other, "m1", "stays", 60));
+    assert_status(CACHE_OK, cache_set_many(cache, items, KEYS, 60));
+    assert_status(CACHE_OK, cache_get_many(cache, keys, KEYS + 1, values));
+    assert_null(values[KEYS].data);
+    for (int i = 0; i < KEYS; i++) {
+        assert_non_null(values[i].data);
+        assert_string_equal(values[i].data, names[i]);
+        cache_value_release(&values[i]);
+    }
+    assert_status(CACHE_OK, cache_delete_many(cache, keys, 100, &deleted));
+    assert_int_equal(deleted, 100);
+    assert_status(CACHE_OK, cache_clear(cache));
+    assert_status(CACHE_OK, cache_get_many(cache, keys, KEYS, values));
+    for (int i = 0; i < KEYS; i++)
+        assert_null(values[i].data);
+    assert_text(other, "m1", "stays");
+    cache_close(cache);
+    cache_close(other);
+}
+
+/* ---- slots that move --------------------------------------------------------------------------------------------- */
+
+/* Give the slot of a key from its node to another one, as resharding does, and look in between. */
+static void a_key_is_found_while_its_slot_moves(void **state)
+{
+    char ids[2][64], command[192];
+    int64_t number = 0;
+    (void)state;
+    cache_t *cache = open_cluster("prefix=");
+    assert_status(CACHE_OK, cache_set_string(cache, "{moving}a", "a", 600));
+    assert_status(CACHE_OK, cache_set_string(cache, "{moving}b", "b", 600));
+    const int from = node_of("{moving}a"), to = (from + 1) % CLUSTER_MASTERS;
+    const unsigned slot = slot_of("{moving}a");
+    (void)snprintf(ids[0], sizeof ids[0], "%.40s", test_cluster_ask(&cluster, from, "CLUSTER MYID"));
+    (void)snprintf(ids[1], sizeof ids[1], "%.40s", test_cluster_ask(&cluster, to, "CLUSTER MYID"));
+    (void)snprintf(command, sizeof command, "CLUSTER SETSLOT %u IMPORTING %s", slot, ids[0]);
+    (void)test_cluster_ask(&cluster, to, command);
+    (void)snprintf(command, sizeof command, "CLUSTER SETSLOT %u MIGRATING %s", slot, ids[1]);
+    (void)test_cluster_ask(&cluster, from, command);
+    (void)snprintf(command, sizeof command, "MIGRATE 127.0.0.1 %d {moving}a 0 5000", cluster.nodes[to].port);
+    assert_non_null(strstr(test_cluster_ask(&cluster, from, command), "OK"));
+    /* One key is there, one here, and new ones are made there. */
+    const char *const keys[] = { "{moving}a", "{moving}b", "{moving}none" };
+    cache_value values[3];
+    assert_text(cache, "{moving}a", "a");
+    assert_text(cache, "{moving}b", "b");
+    assert_status(CACHE_OK, cache_get_many(cache, keys, 3, values));
+    assert_string_equal(values[0].data, "a");
+    assert_string_equal(values[1].data, "b");
+    assert_null(values[2].data);
+    cache_value_release(&values[0]);
+    cache_value_release(&values[1]);
+    assert_status(CACHE_OK, cache_inc(cache, "{moving}n", 3, &number));
+    assert_int_equal(number, 3);
+    assert_status(CACHE_OK, cache_touch(cache, "{moving}a", CACHE_TTL_FOREVER));
+    (void)snprintf(command, sizeof command, "MIGRATE 127.0.0.1 %d {moving}b 0 5000", cluster.nodes[to].port);
+    (void)test_cluster_ask(&cluster, from, command);
+    for (int i = 0; i < CLUSTER_MASTERS; i++) {
+        (void)snprintf(command, sizeof command, "CLUSTER SETSLOT %u NODE %s", slot, ids[1]);
+        (void)test_cluster_ask(&cluster, i, command);
+    }
+    assert_text(cache, "{moving}b", "b");
+    assert_status(CACHE_OK, cache_inc(cache, "{moving}n", 1, &number));
+    assert_int_equal(number, 4);
+    cache_close(cache);
+}
+
+/* ---- masters that change ----------------------------------------------------------------------------------------- */
+
+static cache_t *shared;
+static atomic_bool stop_now;
+static atomic_int good, failed, wrong;
+
+static void *use_all_keys(void *arg)
+{
+    unsigned seed = (unsigned)(intptr_t)arg;
+    while (!stop_now) {
+        char key[32];
+        cache_value value;
+        (void)snprintf(key, sizeof key, "soak%u", (seed = seed * 1664525 + 1013904223) >> 16 & 255);
+        cache_status status = seed % 7 == 0 ? cache_set_string(shared, key, key, 600) : CACHE_OK;
+        if (status == CACHE_OK)
+            status = cache_get(shared, key, &value);
+        else
+            value = (cache_value){ 0 };
+        if (status < 0) {
+            if (atomic_fetch_add(&failed, 1) == 0)
+                print_message("%s\n", cache_last_error());
+        } else if (status == CACHE_OK && strcmp(value.data, key) != 0)
+            atomic_fetch_add(&wrong, 1);
+        else
+            atomic_fetch_add(&good, 1);
+        cache_value_release(&value);
+    }
+    return NULL;
+}
+
+static void no_call_fails_while_a_replica_is_made_the_master(void **state)
+{
+    pthread_t threads[THREADS];
+    (void)state;
+    shared = open_cluster("timeout=10&connect_timeout=10");
+    stop_now = false;
+    good = failed = wrong = 0;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use_all_keys, (void *)(intptr_t)(i + 1)), 0);
+    while (good < 1000)
+        pause_ms(5);
+    assert_non_null(strstr(test_cluster_ask(&cluster, CLUSTER_MASTERS, "CLUSTER FAILOVER"), "OK"));
+    test_cluster_wait(&cluster, CLUSTER_MASTERS, "ROLE", "master");
+    const int before = good;
+    while (good < before + 5000)
+        pause_ms(5);
+    stop_now = true;
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    print_message("%d good, %d failed, %d wrong\n", good, failed, wrong);
+    assert_int_equal(failed, 0);
+    assert_int_equal(wrong, 0);
+    cache_close(shared);
+}
+
+/* ---- a node that hangs ------------------------------------------------------------------------------------------- */
+
+/* Calls a second to the keys of all nodes but `without`. */
+static double rate_without(cache_t *cache, int without, const int nodes[KEYS])
+{
+    const double begun = seconds();
+    int n = 0;
+    for (int i = 0; seconds() - begun < 0.5; i = (i + 1) % KEYS) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "hang%d", i);
+        if (nodes[i] == without)
+            continue;
+        assert_text(cache, key, key);
+        n++;
+    }
+    return n / (seconds() - begun);
+}
+
+static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
+{
+    static int nodes[KEYS];
+    int hung = 0;
+    cache_t *cache = open_cluster("prefix=&timeout=0.3&connect_timeout=0.3");
+    (void)state;
+    for (int i = 0; i < KEYS; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "hang%d", i);
+        assert_status(CACHE_OK, cache_set_string(cache, key, key, 600));
+        nodes[i] = i == 0 ? node_of(key) : -1;
+    }
+    hung = nodes[0];
+    for (int i = 1; i < KEYS; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "hang%d", i);
+        nodes[i] = node_of(key) == hung ? hung : -1;
+    }
+    const double before = rate_without(cache, hung, nodes);
+    kill(cluster.nodes[hung].pid, SIGSTOP);
+    cache_value value;
+    for (int i = 0; i < 3; i++)
+        assert_true(cache_get(cache, "hang0", &value) < 0);
+    const double begun = seconds();
+    assert_true(cache_get(cache, "hang0", &value) < 0);
+    assert_true(seconds() - begun < 0.2);
+    const double during = rate_without(cache, hung, nodes);
+    kill(cluster.nodes[hung].pid, SIGCONT);
+    print_message("%.0f calls a second before, %.0f while it hangs\n", before, during);
+    assert_true(during > before / 2);
+    while (cache_get(cache, "hang0", &value) != CACHE_OK)
+        pause_ms(20);
+    cache_value_release(&value);
+    cache_close(cache);
+}
+
+static void settings_that_a_cluster_has_not_are_refused(void **state)
+{
+    cache_t *cache = NULL;
+    (void)state;
+    assert_status(CACHE_ERR_CONFIG, cache_open("redis+cluster://127.0.0.1/2", &cache));
+    assert_non_null(strstr(cache_last_error(), "database"));
+    assert_status(CACHE_ERR_CONFIG, cache_open("redis+cluster://127.0.0.1?db=2", &cache));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settings_that_a_cluster_has_not_are_refused),
+        cmocka_unit_test(a_slot_is_what_redis_takes_for_it),
+        cmocka_unit_test(every_operation_finds_the_node_of_its_key),
+        cmocka_unit_test(many_keys_go_to_all_nodes_and_come_back),
+        cmocka_unit_test(a_key_is_found_while_its_slot_moves),
+        cmocka_unit_test(a_node_that_hangs_costs_the_keys_of_the_others_nothing),
+        cmocka_unit_test(no_call_fails_while_a_replica_is_made_the_master),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
