@@ -6,6 +6,18 @@
 #include "hooks.h"
 
 #include "fake_server.h"
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 
 /* ---- a protocol: the reply to a line is the line ----------------------------------------------------------------- */
@@ -109,10 +121,329 @@ static void threads_that_share_connections_get_their_own_replies(void **state)
     }
 }
 
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
+
+static int listen_on(struct sockaddr_in *address, int backlog)
+{
+    socklen_t size = sizeof *address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *address = (struct sockaddr_in){ .sin_family = AF_INET };
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)address, size), 0);
+    if (backlog >= 0)
+        assert_int_equal(listen(fd, backlog), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+static void add_address(struct cache_addresses *addresses, const struct sockaddr_in *address)
+{
+    memcpy(&addresses->at[addresses->n].name, address, sizeof *address);
+    addresses->at[addresses->n++].size = sizeof *address;
+}
+
+static double seconds(void)
+{
+    return (double)cache_now_ns() / 1e9;
+}
+
+static void a_refused_address_is_followed_by_the_next(void **state)
+{
+    struct cache_addresses addresses = { .n = 0 };
+    struct sockaddr_in closed, open;
+    int fd = -1;
+    size_t which = 9;
+    bool ours = true;
+    (void)state;
+    close(listen_on(&closed, -1));
+    const int listener = listen_on(&open, 8);
+    add_address(&addresses, &closed);
+    add_address(&addresses, &open);
+    assert_status(CACHE_OK, cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+    assert_int_equal(which, 1);
+    assert_true(fd > 2);
+    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    assert_false(ours);
+    close(fd);
+    close(listener);
+    addresses.n = 1;
+    assert_status(CACHE_ERR_CONNECT,
+                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+    assert_false(ours);
+    assert_int_equal(fd, -1);
+}
+
+/* A listener whose queue is full drops what comes: its address is silent. */
+static void silent_addresses_share_one_deadline(void **state)
+{
+    struct cache_addresses addresses = { .n = 0 };
+    struct sockaddr_in silent[3], open;
+    int listeners[3], fillers[12], fd = -1;
+    size_t which = 9;
+    bool ours = true;
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        listeners[i] = listen_on(&silent[i], 0);
+        add_address(&addresses, &silent[i]);
+        for (int k = 0; k < 4; k++) {
+            const int filler = fillers[i * 4 + k] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+            (void)connect(filler, (struct sockaddr *)&silent[i], sizeof silent[i]);
+        }
+    }
+    double begun = seconds();
+    assert_status(CACHE_ERR_TIMEOUT,
+                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 600000000, &fd, &which, &ours));
+    assert_true(seconds() - begun > 0.55 && seconds() - begun < 2);
+    const int listener = listen_on(&open, 8);
+    add_address(&addresses, &open);
+    begun = seconds();
+    assert_status(CACHE_OK, cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 3000000000, &fd, &which, &ours));
+    assert_int_equal(which, 3);
+    close(fd);
+    close(listener);
+    for (int i = 0; i < 12; i++)
+        close(fillers[i]);
+    for (int i = 0; i < 3; i++)
+        close(listeners[i]);
+}
+
+static void families_take_turns(void **state)
+{
+    const struct cache_place place = { "localhost", 6379 };
+    struct cache_addresses addresses;
+    (void)state;
+    assert_status(CACHE_OK, cache_addresses_find(&place, "test", &addresses));
+    assert_in_range(addresses.n, 1, CACHE_MAX_ADDRESSES);
+    for (size_t i = 0; i < addresses.n; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_false(cache_address_is_equal(&addresses.at[i], &addresses.at[k]));
+    const struct cache_place nowhere = { "nowhere.invalid", 6379 };
+    assert_status(CACHE_ERR_CONNECT, cache_addresses_find(&nowhere, "test", &addresses));
+    assert_non_null(strstr(cache_last_error(), "test: "));
+}
+
+/* ---- what is no fault of the server ------------------------------------------------------------------------------ */
+
+static void a_lack_of_descriptors_is_not_held_against_the_server(void **state)
+{
+    struct fake_server fake;
+    struct cache_server server;
+    struct line line;
+    struct rlimit before, none;
+    (void)state;
+    fake_server_start(&fake, echo, NULL);
+    open_server(&server, fake.port, 2, true, 5000);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    const int lowest = open("/dev/null", O_RDONLY);
+    close(lowest);
+    none.rlim_cur = (rlim_t)lowest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const cache_status status = ask(&server, "one", true, &line);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, CACHE_ERR_IO);
+    assert_false(cache_server_is_away(&server));
+    assert_status(CACHE_OK, ask(&server, "two", true, &line));
+    assert_string_equal(line.reply, "two");
+    cache_server_release(&server);
+    fake_server_stop(&fake);
+}
+
+/* A Unix socket whose queue is full refuses with EAGAIN at once: that is waited out. */
+static void a_full_queue_of_a_unix_socket_is_waited_out(void **state)
+{
+    char directory[64], path[96];
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    struct cache_addresses addresses;
+    int fillers[8], n = 0, fd = -1;
+    size_t which = 0;
+    bool ours = true;
+    (void)state;
+    test_directory_make(directory, sizeof directory);
+    (void)snprintf(path, sizeof path, "%s/s", directory);
+    (void)snprintf(name.sun_path, sizeof name.sun_path, "%.90s", path);
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    for (int result = 0; n < 8 && result == 0; n++) {
+        fillers[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        result = connect(fillers[n], (struct sockaddr *)&name, sizeof name);
+    }
+    const struct cache_place place = { path, 0 };
+    assert_status(CACHE_OK, cache_addresses_find(&place, "test", &addresses));
+    const double begun = seconds();
+    assert_status(CACHE_ERR_TIMEOUT,
+                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 200000000, &fd, &which, &ours));
+    assert_true(seconds() - begun > 0.15);
+    const int accepted[2] = { accept(listener, NULL, NULL), accept(listener, NULL, NULL) };
+    assert_status(CACHE_OK,
+                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+    close(fd);
+    close(accepted[0]);
+    close(accepted[1]);
+    while (n-- > 0)
+        close(fillers[n]);
+    close(listener);
+    test_directory_remove(directory);
+}
+
+static void be_silent(struct fake_server *server, int fd, int number)
+{
+    char bytes[4096];
+    (void)server, (void)number;
+    while (fake_server_read(fd, bytes, sizeof bytes))
+        continue;
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+static atomic_bool signalling;
+
+static void *signal_often(void *arg)
+{
+    while (signalling) {
+        pthread_kill(*(pthread_t *)arg, SIGUSR1);
+        nanosleep(&(const struct timespec){ 0, 20 * 1000 * 1000 }, NULL);
+    }
+    return NULL;
+}
+
+static void signals_neither_cut_a_wait_short_nor_make_it_longer(void **state)
+{
+    const struct sigaction action = { .sa_handler = do_nothing };
+    struct fake_server fake;
+    struct cache_server server;
+    struct line line;
+    pthread_t self = pthread_self(), thread;
+    (void)state;
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    fake_server_start(&fake, be_silent, NULL);
+    open_server(&server, fake.port, 2, true, 500);
+    signalling = true;
+    assert_int_equal(pthread_create(&thread, NULL, signal_often, &self), 0);
+    const double begun = seconds();
+    assert_status(CACHE_ERR_TIMEOUT, ask(&server, "one", true, &line));
+    const double took = seconds() - begun;
+    signalling = false;
+    pthread_join(thread, NULL);
+    assert_true(took > 0.49 && took < 2);
+    cache_server_release(&server);
+    fake_server_stop(&fake);
+}
+
+/* ---- cancellation ------------------------------------------------------------------------------------------------ */
+
+static void *ask_once(void *arg)
+{
+    struct line line;
+    (void)ask(arg, "one", true, &line);
+    return NULL;
+}
+
+/* Of a thread that waits for the server, and of those that wait for it. */
+static void a_cancelled_thread_keeps_nothing(void **state)
+{
+    struct fake_server fake;
+    struct cache_server server;
+    pthread_t threads[4];
+    (void)state;
+    fake_server_start(&fake, be_silent, NULL);
+    open_server(&server, fake.port, 1, true, 300);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_once, &server), 0);
+    while (fake.accepted == 0)
+        sched_yield();
+    for (int i = 0; i < 4; i++)
+        pthread_cancel(threads[i]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    struct line line;
+    assert_true(ask(&server, "two", true, &line) < 0);
+    assert_int_equal(server.n_waiting, 0);
+    assert_int_equal(server.n_busy, 0);
+    cache_server_release(&server);
+    fake_server_stop(&fake);
+}
+
+/* ---- reuse ------------------------------------------------------------------------------------------------------- */
+
+static void echo_and_more(struct fake_server *server, int fd, int number)
+{
+    char bytes[4096];
+    (void)number;
+    while (fake_server_read(fd, bytes, sizeof bytes)) {
+        if (!fake_server_puts(fd, bytes))
+            return;
+        nanosleep(&(const struct timespec){ 0, 20 * 1000 * 1000 }, NULL);
+        (void)fake_server_puts(fd, "abc\n");
+        atomic_fetch_add((atomic_int *)server->ctx, 1);
+    }
+}
+
+static void a_connection_with_something_unread_is_not_used_again(void **state)
+{
+    struct fake_server fake;
+    struct cache_server server;
+    struct line line;
+    atomic_int strays = 0;
+    (void)state;
+    fake_server_start(&fake, echo_and_more, (void *)&strays);
+    open_server(&server, fake.port, 1, true, 5000);
+    for (int i = 0; i < 3; i++) {
+        assert_status(CACHE_OK, ask(&server, i % 2 == 0 ? "one" : "two", i != 2, &line));
+        assert_string_equal(line.reply, i % 2 == 0 ? "one" : "two");
+        while (strays <= i)
+            sched_yield();
+    }
+    assert_int_equal(fake.accepted, 3);
+    cache_server_release(&server);
+    fake_server_stop(&fake);
+}
+
+/* The first connection ends on its second request. */
+static void hang_up(struct fake_server *server, int fd, int number)
+{
+    char bytes[4096];
+    (void)server;
+    for (int i = 0; fake_server_read(fd, bytes, sizeof bytes) && (number > 0 || i == 0); i++)
+        if (!fake_server_puts(fd, bytes))
+            return;
+}
+
+static void only_what_may_be_repeated_goes_out_again(void **state)
+{
+    (void)state;
+    for (int repeatable = 0; repeatable < 2; repeatable++) {
+        struct fake_server fake;
+        struct cache_server server;
+        struct line line;
+        fake_server_start(&fake, hang_up, NULL);
+        open_server(&server, fake.port, 1, true, 5000);
+        assert_status(CACHE_OK, ask(&server, "one", true, &line));
+        const cache_status status = ask(&server, "two", repeatable, &line);
+        assert_int_equal(status, repeatable ? CACHE_OK : CACHE_ERR_CONNECT);
+        assert_false(cache_server_is_away(&server));
+        cache_server_release(&server);
+        fake_server_stop(&fake);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_share_connections_get_their_own_replies),
+        cmocka_unit_test(a_refused_address_is_followed_by_the_next),
+        cmocka_unit_test(silent_addresses_share_one_deadline),
+        cmocka_unit_test(families_take_turns),
+        cmocka_unit_test(a_lack_of_descriptors_is_not_held_against_the_server),
+        cmocka_unit_test(a_full_queue_of_a_unix_socket_is_waited_out),
+        cmocka_unit_test(signals_neither_cut_a_wait_short_nor_make_it_longer),
+        cmocka_unit_test(a_cancelled_thread_keeps_nothing),
+        cmocka_unit_test(a_connection_with_something_unread_is_not_used_again),
+        cmocka_unit_test(only_what_may_be_repeated_goes_out_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,12 +43,6 @@ bool cache_breaker_is_away(struct cache_breaker *breaker)
     return atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0;
 }
 
-cache_status cache_breaker_check(struct cache_breaker *breaker)
-{
-    bool trying = false;
-    return cache_breaker_try(breaker, &trying);
-}
-
 cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying)
 {
     *trying = false;

@@ -27,10 +27,8 @@ void cache_breaker_init(struct cache_breaker *breaker, const cache_env *env, con
                         int64_t timeout_ms);
 void cache_breaker_release(struct cache_breaker *breaker);
 
-/* CACHE_OK: the caller may try. Else the failure that made the server count as away, as this thread's last error. */
-cache_status cache_breaker_check(struct cache_breaker *breaker);
-
-/* The same. `*trying`: the server counts as away, and this caller is the one that tries it. */
+/* CACHE_OK: the caller may try. Else the failure that made the server count as away, as this thread's last error.
+ * `*trying`: it counts as away, and this caller is the one that tries it. */
 cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying);
 
 /* It counts as away. */
