@@ -27,7 +27,7 @@ static cache_status count_in_place(struct memory *memory, const struct place *pl
     struct shard *shard = &memory->shards[place->shard];
     *done = false;
     lock_take(&shard->lock);
-    struct item *item = cache_mem_find(memory, place);
+    struct item *item = memory_find(memory, place);
     const cache_status status = item != NULL ? count(item, delta, number, done) : CACHE_OK;
     lock_give(&shard->lock);
     return status;
@@ -46,13 +46,13 @@ static cache_status count_anew(struct memory *memory, const struct place *place,
     bool done = false;
     *number = delta;
     lock_take(&shard->lock);
-    struct item *old = cache_mem_find(memory, place);
+    struct item *old = memory_find(memory, place);
     if (old != NULL)
         status = count(old, delta, number, &done);
     if (status == CACHE_OK && !done) {
         item_set_number(fresh, *number);
         item_set_deadline(fresh, old != NULL ? item_deadline(old) : memory_deadline(now_ms, ttl_ms));
-        status = cache_mem_put(memory, place->shard, fresh, cache_mem_find_any(memory, place));
+        status = cache_mem_put(memory, place->shard, fresh, memory_find_any(memory, place));
     }
     lock_give(&shard->lock);
     const bool stored = status == CACHE_OK && !done;
@@ -65,7 +65,7 @@ static cache_status count_anew(struct memory *memory, const struct place *place,
 cache_status cache_mem_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
     struct memory *memory = self;
-    const struct place place = cache_mem_place(memory, key);
+    const struct place place = memory_place(memory, key);
     int64_t number = 0;
     bool done = false;
     cache_status status = count_in_place(memory, &place, delta, &number, &done);

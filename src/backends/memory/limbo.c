@@ -3,11 +3,12 @@
 
 #include "epoch.h"
 
-enum { SMALLEST = 64, ASK_AT = 256, FREE_AT_ONCE = 64, IS_TABLE = 1 };
+enum { SMALLEST = 64, ASK_AT = 256, LOOK_EACH = 16, FREE_AT_ONCE = 64, IS_TABLE = 1 };
 
 void cache_mem_limbo_init(struct limbo *limbo, const cache_allocator *allocator, size_t most_bytes)
 {
-    *limbo = (struct limbo){ .allocator = allocator, .most_bytes = most_bytes };
+    limbo->allocator = allocator;      /* the rest is zeroed */
+    limbo->most_bytes = most_bytes;
 }
 
 static void free_entry(const struct limbo *limbo, uintptr_t entry)
@@ -41,6 +42,8 @@ static void push(struct limbo *limbo, uintptr_t entry, size_t bytes)
     if (room) {
         limbo->entries[limbo->tail++ & (limbo->capacity - 1)] = entry;
         limbo->bytes += bytes;
+        if (limbo->tail % LOOK_EACH == 0 || limbo->bytes >= limbo->most_bytes)
+            atomic_store_explicit(&limbo->due, true, memory_order_relaxed);
     }
     lock_give(&limbo->lock);
     if (!room) {
@@ -85,10 +88,11 @@ void cache_mem_limbo_reclaim(struct limbo *limbo)
         ask(limbo);
     if (limbo->asked != limbo->safe && !limbo->asking && cache_mem_epoch_passed(limbo->epoch))
         limbo->safe = limbo->asked;
-    /* Two at a time keep up with one that comes at a time; more if there are many. */
-    const size_t safe = limbo->safe - limbo->head, most = 2 + safe / 32;
+    /* Twice as many as came since the last time, so that they never pile up; more if there are many. */
+    const size_t safe = limbo->safe - limbo->head, most = 2 * LOOK_EACH + safe / 32;
     for (; n < safe && n < most && n < FREE_AT_ONCE; n++)
         taken[n] = limbo->entries[limbo->head++ & (limbo->capacity - 1)];
+    atomic_store_explicit(&limbo->due, n == FREE_AT_ONCE || limbo->bytes >= limbo->most_bytes, memory_order_relaxed);
     lock_give(&limbo->lock);
     for (size_t i = 0; i < n; i++)
         free_entry(limbo, taken[i]);

@@ -11,6 +11,7 @@
 struct limbo {
     _Alignas(64) struct lock lock;
     bool asking;                       /* somebody is about to begin an epoch */
+    atomic_bool due;                   /* cache_mem_limbo_reclaim has something to do */
     uintptr_t *entries;                /* an item, or a table's block and a 1 */
     size_t capacity;                   /* a power of two, or 0 */
     size_t head, safe, asked, tail;    /* up to `safe` the entries can be freed; up to `asked` once `epoch` passed */
@@ -28,6 +29,13 @@ void cache_mem_limbo_table(struct limbo *limbo, table_word table);
 
 /* Free a few of those that nobody reads any more. Without a lock held. */
 void cache_mem_limbo_reclaim(struct limbo *limbo);
+
+/* The same, if it is worth it. */
+static inline void limbo_reclaim(struct limbo *limbo)
+{
+    if (atomic_load_explicit(&limbo->due, memory_order_relaxed))
+        cache_mem_limbo_reclaim(limbo);
+}
 
 /* Free all, when the store has no users any more. */
 void cache_mem_limbo_release(struct limbo *limbo);

@@ -11,9 +11,6 @@
 #include "../backends.h"
 #include "epoch.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 enum { MAX_SHARDS = 1024, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 1 << 20, CACHE_LINE = 64, COPY_AT_MOST = 4096,
        LIMBO_BYTES = 256 * 1024 };
 
@@ -129,13 +126,6 @@ static void memory_close(void *self)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-struct place cache_mem_place(const struct memory *memory, cache_bytes key)
-{
-    const cache_bytes known = memory_without_prefix(memory, key);
-    const uint64_t hash = XXH3_64bits_withSeed(known.data, known.size, memory->seed);
-    return (struct place){ known, (size_t)(hash >> 32) & (memory->n_shards - 1), (uint32_t)hash };
-}
-
 /* Begin and end to read a shard. A thread that could not get a record holds the lock instead. */
 static struct reader *begin(struct memory *memory, size_t shard)
 {
@@ -164,10 +154,10 @@ struct found {
 /* A small value is copied at once, if the caller has a place for it: that costs less than a reference. */
 static struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
 {
-    const struct place place = cache_mem_place(memory, key);
+    const struct place place = memory_place(memory, key);
     struct found found = { NULL, false, false, 0 };
     struct reader *reader = begin(memory, place.shard);
-    found.item = cache_mem_find(memory, &place);
+    found.item = memory_find(memory, &place);
     if (found.item != NULL) {
         item_count_hit(found.item);
         found.counter = item_is_counter(found.item);
@@ -228,9 +218,9 @@ static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t
 static cache_status memory_has(void *self, cache_bytes key)
 {
     struct memory *memory = self;
-    const struct place place = cache_mem_place(memory, key);
+    const struct place place = memory_place(memory, key);
     struct reader *reader = begin(memory, place.shard);
-    const bool there = cache_mem_find(memory, &place) != NULL;
+    const bool there = memory_find(memory, &place) != NULL;
     end(memory, place.shard, reader);
     cache_mem_tick(memory);
     return there ? CACHE_OK : CACHE_MISS;

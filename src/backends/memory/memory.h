@@ -7,6 +7,9 @@
 #include "lock.h"
 #include "queue.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 /* What a writer needs of a shard. The lock guards the shard's table, its order and its deadlines; the numbers are
  * written with it held and read without. */
 struct shard {
@@ -46,8 +49,6 @@ struct place {
     uint32_t hash;
 };
 
-struct place cache_mem_place(const struct memory *memory, cache_bytes key);
-
 static inline cache_bytes memory_without_prefix(const struct memory *memory, cache_bytes key)
 {
     const size_t skip = key.size < memory->prefix_size ? key.size : memory->prefix_size;
@@ -66,6 +67,28 @@ static inline bool memory_expired(const struct memory *memory, const struct item
     return deadline != 0 && cache_env_monotonic_reached(memory->env, deadline);
 }
 
+/* In the lower half of the hash lie bucket and tag (index.h), in the upper half the shard. */
+static inline struct place memory_place(const struct memory *memory, cache_bytes key)
+{
+    const cache_bytes known = memory_without_prefix(memory, key);
+    const uint64_t hash = XXH3_64bits_withSeed(known.data, known.size, memory->seed);
+    return (struct place){ known, (size_t)(hash >> 32) & (memory->n_shards - 1), (uint32_t)hash };
+}
+
+/* Returns the item of a key, live or expired, or NULL: with the shard's lock held, or between epoch_enter and
+ * epoch_leave. */
+static inline struct item *memory_find_any(const struct memory *memory, const struct place *place)
+{
+    return table_find(memory_table(memory, place->shard), place->hash, place->key);
+}
+
+/* The same, but only a live one. */
+static inline struct item *memory_find(const struct memory *memory, const struct place *place)
+{
+    struct item *item = memory_find_any(memory, place);
+    return item != NULL && !memory_expired(memory, item) ? item : NULL;
+}
+
 /* The deadline of what lives for `ttl_ms` from now; 0, for ever, stays 0. */
 static inline int64_t memory_deadline(int64_t now_ms, int64_t ttl_ms)
 {
@@ -76,10 +99,6 @@ static inline int64_t memory_deadline(int64_t now_ms, int64_t ttl_ms)
 }
 
 /* ---- shard.c: one shard, with its lock held --------------------------------------------------------------------- */
-
-/* Returns the item of a key, live or expired, or only a live one; or NULL. */
-struct item *cache_mem_find_any(const struct memory *memory, const struct place *place);
-struct item *cache_mem_find(const struct memory *memory, const struct place *place);
 
 /* Put `item` in place of `old`, the one of its key, or of nothing. CACHE_ERR_NOMEM: the old one stays. */
 cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *item, struct item *old);

@@ -39,19 +39,6 @@ static void account_order(struct memory *memory, size_t shard)
     order->accounted = cost;
 }
 
-/* ---- finding ----------------------------------------------------------------------------------------------------- */
-
-struct item *cache_mem_find_any(const struct memory *memory, const struct place *place)
-{
-    return table_find(memory_table(memory, place->shard), place->hash, place->key);
-}
-
-struct item *cache_mem_find(const struct memory *memory, const struct place *place)
-{
-    struct item *item = cache_mem_find_any(memory, place);
-    return item != NULL && !memory_expired(memory, item) ? item : NULL;
-}
-
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 /* Give the shard a table of `class` with the same items. Returns false for lack of memory. */
@@ -163,7 +150,10 @@ cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *ite
         replace(memory, shard, item, old);
     else if (!add(memory, shard, item))
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for the index");
-    cache_mem_note_expiry(memory, shard);
+    /* Only a deadline that is earlier than all others changes what is next. */
+    const int64_t deadline = item_deadline(item);
+    if (deadline != 0 && deadline < atomic_load_explicit(&memory->next_expiry[shard], memory_order_relaxed))
+        cache_mem_note_expiry(memory, shard);
     return CACHE_OK;
 }
 

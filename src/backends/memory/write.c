@@ -4,8 +4,10 @@
  * and the queues grow. */
 #include "memory.h"
 
+#include "../../hooks.h"
+
 /* What the tables of a store with one item need, at most, so that what is let in can be held. */
-enum { LEAST_TABLES = 512 };
+enum { LEAST_TABLES = 512, COARSE_FROM_MS = 10000 };
 
 struct setting {
     cache_bytes key, value;
@@ -15,14 +17,14 @@ struct setting {
 
 static cache_status set(struct memory *memory, const struct setting *set)
 {
-    const struct place place = cache_mem_place(memory, set->key);
+    const struct place place = memory_place(memory, set->key);
     struct item *item = cache_mem_item_new(memory->pool, place.hash, place.key, set->value);
     if (item == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for a value of %zu bytes", set->value.size);
     item_set_deadline(item, memory_deadline(set->now_ms, set->ttl_ms));
     struct shard *shard = &memory->shards[place.shard];
     lock_take(&shard->lock);
-    struct item *old = cache_mem_find_any(memory, &place);
+    struct item *old = memory_find_any(memory, &place);
     const bool refused = set->if_absent && old != NULL && !memory_expired(memory, old);
     const cache_status status = refused ? CACHE_NOT_STORED : cache_mem_put(memory, place.shard, item, old);
     lock_give(&shard->lock);
@@ -39,25 +41,27 @@ cache_status cache_mem_set(void *self, cache_bytes key, cache_bytes value, int64
         || account_block(item_block_size(key.size, value.size)) + LEAST_TABLES > memory->max_bytes)
         return cache_fail(CACHE_ERR_TOO_LARGE, "memory: key, value and overhead of %zu bytes: max_bytes is %zu",
                           account_block(item_block_size(key.size, value.size)) + LEAST_TABLES, memory->max_bytes);
-    const struct setting setting = { key, value, cache_env_monotonic_ms(memory->env), ttl_ms,
-                                     (flags & CACHE_SET_IF_ABSENT) != 0 };
+    /* A time of seconds begins at the clock's last tick, which costs a quarter of the exact time. */
+    const int64_t now_ms = ttl_ms >= COARSE_FROM_MS ? cache_env_recent_monotonic_ms(memory->env)
+                                                    : cache_env_monotonic_ms(memory->env);
+    const struct setting setting = { key, value, now_ms, ttl_ms, (flags & CACHE_SET_IF_ABSENT) != 0 };
     return set(memory, &setting);
 }
 
 cache_status cache_mem_remove(void *self, cache_bytes key)
 {
     struct memory *memory = self;
-    const struct place place = cache_mem_place(memory, key);
+    const struct place place = memory_place(memory, key);
     struct shard *shard = &memory->shards[place.shard];
     lock_take(&shard->lock);
-    struct item *item = cache_mem_find_any(memory, &place);
+    struct item *item = memory_find_any(memory, &place);
     const bool live = item != NULL && !memory_expired(memory, item);
     if (item != NULL) {
         cache_mem_take_out(memory, place.shard, item);
         cache_mem_trim(memory, place.shard);
     }
     lock_give(&shard->lock);
-    cache_mem_limbo_reclaim(&memory->limbo);
+    limbo_reclaim(&memory->limbo);
     cache_mem_tick(memory);
     return live ? CACHE_OK : CACHE_MISS;
 }
@@ -65,11 +69,11 @@ cache_status cache_mem_remove(void *self, cache_bytes key)
 cache_status cache_mem_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
     struct memory *memory = self;
-    const struct place place = cache_mem_place(memory, key);
+    const struct place place = memory_place(memory, key);
     const int64_t deadline_ms = memory_deadline(cache_env_monotonic_ms(memory->env), ttl_ms);
     struct shard *shard = &memory->shards[place.shard];
     lock_take(&shard->lock);
-    struct item *item = cache_mem_find(memory, &place);
+    struct item *item = memory_find(memory, &place);
     if (item != NULL)
         cache_mem_reschedule(memory, place.shard, item, deadline_ms);
     lock_give(&shard->lock);
@@ -111,7 +115,7 @@ static void clear_shard(struct memory *memory, size_t at, cache_bytes prefix)
         if (!more)
             cache_mem_trim(memory, at);
         lock_give(&shard->lock);
-        cache_mem_limbo_reclaim(&memory->limbo);
+        limbo_reclaim(&memory->limbo);
         /* In a table that replaced this one, items stand elsewhere. */
         if (more && memory_table(memory, at) != before)
             bucket = 0;
