@@ -1,11 +1,14 @@
 /* counters.c - counting without a shared cache line. */
 #include "counters.h"
 
+#include "thread_slot.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
-/* Threads beyond the stripes share one, which stays right, since every addition is atomic. */
-enum { STRIPES = 32, CACHE_LINE = 64 };
+/* A stripe a thread, by its slot, so that counting is a load and a store. Threads that have no slot share the first
+ * stripe, where every addition is an atomic step. */
+enum { CACHE_LINE = 64 };
 
 struct latency {
     atomic_uint_fast64_t count, nanoseconds, buckets[CACHE_LATENCY_BUCKETS];
@@ -15,12 +18,13 @@ struct latency {
 struct stripe {
     _Alignas(CACHE_LINE) atomic_uint_fast64_t counters[COUNTERS];
     struct latency latencies[TIMED];
+    bool shared;                       /* more than one thread may count here */
     void *block;                       /* what the allocator gave */
 };
 
 struct cache_live_counters {
     const cache_env *env;
-    _Atomic(struct stripe *) stripes[STRIPES];    /* made when a thread first counts in them; the first one at once */
+    _Atomic(struct stripe *) stripes[THREAD_SLOTS];    /* made when a thread first counts in them; the first one at once */
 };
 
 /* ---- stripes --------------------------------------------------------------------------------------------------- */
@@ -52,11 +56,7 @@ static struct stripe *make_stripe(struct cache_live_counters *counters, _Atomic(
 
 static struct stripe *my_stripe(struct cache_live_counters *counters)
 {
-    static atomic_uint next;
-    static _Thread_local unsigned mine;    /* 0: not chosen yet */
-    if (mine == 0)
-        mine = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed) % STRIPES + 1;
-    _Atomic(struct stripe *) *at = &counters->stripes[mine - 1];
+    _Atomic(struct stripe *) *at = &counters->stripes[cache_thread_slot()];
     struct stripe *stripe = atomic_load_explicit(at, memory_order_acquire);
     return stripe != NULL ? stripe : make_stripe(counters, at);
 }
@@ -71,15 +71,16 @@ struct cache_live_counters *cache_counters_new(const cache_env *env)
         return NULL;
     }
     counters->env = env;
+    first->shared = true;
     atomic_init(&counters->stripes[0], first);
-    for (size_t i = 1; i < STRIPES; i++)
+    for (size_t i = 1; i < THREAD_SLOTS; i++)
         atomic_init(&counters->stripes[i], NULL);
     return counters;
 }
 
 void cache_counters_free(const cache_env *env, struct cache_live_counters *counters)
 {
-    for (size_t i = 0; counters != NULL && i < STRIPES; i++) {
+    for (size_t i = 0; counters != NULL && i < THREAD_SLOTS; i++) {
         struct stripe *stripe = atomic_load(&counters->stripes[i]);
         cache_env_free(env, stripe != NULL ? stripe->block : NULL);
     }
@@ -88,14 +89,18 @@ void cache_counters_free(const cache_env *env, struct cache_live_counters *count
 
 /* ---- counting -------------------------------------------------------------------------------------------------- */
 
-static void add(atomic_uint_fast64_t *to, uint64_t n)
+static void add(const struct stripe *stripe, atomic_uint_fast64_t *to, uint64_t n)
 {
-    atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+    if (stripe->shared)
+        atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+    else
+        atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
 void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n)
 {
-    add(&my_stripe(counters)->counters[counter], n);
+    struct stripe *stripe = my_stripe(counters);
+    add(stripe, &stripe->counters[counter], n);
 }
 
 static size_t bucket_of(uint64_t nanoseconds)
@@ -108,10 +113,11 @@ static size_t bucket_of(uint64_t nanoseconds)
 
 void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds)
 {
-    struct latency *latency = &my_stripe(counters)->latencies[what];
-    add(&latency->count, 1);
-    add(&latency->nanoseconds, nanoseconds);
-    add(&latency->buckets[bucket_of(nanoseconds)], 1);
+    struct stripe *stripe = my_stripe(counters);
+    struct latency *latency = &stripe->latencies[what];
+    add(stripe, &latency->count, 1);
+    add(stripe, &latency->nanoseconds, nanoseconds);
+    add(stripe, &latency->buckets[bucket_of(nanoseconds)], 1);
 }
 
 bool cache_counters_sample(void)
@@ -162,7 +168,7 @@ static void add_stripe(struct stripe *stripe, cache_counters *out)
 void cache_counters_read(struct cache_live_counters *counters, cache_counters *out)
 {
     memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < STRIPES; i++) {
+    for (size_t i = 0; i < THREAD_SLOTS; i++) {
         struct stripe *stripe = atomic_load_explicit(&counters->stripes[i], memory_order_acquire);
         if (stripe != NULL)
             add_stripe(stripe, out);
