@@ -81,7 +81,7 @@ cache_status cache_has(cache_t *cache, const char *key)
     if (status != CACHE_OK)
         return status;
     const struct cache_store *store = cache->store;
-    if (store->ops.has != NULL) {
+    if (store->ops.has != NULL && !(store->ops.flags & CACHE_BACKEND_LOCAL)) {
         const uint64_t begun = cache_store_begin(store);
         status = store->ops.has(store->self, full.bytes);
         if (status == CACHE_OK)
@@ -89,7 +89,7 @@ cache_status cache_has(cache_t *cache, const char *key)
         status = cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes,
                                  cache_store_elapsed(begun));
     } else {
-        cache_value value;    /* a store without a cheaper question still has get */
+        cache_value value;    /* in this process nothing is cheaper than get, and others may have only that */
         status = cache_store_get(cache, full.bytes, &value);
         if (status == CACHE_OK && cache_envelope_is(value.data, value.size))
             status = cache_stored_unwrap(cache, full.bytes, &value);
