@@ -1,6 +1,6 @@
 /* bench_memory - the memory store beside what people link or write instead: nanoseconds, bytes, pauses.
  *
- *     bench_memory [--rounds N] [--seconds S] [--csv FILE] [SETTING…]
+ *     bench_memory [--rounds N] [--seconds S] [--stores NAME,NAME…] [--csv FILE] [SETTING…]
  *
  * A setting is a number of items and the size of a value, "1000000x100"; the usual ones without any. Each store lives
  * in a process of its own, so that its memory can be told; the processes measure in turns, so that all meet the same
@@ -8,7 +8,7 @@
  * median of the rounds: nanoseconds that one thread spends on an operation; of one thread in processor time, so that
  * another program's turn counts for nobody, of two by the wall clock, since they may wait for each other.
  *
- * With --csv each number is a line of FILE, too: items, value size, store, operation, threads, nanoseconds. bench/plot
+ * With --csv each number is added as a line to FILE, too: items, value size, store, operation, threads, nanoseconds. bench/plot
  * draws them. */
 #include "memory_stores.h"
 
@@ -48,6 +48,7 @@ struct setting {
 static char (*requests[2])[KEY_SIZE];    /* uniform, Zipf 0.99 */
 static double turn_seconds = 0.15;
 static FILE *csv;
+static const char *wanted_stores;      /* NULL: all */
 
 static double seconds(clockid_t clock)
 {
@@ -137,9 +138,14 @@ static void *run(void *arg)
     return NULL;
 }
 
+static bool is_wanted(const struct bench_store *store)
+{
+    return wanted_stores == NULL || strstr(wanted_stores, store->name) != NULL;
+}
+
 static bool can(const struct bench_store *store, enum operation operation)
 {
-    return (operation != VIEW_ZIPF || store->view != NULL) && (operation != HAS_ZIPF || store->has != NULL) &&
+    return is_wanted(store) && (operation != VIEW_ZIPF || store->view != NULL) && (operation != HAS_ZIPF || store->has != NULL) &&
            (operation != INC_ZIPF || store->inc != NULL);
 }
 
@@ -277,6 +283,8 @@ static void measure_setting(struct setting setting, int rounds)
     make_requests(setting.items);
     for (int s = 0; s < STORES; s++) {
         struct filled filled;
+        if (!is_wanted(stores[s]))
+            continue;
         processes[s] = start(stores[s], setting);
         if (read(processes[s].out, &filled, sizeof filled) != sizeof filled)
             exit(1);
@@ -311,6 +319,8 @@ static void measure_setting(struct setting setting, int rounds)
     puts("");
     for (int s = 0; s < STORES; s++) {
         const struct command end = { OPERATIONS, 0 };
+        if (!is_wanted(stores[s]))
+            continue;
         if (write(processes[s].in, &end, sizeof end) == sizeof end)
             (void)waitpid(processes[s].pid, NULL, 0);
         (void)close(processes[s].in);
@@ -335,7 +345,9 @@ int main(int argc, char **argv)
         else if (strcmp(argv[at], "--seconds") == 0)
             turn_seconds = atof(argv[at + 1]);
         else if (strcmp(argv[at], "--csv") == 0)
-            csv = fopen(argv[at + 1], "w");
+            csv = fopen(argv[at + 1], "a");
+        else if (strcmp(argv[at], "--stores") == 0)
+            wanted_stores = argv[at + 1];
     }
     rounds = rounds < 1 ? 1 : rounds > MAX_ROUNDS ? MAX_ROUNDS : rounds;
     for (int i = 0; i < 2; i++)
