@@ -19,6 +19,7 @@ _Thread_local struct reader *cache_mem_reader;
 
 static struct lock readers_lock;
 static struct reader *readers;
+static struct reader *left;            /* of threads that ended and left views behind, chained by `next` */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static atomic_bool exit_key_made;
@@ -63,6 +64,14 @@ uint64_t cache_mem_epoch_advance(void)
     return barrier() ? epoch : UINT64_MAX;    /* refused now though it was granted: nothing is known to have passed */
 }
 
+static void count_pins(void)
+{
+    for (struct reader *reader = readers; reader != NULL; reader = reader->next)
+        (void)cache_mem_pins_count(&reader->pins);
+    for (struct reader *reader = left; reader != NULL; reader = reader->next)
+        (void)cache_mem_pins_count(&reader->pins);
+}
+
 bool cache_mem_epoch_passed(uint64_t epoch)
 {
     bool passed = epoch != UINT64_MAX;
@@ -71,8 +80,17 @@ bool cache_mem_epoch_passed(uint64_t epoch)
         const uint64_t entered = atomic_load_explicit(&reader->epoch, memory_order_seq_cst);
         passed = entered == 0 || entered >= epoch;
     }
+    if (passed)
+        count_pins();
     lock_give(&readers_lock);
     return passed;
+}
+
+void cache_mem_epoch_count_pins(void)
+{
+    lock_take(&readers_lock);
+    count_pins();
+    lock_give(&readers_lock);
 }
 
 void cache_mem_epoch_wait(uint64_t epoch)
@@ -85,6 +103,28 @@ void cache_mem_epoch_wait(uint64_t epoch)
 
 /* ---- threads ------------------------------------------------------------------------------------------------- */
 
+/* With the lock held: free the records that were left, and whose views have ended. */
+static void free_left(void)
+{
+    for (struct reader **at = &left; *at != NULL;) {
+        struct reader *reader = *at;
+        if (cache_mem_pins_count(&reader->pins)) {
+            at = &reader->next;
+            continue;
+        }
+        *at = reader->next;
+        free(reader);
+    }
+}
+
+/* With the lock held: the thread of this record is no more. Its views may be held by others. */
+static void leave(struct reader *reader)
+{
+    atomic_store_explicit(&reader->epoch, 0, memory_order_relaxed);
+    reader->next = left;
+    left = reader;
+}
+
 static void reader_quit(void *arg)
 {
     struct reader *reader = arg;
@@ -92,9 +132,10 @@ static void reader_quit(void *arg)
     *reader->at = reader->next;
     if (reader->next != NULL)
         reader->next->at = reader->at;
+    leave(reader);
+    free_left();
     lock_give(&readers_lock);
     cache_mem_reader = NULL;
-    free(reader);
 }
 
 static void prepare(void)
@@ -119,7 +160,9 @@ struct reader *cache_mem_reader_join(void)
         return NULL;
     }
     atomic_init(&reader->epoch, 0);
+    pins_init(&reader->pins);
     lock_take(&readers_lock);
+    free_left();
     reader->next = readers;
     reader->at = &readers;
     if (readers != NULL)
@@ -156,8 +199,9 @@ void cache_mem_epoch_after_fork(bool in_child)
     for (struct reader *reader = readers, *next; reader != NULL; reader = next) {
         next = reader->next;
         if (reader != cache_mem_reader)
-            free(reader);
+            leave(reader);
     }
+    free_left();
     readers = cache_mem_reader;
     if (readers != NULL) {
         readers->next = NULL;

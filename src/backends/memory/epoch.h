@@ -8,10 +8,9 @@
 #ifndef MEMORY_EPOCH_H
 #define MEMORY_EPOCH_H
 
-#include <stdatomic.h>
+#include "pin.h"
+
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #if defined(__SANITIZE_THREAD__)
 #define EPOCH_ALWAYS_FENCE 1
@@ -24,10 +23,11 @@
 #define EPOCH_ALWAYS_FENCE 0
 #endif
 
-/* A thread's announcement, alone on its cache lines. */
+/* A thread's announcement and its pins, alone on its cache lines. */
 struct reader {
     _Alignas(128) _Atomic uint64_t epoch;    /* 0: not reading */
     struct reader *next, **at;
+    struct pins pins;
 };
 
 /* Of the whole process: the present epoch, from 1, and whether readers need a barrier. */
@@ -69,8 +69,12 @@ static inline void epoch_leave(struct reader *reader)
 /* Begin a new epoch: see above. */
 uint64_t cache_mem_epoch_advance(void);
 
-/* Returns true if no reader is left that entered before `epoch` began. */
+/* Returns true if no reader is left that entered before `epoch` began. Then the views that they took count as
+ * references of their items. */
 bool cache_mem_epoch_passed(uint64_t epoch);
+
+/* Make references of all views, of a store that is about to close. */
+void cache_mem_epoch_count_pins(void);
 
 /* Wait until then. Not while reading. */
 void cache_mem_epoch_wait(uint64_t epoch);

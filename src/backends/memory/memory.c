@@ -117,6 +117,7 @@ static void memory_close(void *self)
 {
     struct memory *memory = self;
     cache_mem_delist(memory);
+    cache_mem_epoch_count_pins();
     for (size_t i = 0; i < memory->n_shards; i++)
         release_shard(memory, i);
     cache_mem_limbo_release(&memory->limbo);
@@ -143,19 +144,28 @@ static void end(struct memory *memory, size_t shard, struct reader *reader)
         epoch_leave(reader);
 }
 
-/* What a read found, once it has ended: nothing, a value that was copied already, a counter's number, or an item with
- * a reference. */
+/* What a read found, once it has ended: nothing, a value that was copied already, a counter's number, or an item that
+ * stays as long as `owner` has it. */
 struct found {
     struct item *item;
+    cache_owner *owner;
     bool copied, counter;
     int64_t number;
 };
 
-/* A small value is copied at once, if the caller has a place for it: that costs less than a reference. */
+static cache_owner *keep(struct reader *reader, struct item *item)
+{
+    if (reader != NULL)
+        return pins_take(&reader->pins, item);
+    item_retain(item);
+    return &item->owner;
+}
+
+/* A small value is copied at once, if the caller has a place for it: that costs less than a view. */
 static struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
 {
     const struct place place = memory_place(memory, key);
-    struct found found = { NULL, false, false, 0 };
+    struct found found = { NULL, NULL, false, false, 0 };
     struct reader *reader = begin(memory, place.shard);
     found.item = memory_find(memory, &place);
     if (found.item != NULL) {
@@ -167,7 +177,7 @@ static struct found find(struct memory *memory, cache_bytes key, cache_writer *o
             found.copied = out != NULL && found.item->size <= COPY_AT_MOST
                         && cache_writer_append_in_place(out, found.item->bytes, found.item->size);
             if (!found.copied)
-                item_retain(found.item);
+                found.owner = keep(reader, found.item);
         }
     }
     end(memory, place.shard, reader);
@@ -187,7 +197,7 @@ static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
         char text[NUMBER_MAX_SIZE + 1];
         return cache_writer_append(out, text, cache_number_format(found.number, text));
     }
-    return cache_writer_pin(out, found.item->bytes, found.item->size, &found.item->owner);
+    return cache_writer_pin(out, found.item->bytes, found.item->size, found.owner);
 }
 
 static cache_status give_one(cache_results *out, size_t index, const struct found *found)
@@ -198,7 +208,7 @@ static cache_status give_one(cache_results *out, size_t index, const struct foun
         char text[NUMBER_MAX_SIZE + 1];
         return cache_results_put(out, index, text, cache_number_format(found->number, text));
     }
-    return cache_results_pin(out, index, found->item->bytes, found->item->size, &found->item->owner);
+    return cache_results_pin(out, index, found->item->bytes, found->item->size, found->owner);
 }
 
 static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)

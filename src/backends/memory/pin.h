@@ -1,0 +1,52 @@
+/* pin.h - views that need no shared count: a thread notes in a record of its own which item a view is of.
+ *
+ * All threads may hold views of one item, and each writes to its own cache line alone. A view's owner is its pin. Before
+ * a writer frees what nobody can find any more, it makes a reference of each pin that is in use (pin_count), with the
+ * lock of all records held. So an item with pins has references when its store drops it, and the last view frees it. */
+#ifndef MEMORY_PIN_H
+#define MEMORY_PIN_H
+
+#include "item.h"
+
+enum { PINS = 8, PIN_COUNTED = 1 };
+
+struct pin {
+    cache_owner owner;
+    _Atomic uintptr_t item;            /* 0: free; with PIN_COUNTED the item has a reference for this pin */
+    atomic_uint views;                 /* how many share it */
+};
+
+struct pins {
+    struct pin pins[PINS];
+    unsigned next;                     /* where to look for a free one first */
+};
+
+extern const cache_owner_ops cache_mem_pin_ops;
+
+static inline void pins_init(struct pins *pins)
+{
+    memset(pins, 0, sizeof *pins);
+    for (int i = 0; i < PINS; i++)
+        pins->pins[i].owner.ops = &cache_mem_pin_ops;
+}
+
+/* By the thread of the record, while it reads. Returns the owner of a new view of `item`. */
+static inline cache_owner *pins_take(struct pins *pins, struct item *item)
+{
+    for (unsigned i = 0; i < PINS; i++) {
+        struct pin *pin = &pins->pins[(pins->next + i) % PINS];
+        if (atomic_load_explicit(&pin->item, memory_order_acquire) == 0) {
+            pins->next = (pins->next + i) % PINS;
+            atomic_store_explicit(&pin->views, 1, memory_order_relaxed);
+            atomic_store_explicit(&pin->item, (uintptr_t)item, memory_order_release);
+            return &pin->owner;
+        }
+    }
+    item_retain(item);                 /* so many views at once count as references from the start */
+    return &item->owner;
+}
+
+/* Make references of the pins in use. With the lock of all records held. Returns true if there are any. */
+bool cache_mem_pins_count(struct pins *pins);
+
+#endif
