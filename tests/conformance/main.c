@@ -1,7 +1,8 @@
 /* conformance - every promise of the vtable and the public API, against the store that a URL names.
  *
  *     conformance memory://                        any URL, a server of your own included
- *     conformance redis | redis+unix | memcached | memcached*3 | memcached+unix | memcached+login | file | list
+ *     conformance redis | redis+unix | memcached | memcached*3 | memcached+unix | memcached+login | memcacheds | file |
+ *                 list
  *                                                  a store that the suite makes, with a server it starts and stops
  *     conformance file+codec                       the same with compressed and sealed values
  *
@@ -170,6 +171,13 @@ static void make_memcached_unix(void)
     (void)snprintf(made_url, sizeof made_url, "memcached+unix://%s", servers[0].socket);
 }
 
+static void make_memcached_tls(void)
+{
+    test_server_start_memcached_tls(&servers[0], NULL);
+    (void)snprintf(made_url, sizeof made_url, "memcacheds://127.0.0.1:%d?ca=%s/ca.pem", servers[0].port,
+                   servers[0].directory);
+}
+
 static void make_memcached_login(void)
 {
     test_server_start_memcached_login(&servers[0], NULL);
@@ -191,6 +199,8 @@ static void make(const char *what)
         make_memcached_unix();
     else if (strcmp(what, "memcached+login") == 0)
         make_memcached_login();
+    else if (strcmp(what, "memcacheds") == 0)
+        make_memcached_tls();
     else if (strcmp(what, "file") == 0) {
         test_directory_make(directory, sizeof directory);
         (void)snprintf(made_url, sizeof made_url, "file://%s", directory);
@@ -222,7 +232,8 @@ static bool begins(const char *text, const char *with)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "usage: conformance URL|redis|redis+unix|memcached|memcached*3|memcached+unix|memcached+login|file|list\n");
+        fprintf(stderr, "usage: conformance URL|redis|redis+unix|memcached|memcached*3|memcached+unix|memcached+login|"
+                        "memcacheds|file|list\n");
         return 2;
     }
     if (cache_register_backend(&list_store_ops) != CACHE_OK) {

@@ -4,6 +4,8 @@
 
 #include "server.h"
 
+#include "certificates.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -257,4 +259,21 @@ void test_server_start_memcached_login(struct test_server *server, const char *c
     (void)snprintf(port, sizeof port, "%d", server->port);
     const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-Y", path };
     start_with(server, argv, 11, extra);
+}
+
+void test_server_start_memcached_tls(struct test_server *server, const char *const extra[])
+{
+    char port[8], files[256];
+    if (server->directory[0] == '\0') {
+        *server = (struct test_server){ .port = test_free_port() };
+        test_directory_make(server->directory, sizeof server->directory);
+        test_certificates_authority(server->directory, "ca");
+        test_certificates_sign(server->directory, "ca", "server", "IP:127.0.0.1");
+    }
+    (void)snprintf(port, sizeof port, "%d", server->port);
+    (void)snprintf(files, sizeof files, "ssl_chain_cert=%s/server.pem,ssl_key=%s/server.key", server->directory,
+                   server->directory);
+    const char *argv[MAX_ARGS] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-Z", "-o",
+                                   files };
+    start_with(server, argv, 12, extra);
 }

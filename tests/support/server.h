@@ -19,6 +19,9 @@ void test_server_start_memcached(struct test_server *server, const char *const e
 /* On its unix socket, and on no port. */
 void test_server_start_memcached_unix(struct test_server *server, const char *const extra[]);
 
+/* With TLS alone; who connects must trust the authority in `directory`/ca.pem. */
+void test_server_start_memcached_tls(struct test_server *server, const char *const extra[]);
+
 /* Wants "app" to log in with the password "hush" before anything else (-Y). */
 void test_server_start_memcached_login(struct test_server *server, const char *const extra[]);
 
