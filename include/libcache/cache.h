@@ -273,6 +273,41 @@ typedef void cache_key_fn(void *ctx, const char *key);
  * answer a request. CACHE_ERR_UNSUPPORTED: this store cannot list its keys. */
 cache_status cache_keys(cache_t *cache, const char *prefix, cache_cursor *cursor, cache_key_fn *each, void *ctx);
 
+typedef enum cache_entry_kind {
+    CACHE_ENTRY_PLAIN,             /* of cache_set, cache_inc or another program */
+    CACHE_ENTRY_COMPUTED,          /* of cache_fetch, a memoized function, a fragment or a view */
+    CACHE_ENTRY_NOTHING,           /* what cache_fetch remembers: that there is nothing (negative_ttl) */
+    CACHE_ENTRY_UNREADABLE         /* damaged, of a later version of the library, or moved here from another key */
+} cache_entry_kind;
+
+/* What is stored under a key. The struct may grow into `reserved`. */
+typedef struct cache_entry {
+    cache_entry_kind kind;
+    bool shown;                    /* cache_get shows it: it is a value, not stale, and no tag of it was invalidated */
+    bool invalidated;              /* one of its tags was */
+    bool has_stale;                /* the value itself says `stale` and `stale_if_error` (cache_writer_set_stale) */
+    double age;                    /* seconds since it was computed; 0 if it is plain. Negative: it was computed by a
+                                    * clock that is ahead of this machine's */
+    double ttl_left;               /* until it becomes stale, as in cache_fetch_info; of a plain one: as `kept` */
+    double kept;                   /* seconds until the store drops it, or CACHE_TTL_FOREVER. 0: it does not know */
+    double stale, stale_if_error;
+    const char *type;              /* "": none */
+    const char *const *tags;
+    size_t n_tags;
+    const void *data;              /* the value, without what the library stores before it; empty if it is unreadable */
+    size_t size;
+    const void *raw;               /* all bytes, as they are stored behind `compress` and `seal` */
+    size_t raw_size;
+    uint64_t reserved[8];
+} cache_entry;
+
+/* Receives the entry; it and all that it points to are valid during the call. */
+typedef void cache_inspect_fn(void *ctx, const cache_entry *entry);
+
+/* Hand what is stored under `key` to `show`, outside all locks, whether cache_get would show it or not. For tools and
+ * tests: it counts neither as a hit nor as a miss. CACHE_OK: `show` was called once. CACHE_MISS: nothing is stored. */
+cache_status cache_inspect(cache_t *cache, const char *key, cache_inspect_fn *show, void *ctx);
+
 /* ---- the writer ---------------------------------------------------------------------------------------------- *
  *
  * A buffer that grows. The first failure stays: every later call returns it and does nothing, so that a run of appends
