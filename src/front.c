@@ -193,7 +193,7 @@ static cache_status ask_store(struct front *front, cache_bytes key, cache_writer
     const struct front_ticket ticket = take_ticket(front, key);
     int64_t left_ms = -1;
     const bool keeps_it = may_keep(front);
-    const cache_status status = keeps_it && layer->inner.get_left != NULL
+    const cache_status status = layer->inner.get_left != NULL
                                     ? layer->inner.get_left(layer->inner_self, key, out, &left_ms)
                                     : layer->inner.get(layer->inner_self, key, out);
     if (status == CACHE_OK && keeps_it) {

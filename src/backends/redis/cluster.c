@@ -134,6 +134,12 @@ static cache_status read_address(const char *text, const struct redis_node *said
     return CACHE_OK;
 }
 
+static void set_slot(struct redis_cluster *cluster, unsigned slot, uint16_t node)
+{
+    if (atomic_exchange_explicit(&cluster->slots[slot], (uint16_t)(node + 1), memory_order_relaxed) != node + 1)
+        atomic_fetch_add(&cluster->changes, 1);
+}
+
 /* One range of CLUSTER SLOTS: first, last, its master (host, port, …), its replicas. */
 static void use_range(struct redis_store *store, const struct redis_node *said_by, const redisReply *range)
 {
@@ -152,7 +158,7 @@ static void use_range(struct redis_store *store, const struct redis_node *said_b
         get_node(store, named ? name->str : said_by->host, (int)port, &node) != CACHE_OK)
         return;
     for (long long slot = first; slot <= last; slot++)
-        atomic_store_explicit(&store->cluster->slots[slot], (uint16_t)(node + 1), memory_order_relaxed);
+        set_slot(store->cluster, (unsigned)slot, node);
 }
 
 static cache_status ask_for_map(struct redis_store *store, struct redis_node *node, uint64_t deadline)
@@ -204,6 +210,14 @@ static cache_status refresh(struct redis_store *store, uint64_t deadline)
     if (atomic_load(&cluster->known) && (fresh || !atomic_compare_exchange_strong(&cluster->read_at, &last, now)))
         return CACHE_OK;
     return read_map(store, deadline);
+}
+
+bool cache_redis_has_slots(const struct redis_cluster *cluster, size_t node)
+{
+    for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
+        if (atomic_load_explicit(&cluster->slots[slot], memory_order_relaxed) == node + 1)
+            return true;
+    return false;
 }
 
 cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node)
@@ -274,7 +288,7 @@ static cache_status follow(struct redis_store *store, unsigned slot, const redis
     if (status == CACHE_OK)
         status = get_node(store, host, port, node);
     if (status == CACHE_OK && !*asking)
-        atomic_store(&store->cluster->slots[slot], (uint16_t)(*node + 1));
+        set_slot(store->cluster, slot, *node);
     return status;
 }
 

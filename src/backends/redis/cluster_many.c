@@ -289,15 +289,6 @@ static cache_status scan_step(struct redis_store *store, struct redis_node *node
     return status;
 }
 
-/* True: a slot leads to the node. */
-static bool has_slots(const struct redis_cluster *cluster, size_t node)
-{
-    for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
-        if (atomic_load_explicit(&cluster->slots[slot], memory_order_relaxed) == node + 1)
-            return true;
-    return false;
-}
-
 cache_status cache_redis_cluster_clear(void *self, cache_bytes prefix)
 {
     struct redis_store *store = self;
@@ -306,7 +297,7 @@ cache_status cache_redis_cluster_clear(void *self, cache_bytes prefix)
     cache_status status = cache_redis_cluster_node(store, cache_redis_slot(prefix), cache_redis_deadline(store), &any);
     for (size_t i = 0; status == CACHE_OK && i < atomic_load(&cluster->n_nodes); i++) {
         char cursor[REDIS_CURSOR_SIZE] = "0";
-        if (!has_slots(cluster, i))
+        if (!cache_redis_has_slots(cluster, i))
             continue;
         do
             status = scan_step(store, atomic_load(&cluster->nodes[i]), prefix, cursor);

@@ -141,6 +141,12 @@ void cache_redis_restart(struct cache_exchange *exchange)
         request->restart(request);
 }
 
+redisReader *cache_redis_reader(const struct cache_connection *connection)
+{
+    const struct redis_link *link = connection->state;
+    return link->reader;
+}
+
 /* ---- marks ------------------------------------------------------------------------------------------------------- *
  * Redis' replies do not say what they answer. Behind every batch goes a PING of a text that is never used twice: where
  * its echo does not follow the batch's replies, a reply among them was another's. */

@@ -26,6 +26,7 @@ static cache_status open_node(struct redis_store *store)
 static void store_close(void *self)
 {
     struct redis_store *store = self;
+    cache_redis_close_watch(store);
     if (store->opened)
         cache_server_release(&store->node.server);
     cache_redis_close_cluster(store);
@@ -47,6 +48,8 @@ static cache_status store_open(const cache_backend_config *config, void **self)
         status = cache_redis_open_sentinels(store);
     if (status == CACHE_OK)
         status = store->kind == REDIS_CLUSTER ? cache_redis_open_cluster(store) : open_node(store);
+    if (status == CACHE_OK)
+        status = cache_redis_open_watch(config, store);
     if (status != CACHE_OK) {
         store_close(store);
         return status;
@@ -140,6 +143,15 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_NIL)
         status = CACHE_NOT_STORED;    /* what SET … NX says of a key that is there */
     cache_redis_release(&request);
+    return status;
+}
+
+static cache_status store_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
+{
+    const uint64_t deadline = cache_redis_deadline(self);
+    const cache_status status = cache_redis_get_many(self, keys, n, out);
+    if (status == CACHE_OK)
+        cache_redis_connect_watch(self, deadline);
     return status;
 }
 
@@ -317,10 +329,14 @@ const cache_backend_ops cache_redis_ops = {
     .remove = store_remove,
     .inc = store_inc,
     .clear = cache_redis_clear,
-    .get_many = cache_redis_get_many,
+    .get_many = store_get_many,
     .set_many = cache_redis_set_many,
     .remove_many = cache_redis_remove_many,
     .touch = store_touch,
     .has = store_has,
     .stats = store_stats,
+    .get_left = cache_redis_get_left,
+    .list = cache_redis_list,
+    .ping = cache_redis_ping,
+    .changes = cache_redis_changes,
 };

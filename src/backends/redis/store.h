@@ -17,12 +17,25 @@ enum redis_kind { REDIS_TCP, REDIS_UNIX, REDIS_SENTINEL, REDIS_CLUSTER };
 
 enum { REDIS_SLOTS = 16384, REDIS_MAX_NODES = 1024, REDIS_MAX_HOST = 255 };
 
+/* What a node says of its keys (watch.c). It is connected by calls that wait for the node anyway. Then it belongs to
+ * whoever asks for changes, one thread at a time. */
+enum redis_watch_state { WATCH_OFF, WATCH_CONNECTING, WATCH_ON };
+struct redis_watch {
+    atomic_int state;                  /* enum redis_watch_state */
+    struct cache_connection connection;
+    bool is_new;                       /* nobody has asked for changes since it was connected */
+    uint64_t heard, sent, number;      /* all until then was heard; when PING `number` was sent, 0: none is out */
+    _Atomic int64_t retry_ms;          /* of the monotonic clock: not connected before */
+};
+
 /* One server: the Redis, a Sentinel, or a node of a cluster. */
 struct redis_node {
     struct cache_server server;
     char where[160];                   /* "redis 127.0.0.1:6379", for messages */
     char host[REDIS_MAX_HOST + 1];     /* of a cluster's node */
     int port;
+    struct redis_watch watch;
+    atomic_bool has_slots;             /* as of the map that the watches know */
 };
 
 /* Which node has which slot. Nodes are added and stay until the store is closed, so that the map is read without a lock. */
@@ -31,6 +44,7 @@ struct redis_cluster {
     atomic_size_t n_nodes;
     _Atomic uint16_t slots[REDIS_SLOTS];    /* 1 + the node's index; 0: nobody has it, as far as is known */
     atomic_bool known;                 /* the map was read once */
+    atomic_uint changes;               /* of the map: slots that went to another node */
     _Atomic uint64_t read_at;          /* of cache_now_ns: when somebody last set out to read it */
     pthread_mutex_t lock;              /* of adding nodes: never held while the network runs */
     struct cache_fork_guard fork_guard;
@@ -61,6 +75,11 @@ struct redis_store {
     size_t n_sentinels;                /* that are open */
     atomic_size_t sentinel;            /* the one that answered last is asked first */
     redisReplyObjectFunctions objects; /* what makes replies: hiredis' own, with a limit */
+    char *watch_prefix;                /* of the keys that are watched */
+    uint64_t watch_interval_ns;        /* between two PINGs */
+    atomic_bool is_watched, is_watch_refused;
+    unsigned watched_map;              /* the cluster's `changes` when the watches last looked */
+    struct cache_fork_guard watch_guard;
     atomic_bool no_unlink;             /* the server does not know UNLINK: DEL is sent in its place */
     atomic_bool told_of_cluster;       /* the operator was told that this is a node of a cluster */
     atomic_bool no_name;               /* the server ends connections that tell a name */
@@ -195,6 +214,9 @@ void cache_redis_close_cluster(struct redis_store *store);
 cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
                                       uint64_t deadline);
 
+/* True: a slot leads to the node. */
+bool cache_redis_has_slots(const struct redis_cluster *cluster, size_t node);
+
 /* The node that has the slot, after a look at the map if nobody is known to have it. */
 cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
 
@@ -209,6 +231,25 @@ cache_get_many_fn cache_redis_cluster_get_many;
 cache_set_many_fn cache_redis_cluster_set_many;
 cache_remove_many_fn cache_redis_cluster_remove_many;
 cache_clear_fn cache_redis_cluster_clear;
+
+/* ---- changes (watch.c) ------------------------------------------------------------------------------------------- */
+
+cache_status cache_redis_open_watch(const cache_backend_config *config, struct redis_store *store);
+void cache_redis_close_watch(struct redis_store *store);
+
+/* After an answer of the server: connect the watch, if it is wanted and is not connected. */
+void cache_redis_connect_watch(struct redis_store *store, uint64_t deadline);
+
+cache_changes_fn cache_redis_changes;
+
+/* The parser of a connection that has logged in. */
+redisReader *cache_redis_reader(const struct cache_connection *connection);
+
+/* ---- looking at the store (inspect.c) ---------------------------------------------------------------------------- */
+
+cache_get_left_fn cache_redis_get_left;
+cache_list_fn cache_redis_list;
+cache_ping_fn cache_redis_ping;
 
 /* ---- many keys (many.c) ------------------------------------------------------------------------------------------ */
 

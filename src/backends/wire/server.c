@@ -311,6 +311,25 @@ static cache_status connect_and_greet(struct cache_connection *connection, uint6
     return status == CACHE_OK && protocol->greet != NULL ? protocol->greet(connection, deadline) : status;
 }
 
+cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline)
+{
+    bool ours = false;
+    int cancel = 0;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    cache_status status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK && connection->once_more)
+        status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK)
+        disconnect(connection);
+    (void)pthread_setcancelstate(cancel, NULL);
+    return status;
+}
+
+void cache_connection_close(struct cache_connection *connection)
+{
+    disconnect(connection);
+}
+
 static cache_status connect_anew(struct attempt *attempt)
 {
     struct cache_server *server = attempt->server;

@@ -115,6 +115,12 @@ struct cache_connection {
     bool once_more;                    /* greet, which failed, wants to begin anew on another connection */
 };
 
+/* A connection of the caller's own, beside the server's: set its `server`, and wire.fd to -1. Open it: connect and greet.
+ * It is closed again after a failure. The server's breaker is neither asked nor told. Close it: without a byte to the
+ * server, so that a child of a fork may close its parent's. */
+cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline);
+void cache_connection_close(struct cache_connection *connection);
+
 /* Send and receive on this connection, which is the caller's. */
 cache_status cache_connection_call(struct cache_connection *connection, struct cache_exchange *exchange,
                                    uint64_t deadline);
