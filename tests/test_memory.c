@@ -327,6 +327,62 @@ static void what_died_in_two_stores_goes_though_they_are_used_in_turns(void **st
     cache_close(first);
 }
 
+/* ---- looking into it --------------------------------------------------------------------------------------------- */
+
+static void the_time_left_is_that_of_the_value(void **state)
+{
+    _Atomic int64_t now = 5000;
+    double left = 0;
+    (void)state;
+    cache_t *cache = test_open_with_clock("memory://", &now);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    assert_status(CACHE_OK, cache_set_string(cache, "for ever", "x", CACHE_TTL_FOREVER));
+    atomic_fetch_add(&now, 20000);
+    assert_status(CACHE_OK, cache_ttl_left(cache, "k", &left));
+    assert_true(left == 40);
+    assert_status(CACHE_OK, cache_ttl_left(cache, "for ever", &left));
+    assert_true(left == CACHE_TTL_FOREVER);
+    assert_status(CACHE_MISS, cache_ttl_left(cache, "nothing", &left));
+    cache_close(cache);
+}
+
+enum { LISTED = 20000 };
+
+struct seen {
+    unsigned char key[LISTED];
+    int others;
+};
+
+static void note_key(void *ctx, const char *key)
+{
+    struct seen *seen = ctx;
+    int i = 0;
+    if (sscanf(key, "k%d", &i) == 1 && i >= 0 && i < LISTED)
+        seen->key[i]++;
+    else
+        seen->others++;
+}
+
+/* While the tables grow, and shrink, between the steps. */
+static void a_listing_has_every_key_that_stays(void **state)
+{
+    static struct seen seen;
+    cache_cursor cursor = { 0 };
+    (void)state;
+    cache_t *cache = test_open("memory://?max_items=4000000");
+    for (int i = 0; i < LISTED; i++)
+        test_set_numbered(cache, "k", i, 60);
+    for (int step = 0; !cursor.done; step++) {
+        assert_status(CACHE_OK, cache_keys(cache, "k", &cursor, note_key, &seen));
+        for (int i = 0; i < 100; i++)
+            test_set_numbered(cache, "other", step * 100 + i, 60);
+    }
+    assert_int_equal(seen.others, 0);
+    for (int i = 0; i < LISTED; i++)
+        assert_int_equal(seen.key[i], 1);
+    cache_close(cache);
+}
+
 /* ---- pinned values ----------------------------------------------------------------------------------------------- */
 
 static void a_pinned_value_outlives_everything(void **state)
@@ -410,6 +466,8 @@ int main(void)
         cmocka_unit_test(the_last_deadline_given_counts),
         cmocka_unit_test(what_died_in_one_shard_goes_though_all_traffic_is_in_another),
         cmocka_unit_test(what_died_in_two_stores_goes_though_they_are_used_in_turns),
+        cmocka_unit_test(the_time_left_is_that_of_the_value),
+        cmocka_unit_test(a_listing_has_every_key_that_stays),
         cmocka_unit_test(a_pinned_value_outlives_everything),
         cmocka_unit_test(a_counter_that_is_being_read_is_not_changed_under_the_reader),
         cmocka_unit_test(a_number_is_read_as_it_is_written_and_nothing_else_is_one),

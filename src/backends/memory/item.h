@@ -76,6 +76,12 @@ static inline bool item_has_key(const struct item *item, uint32_t hash, cache_by
         && memcmp(item->bytes + item->size + 1, key.data, key.size) == 0;
 }
 
+static inline bool item_begins(const struct item *item, cache_bytes prefix)
+{
+    const cache_bytes key = item_key(item);
+    return key.size >= prefix.size && memcmp(key.data, prefix.data, prefix.size) == 0;
+}
+
 /* A counter's value is an int64_t at the begin of `bytes`, which changes in place. */
 static inline bool item_is_counter(const struct item *item)
 {

@@ -81,14 +81,18 @@ static bool over_a_limit(struct memory *memory)
         || atomic_load_explicit(&memory->bytes, memory_order_relaxed) > memory->max_bytes;
 }
 
-/* Report an eviction. The event wants the whole key. */
+cache_bytes cache_mem_whole_key(const struct memory *memory, const struct item *item, char *out)
+{
+    const cache_bytes key = item_key(item);
+    memcpy(out, memory->prefix, memory->prefix_size);
+    memcpy(out + memory->prefix_size, key.data, key.size + 1);
+    return (cache_bytes){ out, memory->prefix_size + key.size };
+}
+
 static void tell(const struct memory *memory, const struct item *victim)
 {
     char whole[CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
-    const cache_bytes key = item_key(victim);
-    memcpy(whole, memory->prefix, memory->prefix_size);
-    memcpy(whole + memory->prefix_size, key.data, key.size + 1);
-    cache_env_evicted(memory->env, (cache_bytes){ whole, memory->prefix_size + key.size });
+    cache_env_evicted(memory->env, cache_mem_whole_key(memory, victim, whole));
 }
 
 /* Evict one item of this shard. Returns false if it has none but `keep`. */

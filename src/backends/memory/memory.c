@@ -150,7 +150,7 @@ struct found {
     struct item *item;
     cache_owner *owner;
     bool copied, counter;
-    int64_t number;
+    int64_t number, deadline_ms;
 };
 
 static cache_owner *keep(struct reader *reader, struct item *item)
@@ -165,11 +165,12 @@ static cache_owner *keep(struct reader *reader, struct item *item)
 static struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
 {
     const struct place place = memory_place(memory, key);
-    struct found found = { NULL, NULL, false, false, 0 };
+    struct found found = { NULL, NULL, false, false, 0, 0 };
     struct reader *reader = begin(memory, place.shard);
     found.item = memory_find(memory, &place);
     if (found.item != NULL) {
         item_count_hit(found.item);
+        found.deadline_ms = item_deadline(found.item);
         found.counter = item_is_counter(found.item);
         if (found.counter)
             found.number = item_number(found.item);
@@ -184,20 +185,35 @@ static struct found find(struct memory *memory, cache_bytes key, cache_writer *o
     return found;
 }
 
+static cache_status give(cache_writer *out, const struct found *found)
+{
+    if (found->copied)
+        return CACHE_OK;
+    if (found->counter) {
+        char text[NUMBER_MAX_SIZE + 1];
+        return cache_writer_append(out, text, cache_number_format(found->number, text));
+    }
+    return cache_writer_pin(out, found->item->bytes, found->item->size, found->owner);
+}
+
 static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
+{
+    struct memory *memory = self;
+    const struct found found = find(memory, key, out);
+    cache_mem_tick(memory);
+    return found.item != NULL ? give(out, &found) : CACHE_MISS;
+}
+
+static cache_status memory_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     struct memory *memory = self;
     const struct found found = find(memory, key, out);
     cache_mem_tick(memory);
     if (found.item == NULL)
         return CACHE_MISS;
-    if (found.copied)
-        return CACHE_OK;
-    if (found.counter) {
-        char text[NUMBER_MAX_SIZE + 1];
-        return cache_writer_append(out, text, cache_number_format(found.number, text));
-    }
-    return cache_writer_pin(out, found.item->bytes, found.item->size, found.owner);
+    const int64_t left = found.deadline_ms - cache_env_monotonic_ms(memory->env);
+    *left_ms = found.deadline_ms == 0 ? 0 : left > 0 ? left : 1;
+    return give(out, &found);
 }
 
 static cache_status give_one(cache_results *out, size_t index, const struct found *found)
@@ -272,4 +288,6 @@ const cache_backend_ops cache_memory_ops = {
     .touch = cache_mem_touch,
     .has = memory_has,
     .stats = memory_stats,
+    .get_left = memory_get_left,
+    .list = cache_mem_list,
 };

@@ -134,6 +134,10 @@ cache_remove_fn cache_mem_remove;
 cache_touch_fn cache_mem_touch;
 cache_inc_fn cache_mem_inc;
 cache_clear_fn cache_mem_clear;
+cache_list_fn cache_mem_list;
+
+/* The key of an item with the store's prefix, written to `out`, which has room for the longest. */
+cache_bytes cache_mem_whole_key(const struct memory *memory, const struct item *item, char *out);
 
 /* A child may use its copy of a store at once. Defined in fork.c. */
 void cache_mem_enlist(struct memory *memory);

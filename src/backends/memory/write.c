@@ -83,12 +83,6 @@ cache_status cache_mem_touch(void *self, cache_bytes key, int64_t ttl_ms)
 
 /* ---- clear ------------------------------------------------------------------------------------------------------- */
 
-static bool begins(const struct item *item, cache_bytes prefix)
-{
-    const cache_bytes key = item_key(item);
-    return key.size >= prefix.size && memcmp(key.data, prefix.data, prefix.size) == 0;
-}
-
 /* Remove what begins with `prefix` from some buckets, from `*bucket` on. Returns false at the table's end. */
 static bool clear_some(struct memory *memory, size_t shard, cache_bytes prefix, uint32_t *bucket)
 {
@@ -98,7 +92,7 @@ static bool clear_some(struct memory *memory, size_t shard, cache_bytes prefix, 
     for (const uint32_t end = *bucket + BUCKETS; *bucket < end && *bucket < n; ++*bucket)
         for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
             struct item *item = table_item(table, *bucket, i);
-            if (item != NULL && begins(item, prefix))
+            if (item != NULL && item_begins(item, prefix))
                 cache_mem_take_out(memory, shard, item);
         }
     return *bucket < n;
