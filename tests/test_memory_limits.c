@@ -231,14 +231,15 @@ static void views_are_aligned_as_malloc_aligns(void **state)
 {
     (void)state;
     cache_t *cache = test_open("memory://");
-    for (int size = 1; size <= 40; size++) {
-        char key[48] = "";
+    for (int size = 1; size <= 300; size++) {
+        char text[301] = "";
         cache_value value;
-        memset(key, 'k', (size_t)size);
-        assert_status(CACHE_OK, cache_set(cache, key, key, (size_t)size, 60));
+        const char *key = numbered("key of any length", size % 7 * size);
+        memset(text, 'x', (size_t)size);
+        assert_status(CACHE_OK, cache_set(cache, key, text, (size_t)size, 60));
         assert_status(CACHE_OK, cache_get(cache, key, &value));
         assert_int_equal((uintptr_t)value.data % alignof(max_align_t), 0);
-        assert_int_equal(strlen(value.data), size);
+        assert_string_equal(value.data, text);
         cache_value_release(&value);
     }
     cache_close(cache);

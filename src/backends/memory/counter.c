@@ -10,7 +10,7 @@ static cache_status count(struct item *item, int64_t delta, int64_t *number, boo
     *done = false;
     if (item_is_counter(item))
         was = item_number(item);
-    else if (!cache_number_parse(item->bytes, item->size, &was))
+    else if (!cache_number_parse(item_value(item), item->size, &was))
         return cache_fail(CACHE_ERR_TYPE, "memory: inc: the value is not a number");
     if (!cache_number_add(was, delta, number))
         return cache_fail(CACHE_ERR_RANGE, "memory: inc: the counter would leave int64");

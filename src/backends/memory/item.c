@@ -73,10 +73,10 @@ static struct item *make(struct pool *pool, uint32_t hash, cache_bytes key, size
     item->hash = hash;
     memset(item->place, 0, sizeof item->place);
     atomic_init(&item->frequency, 0);
-    item->bytes[value_size] = '\0';
-    char *behind = item->bytes + value_size + 1;
-    memcpy(behind, key.data, key.size);
-    behind[key.size] = '\0';
+    char *own_key = item->bytes + item_key_offset(value_size);
+    memcpy(own_key, key.data, key.size);
+    own_key[key.size] = '\0';
+    item_value(item)[value_size] = '\0';
     return item;
 }
 
@@ -84,7 +84,7 @@ struct item *cache_mem_item_new(struct pool *pool, uint32_t hash, cache_bytes ke
 {
     struct item *item = make(pool, hash, key, value.size, 0);
     if (item != NULL && value.size > 0)
-        memcpy(item->bytes, value.data, value.size);
+        memcpy(item_value(item), value.data, value.size);
     return item;
 }
 

@@ -1,11 +1,13 @@
 /* item.h - one entry of the memory store: a header, the value and the key in one block.
  *
- *      0        8                24     28      32                    32+size+1
- *     | owner  | life           | size | refs.. | value .... | NUL | key .... | NUL |
+ *      0        8       16      20            24     28      31     32
+ *     | owner  | life  | size  | references  | hash | place | hits | value | NUL | key | NUL |          small value
+ *     |                                                            | key | NUL | padding | value | NUL | large value
  *
  * An item never changes once it is in the index, so that readers need no lock: a set puts another item in its place.
  * The exceptions are single atomic words: the deadline, the number of hits, the references and a counter's number.
- * The value comes first, aligned as malloc aligns; the key behind it needs no padding. */
+ * The value is aligned as malloc aligns. The key stands behind a small value, where it needs no padding, and before a
+ * large one, so that it is compared without a look at the value's far end. */
 #ifndef MEMORY_ITEM_H
 #define MEMORY_ITEM_H
 
@@ -65,15 +67,33 @@ static inline void item_set_deadline(struct item *item, int64_t deadline_ms)
     atomic_store_explicit(&item->life, (uint64_t)deadline << LIFE_DEADLINE_SHIFT | kept, memory_order_relaxed);
 }
 
+enum { ITEM_SMALL = 128, ITEM_ALIGNMENT = _Alignof(max_align_t) };
+
+/* Where in `bytes` key and value begin. */
+static inline size_t item_key_offset(size_t value_size)
+{
+    return value_size <= ITEM_SMALL ? value_size + 1 : 0;
+}
+
+static inline size_t item_value_offset(size_t key_size, size_t value_size)
+{
+    return value_size <= ITEM_SMALL ? 0 : account_round(key_size + 1, ITEM_ALIGNMENT);
+}
+
 static inline cache_bytes item_key(const struct item *item)
 {
-    return (cache_bytes){ item->bytes + item->size + 1, item_key_size(item) };
+    return (cache_bytes){ item->bytes + item_key_offset(item->size), item_key_size(item) };
+}
+
+static inline char *item_value(struct item *item)
+{
+    return item->bytes + item_value_offset(item_key_size(item), item->size);
 }
 
 static inline bool item_has_key(const struct item *item, uint32_t hash, cache_bytes key)
 {
     return item->hash == hash && item_key_size(item) == key.size
-        && memcmp(item->bytes + item->size + 1, key.data, key.size) == 0;
+        && memcmp(item->bytes + item_key_offset(item->size), key.data, key.size) == 0;
 }
 
 static inline bool item_begins(const struct item *item, cache_bytes prefix)
@@ -108,7 +128,8 @@ static inline void item_count_hit(struct item *item)
 
 static inline size_t item_block_size(size_t key_size, size_t value_size)
 {
-    return offsetof(struct item, bytes) + value_size + key_size + 2;
+    const size_t padded = value_size <= ITEM_SMALL ? key_size + 1 : item_value_offset(key_size, value_size);
+    return offsetof(struct item, bytes) + padded + value_size + 1;
 }
 
 /* What an item counts against max_bytes. */

@@ -176,7 +176,7 @@ static struct found find(struct memory *memory, cache_bytes key, cache_writer *o
             found.number = item_number(found.item);
         else {
             found.copied = out != NULL && found.item->size <= COPY_AT_MOST
-                        && cache_writer_append_in_place(out, found.item->bytes, found.item->size);
+                        && cache_writer_append_in_place(out, item_value(found.item), found.item->size);
             if (!found.copied)
                 found.owner = keep(reader, found.item);
         }
@@ -193,7 +193,7 @@ static cache_status give(cache_writer *out, const struct found *found)
         char text[NUMBER_MAX_SIZE + 1];
         return cache_writer_append(out, text, cache_number_format(found->number, text));
     }
-    return cache_writer_pin(out, found->item->bytes, found->item->size, found->owner);
+    return cache_writer_pin(out, item_value(found->item), found->item->size, found->owner);
 }
 
 static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
@@ -224,7 +224,7 @@ static cache_status give_one(cache_results *out, size_t index, const struct foun
         char text[NUMBER_MAX_SIZE + 1];
         return cache_results_put(out, index, text, cache_number_format(found->number, text));
     }
-    return cache_results_pin(out, index, found->item->bytes, found->item->size, found->owner);
+    return cache_results_pin(out, index, item_value(found->item), found->item->size, found->owner);
 }
 
 static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
