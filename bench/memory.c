@@ -311,7 +311,7 @@ static void measure_setting(struct setting setting, int rounds)
                 qsort(all, (size_t)rounds, sizeof *all, compare);
                 printf(t == 0 ? " %7.0f" : " / %5.0f", all[rounds / 2]);
                 if (csv != NULL)
-                    fprintf(csv, "%zu,%zu,%s,%s,%d,%.1f\n", setting.items, setting.value_size, stores[s]->name,
+                    fprintf(csv, "%zu,%zu,%s,\"%s\",%d,%.1f\n", setting.items, setting.value_size, stores[s]->name,
                             operation_names[o], t + 1, all[rounds / 2]);
             }
         }
