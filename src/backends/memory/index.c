@@ -28,6 +28,19 @@ static uint32_t after(uint32_t bucket, uint32_t n)
     return bucket + 1 < n ? bucket + 1 : 0;
 }
 
+struct item *cache_mem_index_find_behind(table_word table, uint32_t home, uint32_t hash, cache_bytes key)
+{
+    const uint32_t n = table_n(table);
+    for (uint32_t at = after(home, n); at != home; at = after(at, n)) {
+        const struct bucket *bucket = &table_buckets(table)[at];
+        const uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_acquire);
+        struct item *item = bucket_find(bucket, tags, hash, key);
+        if (item != NULL || bucket_passed(tags) == 0)
+            return item;
+    }
+    return NULL;
+}
+
 struct slot cache_mem_index_slot(table_word table, const struct item *item)
 {
     const uint32_t n = table_n(table);

@@ -80,30 +80,39 @@ static inline unsigned bucket_passed(uint64_t tags)
     return (unsigned)(tags >> PASSED_SHIFT);
 }
 
+/* Returns the item of `key` in one bucket, of which `tags` was read, or NULL. */
+static inline struct item *bucket_find(const struct bucket *bucket, uint64_t tags, uint32_t hash, cache_bytes key)
+{
+    for (uint64_t match = bucket_match(tags, hash_tag(hash)); match != 0; match &= match - 1) {
+        struct item *item = atomic_load_explicit(&bucket->items[match_slot(match)], memory_order_acquire);
+        if (item == NULL)
+            continue;
+        /* What a hit reads lies in two or three lines: they are fetched together. */
+        __builtin_prefetch((const char *)item + 64);
+        __builtin_prefetch((const char *)item + 128);
+        if (item_has_key(item, hash, key))
+            return item;
+    }
+    return NULL;
+}
+
+/* The same in the buckets behind `home`, as far as items went past. */
+struct item *cache_mem_index_find_behind(table_word table, uint32_t home, uint32_t hash, cache_bytes key);
+
 /* Returns the item of `key`, live or expired, or NULL. With the shard's lock held, or between epoch_enter and
  * epoch_leave. */
 static inline struct item *table_find(table_word table, uint32_t hash, cache_bytes key)
 {
     const uint32_t n = table_n(table);
-    const struct bucket *buckets = table_buckets(table);
-    uint32_t at = table_home(hash, n);
-    for (uint32_t looked_at = 0; looked_at < n; looked_at++) {
-        const uint64_t tags = atomic_load_explicit(&buckets[at].tags, memory_order_acquire);
-        for (uint64_t match = bucket_match(tags, hash_tag(hash)); match != 0; match &= match - 1) {
-            struct item *item = atomic_load_explicit(&buckets[at].items[match_slot(match)], memory_order_acquire);
-            if (item == NULL)
-                continue;
-            /* What a hit reads lies in two or three lines: they are fetched together. */
-            __builtin_prefetch((const char *)item + 64);
-            __builtin_prefetch((const char *)item + 128);
-            if (item_has_key(item, hash, key))
-                return item;
-        }
-        if (bucket_passed(tags) == 0)
-            return NULL;
-        at = at + 1 < n ? at + 1 : 0;
-    }
-    return NULL;
+    if (n == 0)
+        return NULL;
+    const uint32_t home = table_home(hash, n);
+    const struct bucket *bucket = &table_buckets(table)[home];
+    const uint64_t tags = atomic_load_explicit(&bucket->tags, memory_order_acquire);
+    struct item *item = bucket_find(bucket, tags, hash, key);
+    if (item != NULL || bucket_passed(tags) == 0)
+        return item;
+    return cache_mem_index_find_behind(table, home, hash, key);
 }
 
 /* Where an item stands. */

@@ -162,7 +162,7 @@ static cache_owner *keep(struct reader *reader, struct item *item)
 }
 
 /* A small value is copied at once, if the caller has a place for it: that costs less than a view. */
-static struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
+static inline struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
 {
     const struct place place = memory_place(memory, key);
     struct found found = { NULL, NULL, false, false, 0, 0 };
