@@ -154,9 +154,9 @@ static void put_names(cache_writer *out, const cJSON *names)
 
 static void put_store(cache_writer *out, const cJSON *store)
 {
-    (void)cache_writer_puts(out, "<p>The store is <strong>");
+    (void)cache_writer_puts(out, "<p>Store: <strong>");
     html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(store, "kind")));
-    (void)cache_writer_puts(out, "</strong>: <span id=\"state\" role=\"status\">");
+    (void)cache_writer_puts(out, "</strong>, <span id=\"state\" role=\"status\">");
     html_text(out, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(store, "state")));
     (void)cache_writer_puts(out, "</span>.</p>\n");
 }

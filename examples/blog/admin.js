@@ -49,7 +49,8 @@ function makeChart() {
             labels: [],
             datasets: [
                 { type: "line", label: "Hit rate", data: [], yAxisID: "yRate", pointStyle: "line",
-                  borderColor: color("--ink"), backgroundColor: color("--ink"), borderWidth: 2, borderDash: [5, 3], pointRadius: 1.5,
+                  borderColor: color("--ink"), backgroundColor: color("--ink"), borderWidth: 2,
+                  borderDash: [5, 3], pointRadius: 1.5,
                   spanGaps: false },
                 { type: "bar", label: "Hits", data: [], yAxisID: "y", pointStyle: "rect",
                   backgroundColor: color("--accent") },

@@ -1,8 +1,8 @@
 /* db.h - the blog's database, and the records that it hands out.
  *
  * Any thread. CACHE_OK; CACHE_MISS: there is no such record; CACHE_ERR_TIMEOUT: a question took more than two seconds;
- * CACHE_ERR_IO: the database failed, and the log says how. A thread that asks has a connection of its own until it ends.
- * Records are structs without pointers, so that CACHE_MEMOIZE stores them as they are. */
+ * CACHE_ERR_IO: the database failed, and the log says how. A thread that asks has a connection of its own until it
+ * ends. Records are structs without pointers, so that CACHE_MEMOIZE stores them as they are. */
 #ifndef DB_H
 #define DB_H
 
@@ -90,14 +90,16 @@ cache_status db_password_hash(struct db *db, int64_t user, char hash[PASSWORD_HA
 cache_status db_add_user(struct db *db, const char *name, const char *password_hash, bool is_admin, int64_t *id);
 cache_status db_set_password_hash(struct db *db, int64_t user, const char *password_hash);
 
-/* Who has the session, for SESSION_SECONDS. Its `id` is a hash of what the cookie holds. Sessions whose time is over are dropped when one is added. */
+/* Who has the session, for SESSION_SECONDS. Its `id` is a hash of what the cookie holds. Sessions whose time is over are
+ * dropped when one is added. */
 cache_status db_add_session(struct db *db, const char *id, int64_t user);
 cache_status db_session(struct db *db, const char *id, struct user *out);
 cache_status db_delete_session(struct db *db, const char *id);
 
-/* Count an attempt of this kind by somebody: `*n` is how many there were in the `seconds` since the first. On an error it
- * must be refused: what cannot be counted cannot be limited. */
+/* Count an attempt of this kind by somebody: `*n` is how many there were in the `seconds` since the first. On an error
+ * it must be refused: what cannot be counted cannot be limited. */
 cache_status db_count_attempt(struct db *db, const char *kind, const char *who, int seconds, int64_t *n);
+cache_status db_take_back_attempt(struct db *db, const char *kind, const char *who);    /* the latest */
 cache_status db_forget_attempts(struct db *db, const char *kind, const char *who);
 
 struct activity {

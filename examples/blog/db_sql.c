@@ -51,6 +51,7 @@ const char *const db_sql[STATEMENTS] = {
         "ON CONFLICT (kind, who) DO UPDATE SET "
         "n = CASE WHEN ends <= unixepoch('now') THEN 1 ELSE n + 1 END, "
         "ends = CASE WHEN ends <= unixepoch('now') THEN excluded.ends ELSE ends END RETURNING n",
+    [TAKE_BACK_ATTEMPT] = "UPDATE attempts SET n = n - 1 WHERE kind = ?1 AND who = ?2",
     [FORGET_ATTEMPTS] = "DELETE FROM attempts WHERE kind = ?1 AND who = ?2",
     [DELETE_OLD_ATTEMPTS] = "DELETE FROM attempts WHERE ends <= unixepoch('now')",
     [BEGIN] = "BEGIN IMMEDIATE",

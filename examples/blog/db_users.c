@@ -169,10 +169,20 @@ cache_status db_count_attempt(struct db *db, const char *kind, const char *who, 
     return db_transaction_end(db, status);
 }
 
-cache_status db_forget_attempts(struct db *db, const char *kind, const char *who)
+static cache_status change_attempts(struct db *db, enum db_statement which, const char *kind, const char *who)
 {
-    sqlite3_stmt *statement = db_begin_writing(db, FORGET_ATTEMPTS);
+    sqlite3_stmt *statement = db_begin_writing(db, which);
     sqlite3_bind_text(statement, 1, kind, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, who, -1, SQLITE_STATIC);
     return run_and_end(db, statement);
+}
+
+cache_status db_take_back_attempt(struct db *db, const char *kind, const char *who)
+{
+    return change_attempts(db, TAKE_BACK_ATTEMPT, kind, who);
+}
+
+cache_status db_forget_attempts(struct db *db, const char *kind, const char *who)
+{
+    return change_attempts(db, FORGET_ATTEMPTS, kind, who);
 }

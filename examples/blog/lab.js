@@ -43,7 +43,7 @@ function show({ title, readings, computations, forgotten_at: forgottenAt }) {
     ticks(svg, end, height, x);
     readings.forEach(({ begun, ended, source }, i) => draw("rect", {
         x: x(begun - first), y: i * ROW, height: ROW - 0.3, class: source,
-        width: Math.max(x(ended - first) - x(begun - first), 3),
+        width: Math.max(x(ended - first) - x(begun - first), 5),
     }, svg));
     if (forgottenAt > 0) {
         draw("line", { x1: x(forgottenAt - first), x2: x(forgottenAt - first), y1: 0, y2: height, class: "mark" }, svg);
@@ -74,7 +74,10 @@ function legend(readings) {
 
 function summary(title, readings, computations, forgottenAt) {
     const waits = readings.map(({ begun, ended }) => ended - begun).sort((a, b) => a - b);
-    const ms = (at) => `${waits[Math.min(Math.floor(at * waits.length), waits.length - 1)].toFixed(1)} ms`;
+    const ms = (at) => {
+        const wait = waits[Math.min(Math.floor(at * waits.length), waits.length - 1)];
+        return `${wait < 0.1 ? "0.1" : wait.toFixed(1)} ms`;
+    };
     const parts = counts(readings).map(([kind, n]) => `${n} ${KINDS[kind]}`);
     const old = readings.filter(({ begun, version }) => forgottenAt > 0 && begun > forgottenAt && version === 1).length;
     const afterwards = forgottenAt > 0 ? ` Of those who asked after the invalidation ${old} got the old value.` : "";

@@ -129,8 +129,8 @@ static void block_signals(sigset_t *signals)
 int main(int argc, char **argv)
 {
     struct settings settings = {
-        .http = { .bind = "127.0.0.1", .port = 8080, .threads = 2, .time_limit = 30, .per_address = 250 },
-        .cache_url = "memory://?max_bytes=64mb", .db_file = "blog.db", .weather_ttl = 300, .post_limit = 30,
+        .http = { .bind = "127.0.0.1", .port = 8080, .threads = 2, .time_limit = 30, .per_address = 500 },
+        .cache_url = "memory://?max_bytes=64mb", .db_file = "blog.db", .weather_ttl = 300, .post_limit = 300,
     };
     const int done = settings_read(argc, argv, &settings);
     if (done >= 0)

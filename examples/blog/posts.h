@@ -7,7 +7,7 @@
 enum { LISTED_POSTS = 10 };
 
 cache_handler_fn home_page, popular_page, author_page, tag_page, post_page;                     /* posts.c */
-cache_handler_fn new_post_form, new_post, edit_post_form, edit_post, delete_post_form, delete_post;    /* post_forms.c */
+cache_handler_fn new_post_form, new_post, edit_post_form, edit_post, delete_post_form, delete_post;  /* post_forms.c */
 
 /* The visit's post was shown to somebody. */
 void count_page_view(const struct visit *visit);

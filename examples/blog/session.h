@@ -9,7 +9,8 @@
 cache_status session_user(struct blog *blog, const cache_request *request, struct user *out);
 
 /* A new session, whose cookies the response sets; and the end of the request's. */
-cache_status session_begin(struct blog *blog, const cache_request *request, const struct user *user, cache_response *response);
+cache_status session_begin(struct blog *blog, const cache_request *request, const struct user *user,
+                           cache_response *response);
 cache_status session_end(struct blog *blog, const cache_request *request, cache_response *response);
 
 #endif

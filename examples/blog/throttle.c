@@ -38,8 +38,10 @@ cache_status throttle_login(struct blog *blog, const cache_request *request, con
 
 void throttle_login_succeeded(struct blog *blog, const cache_request *request, const char *name)
 {
-    char who[ADDRESS_SIZE + USER_NAME_MAX + 2];
+    char address[ADDRESS_SIZE], who[ADDRESS_SIZE + USER_NAME_MAX + 2];
+    address_of(request, blog->behind_proxy, address);
     name_and_address(blog, request, name, who, sizeof who);
+    (void)db_take_back_attempt(blog->db, "login", address);
     (void)db_forget_attempts(blog->db, "login as", who);
 }
 

@@ -11,7 +11,7 @@
 cache_status throttle_login(struct blog *blog, const cache_request *request, const char *name, bool *allowed);
 cache_status throttle_post(struct blog *blog, const cache_request *request, bool *allowed);
 
-/* The login succeeded: the failures of this name from this address are forgotten. */
+/* The login succeeded: it does not count, and the failures of this name from this address are forgotten. */
 void throttle_login_succeeded(struct blog *blog, const cache_request *request, const char *name);
 
 #endif

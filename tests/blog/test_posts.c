@@ -334,7 +334,8 @@ static void a_mistake_is_tied_to_its_field(void **state)
 static void an_image_of_another_site_is_a_link(void **state)
 {
     (void)state;
-    assert_has(post("", "/new-post", "title=t&content=![A+cat](https://cats.example/1.png)+![](http://x/)+![b](/icon.svg)"
+    assert_has(post("", "/new-post", "title=t&content=![A+cat](https://cats.example/1.png)+![](http://x/)"
+                                     "+![b](/icon.svg)"
                                      "+![c](//x/y)+![d](javascript:x)%0A%0A%23+Big"), "303 See Other");
     assert_has(get("/post/11"), "<a rel=\"nofollow\" href=\"https://cats.example/1.png\">Image: A cat</a>");
     assert_has(site.answer, "Image: without a description</a>");

@@ -61,7 +61,10 @@ async function take(page, path, name) {
     if (path === "/lab") {
         await page.getByRole("button", { name: "Invalidate while they read" }).click();
         await page.locator("#lab-picture").waitFor();
-        await page.locator("#result").scrollIntoViewIfNeeded();
+        await page.evaluate(() => {
+            const { top } = document.getElementById("result").getBoundingClientRect();
+            scrollTo(0, top + scrollY - 230);
+        });
     }
     if (name === "admin-narrow") await page.locator("#chart").scrollIntoViewIfNeeded();
     await page.screenshot({ path: file });

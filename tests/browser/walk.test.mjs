@@ -277,8 +277,8 @@ async function assertAccessible(page, path) {
     await assertFits(page);
 }
 
-const PAGES = ["/", "/?page=2", "/popular", "/post/1", "/author/ada", "/tag/basics", "/products", "/product/1", "/search",
-    "/search?q=cache", "/weather/Berlin", "/new-post", "/login", "/no-such-page"];
+const PAGES = ["/", "/?page=2", "/popular", "/post/1", "/author/ada", "/tag/basics", "/products", "/product/1",
+    "/search", "/search?q=cache", "/weather/Berlin", "/new-post", "/login", "/no-such-page"];
 const PAGES_OF = {
     ada: ["/dashboard", "/post/1", "/edit-post/1", "/delete-post/1"],
     admin: ["/admin", "/admin/clear", "/lab"],
