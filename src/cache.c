@@ -116,6 +116,9 @@ static cache_status set(cache_t *cache, const char *key, const void *data, size_
     const cache_bytes value = { size > 0 ? data : "", size };
     cache_flights_invalidate(cache->store->flights, full.bytes);    /* first, for the same reason as in cache_delete */
     status = cache_stored_set(cache, full.bytes, value, ttl_ms, flags);
+    /* A caller who is not told of the failure must not read the old value. */
+    if (status < 0 && cache->miss_on_error && !(flags & CACHE_SET_IF_ABSENT))
+        cache_store_drop(cache, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_OK);
 }
 

@@ -56,6 +56,9 @@ cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes 
 cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                   int64_t ttl_ms);
 cache_status cache_store_remove(const cache_t *cache, cache_bytes key);
+
+/* Remove a value that must not be served any more, as far as the store can: neither counted nor reported. */
+void cache_store_drop(const cache_t *cache, cache_bytes key);
 cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes keys[], size_t n, size_t *removed);
 
 /* cache_store_get, and in `*left_ms` how long the store still keeps the value: 0 is for ever, -1 not known. */
@@ -97,8 +100,15 @@ cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cac
 /* Several operations, one status: the first failure stays. */
 void cache_keep_first(cache_status *first, cache_status status);
 
+/* How often this thread failed: if it changed, cache_last_error() is another failure's. */
+unsigned cache_n_failures(void);
+
 /* True for what happens to a store, rather than to what it was asked: on_error and cache_fetch look over it. */
 bool cache_is_store_failure(cache_status status);
+
+/* A block that is left by an exception, pthread_exit or cancellation calls `function` with a pointer to the variable; so
+ * does one that ends. The library is compiled with -fexceptions for this. */
+#define CACHE_AT_EXIT(function) __attribute__((cleanup(function)))
 
 /* The key as the user said it: without the prefix. */
 static inline const char *cache_user_key(const cache_t *cache, cache_bytes key)

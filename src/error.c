@@ -1,10 +1,11 @@
 /* error.c - the statuses in words, and each thread's last failure. */
-#include "api.h"
+#include "cache_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 static _Thread_local char last_error[512];
+static _Thread_local unsigned n_failures;
 
 const char *cache_strerror(cache_status status)
 {
@@ -34,6 +35,11 @@ const char *cache_last_error(void)
     return last_error;
 }
 
+unsigned cache_n_failures(void)
+{
+    return n_failures;
+}
+
 cache_status cache_fail(cache_status status, const char *format, ...)
 {
     /* Formatted aside first: an argument may be the last error itself. */
@@ -42,6 +48,7 @@ cache_status cache_fail(cache_status status, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    n_failures++;
     (void)snprintf(last_error, sizeof last_error, "%s", text);
     return status;
 }

@@ -65,6 +65,7 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
     fetch->tags = (struct cache_tags){ 0, NULL, NULL, NULL };
     fetch->flight = NULL;
     fetch->n_completed = 0;
+    fetch->is_present = fetch->was_late = false;
     fetch->old = FOUND_NOTHING;
     fetch->old_created_ms = 0;
     fetch->deadline_ns = 0;
@@ -138,11 +139,11 @@ cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
 
-enum cache_flight_role cache_fetch_join(struct fetch *fetch, struct cache_flight **flight)
+enum cache_flight_role cache_fetch_join(struct fetch *fetch, bool has_value, struct cache_flight **flight)
 {
     const struct cache_flight_request request = {
         .key = fetch->key, .type = fetch->options.type, .tags = fetch->tags.n > 0 ? &fetch->tags : NULL,
-        .anew = fetch->options.force,
+        .anew = fetch->options.force, .has_value = has_value,
     };
     return cache_flight_join(fetch->cache->store->flights, &request, flight);
 }
@@ -169,8 +170,8 @@ static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *fligh
     }
     cache_value_release(&reading->value);
     *reading = second;
-    const struct cache_outcome outcome = cache_fetch_outcome(reading);
-    cache_flight_complete(flight, &outcome);
+    /* Who follows reads it himself: a delete that began before this flight may be done by now. */
+    cache_flight_abandon(flight);
     return true;
 }
 
@@ -179,7 +180,7 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
 {
     struct fetch *job = cache_fetch_job_new(fetch);
     struct fetch *leader = job != NULL ? job : fetch;
-    const enum cache_flight_role role = cache_fetch_join(leader, &leader->flight);
+    const enum cache_flight_role role = cache_fetch_join(leader, true, &leader->flight);
     if (role == FLIGHT_FOLLOW) {
         cache_flight_leave(leader->flight);
         leader->flight = NULL;
@@ -192,6 +193,13 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
     else if (job != NULL)
         cache_fetch_job_free(job);
     return cache_fetch_return_value(fetch, reading, out);
+}
+
+/* The result took so long to come here that its TTL is over. */
+static bool is_late(const struct fetch *fetch, const struct cache_outcome *outcome)
+{
+    return (outcome->status == CACHE_OK || outcome->negative) && outcome->expires_ms != 0 &&
+           cache_stored_now_ms(fetch->cache) >= outcome->expires_ms;
 }
 
 cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
@@ -209,11 +217,13 @@ cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight
             outcome.status = cache_fail(CACHE_ERR_TIMEOUT,
                                         "fetch '%.100s': another thread still computes after %lld ms",
                                         cache_user_key(fetch->cache, fetch->key), (long long)fetch->wait_ms);
-    } else if (outcome.again) {
+    } else if (outcome.again || is_late(fetch, &outcome)) {
         *again = true;
+        fetch->was_late = !outcome.again;
+        cache_value_release(&outcome.value);
         cache_value_release(&reading->value);
         return CACHE_MISS;
-    } else if (outcome.status < 0)
+    } else if (outcome.status < 0 && !outcome.explained)
         (void)cache_fail(outcome.status, "fetch '%.100s': the computation in another thread failed: %s",
                          cache_user_key(fetch->cache, fetch->key), cache_strerror(outcome.status));
     return cache_fetch_return_outcome(fetch, &outcome, CACHE_SOURCE_SHARED, reading, out);
@@ -228,7 +238,7 @@ static cache_status compute_alone(struct fetch *fetch, struct reading *reading, 
 /* Nothing good was found: compute, or wait for who does. */
 static cache_status miss(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
-    const enum cache_flight_role role = cache_fetch_join(fetch, &fetch->flight);
+    const enum cache_flight_role role = cache_fetch_join(fetch, false, &fetch->flight);
     switch (role) {
     case FLIGHT_LEAD:
         if (was_stored_meanwhile(fetch, fetch->flight, reading))
@@ -237,7 +247,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
     case FLIGHT_FOLLOW: {
         struct cache_flight *flight = fetch->flight;
         fetch->flight = NULL;
-        if (fetch->options.no_wait) {
+        if (fetch->options.no_wait || fetch->was_late) {
             cache_flight_leave(flight);
             return compute_alone(fetch, reading, out);
         }
@@ -267,21 +277,43 @@ void cache_fetch_lookup(struct fetch *fetch, struct reading *reading)
     fetch->old_created_ms = reading->created_ms;
 }
 
-static cache_status run_once(struct fetch *fetch, cache_value *out, bool *again)
+static cache_status run_with(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
-    struct reading reading;
-    cache_fetch_lookup(fetch, &reading);
     if (fetch->options.unless)
-        return compute_alone(fetch, &reading, out);
-    switch (reading.found) {
+        return compute_alone(fetch, reading, out);
+    switch (reading->found) {
     case FOUND_FRESH:
-        return cache_fetch_return_value(fetch, &reading, out);
+        return cache_fetch_return_value(fetch, reading, out);
     case FOUND_EARLY:
     case FOUND_STALE:
-        return refresh(fetch, &reading, out);
+        return refresh(fetch, reading, out);
     default:
-        return miss(fetch, &reading, out, again);
+        return miss(fetch, reading, out, again);
     }
+}
+
+/* What a call leaves that does not return. */
+struct call {
+    struct fetch *fetch;               /* NULL: it returned */
+    struct reading *reading;
+};
+
+static void end_call(struct call *call)
+{
+    if (call->fetch == NULL)
+        return;
+    cache_value_release(&call->reading->value);
+    cache_tags_release(call->fetch->cache, &call->fetch->tags);
+}
+
+static cache_status run_once(struct fetch *fetch, cache_value *out, bool *again)
+{
+    struct reading reading = { .found = FOUND_NOTHING };
+    CACHE_AT_EXIT(end_call) struct call call = { fetch, &reading };
+    cache_fetch_lookup(fetch, &reading);
+    const cache_status status = run_with(fetch, &reading, out, again);
+    call.fetch = NULL;
+    return status;
 }
 
 static cache_status run(struct fetch *fetch, cache_value *out)
@@ -300,7 +332,7 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool refreshes = reading->found == FOUND_EARLY || reading->found == FOUND_STALE;
-    const enum cache_flight_role role = fetch->options.unless ? FLIGHT_ALONE : cache_fetch_join(fetch, &fetch->flight);
+    const enum cache_flight_role role = fetch->options.unless ? FLIGHT_ALONE : cache_fetch_join(fetch, refreshes, &fetch->flight);
     if (role == FLIGHT_LEAD && was_stored_meanwhile(fetch, fetch->flight, reading)) {
         fetch->flight = NULL;
         return cache_fetch_return_value(fetch, reading, out) == CACHE_OK;

@@ -45,20 +45,25 @@ struct fetch *cache_fetch_job_new(const struct fetch *fetch)
     return job;
 }
 
+static void free_job(struct fetch **job)
+{
+    cache_fetch_job_free(*job);
+}
+
 static void run_job(void *arg)
 {
-    struct fetch *job = arg;
+    CACHE_AT_EXIT(free_job) struct fetch *job = arg;
     struct cache_outcome outcome;
-    cache_flight_take_over(job->flight);
+    if (!cache_flight_begin_queued(job->flight))
+        return;
     (void)cache_fetch_lead(job, &outcome);
     cache_value_release(&outcome.value);
-    cache_fetch_job_free(job);
 }
 
 void cache_fetch_job_start(struct fetch *job)
 {
     const cache_env *env = &job->cache->store->env;
-    cache_flight_hand_over(job->flight);
+    cache_flight_queue(job->flight);
     if (!env->spawn(env->spawn_ctx, run_job, job))
         run_job(job);    /* nobody else will: the next callers have the successor */
 }

@@ -44,7 +44,7 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
     return status;
 }
 
-/* Store what was computed, in its envelope. */
+/* Store the outcome in its envelope. */
 static cache_status store(const struct fetch *fetch, const struct cache_outcome *outcome,
                           const struct cache_lifetime *lifetime)
 {
@@ -94,47 +94,81 @@ bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cac
     return storable && (outcome->status == CACHE_OK || outcome->negative);
 }
 
-/* Run the caller's function; true if its result may be stored, for as long as `*lifetime` says. */
+/* Run the caller's function. Returns true if its result may be stored, for as long as `*lifetime` says. */
 static bool compute(const struct fetch *fetch, struct cache_outcome *outcome, struct cache_lifetime *lifetime)
 {
-    cache_writer writer;
+    CACHE_AT_EXIT(cache_writer_release) cache_writer writer;
     cache_writer_init(&writer, fetch->cache->store->env.allocator);
+    const unsigned failures = cache_n_failures();
     const uint64_t begun = cache_now_ns();
     const cache_status status = fetch->compute(fetch->ctx, &writer);
     const uint64_t took = cache_now_ns() - begun;
+    outcome->explained = status < 0 && cache_n_failures() != failures;
     cache_fetch_time(fetch, TIMED_COMPUTE, took);
     return cache_fetch_take_result(fetch, status, &writer, took, outcome, lifetime);
 }
 
-bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome *outcome)
+/* ---- storing ------------------------------------------------------------------------------------------------------- */
+
+bool cache_fetch_may_store(const struct fetch *fetch)
 {
-    return outcome->status == CACHE_MISS && !outcome->negative && fetch->flight != NULL &&
-           !cache_flight_is_invalidated(fetch->flight) && (fetch->old != FOUND_NOTHING || fetch->options.force);
+    return fetch->flight != NULL && !cache_flight_is_invalidated(fetch->flight);
 }
 
-/* Store what may be stored, unless the key was invalidated meanwhile. `lease` may be NULL; it is given back. */
-static void store_unless_invalidated(struct fetch *fetch, const struct cache_lease *lease,
-                                     struct cache_outcome *outcome, const struct cache_lifetime *lifetime,
-                                     bool storable)
+bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome *outcome)
+{
+    return outcome->status == CACHE_MISS && !outcome->negative && cache_fetch_may_store(fetch) && fetch->is_present;
+}
+
+void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outcome, cache_status status)
+{
+    /* What could not be replaced must not be served any longer. */
+    if (status != CACHE_OK && fetch->is_present)
+        cache_store_drop(fetch->cache, fetch->key);
+    const bool stays = cache_flight_end_store(fetch->flight);
+    if (!stays)
+        cache_store_drop(fetch->cache, fetch->key);
+    outcome->stored = status == CACHE_OK && stays && cache_fetch_may_store(fetch);
+}
+
+static void store_in_order(const struct fetch *fetch, struct cache_outcome *outcome,
+                           const struct cache_lifetime *lifetime)
+{
+    outcome->stored = false;
+    if (cache_flight_begin_store(fetch->flight))
+        cache_fetch_end_store(fetch, outcome, store(fetch, outcome, lifetime));
+}
+
+/* Share the outcome with those who wait, and store it if it may be. Who is under a lease shares it only when it was
+ * stored under the lease, since a change of the key in another process takes the lease away. It is given back. */
+static void share_and_store(const struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome,
+                            const struct cache_lifetime *lifetime, bool storable)
 {
     cache_t *cache = fetch->cache;
-    storable = storable && fetch->flight != NULL && !cache_flight_is_invalidated(fetch->flight);
-    if (storable && lease != NULL)
-        storable = cache_lease_holds(cache, lease);
-    outcome->stored = storable && store(fetch, outcome, lifetime) == CACHE_OK;
-    const bool ours = lease == NULL || cache_lease_drop(cache, lease);
-    /* An invalidation that came between the question and the store has found nothing to remove. What is removed here
-     * may be what somebody has set since: that costs a miss, keeping ours would show what was true before. */
-    const bool revoked = storable && (!ours || cache_flight_is_invalidated(fetch->flight));
-    outcome->stored = outcome->stored && !revoked;
-    if (revoked || cache_fetch_is_absent(fetch, outcome))
-        (void)cache_internal_remove(cache, fetch->key);
+    outcome->stored = storable && cache_fetch_may_store(fetch);
+    if (lease == NULL && fetch->flight != NULL)
+        cache_flight_share(fetch->flight, outcome);
+    if (outcome->stored && (lease == NULL || cache_lease_holds(cache, lease)))
+        store_in_order(fetch, outcome, lifetime);
+    else
+        outcome->stored = false;
+    if (lease != NULL && !cache_lease_drop(cache, lease) && outcome->stored) {
+        outcome->stored = false;
+        cache_store_drop(cache, fetch->key);
+    }
+    if (cache_fetch_is_absent(fetch, outcome))
+        cache_store_drop(cache, fetch->key);
 }
 
 /* The tags' versions from before: an invalidation while computing makes the result a miss. */
 bool cache_fetch_prepare(struct fetch *fetch)
 {
-    return fetch->tags.n == 0 || cache_tags_ensure(fetch->cache, &fetch->tags) == CACHE_OK;
+    if (fetch->tags.n == 0)
+        return true;
+    const bool tagged = cache_tags_ensure(fetch->cache, &fetch->tags) == CACHE_OK;
+    if (tagged && fetch->flight != NULL)
+        cache_flight_note_tags(fetch->flight, &fetch->tags);
+    return tagged;
 }
 
 static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
@@ -142,7 +176,7 @@ static void compute_and_store(struct fetch *fetch, const struct cache_lease *lea
     struct cache_lifetime lifetime;
     const bool tagged = cache_fetch_prepare(fetch);
     const bool storable = compute(fetch, outcome, &lifetime);
-    store_unless_invalidated(fetch, lease, outcome, &lifetime, storable && tagged);
+    share_and_store(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
 void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
@@ -152,9 +186,9 @@ void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, ca
     struct cache_lifetime lifetime;
     cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
     storable = cache_fetch_take_result(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
-    store_unless_invalidated(fetch, lease, &outcome, &lifetime, storable);
     /* A failure that has no status to share: the others see for themselves. */
     outcome.again = outcome.status != CACHE_OK;
+    share_and_store(fetch, lease, &outcome, &lifetime, storable);
     cache_flight_complete(fetch->flight, &outcome);
     fetch->flight = NULL;
     cache_value_release(&outcome.value);
@@ -199,23 +233,47 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
     }
 }
 
+/* What a leader leaves whose computation does not return: an exception passes through it, or its thread ends. */
+struct leading {
+    struct fetch *fetch;               /* NULL: it returned */
+    struct cache_lease lease;
+    bool held;                         /* the lease */
+    struct cache_outcome *outcome;
+};
+
+static void end_leading(struct leading *leading)
+{
+    struct fetch *fetch = leading->fetch;
+    if (fetch == NULL)
+        return;
+    if (fetch->flight != NULL)
+        cache_flight_abandon(fetch->flight);
+    fetch->flight = NULL;
+    cache_value_release(&leading->outcome->value);
+    if (leading->held)
+        (void)cache_lease_drop(fetch->cache, &leading->lease);
+}
+
 cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome)
 {
     cache_t *cache = fetch->cache;
-    struct cache_lease lease;
-    bool held = false;
+    CACHE_AT_EXIT(end_leading) struct leading leading = { .fetch = fetch, .outcome = outcome };
     cache_source source = CACHE_SOURCE_COMPUTED;
     *outcome = (struct cache_outcome){ .status = CACHE_ERR_COMPUTE };
     const bool shared = !(cache->store->ops.flags & CACHE_BACKEND_LOCAL);
     const bool leased = shared && fetch->options.lock && fetch->flight != NULL;
-    if (leased && wait_for_lease(fetch, &lease, &held, outcome)) {
+    if (leased && wait_for_lease(fetch, &leading.lease, &leading.held, outcome)) {
         source = CACHE_SOURCE_SHARED;
-        if (held)
-            (void)cache_lease_drop(cache, &lease);
+        if (leading.held)
+            (void)cache_lease_drop(cache, &leading.lease);
     } else
-        compute_and_store(fetch, held ? &lease : NULL, outcome);
-    if (fetch->flight != NULL)
+        compute_and_store(fetch, leading.held ? &leading.lease : NULL, outcome);
+    /* Who follows reads another process's result himself: a delete that began before this flight may be done by now. */
+    if (fetch->flight != NULL && source == CACHE_SOURCE_SHARED && outcome->status >= 0)
+        cache_flight_abandon(fetch->flight);
+    else if (fetch->flight != NULL)
         cache_flight_complete(fetch->flight, outcome);
     fetch->flight = NULL;
+    leading.fetch = NULL;
     return source;
 }

@@ -28,6 +28,8 @@ struct fetch {
     struct cache_live_counters *named; /* of options.name; NULL: none */
     struct cache_flight *flight;       /* led by this call; NULL: compute and do not store */
     unsigned n_completed;              /* flights that had, before the value was read */
+    bool is_present;                   /* the store held something under the key when it was last asked */
+    bool was_late;                     /* another's result was past its TTL when this call got it */
     enum found old;                    /* what was found at first, and when that was computed */
     int64_t old_created_ms;
     uint64_t deadline_ns;              /* of waiting for another thread; 0: did not wait yet */
@@ -95,11 +97,11 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
 /* What is there, as far as the options want to see it. */
 void cache_fetch_lookup(struct fetch *fetch, struct reading *reading);
 
-/* Take the lead, or join who has it. */
-enum cache_flight_role cache_fetch_join(struct fetch *fetch, struct cache_flight **flight);
+/* Take the lead, or join who has it. `has_value`: there is an old value to show. */
+enum cache_flight_role cache_fetch_join(struct fetch *fetch, bool has_value, struct cache_flight **flight);
 
 /* Wait for another thread's result, which becomes the caller's, or the reading if it failed. `*again`: it had none to
- * share, but only served an old value; the reading is released. */
+ * share, or one that is past its TTL already; the reading is released. */
 cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
                                 cache_value *out, bool *again);
 
@@ -142,6 +144,13 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
 
 /* How long the store keeps what is fresh for `ttl_ms`. */
 int64_t cache_fetch_kept_ms(const struct cache_outcome *outcome, const struct cache_lifetime *lifetime, int64_t ttl_ms);
+
+/* Returns true if a result may be stored: this call leads a flight, and the key has not changed since. */
+bool cache_fetch_may_store(const struct fetch *fetch);
+
+/* The end of what cache_flight_begin_store began, where storing the outcome gave `status`: sets `outcome->stored`, and
+ * removes what must not stay. */
+void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outcome, cache_status status);
 
 /* There is nothing, and that is not remembered: then an old value must not be served stale either. */
 bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome *outcome);

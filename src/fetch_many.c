@@ -114,6 +114,7 @@ static void read_some(struct many *many, size_t n, struct reading readings[])
     }
     for (size_t k = 0; k < n; k++) {
         readings[k] = (struct reading){ .value = many->read[k] };
+        many->entries[many->indices[k]].fetch.is_present = many->read[k].data != NULL;
         if (many->read[k].data != NULL)
             cache_fetch_classify(&many->entries[many->indices[k]].fetch, &readings[k]);
     }
@@ -168,8 +169,7 @@ static void read_again(struct many *many)
         cache_value_release(&entry->reading.value);
         entry->reading = seconds[k];
         entry->role = ROLE_FOUND;
-        const struct cache_outcome outcome = cache_fetch_outcome(&entry->reading);
-        cache_flight_complete(entry->fetch.flight, &outcome);
+        cache_flight_abandon(entry->fetch.flight);    /* as in cache_fetch */
         entry->fetch.flight = NULL;
     }
     cache_env_free(env, seconds);
@@ -207,8 +207,9 @@ static enum role role_of(struct many *many, size_t i)
         return ROLE_COMPUTES;
     if (entry->reading.found == FOUND_FRESH)
         return ROLE_FOUND;
-    const enum cache_flight_role role = cache_fetch_join(fetch, &fetch->flight);
-    if (entry->reading.found == FOUND_EARLY || entry->reading.found == FOUND_STALE)
+    const bool has_value = entry->reading.found == FOUND_EARLY || entry->reading.found == FOUND_STALE;
+    const enum cache_flight_role role = cache_fetch_join(fetch, has_value, &fetch->flight);
+    if (has_value)
         return role_with_old(entry, role);
     switch (role) {
     case FLIGHT_FOLLOW:
@@ -240,15 +241,18 @@ static void compute(struct many *many, size_t n)
         cache_writer_init(&many->entries[i].writer, many->cache->store->env.allocator);
         many->missing[k] = (cache_missing){ .index = i, .key = many->names[i], .out = &many->entries[i].writer };
     }
+    const unsigned failures = cache_n_failures();
     const uint64_t begun = cache_now_ns();
     const cache_status status = many->compute(many->ctx, many->missing, n);
     const uint64_t took = cache_now_ns() - begun;
+    const bool is_explained = cache_n_failures() != failures;
     cache_fetch_time(&many->entries[0].fetch, TIMED_COMPUTE, took);
     for (size_t k = 0; k < n; k++) {
         struct entry *entry = &many->entries[many->indices[k]];
         cache_status its = status != CACHE_OK ? status : many->missing[k].status;
         if (its == CACHE_OK && !entry->writer.begun && entry->writer.status == CACHE_OK)
             its = CACHE_MISS;
+        entry->outcome.explained = its < 0 && is_explained;
         entry->storable = cache_fetch_take_result(&entry->fetch, its, &entry->writer, took, &entry->outcome,
                                                   &entry->lifetime);
     }
@@ -282,31 +286,38 @@ static void store_some(struct many *many, size_t n, int64_t ttl_ms)
         if (!entry->storable || kept_ms(entry) != ttl_ms)
             continue;
         entry->storable = false;
-        entry->outcome.stored = status == CACHE_OK;
-        /* An invalidation that came between the question and the store has found nothing to remove. */
-        if (cache_flight_is_invalidated(entry->fetch.flight)) {
-            entry->outcome.stored = false;
-            (void)cache_internal_remove(many->cache, entry->fetch.key);
-        }
+        cache_fetch_end_store(&entry->fetch, &entry->outcome, status);
     }
 }
 
+/* Hand the outcome to those who wait for this key, and begin its store. */
+static void share(struct entry *entry, bool tagged)
+{
+    entry->storable = entry->storable && tagged && cache_fetch_may_store(&entry->fetch);
+    entry->outcome.stored = entry->storable;
+    if (entry->fetch.flight != NULL)
+        cache_flight_share(entry->fetch.flight, &entry->outcome);
+    entry->outcome.stored = false;
+}
+
+/* All of them are begun before the first is stored: one store must not wait for a key that waits for another store. */
 static void store(struct many *many, size_t n, bool tagged)
 {
+    for (size_t k = 0; k < n; k++)
+        share(&many->entries[many->indices[k]], tagged);
     for (size_t k = 0; k < n; k++) {
         struct entry *entry = &many->entries[many->indices[k]];
         cache_writer_init(&entry->whole, many->cache->store->env.allocator);
-        entry->storable = entry->storable && tagged && entry->fetch.flight != NULL &&
-                          !cache_flight_is_invalidated(entry->fetch.flight) &&
-                          cache_fetch_encode(&entry->fetch, &entry->outcome, &entry->lifetime,
-                                             &entry->whole) == CACHE_OK;
+        entry->storable = entry->storable && cache_fetch_encode(&entry->fetch, &entry->outcome, &entry->lifetime,
+                                                                &entry->whole) == CACHE_OK;
+        entry->storable = entry->storable && cache_flight_begin_store(entry->fetch.flight);
     }
     for (size_t k = 0; k < n; k++) {
         const struct entry *entry = &many->entries[many->indices[k]];
         if (entry->storable)
             store_some(many, n, kept_ms(entry));
         if (cache_fetch_is_absent(&entry->fetch, &entry->outcome))
-            (void)cache_internal_remove(many->cache, entry->fetch.key);
+            cache_store_drop(many->cache, entry->fetch.key);
     }
     for (size_t k = 0; k < n; k++)
         cache_writer_release(&many->entries[many->indices[k]].whole);
@@ -323,6 +334,9 @@ static void lead(struct many *many)
         return;
     /* The tags' versions from before: an invalidation while computing makes the results misses. */
     const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags) == CACHE_OK;
+    for (size_t k = 0; k < n && tagged && many->tags.n > 0; k++)
+        if (many->entries[many->indices[k]].fetch.flight != NULL)
+            cache_flight_note_tags(many->entries[many->indices[k]].fetch.flight, &many->tags);
     compute(many, n);
     store(many, n, tagged);
     for (size_t k = n; k-- > 0;) {    /* the innermost first */
@@ -355,9 +369,10 @@ static cache_status compute_one(void *ctx, cache_writer *out)
 static cache_status follow(struct many *many, size_t i)
 {
     struct entry *entry = &many->entries[i];
+    struct cache_flight *flight = entry->follows;
     bool again = false;
-    const cache_status status = cache_fetch_follow(&entry->fetch, entry->follows, &entry->reading, &many->out[i],
-                                                   &again);
+    entry->follows = NULL;
+    const cache_status status = cache_fetch_follow(&entry->fetch, flight, &entry->reading, &many->out[i], &again);
     if (!again)
         return status;
     struct one one = { many, i };
@@ -386,18 +401,27 @@ static cache_status return_value(struct many *many, size_t i)
                                       &many->out[i]);
 }
 
+/* What was handed out is the caller's. */
+static cache_status hand_out(struct many *many, size_t i)
+{
+    struct entry *entry = &many->entries[i];
+    const cache_status status = return_value(many, i);
+    entry->reading.value = entry->outcome.value = (cache_value){ NULL, 0, NULL };
+    return status;
+}
+
 /* Those of others come last, and share one deadline. */
 static cache_status give_all(struct many *many)
 {
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < many->n; i++)
         if (many->entries[i].role != ROLE_FOLLOWS)
-            cache_keep_first(&first, return_value(many, i));
+            cache_keep_first(&first, hand_out(many, i));
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)many->entries[0].fetch.wait_ms * 1000000;
     for (size_t i = 0; i < many->n; i++)
         if (many->entries[i].role == ROLE_FOLLOWS) {
             many->entries[i].fetch.deadline_ns = deadline_ns;
-            cache_keep_first(&first, return_value(many, i));
+            cache_keep_first(&first, hand_out(many, i));
         }
     return first;
 }
@@ -416,6 +440,26 @@ static cache_status run(struct many *many, const cache_fetch_options *options)
     return give_all(many);
 }
 
+/* What a call leaves that does not return: an exception passes through it, or its thread ends. */
+static void end_many(struct many **call)
+{
+    struct many *many = *call;
+    for (size_t i = 0; many != NULL && many->entries != NULL && i < many->n; i++) {
+        struct entry *entry = &many->entries[i];
+        if (entry->fetch.flight != NULL)
+            cache_flight_abandon(entry->fetch.flight);
+        if (entry->follows != NULL)
+            cache_flight_leave(entry->follows);
+        cache_value_release(&entry->reading.value);
+        cache_value_release(&entry->outcome.value);
+        cache_writer_release(&entry->writer);
+        cache_writer_release(&entry->whole);
+        cache_value_release(&many->out[i]);
+    }
+    if (many != NULL)
+        many_release(many);
+}
+
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
                               cache_compute_many_fn *compute_fn, void *ctx, cache_value out[])
 {
@@ -429,8 +473,10 @@ cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n
     cache_status status = cache_keys_make(cache, keys, n, &many.keys);
     if (status != CACHE_OK)
         return status;
+    CACHE_AT_EXIT(end_many) struct many *call = &many;
     if (n > 0)
         status = run(&many, options);
+    call = NULL;
     many_release(&many);
     return status;
 }

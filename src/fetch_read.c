@@ -56,6 +56,7 @@ void cache_fetch_read(struct fetch *fetch, struct reading *reading)
     const cache_status status = fetch->tags.n > 0 ? cache_tags_read(fetch->cache, &fetch->tags, value)
                                                   : cache_store_get(fetch->cache, fetch->key, value);
     cache_fetch_count_store(fetch, TIMED_GET, begun, status);
+    fetch->is_present = status == CACHE_OK;
     if (status == CACHE_OK)
         cache_fetch_classify(fetch, reading);
 }

@@ -114,6 +114,8 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
             cache_flights_invalidate(cache->store->flights, keys[i]);
         }
         status = set_values(cache, keys, values, n, ttl_ms);
+        for (size_t i = 0; status < 0 && cache->miss_on_error && i < n; i++)
+            cache_store_drop(cache, keys[i]);    /* as in cache_set; which of them failed is not known */
         status = cache_apply_on_error(cache, status, CACHE_OK);
     }
     cache_env_free(env, values);

@@ -188,6 +188,11 @@ cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
     return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
 }
 
+void cache_store_drop(const cache_t *cache, cache_bytes key)
+{
+    (void)cache->store->ops.remove(cache->store->self, key);
+}
+
 /* ---- looking at the store --------------------------------------------------------------------------------------- */
 
 cache_status cache_store_list(const cache_t *cache, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,

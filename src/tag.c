@@ -200,9 +200,11 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
     if (status != CACHE_OK)
         return status;
     cache_key_make_internal(cache, kind, tag, &key);
+    /* Before the write, and after: a computation that began in between may have read values under the old version. */
     cache_flights_invalidate_tag(cache->store->flights, key.bytes);
     char version[UNIQUE_SIZE];
     cache_unique_make(version);
     status = cache_internal_set(cache, key.bytes, (cache_bytes){ version, sizeof version }, 0, 0);
+    cache_flights_invalidate_tag(cache->store->flights, key.bytes);
     return cache_apply_on_error(cache, status, CACHE_OK);
 }

@@ -190,7 +190,8 @@ cache_status cache_get(cache_t *cache, const char *key, cache_value *out);
  * CACHE_ERR_TOO_LARGE: it has more than `cap` bytes, `*size` tells how many, `buf` is as it was. */
 cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t cap, size_t *size);
 
-/* Store `size` bytes, replacing what is there. On an error the key holds the old value or nothing, never a part.
+/* Store `size` bytes, replacing what is there. On an error the key holds the old value or nothing, never a part; with
+ * on_error=miss, where the caller is told of no error, it does not hold the old value unless the store is away.
  * CACHE_ERR_TOO_LARGE: more than the store takes; the message names the limit. `data` may be NULL if `size` is 0. */
 cache_status cache_set(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
@@ -343,7 +344,10 @@ void cache_writer_no_store(cache_writer *writer);
 /* ---- compute on a miss --------------------------------------------------------------------------------------- */
 
 /* Append the value's bytes to `out`. CACHE_OK; CACHE_MISS: there is nothing (a 404), which negative_ttl remembers; an
- * error of your choice, which cache_fetch hands back as it is. */
+ * error of your choice, which cache_fetch hands back as it is. If it calls cache_fail, those who wait for this
+ * computation get its text as their cache_last_error, too. It may leave by a C++ exception, by pthread_exit, or be
+ * cancelled: the computation then ends, and another caller begins anew. It must not leave by longjmp: the key would be
+ * taken for one that is being computed until the thread ends. */
 typedef cache_status cache_compute_fn(void *ctx, cache_writer *out);
 
 /* Whether a stored value still holds. False makes it a miss. */
@@ -364,8 +368,8 @@ typedef struct cache_fetch_info {
     double ttl_left;               /* seconds until it becomes stale, stored or not. CACHE_TTL_FOREVER: it never does.
                                     * Any other negative number: so many seconds ago it did */
     bool negative;                 /* the remembered answer is that there is nothing */
-    bool stored;                   /* others may find it. Not: it failed, was not to be stored, or was invalidated
-                                    * meanwhile */
+    bool stored;                   /* others may find it, or will in a moment. Not: it failed, was not to be stored, or
+                                    * was invalidated meanwhile */
     uint64_t reserved[4];
 } cache_fetch_info;
 
