@@ -23,20 +23,22 @@ struct cache_store {
     struct cache_flights *flights;
     _Atomic(struct cache_hit_for_miss *) hit_for_miss;    /* NULL until there is one; one block */
     atomic_uint handles;
+    char prefix[CACHE_MAX_STORED_PREFIX + 1]; /* of the first handle */
 };
 
 struct cache {
     struct cache_store *store;
     int64_t default_ttl_ms;
     bool miss_on_error;
+    size_t given_size;                 /* of all its prefixes as they were given */
     size_t prefix_size;
-    char prefix[CACHE_MAX_PREFIX + 1];
+    char prefix[CACHE_MAX_STORED_PREFIX + 1]; /* as it is stored: prefix.h */
 };
 
 /* Prefix and key, as the store sees it. It lives on the stack: a get allocates nothing. */
 struct cache_full_key {
     cache_bytes bytes;                 /* points into `text` */
-    char text[CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
+    char text[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
 };
 
 /* Another handle on the same store, for what may outlive the caller's. NULL: no memory. */
@@ -45,7 +47,8 @@ cache_t *cache_handle_copy(const cache_t *cache);
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
 
-/* The same for a key of the core's own, CACHE_INTERNAL_MARK "lease/" + `key`: `kind` has at most 32 bytes. */
+/* The same for a key of the core's own: first handle's prefix, `kind` (CACHE_INTERNAL_MARK "lease/", at most 32 bytes),
+ * further prefix, `key`. */
 void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
 
 /* The store's operations with their fallbacks, failures counted and events sent; values as they are stored, envelopes
@@ -110,11 +113,23 @@ bool cache_is_store_failure(cache_status status);
  * does one that ends. The library is compiled with -fexceptions for this. */
 #define CACHE_AT_EXIT(function) __attribute__((cleanup(function)))
 
-/* The key as the user said it: without the prefix. */
+/* Returns true for a handle of cache_with_prefix. */
+static inline bool cache_has_further_prefix(const cache_t *cache)
+{
+    return cache->prefix_size > cache->store->env.prefix_size;
+}
+
+/* The key as an event shows it: without the prefix of the first handle. NULL: it is one of the core's own. */
+static inline const char *cache_event_key(const cache_t *cache, cache_bytes key)
+{
+    return cache_key_of_user(key.data + cache->store->env.prefix_size);
+}
+
+/* The key as the user said it: without the handle's prefix. NULL: it is one of the core's own. */
 static inline const char *cache_user_key(const cache_t *cache, cache_bytes key)
 {
     const char *user = key.data + cache->prefix_size;
-    return user[0] == CACHE_INTERNAL_MARK[0] && user[1] == user[0] ? user + 1 : user;
+    return cache_has_further_prefix(cache) ? user : cache_key_of_user(user);
 }
 
 #endif

@@ -194,7 +194,7 @@ static bool decompress_bytes(const struct cache_codec_format *format, enum codec
 /* ---- sealing --------------------------------------------------------------------------------------------------- */
 
 #ifdef LIBCACHE_HAVE_SEAL
-enum { PLACE_SIZE = CODEC_HEADER_SIZE + CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY };
+enum { PLACE_SIZE = CODEC_HEADER_SIZE + CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY };
 
 /* What is authenticated beside the payload: the header and the key. Returns its size. */
 static size_t place_write(const unsigned char header[CODEC_HEADER_SIZE], cache_bytes key, unsigned char out[PLACE_SIZE])

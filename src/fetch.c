@@ -109,7 +109,7 @@ cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading 
     if (stale) {
         cache_fetch_count(fetch, COUNT_STALE);
         cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_STALE, CACHE_OK,
-                       cache_user_key(fetch->cache, fetch->key), 0);
+                       cache_event_key(fetch->cache, fetch->key), 0);
     }
     const struct cache_outcome what = cache_fetch_outcome(reading);
     fill_info(fetch, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);

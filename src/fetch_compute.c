@@ -80,7 +80,7 @@ bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cac
     cache_fetch_count(fetch, COUNT_COMPUTE);
     if (status < 0)
         cache_fetch_count(fetch, COUNT_COMPUTE_ERROR);
-    cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_COMPUTE, status, cache_user_key(fetch->cache, fetch->key),
+    cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_COMPUTE, status, cache_event_key(fetch->cache, fetch->key),
                    took_ns);
     const bool storable = !writer->no_store;
     outcome->status = status;

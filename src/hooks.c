@@ -34,7 +34,7 @@ void cache_env_init(cache_env *env, const cache_config *config)
         .allocator = config->allocator != NULL ? config->allocator : &cache_allocator_default,
         .log = config->log, .log_ctx = config->log_ctx,
         .event = config->event, .event_ctx = config->event_ctx,
-        .spawn = config->spawn, .spawn_ctx = config->spawn_ctx,
+        .prefix = "", .spawn = config->spawn, .spawn_ctx = config->spawn_ctx,
     };
 }
 

@@ -13,7 +13,8 @@ struct cache_env {
     void *event_ctx;
     cache_spawn_fn *spawn;
     void *spawn_ctx;
-    size_t prefix_size;                /* of the first handle: events show keys without it */
+    const char *prefix;                /* of the first handle, as it is stored: events show it beside the key */
+    size_t prefix_size;
 };
 
 /* malloc, realloc and free. */
@@ -33,14 +34,15 @@ int64_t cache_env_recent_wall_ms(const cache_env *env);
 /* Nanoseconds of the system's monotonic clock, for latencies: never the tests' clock. */
 uint64_t cache_now_ns(void);
 
-/* What every key of the core's own begins with, behind the prefix. A user's key that begins with it gets a second one,
+/* What every key of the core's own begins with, behind the first handle's prefix. A user's key that begins with it gets a second one,
  * so that no user's key is ever one of the core's. */
 #define CACHE_INTERNAL_MARK "\001"
 
 /* What a lease's key begins with, behind the prefix. */
 #define CACHE_LEASE_KIND CACHE_INTERNAL_MARK "lease/"
 
-/* The user's key, of what stands behind the prefix in a whole one; NULL: it is one of the core's own. */
+/* The user's key, of what stands behind the first handle's prefix in a whole one; NULL: it is one of the core's own. A
+ * key of a handle with a further prefix is shown with that. */
 static inline const char *cache_key_of_user(const char *key)
 {
     if (key[0] != CACHE_INTERNAL_MARK[0])
@@ -52,7 +54,7 @@ static inline void cache_env_emit(const cache_env *env, cache_event_type type, c
                                   uint64_t nanoseconds)
 {
     if (env->event != NULL) {
-        const cache_event event = { type, status, key, nanoseconds };
+        const cache_event event = { type, status, key, nanoseconds, env->prefix };
         env->event(env->event_ctx, &event);
     }
 }

@@ -66,7 +66,7 @@ struct listing {
 static void hand_over(void *ctx, cache_bytes key)
 {
     const struct listing *listing = ctx;
-    const char *user = cache_key_of_user(key.data + listing->cache->prefix_size);
+    const char *user = cache_user_key(listing->cache, key);
     if (user != NULL)
         listing->each(listing->ctx, user);
 }

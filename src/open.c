@@ -1,10 +1,11 @@
 /* open.c - from a URL to a handle, and back to nothing. */
 #include "cache_internal.h"
-#include "flight_invalidate.h"
-#include "named_counters.h"
 #include "codec.h"
+#include "flight_invalidate.h"
 #include "front.h"
+#include "named_counters.h"
 #include "options.h"
+#include "prefix.h"
 #include "registry.h"
 
 #include <string.h>
@@ -46,15 +47,20 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */
 
-static cache_status handle_new(struct cache_store *store, const char *prefix, cache_t **out)
+/* `behind`: NULL, or the handle whose prefix comes first. */
+static cache_status handle_new(struct cache_store *store, const cache_t *behind, const char *prefix, cache_t **out)
 {
     cache_t *cache = cache_env_alloc(&store->env, sizeof *cache);
     if (cache == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
-    *cache = (cache_t){ .store = store, .prefix_size = strlen(prefix) };
-    memcpy(cache->prefix, prefix, cache->prefix_size + 1);
-    *out = cache;
-    return CACHE_OK;
+    *cache = behind != NULL ? *behind : (cache_t){ .store = store };
+    cache->given_size += strlen(prefix);
+    const cache_status status = cache_prefix_append(cache->prefix, &cache->prefix_size, prefix);
+    if (status != CACHE_OK)
+        cache_env_free(&store->env, cache);
+    else
+        *out = cache;
+    return status;
 }
 
 static cache_status open_store(struct cache_store *store, const struct cache_url *url,
@@ -62,6 +68,8 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
 {
     cache->default_ttl_ms = cache_options_find(options, "default_ttl")->number;
     cache->miss_on_error = cache_options_find(options, "on_error")->number == ON_ERROR_MISS;
+    memcpy(store->prefix, cache->prefix, cache->prefix_size + 1);
+    store->env.prefix = store->prefix;
     store->env.prefix_size = cache->prefix_size;
     const cache_backend_config config = {
         .scheme = url->scheme, .user = url->user, .password = url->password,
@@ -109,7 +117,7 @@ static cache_status open_url(const struct cache_url *url, const cache_env *env, 
     cache_t *cache = NULL;
     status = store_new(env, ops, &store);
     if (status == CACHE_OK)
-        status = handle_new(store, cache_options_find(&options, "prefix")->text, &cache);
+        status = handle_new(store, NULL, cache_options_find(&options, "prefix")->text, &cache);
     if (status == CACHE_OK)
         status = open_store(store, url, &options, cache);
     cache_options_release(&options);
@@ -167,18 +175,11 @@ cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out
     if (cache == NULL || prefix == NULL || prefix[0] == '\0')
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: %s",
                           cache == NULL ? "cache is NULL" : "the prefix is empty");
-    const size_t size = strnlen(prefix, CACHE_MAX_PREFIX + 1);
-    if (cache->prefix_size + size > CACHE_MAX_PREFIX)
-        return cache_fail(CACHE_ERR_INVALID, "with_prefix: both prefixes together pass %d bytes", CACHE_MAX_PREFIX);
-    char both[CACHE_MAX_PREFIX + 1];
-    memcpy(both, cache->prefix, cache->prefix_size);
-    memcpy(both + cache->prefix_size, prefix, size + 1);
-    const cache_status status = handle_new(cache->store, both, out);
-    if (status == CACHE_OK) {
-        (*out)->default_ttl_ms = cache->default_ttl_ms;
-        (*out)->miss_on_error = cache->miss_on_error;
+    if (strnlen(prefix, CACHE_MAX_PREFIX + 1) + cache->given_size > CACHE_MAX_PREFIX)
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: all prefixes together pass %d bytes", CACHE_MAX_PREFIX);
+    const cache_status status = handle_new(cache->store, cache, prefix, out);
+    if (status == CACHE_OK)
         atomic_fetch_add(&cache->store->handles, 1);
-    }
     return status;
 }
 

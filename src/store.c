@@ -7,12 +7,6 @@
 
 /* ---- keys ---------------------------------------------------------------------------------------------------- */
 
-static void put_prefix(const cache_t *cache, struct cache_full_key *out)
-{
-    memcpy(out->text, cache->prefix, cache->prefix_size);
-    out->bytes = (cache_bytes){ out->text, cache->prefix_size };
-}
-
 static void put_text(struct cache_full_key *out, const char *text, size_t size)
 {
     memcpy(out->text + out->bytes.size, text, size);
@@ -31,8 +25,9 @@ cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_
         return cache_fail(CACHE_ERR_INVALID, "key is empty");
     if (size > CACHE_MAX_KEY)
         return cache_fail(CACHE_ERR_INVALID, "key '%.40s…' is longer than %d bytes", key, CACHE_MAX_KEY);
-    put_prefix(cache, out);
-    if (key[0] == CACHE_INTERNAL_MARK[0])
+    out->bytes = (cache_bytes){ out->text, 0 };
+    put_text(out, cache->prefix, cache->prefix_size);
+    if (key[0] == CACHE_INTERNAL_MARK[0] && !cache_has_further_prefix(cache))
         put_text(out, CACHE_INTERNAL_MARK, 1);
     put_text(out, key, size);
     return CACHE_OK;
@@ -40,8 +35,11 @@ cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_
 
 void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out)
 {
-    put_prefix(cache, out);
+    const size_t first = cache->store->env.prefix_size;
+    out->bytes = (cache_bytes){ out->text, 0 };
+    put_text(out, cache->prefix, first);
     put_text(out, kind, strlen(kind));
+    put_text(out, cache->prefix + first, cache->prefix_size - first);
     put_text(out, key, strlen(key));
 }
 
@@ -86,7 +84,7 @@ uint64_t cache_store_elapsed(uint64_t begun)
 static void emit_event(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
                        uint64_t nanoseconds)
 {
-    const char *user = cache_key_of_user(key.data + cache->prefix_size);
+    const char *user = cache_event_key(cache, key);
     if (user != NULL)
         cache_env_emit(&cache->store->env, event, status, user, nanoseconds);
 }

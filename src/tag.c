@@ -43,8 +43,10 @@ static cache_status make_room(const cache_t *cache, size_t n, size_t text, union
 static cache_bytes put_key(const cache_t *cache, cache_bytes name, char **at)
 {
     const cache_bytes key = { *at, cache->prefix_size + KIND_SIZE + name.size };
-    memcpy(*at, cache->prefix, cache->prefix_size);
-    memcpy(*at + cache->prefix_size, kind, KIND_SIZE);
+    const size_t first = cache->store->env.prefix_size;    /* as cache_key_make_internal does */
+    memcpy(*at, cache->prefix, first);
+    memcpy(*at + first, kind, KIND_SIZE);
+    memcpy(*at + first + KIND_SIZE, cache->prefix + first, cache->prefix_size - first);
     memcpy(*at + cache->prefix_size + KIND_SIZE, name.data, name.size);
     (*at)[key.size] = '\0';
     *at += key.size + 1;

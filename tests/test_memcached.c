@@ -248,9 +248,9 @@ static void a_lost_generation_brings_nothing_back(void **state)
     _Atomic int64_t now = 1000;
     char url[96];
     (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?prefix=gen:", servers[0].port);
-    cache_t *cache = test_open_with_clock(url, &now), *raw = open_hosts(1, "prefix=gen&generation=off");
+    cache_t *cache = test_open_with_clock(url, &now), *raw = open_hosts(1, "prefix=&generation=off");
     assert_status(CACHE_OK, cache_set_string(cache, "k", "old", 60));
-    assert_status(CACHE_OK, cache_delete(raw, ":generation"));
+    assert_status(CACHE_OK, cache_delete(raw, "gen:generation"));
     now += 1000;
     assert_text(cache, "k", NULL);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "new", 60));
@@ -267,9 +267,9 @@ static void a_generation_that_somebody_wrote_over_is_replaced(void **state)
     char url[96];
     (void)state;
     (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?timeout=20&prefix=over:", servers[0].port);
-    cache_t *raw = open_hosts(1, "prefix=over&generation=off");
+    cache_t *raw = open_hosts(1, "prefix=&generation=off");
     for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
-        assert_status(CACHE_OK, cache_set_string(raw, ":generation", written[i], CACHE_TTL_FOREVER));
+        assert_status(CACHE_OK, cache_set_string(raw, "over:generation", written[i], CACHE_TTL_FOREVER));
         cache_t *cache = test_open_with_clock(url, &now);
         assert_status(CACHE_OK, cache_set_string(cache, "k", "old", 60));
         assert_text(cache, "k", "old");

@@ -12,7 +12,10 @@
 extern "C" {
 #endif
 
-/* Bytes that belong to somebody else. A key that reaches a store is prefix + key: 1 to CACHE_MAX_PREFIX +
+/* A prefix may be longer where it is stored: cache_with_prefix says why. */
+#define CACHE_MAX_STORED_PREFIX (3 * CACHE_MAX_PREFIX + 2)
+
+/* Bytes that belong to somebody else. A key that reaches a store is prefix + key: 1 to CACHE_MAX_STORED_PREFIX +
  * CACHE_MAX_INTERNAL_KEY bytes without a NUL among them, and with a NUL behind them. */
 typedef struct cache_bytes {
     const char *data;

@@ -58,7 +58,7 @@ typedef struct cache cache_t;
 #define CACHE_TTL_FOREVER (-1.0)
 
 #define CACHE_MAX_KEY    4096      /* bytes of a key, without the prefix */
-#define CACHE_MAX_PREFIX 200       /* bytes of the prefix */
+#define CACHE_MAX_PREFIX 200       /* bytes of the prefix, or of all prefixes of a handle together */
 
 typedef enum cache_log_level { CACHE_LOG_ERROR, CACHE_LOG_WARN, CACHE_LOG_INFO } cache_log_level;
 
@@ -90,8 +90,9 @@ typedef enum cache_event_type {
 typedef struct cache_event {
     cache_event_type type;
     cache_status status;
-    const char *key;               /* without the prefix; valid during the call */
+    const char *key;               /* without the prefix; of a handle of cache_with_prefix with its further prefix */
     uint64_t nanoseconds;          /* how long the operation took; 0 where nothing was timed */
+    const char *prefix;            /* of the URL, as it is stored; both texts are valid during the call */
 } cache_event;
 
 /* Sees each operation as it ends; called outside all locks, from the thread that asked. It must not block for long. */
@@ -139,8 +140,11 @@ cache_status cache_open_config(const cache_config *config, cache_t **out);
 cache_status cache_open_env(cache_t **out);
 
 /* A second handle on the same store, with the same connections and settings, whose keys have `prefix` behind this
- * handle's own prefix; cache_clear on it clears only them. It may outlive `cache`. CACHE_ERR_INVALID: a prefix that is
- * empty, or would pass CACHE_MAX_PREFIX together with the first. */
+ * handle's own prefix; cache_clear on it clears only them. It may outlive `cache`. No two prefixes share a key: "user1"
+ * and "user10" are two caches, as are "app" and "app:". A prefix whose only ':' is at its end is stored as it is, for
+ * other programs to read; docs/backends.md says how all others are stored. The keys are a part of `cache`,
+ * which clears them along with its own. CACHE_ERR_INVALID: a prefix that is empty, or would pass CACHE_MAX_PREFIX
+ * together with the others. */
 cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out);
 
 /* Close the handle; no call on it may be under way. Values already handed out stay valid. NULL is fine. */

@@ -25,7 +25,7 @@ enum {
     FS_LEAVES = 256,
     FS_NAME_DIGITS = 30,               /* of an entry's name in its leaf */
     FS_CHUNK = 16384,                  /* read at once: a header, any key, and most values */
-    FS_MAX_KEY = CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY,
+    FS_MAX_KEY = CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY,
     FS_CLOCK_SLACK_MS = 1000           /* a time further ahead than this was written by a wrong clock */
 };
 

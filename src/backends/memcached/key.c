@@ -71,7 +71,7 @@ void cache_mc_key_head(const struct mc_store *store, int64_t generation, struct 
 
 void cache_mc_key(const struct mc_key_head *head, cache_bytes key, struct mc_key *out)
 {
-    char whole[sizeof head->text + CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY];
+    char whole[sizeof head->text + CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY];
     const size_t rest = key.size - head->replaced, size = head->size + rest;
     char *text = size <= MC_MAX_WIRE_KEY ? out->text : whole;
     memcpy(text, head->text, head->size);

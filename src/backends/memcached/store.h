@@ -48,7 +48,7 @@ struct mc_store {
     struct cache_fork_guard fork_guard;    /* the process that the locks of generations belong to */
     bool generations;
     size_t prefix_size;
-    char prefix[CACHE_MAX_PREFIX + 1];
+    char prefix[CACHE_MAX_STORED_PREFIX + 1];
 };
 
 /* ---- hosts (server.c) -------------------------------------------------------------------------------------------- */
@@ -78,7 +78,7 @@ struct mc_key {
 /* What all names of a generation begin with, in place of the prefix. */
 enum { MC_GENERATION_DIGITS = 13 };    /* of an int64 in base 36 */
 struct mc_key_head {
-    char text[CACHE_MAX_PREFIX + MC_GENERATION_DIGITS + 1];
+    char text[CACHE_MAX_STORED_PREFIX + MC_GENERATION_DIGITS + 1];
     size_t size, replaced;             /* replaced: bytes of the key for which it stands */
 };
 
@@ -112,7 +112,7 @@ cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *d
 
 enum {
     MC_LENGTH_BYTES = 2,               /* before the whole key */
-    MC_MAX_VALUE_HEAD = MC_MAX_COMMAND + MC_LENGTH_BYTES + CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY
+    MC_MAX_VALUE_HEAD = MC_MAX_COMMAND + MC_LENGTH_BYTES + CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY
 };
 
 /* What the item means as the value of `key`. CACHE_MISS: it is of another key. A counter is printed into `number`. */

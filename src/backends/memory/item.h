@@ -42,7 +42,7 @@ enum { LIFE_DEADLINE_SHIFT = 16, LIFE_KEY_SHIFT = 3, LIFE_KEY_MASK = 0x1fff, LIF
 #define ITEM_MAX_DEADLINE ((INT64_C(1) << 47) - 1)
 #define ITEM_MAX_VALUE ((size_t)UINT32_MAX - 8192)
 
-_Static_assert(CACHE_MAX_INTERNAL_KEY + CACHE_MAX_PREFIX <= LIFE_KEY_MASK, "a key's size fits into its bits");
+_Static_assert(CACHE_MAX_INTERNAL_KEY + CACHE_MAX_STORED_PREFIX <= LIFE_KEY_MASK, "a key's size fits into its bits");
 
 static inline uint64_t item_life(const struct item *item)
 {

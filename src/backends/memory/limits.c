@@ -91,7 +91,7 @@ cache_bytes cache_mem_whole_key(const struct memory *memory, const struct item *
 
 static void tell(const struct memory *memory, const struct item *victim)
 {
-    char whole[CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
+    char whole[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
     cache_env_evicted(memory->env, cache_mem_whole_key(memory, victim, whole));
 }
 

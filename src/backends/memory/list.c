@@ -68,7 +68,7 @@ static void release(struct stretch *stretch)
 
 static void hand_over(const struct memory *memory, const struct stretch *stretch, cache_list_key_fn *each, void *ctx)
 {
-    char whole[CACHE_MAX_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
+    char whole[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
     for (size_t i = 0; i < stretch->n; i++)
         if (!memory_expired(memory, stretch->items[i]))
             each(ctx, cache_mem_whole_key(memory, stretch->items[i], whole));

@@ -161,7 +161,7 @@ static size_t pattern_of(cache_bytes prefix, char *out)
 
 cache_status cache_redis_put_scan(cache_writer *out, const char *cursor, cache_bytes prefix)
 {
-    char pattern[2 * CACHE_MAX_PREFIX + 2];
+    char pattern[2 * CACHE_MAX_STORED_PREFIX + 2];
     const size_t size = pattern_of(prefix, pattern);
     (void)cache_redis_begin_command(out, 6);
     (void)cache_redis_put_word(out, "SCAN", 4);

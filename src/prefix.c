@@ -1,0 +1,57 @@
+/* prefix.c - how a prefix is stored, so that no two share a key.
+ *
+ * Were a prefix written as it is, "app" and "app2" would share keys: "app" + "2k" is "app2" + "k". So each stored prefix
+ * ends with the only ':' in it, and none begins with another. What is written that way already, such as "app:", is
+ * stored as it is, for other programs to read. In any other, ':' becomes "%3A" and '%' becomes "%25", and "%:" ends it:
+ * "app" is stored as "app%:", "app:v1:" as "app%3Av1%3A%:". No prefix at all stays none. */
+#include "prefix.h"
+
+#include <string.h>
+
+/* "%:" ends those alone that are not plain. */
+static bool is_plain(const char *prefix)
+{
+    const char *colon = strchr(prefix, ':');
+    const bool ends_there = colon != NULL && colon[1] == '\0';
+    return prefix[0] == '\0' || (ends_there && (colon == prefix || colon[-1] != '%') &&
+                                 prefix[0] != CACHE_INTERNAL_MARK[0]);
+}
+
+/* The size is past the room once it is full. */
+static size_t put(char *to, size_t size, const char *text)
+{
+    const size_t more = strlen(text);
+    if (size + more > CACHE_MAX_STORED_PREFIX)
+        return CACHE_MAX_STORED_PREFIX + 1;
+    memcpy(to + size, text, more + 1);
+    return size + more;
+}
+
+static size_t put_escaped(char *to, size_t size, char byte)
+{
+    const char plain[] = { byte, '\0' };
+    if (byte == ':')
+        return put(to, size, "%3A");
+    if (byte == '%')
+        return put(to, size, "%25");
+    return put(to, size, byte == CACHE_INTERNAL_MARK[0] ? "%01" : plain);    /* the core's own keys begin so */
+}
+
+cache_status cache_prefix_append(char *stored, size_t *stored_size, const char *prefix)
+{
+    size_t size = *stored_size;
+    if (is_plain(prefix))
+        size = put(stored, size, prefix);
+    else {
+        for (const char *at = prefix; *at != '\0'; at++)
+            size = put_escaped(stored, size, *at);
+        size = put(stored, size, "%:");
+    }
+    if (size > CACHE_MAX_STORED_PREFIX) {
+        stored[*stored_size] = '\0';
+        return cache_fail(CACHE_ERR_INVALID, "the prefix '%.40s' has more than %d bytes where it is stored", prefix,
+                          CACHE_MAX_STORED_PREFIX);
+    }
+    *stored_size = size;
+    return CACHE_OK;
+}
