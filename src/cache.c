@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* How often an operation is tried again that finds the key taken, and then free. */
+enum { MAX_ATTEMPTS = 8 };
+
 /* ---- get and has ----------------------------------------------------------------------------------------------- */
 
 cache_status cache_get(cache_t *cache, const char *key, cache_value *out)
@@ -115,7 +118,11 @@ static cache_status set(cache_t *cache, const char *key, const void *data, size_
         return status;
     const cache_bytes value = { size > 0 ? data : "", size };
     cache_flights_invalidate(cache->store->flights, full.bytes);    /* first, for the same reason as in cache_delete */
-    status = cache_stored_set(cache, full.bytes, value, ttl_ms, flags);
+    for (int i = 0; i < MAX_ATTEMPTS; i++) {
+        status = cache_stored_set(cache, full.bytes, value, ttl_ms, flags);
+        if (status != CACHE_NOT_STORED || !cache_stored_remove_dead(cache, full.bytes))
+            break;
+    }
     /* A caller who is not told of the failure must not read the old value. */
     if (status < 0 && cache->miss_on_error && !(flags & CACHE_SET_IF_ABSENT))
         cache_store_drop(cache, full.bytes);
@@ -152,6 +159,9 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl)
     const struct cache_store *store = cache->store;
     if (store->ops.touch == NULL)
         return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: this store cannot touch", store->ops.scheme);
+    status = look_inside(cache, full.bytes);
+    if (status != CACHE_OK)
+        return cache_apply_on_error(cache, status, CACHE_MISS);
     status = store->ops.touch(store->self, full.bytes, ttl_ms);
     if (status < 0)
         cache_store_end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0);
@@ -200,7 +210,15 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
         return status;
     const struct cache_store *store = cache->store;
     int64_t number = delta;    /* what an empty store would answer */
-    status = store->ops.inc(store->self, full.bytes, delta, cache->default_ttl_ms, &number);
+    for (int i = 0; i < MAX_ATTEMPTS; i++) {
+        status = store->ops.inc(store->self, full.bytes, delta, cache->default_ttl_ms, &number);
+        if (status == CACHE_ERR_TYPE)
+            status = cache_stored_inc(cache, full.bytes, delta, &number);
+        if (status != CACHE_NOT_STORED)
+            break;
+    }
+    if (status == CACHE_NOT_STORED)
+        status = cache_fail(CACHE_ERR_TYPE, "the value changes all the time");
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_INC, 1);
     if (status == CACHE_ERR_TYPE || status == CACHE_ERR_RANGE)    /* the store says why, and not of which key */

@@ -60,6 +60,10 @@ cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[]
                                   int64_t ttl_ms);
 cache_status cache_store_remove(const cache_t *cache, cache_bytes key);
 
+/* For a store that has it. With value.data NULL it removes. */
+cache_status cache_store_compare_and_set(const cache_t *cache, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                         int64_t ttl_ms);
+
 /* Remove a value that must not be served any more, as far as the store can: neither counted nor reported. */
 void cache_store_drop(const cache_t *cache, cache_bytes key);
 cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes keys[], size_t n, size_t *removed);
@@ -72,6 +76,9 @@ cache_status cache_store_list(const cache_t *cache, cache_bytes prefix, cache_cu
                               void *ctx);
 
 cache_status cache_store_ping(const cache_t *cache);
+
+/* The clock of what is stored: the wall clock if others share the store, the monotonic one if nobody does. */
+int64_t cache_store_now_ms(const cache_t *cache);
 
 /* cache_store_get into a writer of the caller's: the way that allocates nothing. */
 cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer);
@@ -89,6 +96,8 @@ cache_status cache_internal_get(const cache_t *cache, cache_bytes key, cache_val
 cache_status cache_internal_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms,
                                 unsigned flags);
 cache_status cache_internal_remove(const cache_t *cache, cache_bytes key);
+cache_status cache_internal_compare_and_set(const cache_t *cache, cache_bytes key, cache_bytes expected,
+                                            cache_bytes value, int64_t ttl_ms);
 
 /* Checked and prefixed keys in one block, to be freed with cache_env_free. CACHE_ERR_INVALID, CACHE_ERR_NOMEM. Defined
  * in many.c. */

@@ -126,6 +126,41 @@ static cache_status codec_set(void *self, cache_bytes key, cache_bytes value, in
     return status;
 }
 
+/* What is stored is compared as it is read, and replaced as it is stored. */
+static cache_status codec_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                          int64_t ttl_ms)
+{
+    struct codec *codec = self;
+    const struct cache_layer *layer = &codec->layer;
+    cache_writer stored, plain, encoded;
+    cache_writer_init(&stored, layer->env->allocator);
+    cache_writer_init(&plain, layer->env->allocator);
+    cache_writer_init(&encoded, layer->env->allocator);
+    cache_status status = layer->inner.get(layer->inner_self, key, &stored);
+    cache_value there = { cache_writer_data(&stored, NULL), stored.size, NULL };
+    if (status == CACHE_OK && needs_decoding(codec, there.data, there.size)) {
+        status = decode(codec, key, &there, &plain);
+        there.data = cache_writer_data(&plain, &there.size);
+    }
+    if (status == CACHE_MISS ||
+        (status == CACHE_OK && (there.size < expected.size || memcmp(there.data, expected.data, expected.size) != 0)))
+        status = CACHE_NOT_STORED;
+    if (status == CACHE_OK && value.data != NULL &&
+        (codec->is_active || cache_codec_is_encoded(value.data, value.size))) {
+        status = cache_codec_encode(&codec->format, key, value, &encoded);
+        value.data = cache_writer_data(&encoded, &value.size);
+    }
+    if (status == CACHE_OK)
+        status = check_size(codec, value.size);
+    if (status == CACHE_OK)
+        status = layer->inner.compare_and_set(layer->inner_self, key, (cache_bytes){ cache_writer_data(&stored, NULL),
+                                              stored.size }, value, ttl_ms);
+    cache_writer_release(&encoded);
+    cache_writer_release(&plain);
+    cache_writer_release(&stored);
+    return status;
+}
+
 /* Encode all values behind each other in `block`, and let `out` point to them. */
 static cache_status encode_all(const struct codec *codec, const cache_bytes keys[], const cache_bytes values[],
                                size_t n, cache_writer *block, cache_bytes out[])
@@ -233,6 +268,8 @@ cache_status cache_codec_add(const struct cache_options *options, const cache_en
     if (ops->get_left != NULL)
         ops->get_left = codec_get_left;
     ops->set = codec_set;
+    if (ops->compare_and_set != NULL)
+        ops->compare_and_set = codec_compare_and_set;
     if (ops->get_many != NULL)
         ops->get_many = codec_get_many;
     if (ops->set_many != NULL)

@@ -1,18 +1,23 @@
 /* envelope.c - what the core writes before a value that it computed.
  *
- * Little-endian, without padding:
+ * Little-endian:
  *
- *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 zero (2)   16 tags size (4)
- *     20 created, ms (8)   28 expires, ms (8)   36 cost, us (8)   44 key, type, tags, payload
+ *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 padding size (1)   15 zero (1)
+ *     16 tags size (4)   20 id (8)   28 created, ms (8)   36 expires, ms (8)   44 cost, us (8)
+ *     52 key, type, tags, padding, payload
  *
  * With ENVELOPE_STALE, stale (8) and stale_if_error (8) in milliseconds stand before the key. A tag is its size (2),
  * its version (32) and its name. The payload comes last, so that it can be handed out in place, with the NUL that
- * stands behind the stored bytes. The magic's first byte begins no text in ASCII or UTF-8. */
+ * stands behind the stored bytes; the padding aligns it as the whole is. The magic's first byte begins no text in ASCII
+ * or UTF-8. */
 #include "envelope.h"
+
+#include "unique.h"
 
 #include <string.h>
 
-enum { VERSION = 1, HEADER_SIZE = 44, STALE_SIZE = 16, TAG_HEADER_SIZE = 2 + TAG_VERSION_SIZE };
+enum { VERSION = 2, HEADER_SIZE = ENVELOPE_HEADER_SIZE, STALE_SIZE = 16, TAG_HEADER_SIZE = 2 + TAG_VERSION_SIZE,
+       ALIGNMENT = 16 };
 
 const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE] = { 0x93, 'l', 'c', 'a', 'c', 'h', 'e', 0x01 };
 
@@ -52,19 +57,23 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
         return cache_fail(CACHE_ERR_TOO_LARGE, "envelope: the key, type or tags are too long");
     /* All of the room at once: parts would make the buffer grow, and copy, several times. */
     const size_t header_size = HEADER_SIZE + (envelope->flags & ENVELOPE_STALE ? STALE_SIZE : 0);
-    const size_t size = header_size + key.size + envelope->type.size + envelope->tags.size + envelope->payload.size;
+    const size_t head = header_size + key.size + envelope->type.size + envelope->tags.size;
+    const size_t padding = (ALIGNMENT - head % ALIGNMENT) % ALIGNMENT;
+    const size_t size = head + padding + envelope->payload.size;
     if (cache_writer_reserve(out, size) == NULL)
         return cache_writer_status(out);
     cache_writer_undo(out, size);
 
+    static const char zeros[ALIGNMENT] = "";
     unsigned char header[HEADER_SIZE + STALE_SIZE];
     memcpy(header, cache_envelope_magic, ENVELOPE_MAGIC_SIZE);
     unsigned char *at = put(header + ENVELOPE_MAGIC_SIZE, VERSION, 1);
     at = put(at, envelope->flags, 1);
     at = put(at, key.size, 2);
     at = put(at, envelope->type.size, 2);
-    at = put(at, 0, 2);
+    at = put(at, padding, 2);
     at = put(at, envelope->tags.size, 4);
+    at = put(at, envelope->id != 0 ? envelope->id : cache_unique_quick(), 8);
     at = put(at, (uint64_t)envelope->created_ms, 8);
     at = put(at, (uint64_t)envelope->expires_ms, 8);
     at = put(at, envelope->cost_us, 8);
@@ -74,6 +83,7 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
     (void)append(out, key);
     (void)append(out, envelope->type);
     (void)append(out, envelope->tags);
+    (void)append(out, (cache_bytes){ zeros, padding });
     (void)append(out, envelope->payload);
     return cache_writer_status(out);
 }
@@ -122,23 +132,26 @@ bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_enve
     out->flags = (unsigned)take(&at, 1);
     const size_t key_size = (size_t)take(&at, 2);
     out->type.size = (size_t)take(&at, 2);
-    const uint64_t zero = take(&at, 2);
+    const size_t padding = (size_t)take(&at, 2);
     out->tags.size = (size_t)take(&at, 4);
+    out->id = take(&at, 8);
     out->created_ms = (int64_t)take(&at, 8);
     out->expires_ms = (int64_t)take(&at, 8);
     out->cost_us = take(&at, 8);
     size_t left = bytes.size - HEADER_SIZE;
     if (!take_stale(&at, &left, out))
         return false;
-    if (version != VERSION || zero != 0 || key_size != key.size || key_size > left ||
+    if (version != VERSION || padding >= ALIGNMENT || key_size != key.size || key_size > left ||
         memcmp(at, key.data, key_size) != 0)
         return false;
     left -= key_size;
-    if (out->type.size > left || out->tags.size > left - out->type.size)
+    if (out->type.size > left || out->tags.size > left - out->type.size ||
+        padding > left - out->type.size - out->tags.size)
         return false;
     out->type.data = at + key_size;
     out->tags.data = out->type.data + out->type.size;
-    out->payload = (cache_bytes){ out->tags.data + out->tags.size, left - out->type.size - out->tags.size };
+    out->payload = (cache_bytes){ out->tags.data + out->tags.size + padding,
+                                  left - out->type.size - out->tags.size - padding };
     return is_time(out->created_ms) && is_time(out->expires_ms) && is_span(out->stale_ms) &&
            is_span(out->stale_if_error_ms) && tags_are_whole(out->tags);
 }

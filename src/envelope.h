@@ -10,6 +10,10 @@ extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];
 #define ENVELOPE_NEGATIVE 1u           /* compute said that there is nothing */
 #define ENVELOPE_PLAIN    2u           /* a value of cache_set that begins with the magic */
 #define ENVELOPE_STALE    4u           /* it says itself how long it may be served past its TTL */
+#define ENVELOPE_CLAIM    8u           /* no value: somebody computes it, and stores it only if this is still there */
+
+/* The first bytes of an envelope tell it from every other one of its key. */
+#define ENVELOPE_HEADER_SIZE 52
 
 #define CACHE_MAX_TAGS 256
 
@@ -18,7 +22,8 @@ struct cache_envelope {
     unsigned flags;
     int64_t created_ms;                /* of cache_stored_now_ms */
     int64_t expires_ms;                /* when it becomes stale; 0: never */
-    uint64_t cost_us;                  /* how long the computation took */
+    uint64_t cost_us;                  /* how long the computation took; of a claim, how long it is held */
+    uint64_t id;                       /* 0: encoding makes one */
     int64_t stale_ms, stale_if_error_ms;    /* with ENVELOPE_STALE; else 0 */
     cache_bytes type;                  /* empty: none */
     cache_bytes tags;

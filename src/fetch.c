@@ -66,6 +66,7 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
     fetch->flight = NULL;
     fetch->n_completed = 0;
     fetch->is_present = fetch->was_late = false;
+    fetch->present.is_there = fetch->present.is_claim = false;
     fetch->old = FOUND_NOTHING;
     fetch->old_created_ms = 0;
     fetch->deadline_ns = 0;

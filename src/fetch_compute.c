@@ -1,6 +1,5 @@
 /* fetch_compute.c - the computation of a fetch: run, stored, and by one process at a time if asked. */
 #include "fetch_internal.h"
-#include "lease.h"
 
 #include <string.h>
 #include <time.h>
@@ -44,17 +43,19 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
     return status;
 }
 
-/* Store the outcome in its envelope. */
-static cache_status store(const struct fetch *fetch, const struct cache_outcome *outcome,
+/* Store the outcome in its envelope. `lease` may be NULL. */
+static cache_status store(const struct fetch *fetch, struct cache_lease *lease, const struct cache_outcome *outcome,
                           const struct cache_lifetime *lifetime)
 {
     cache_writer whole;
     cache_writer_init(&whole, fetch->cache->store->env.allocator);
     cache_status status = cache_fetch_encode(fetch, outcome, lifetime, &whole);
     if (status == CACHE_OK) {
+        const cache_bytes value = { whole.data, whole.size };
+        const int64_t kept_ms = cache_fetch_kept_ms(outcome, lifetime, lifetime->ttl_ms);
         const uint64_t begun = fetch->named != NULL ? cache_now_ns() : 0;
-        status = cache_store_set(fetch->cache, fetch->key, (cache_bytes){ whole.data, whole.size },
-                                 cache_fetch_kept_ms(outcome, lifetime, lifetime->ttl_ms), 0);
+        status = lease != NULL ? cache_lease_store(fetch->cache, fetch->key, lease, value, kept_ms)
+                               : cache_store_set(fetch->cache, fetch->key, value, kept_ms, 0);
         cache_fetch_count_store(fetch, TIMED_SET, begun, status);
     }
     cache_writer_release(&whole);
@@ -123,7 +124,7 @@ bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome
 void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outcome, cache_status status)
 {
     /* What could not be replaced must not be served any longer. */
-    if (status != CACHE_OK && fetch->is_present)
+    if (status < 0 && fetch->is_present)
         cache_store_drop(fetch->cache, fetch->key);
     const bool stays = cache_flight_end_store(fetch->flight);
     if (!stays)
@@ -131,33 +132,61 @@ void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outc
     outcome->stored = status == CACHE_OK && stays && cache_fetch_may_store(fetch);
 }
 
-static void store_in_order(const struct fetch *fetch, struct cache_outcome *outcome,
-                           const struct cache_lifetime *lifetime)
+/* Without a lease those who wait get the outcome first: the store may take longer than their patience. */
+static void share_and_store(const struct fetch *fetch, struct cache_outcome *outcome,
+                            const struct cache_lifetime *lifetime)
 {
+    const bool storable = outcome->stored;
+    if (fetch->flight != NULL)
+        cache_flight_share(fetch->flight, outcome);
     outcome->stored = false;
-    if (cache_flight_begin_store(fetch->flight))
-        cache_fetch_end_store(fetch, outcome, store(fetch, outcome, lifetime));
+    if (storable && cache_flight_begin_store(fetch->flight))
+        cache_fetch_end_store(fetch, outcome, store(fetch, NULL, outcome, lifetime));
+    if (cache_fetch_is_absent(fetch, outcome))
+        cache_store_drop(fetch->cache, fetch->key);
 }
 
-/* Share the outcome with those who wait, and store it if it may be. Who is under a lease shares it only when it was
- * stored under the lease, since a change of the key in another process takes the lease away. It is given back. */
-static void share_and_store(const struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome,
-                            const struct cache_lifetime *lifetime, bool storable)
+/* Under a lease the outcome is stored first: only then it is known whether another process changed the key meanwhile.
+ * Returns false if one did; those who wait then begin anew. The lease is given back. */
+static bool store_under_lease(const struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome,
+                              const struct cache_lifetime *lifetime)
 {
-    cache_t *cache = fetch->cache;
-    outcome->stored = storable && cache_fetch_may_store(fetch);
-    if (lease == NULL && fetch->flight != NULL)
-        cache_flight_share(fetch->flight, outcome);
-    if (outcome->stored && (lease == NULL || cache_lease_holds(cache, lease)))
-        store_in_order(fetch, outcome, lifetime);
-    else
+    const cache_bytes nothing = { NULL, 0 };
+    const bool storable = outcome->stored;
+    cache_status status = CACHE_OK;
+    outcome->stored = false;
+    if (storable && cache_flight_begin_store(fetch->flight)) {
+        status = store(fetch, lease, outcome, lifetime);
+        if (status < 0)    /* what could not be replaced must not be served any longer */
+            (void)cache_lease_store(fetch->cache, fetch->key, lease, nothing, 0);
+        cache_fetch_end_store(fetch, outcome, status < 0 ? CACHE_NOT_STORED : status);
+    } else if (cache_fetch_is_absent(fetch, outcome))
+        status = cache_lease_store(fetch->cache, fetch->key, lease, nothing, 0);
+    const bool ours = cache_lease_drop(fetch->cache, fetch->key, lease);
+    if (lease->kind == LEASE_PLAIN && !ours && outcome->stored) {
         outcome->stored = false;
-    if (lease != NULL && !cache_lease_drop(cache, lease) && outcome->stored) {
-        outcome->stored = false;
-        cache_store_drop(cache, fetch->key);
+        cache_store_drop(fetch->cache, fetch->key);
     }
-    if (cache_fetch_is_absent(fetch, outcome))
-        cache_store_drop(cache, fetch->key);
+    return status != CACHE_NOT_STORED && (ours || outcome->stored);
+}
+
+/* Returns false if those who wait must not have the outcome. `lease` may be NULL. */
+static bool finish(const struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome,
+                   const struct cache_lifetime *lifetime, bool storable)
+{
+    outcome->stored = storable && cache_fetch_may_store(fetch);
+    if (outcome->stored && fetch->tags.n > 0)
+        cache_tags_extend(fetch->cache, &fetch->tags, cache_fetch_kept_ms(outcome, lifetime, lifetime->ttl_ms));
+    if (lease != NULL)
+        return store_under_lease(fetch, lease, outcome, lifetime);
+    share_and_store(fetch, outcome, lifetime);
+    return true;
+}
+
+int64_t cache_fetch_likely_kept_ms(const struct fetch *fetch)
+{
+    const int64_t past_ms = fetch->stale_ms > fetch->stale_if_error_ms ? fetch->stale_ms : fetch->stale_if_error_ms;
+    return fetch->ttl_ms != 0 ? fetch->ttl_ms + past_ms : 0;
 }
 
 /* The tags' versions from before: an invalidation while computing makes the result a miss. */
@@ -165,21 +194,21 @@ bool cache_fetch_prepare(struct fetch *fetch)
 {
     if (fetch->tags.n == 0)
         return true;
-    const bool tagged = cache_tags_ensure(fetch->cache, &fetch->tags) == CACHE_OK;
+    const bool tagged = cache_tags_ensure(fetch->cache, &fetch->tags, cache_fetch_likely_kept_ms(fetch)) == CACHE_OK;
     if (tagged && fetch->flight != NULL)
         cache_flight_note_tags(fetch->flight, &fetch->tags);
     return tagged;
 }
 
-static void compute_and_store(struct fetch *fetch, const struct cache_lease *lease, struct cache_outcome *outcome)
+static bool compute_and_store(struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome)
 {
     struct cache_lifetime lifetime;
     const bool tagged = cache_fetch_prepare(fetch);
     const bool storable = compute(fetch, outcome, &lifetime);
-    share_and_store(fetch, lease, outcome, &lifetime, storable && tagged);
+    return finish(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
-void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
+void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_writer *writer,
                         cache_status status, uint64_t took_ns, bool storable)
 {
     struct cache_outcome outcome = { .status = status };
@@ -188,7 +217,7 @@ void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, ca
     storable = cache_fetch_take_result(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
     /* A failure that has no status to share: the others see for themselves. */
     outcome.again = outcome.status != CACHE_OK;
-    share_and_store(fetch, lease, &outcome, &lifetime, storable);
+    outcome.again = !finish(fetch, lease, &outcome, &lifetime, storable) || outcome.again;
     cache_flight_complete(fetch->flight, &outcome);
     fetch->flight = NULL;
     cache_value_release(&outcome.value);
@@ -209,8 +238,10 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
 {
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
     for (int64_t ms = 2;; ms = ms < 50 ? ms * 2 : ms) {
-        const cache_status status = cache_lease_take(fetch->cache, fetch->key, fetch->lock_ms, lease);
+        const cache_status status = cache_lease_take(fetch->cache, fetch->key, &fetch->present, fetch->lock_ms, lease);
         *held = status == CACHE_OK;
+        if (*held && lease->kind == LEASE_CLAIM)    /* nobody has stored anything */
+            return false;
         struct reading reading;
         cache_fetch_read(fetch, &reading);    /* the one before us may have stored and let go since we read */
         if (cache_fetch_is_new(fetch, &reading) && !fetch->options.force) {
@@ -218,6 +249,11 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
             return true;
         }
         cache_value_release(&reading.value);
+        if (*held && !cache_lease_expect(lease, &fetch->present)) {
+            *held = false;    /* the value is gone: claim its key */
+            (void)cache_lease_drop(fetch->cache, fetch->key, lease);
+            continue;
+        }
         if (status != CACHE_NOT_STORED)
             return false;
         if (fetch->old == FOUND_EARLY || fetch->old == FOUND_STALE) {
@@ -251,7 +287,7 @@ static void end_leading(struct leading *leading)
     fetch->flight = NULL;
     cache_value_release(&leading->outcome->value);
     if (leading->held)
-        (void)cache_lease_drop(fetch->cache, &leading->lease);
+        (void)cache_lease_drop(fetch->cache, fetch->key, &leading->lease);
 }
 
 cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome)
@@ -260,16 +296,19 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
     CACHE_AT_EXIT(end_leading) struct leading leading = { .fetch = fetch, .outcome = outcome };
     cache_source source = CACHE_SOURCE_COMPUTED;
     *outcome = (struct cache_outcome){ .status = CACHE_ERR_COMPUTE };
-    const bool shared = !(cache->store->ops.flags & CACHE_BACKEND_LOCAL);
-    const bool leased = shared && fetch->options.lock && fetch->flight != NULL;
+    const bool is_local = (cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
+    const bool leased = !is_local && fetch->options.lock && fetch->flight != NULL;
+    bool shared = true;
     if (leased && wait_for_lease(fetch, &leading.lease, &leading.held, outcome)) {
         source = CACHE_SOURCE_SHARED;
         if (leading.held)
-            (void)cache_lease_drop(cache, &leading.lease);
+            (void)cache_lease_drop(cache, fetch->key, &leading.lease);
+        /* Who follows reads another process's result himself: a delete that began before this flight may be done by
+         * now. */
+        shared = outcome->status < 0;
     } else
-        compute_and_store(fetch, leading.held ? &leading.lease : NULL, outcome);
-    /* Who follows reads another process's result himself: a delete that began before this flight may be done by now. */
-    if (fetch->flight != NULL && source == CACHE_SOURCE_SHARED && outcome->status >= 0)
+        shared = compute_and_store(fetch, leading.held ? &leading.lease : NULL, outcome);
+    if (fetch->flight != NULL && !shared)
         cache_flight_abandon(fetch->flight);
     else if (fetch->flight != NULL)
         cache_flight_complete(fetch->flight, outcome);

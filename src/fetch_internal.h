@@ -3,10 +3,9 @@
 #define FETCH_INTERNAL_H
 
 #include "flight.h"
+#include "lease.h"
 #include "named_counters.h"
 #include "stored.h"
-
-struct cache_lease;                    /* lease.h */
 
 enum found {
     FOUND_NOTHING,
@@ -29,6 +28,7 @@ struct fetch {
     struct cache_flight *flight;       /* led by this call; NULL: compute and do not store */
     unsigned n_completed;              /* flights that had, before the value was read */
     bool is_present;                   /* the store held something under the key when it was last asked */
+    struct cache_present present;      /* the same with `lock`, for the lease */
     bool was_late;                     /* another's result was past its TTL when this call got it */
     enum found old;                    /* what was found at first, and when that was computed */
     int64_t old_created_ms;
@@ -120,7 +120,7 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
 /* fetch_read.c */
 
 /* Judge `reading->value`, as it is stored, by the options: what is good becomes the payload, else it is released. */
-void cache_fetch_classify(const struct fetch *fetch, struct reading *reading);
+void cache_fetch_classify(struct fetch *fetch, struct reading *reading);
 
 /* Read the value and judge it by the options. A store that fails holds nothing, as far as a fetch is concerned. */
 void cache_fetch_read(struct fetch *fetch, struct reading *reading);
@@ -152,6 +152,9 @@ bool cache_fetch_may_store(const struct fetch *fetch);
  * removes what must not stay. */
 void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outcome, cache_status status);
 
+/* The same before it is known what comes of the computation. */
+int64_t cache_fetch_likely_kept_ms(const struct fetch *fetch);
+
 /* There is nothing, and that is not remembered: then an old value must not be served stale either. */
 bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome *outcome);
 
@@ -161,7 +164,7 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
 /* The two halves of it, for a computation that is no function. Before: note the tags' versions; false: nothing can be
  * stored under them. After: store what `writer` holds if it may be, give the lease back (NULL: none), and land. */
 bool cache_fetch_prepare(struct fetch *fetch);
-void cache_fetch_finish(struct fetch *fetch, const struct cache_lease *lease, cache_writer *writer,
+void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_writer *writer,
                         cache_status status, uint64_t took_ns, bool storable);
 
 /* fetch_background.c */

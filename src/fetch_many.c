@@ -314,6 +314,8 @@ static void store(struct many *many, size_t n, bool tagged)
     }
     for (size_t k = 0; k < n; k++) {
         const struct entry *entry = &many->entries[many->indices[k]];
+        if (entry->storable && many->tags.n > 0)
+            cache_tags_extend(many->cache, &many->tags, kept_ms(entry));
         if (entry->storable)
             store_some(many, n, kept_ms(entry));
         if (cache_fetch_is_absent(&entry->fetch, &entry->outcome))
@@ -333,7 +335,8 @@ static void lead(struct many *many)
     if (n == 0)
         return;
     /* The tags' versions from before: an invalidation while computing makes the results misses. */
-    const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags) == CACHE_OK;
+    const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags, cache_fetch_likely_kept_ms(&many->entries[0].fetch)) ==
+                                               CACHE_OK;
     for (size_t k = 0; k < n && tagged && many->tags.n > 0; k++)
         if (many->entries[many->indices[k]].fetch.flight != NULL)
             cache_flight_note_tags(many->entries[many->indices[k]].fetch.flight, &many->tags);

@@ -19,6 +19,8 @@ static enum found classify_entry(const struct fetch *fetch, const struct cache_e
 {
     const char *type = fetch->options.type != NULL ? fetch->options.type : "";
     *negative = (envelope->flags & ENVELOPE_NEGATIVE) != 0;
+    if (envelope->flags & ENVELOPE_CLAIM)
+        return FOUND_NOTHING;
     if (envelope->type.size != strlen(type) || memcmp(envelope->type.data, type, envelope->type.size) != 0)
         return FOUND_NOTHING;
     if (!(fetch->tags.n > 0 ? cache_tags_match(fetch->cache, &fetch->tags, envelope->tags)
@@ -57,12 +59,21 @@ void cache_fetch_read(struct fetch *fetch, struct reading *reading)
                                                   : cache_store_get(fetch->cache, fetch->key, value);
     cache_fetch_count_store(fetch, TIMED_GET, begun, status);
     fetch->is_present = status == CACHE_OK;
+    fetch->present.is_there = fetch->present.is_claim = false;
     if (status == CACHE_OK)
         cache_fetch_classify(fetch, reading);
 }
 
-void cache_fetch_classify(const struct fetch *fetch, struct reading *reading)
+/* What is of no use to this call is dead, but for a value that only its `validate` refuses. */
+static void note_present(struct fetch *fetch, const cache_value *stored, const struct reading *reading)
 {
+    cache_present_set(&fetch->present, fetch->key, stored);
+    fetch->present.is_dead = reading->found == FOUND_NOTHING && cache_envelope_is(stored->data, stored->size);
+}
+
+void cache_fetch_classify(struct fetch *fetch, struct reading *reading)
+{
+    const cache_value stored = reading->value;
     struct cache_envelope envelope = { .payload = { NULL, 0 } };
     cache_value *value = &reading->value;
     if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */
@@ -75,6 +86,8 @@ void cache_fetch_classify(const struct fetch *fetch, struct reading *reading)
         value->data = envelope.payload.data;
         value->size = envelope.payload.size;
     }
+    if (fetch->options.lock)
+        note_present(fetch, &stored, reading);
     if (reading->found != FOUND_NOTHING && !reading->negative && fetch->options.validate != NULL &&
         !fetch->options.validate(fetch->options.validate_ctx, value))
         reading->found = FOUND_NOTHING;

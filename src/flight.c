@@ -174,14 +174,9 @@ static void drop_and_unlock(struct cache_flight *flight)
 
 /* ---- a new flight ------------------------------------------------------------------------------------------------ */
 
-static bool is_version(const cache_value *value)
-{
-    return value->data != NULL && value->size == TAG_VERSION_SIZE;
-}
-
 static void note_version(struct cache_flight_tag *tag, const cache_value *version)
 {
-    tag->known = is_version(version);
+    tag->known = cache_tag_is_version(version);
     if (tag->known)
         memcpy(tag->version, version->data, TAG_VERSION_SIZE);
 }
@@ -283,7 +278,7 @@ static bool has_other_versions(const struct cache_flight *flight, const struct c
 {
     for (size_t i = 1; tags != NULL && i <= tags->n; i++) {
         const struct cache_flight_tag *tag = cache_flight_find_tag(flight, tags->keys[i]);
-        if (tag != NULL && tag->known && is_version(&tags->values[i]) &&
+        if (tag != NULL && tag->known && cache_tag_is_version(&tags->values[i]) &&
             memcmp(tag->version, tags->values[i].data, TAG_VERSION_SIZE) != 0)
             return true;
     }

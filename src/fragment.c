@@ -1,6 +1,5 @@
 /* fragment.c - a part of a page, cached where it is written. */
 #include "fetch_internal.h"
-#include "lease.h"
 #include "number.h"
 
 #include <string.h>
@@ -77,7 +76,7 @@ static void abandon(struct cache_writer_cleanup_hook *hook)
     struct cache_rendering *rendering = rendering_of(hook);
     const struct cache_outcome outcome = { .status = CACHE_ERR_COMPUTE, .again = true };
     if (rendering->leased)
-        (void)cache_lease_drop(rendering->fetch.cache, &rendering->lease);
+        (void)cache_lease_drop(rendering->fetch.cache, rendering->fetch.key, &rendering->lease);
     cache_flight_complete(rendering->fetch.flight, &outcome);
     free_rendering(rendering);
 }
@@ -121,7 +120,8 @@ static bool take_lease(struct cache_rendering *rendering)
     rendering->leased = false;
     if (!fetch->options.lock || (fetch->cache->store->ops.flags & CACHE_BACKEND_LOCAL))
         return true;
-    const cache_status status = cache_lease_take(fetch->cache, fetch->key, fetch->lock_ms, &rendering->lease);
+    const cache_status status = cache_lease_take(fetch->cache, fetch->key, &fetch->present, fetch->lock_ms,
+                                                 &rendering->lease);
     rendering->leased = status == CACHE_OK;
     return status != CACHE_NOT_STORED;
 }

@@ -339,6 +339,16 @@ static cache_status front_set(void *self, cache_bytes key, cache_bytes value, in
     return status;
 }
 
+static cache_status front_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                          int64_t ttl_ms)
+{
+    struct front *front = front_of(self);
+    const struct cache_layer *layer = &front->layer;
+    const cache_status status = layer->inner.compare_and_set(layer->inner_self, key, expected, value, ttl_ms);
+    cache_front_memory_drop(&front->memory, key);
+    return status;
+}
+
 static cache_status front_remove(void *self, cache_bytes key)
 {
     struct front *front = front_of(self);
@@ -428,6 +438,7 @@ static void put_operations(const struct front *front, cache_backend_ops *ops)
     ops->set_many = ops->set_many != NULL ? front_set_many : NULL;
     ops->remove_many = ops->remove_many != NULL ? front_remove_many : NULL;
     ops->touch = ops->touch != NULL ? front_touch : NULL;
+    ops->compare_and_set = ops->compare_and_set != NULL ? front_compare_and_set : NULL;
     ops->stats = front_stats;
 }
 

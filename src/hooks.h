@@ -34,8 +34,8 @@ int64_t cache_env_recent_wall_ms(const cache_env *env);
 /* Nanoseconds of the system's monotonic clock, for latencies: never the tests' clock. */
 uint64_t cache_now_ns(void);
 
-/* What every key of the core's own begins with, behind the first handle's prefix. A user's key that begins with it gets a second one,
- * so that no user's key is ever one of the core's. */
+/* What every key of the core's own begins with, behind the first handle's prefix. A user's key that begins with it gets
+ * a second one, so that no user's key is ever one of the core's. */
 #define CACHE_INTERNAL_MARK "\001"
 
 /* What a lease's key begins with, behind the prefix. */

@@ -98,6 +98,13 @@ static uint64_t layer_version(void *self, cache_bytes key)
     return layer->inner.version(layer->inner_self, key);
 }
 
+static cache_status layer_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                          int64_t ttl_ms)
+{
+    const struct cache_layer *layer = self;
+    return layer->inner.compare_and_set(layer->inner_self, key, expected, value, ttl_ms);
+}
+
 void cache_layer_ops(const struct cache_layer *layer, cache_backend_ops *out)
 {
     const cache_backend_ops *inner = &layer->inner;
@@ -122,5 +129,6 @@ void cache_layer_ops(const struct cache_layer *layer, cache_backend_ops *out)
         .ping = inner->ping != NULL ? layer_ping : NULL,
         .changes = inner->changes != NULL ? layer_changes : NULL,
         .version = inner->version != NULL ? layer_version : NULL,
+        .compare_and_set = inner->compare_and_set != NULL ? layer_compare_and_set : NULL,
     };
 }

@@ -5,7 +5,89 @@
 
 static const char kind[] = CACHE_LEASE_KIND;
 
-cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl_ms, struct cache_lease *lease)
+/* How long a claim stays past its time, for the result of a computation that takes longer. */
+#define CLAIM_KEPT_MS (INT64_C(3600) * 1000)
+
+/* By how much the clocks of two machines may differ. A claim whose time is further off is of a wrong clock. */
+#define CLOCK_SKEW_MS 5000
+
+/* The part of a claim's header that stays when another process takes it over: all up to its time. */
+#define CLAIM_SAME_SIZE 36
+
+static bool can_compare(const cache_t *cache)
+{
+    return cache->store->ops.compare_and_set != NULL;
+}
+
+void cache_present_set(struct cache_present *present, cache_bytes key, const cache_value *value)
+{
+    struct cache_envelope envelope = { .flags = 0 };
+    const bool is_envelope = cache_envelope_is(value->data, value->size);
+    const size_t most = is_envelope ? ENVELOPE_HEADER_SIZE : CACHE_PRESENT_SIZE;
+    present->is_there = true;
+    present->is_dead = false;
+    present->size = value->size < most ? value->size : most;
+    memcpy(present->bytes, value->data, present->size);
+    present->is_claim = is_envelope &&
+                        cache_envelope_decode((cache_bytes){ value->data, value->size }, key, &envelope) &&
+                        (envelope.flags & ENVELOPE_CLAIM);
+    present->id = envelope.id;
+    present->created_ms = envelope.created_ms;
+    present->expires_ms = envelope.expires_ms;
+    present->held_ms = (int64_t)(envelope.cost_us / 1000);
+}
+
+/* ---- claims -------------------------------------------------------------------------------------------------------- */
+
+static bool is_over(const cache_t *cache, const struct cache_present *claim)
+{
+    const int64_t left_ms = claim->expires_ms - cache_stored_now_ms(cache);
+    return left_ms <= 0 || left_ms > claim->held_ms + CLOCK_SKEW_MS;
+}
+
+/* Put a claim where nothing is, where what is there is dead, or where another's claim is over, which it continues. */
+static cache_status put_claim(cache_t *cache, cache_bytes key, const struct cache_present *present, int64_t ttl_ms,
+                              struct cache_lease *lease)
+{
+    const int64_t now_ms = cache_stored_now_ms(cache);
+    const struct cache_envelope claim = {
+        .flags = ENVELOPE_CLAIM, .id = present->is_claim ? present->id : 0,
+        .created_ms = present->is_claim ? present->created_ms : now_ms, .expires_ms = now_ms + ttl_ms,
+        .cost_us = (uint64_t)ttl_ms * 1000,
+    };
+    const int64_t kept_ms = ttl_ms + CLAIM_KEPT_MS;
+    cache_writer writer;
+    cache_writer_init(&writer, cache->store->env.allocator);
+    cache_status status = cache_envelope_encode(&claim, key, &writer);
+    const cache_bytes value = { writer.data, writer.size };
+    if (status == CACHE_OK && present->is_there)
+        status = cache_internal_compare_and_set(cache, key, (cache_bytes){ present->bytes, present->size }, value,
+                                                kept_ms);
+    else if (status == CACHE_OK)
+        status = cache_internal_set(cache, key, value, kept_ms, CACHE_SET_IF_ABSENT);
+    if (status == CACHE_OK) {
+        lease->kind = LEASE_CLAIM;
+        lease->expected_size = CLAIM_SAME_SIZE;
+        lease->claim_size = ENVELOPE_HEADER_SIZE;
+        memcpy(lease->expected, value.data, CLAIM_SAME_SIZE);
+        memcpy(lease->claim, value.data, ENVELOPE_HEADER_SIZE);
+    }
+    cache_writer_release(&writer);
+    return status;
+}
+
+/* ---- taking -------------------------------------------------------------------------------------------------------- */
+
+bool cache_lease_expect(struct cache_lease *lease, const struct cache_present *present)
+{
+    if (lease->kind != LEASE_BESIDE)
+        return true;
+    lease->expected_size = present->size;
+    memcpy(lease->expected, present->bytes, present->size);
+    return present->is_there && !present->is_claim;
+}
+
+static cache_status take_beside(const cache_t *cache, cache_bytes key, int64_t ttl_ms, struct cache_lease *lease)
 {
     cache_key_make_internal(cache, kind, cache_user_key(cache, key), &lease->key);
     lease->key.bytes.data = lease->key.text;
@@ -14,33 +96,89 @@ cache_status cache_lease_take(const cache_t *cache, cache_bytes key, int64_t ttl
                               CACHE_SET_IF_ABSENT);
 }
 
-bool cache_lease_holds(const cache_t *cache, const struct cache_lease *lease)
+cache_status cache_lease_take(cache_t *cache, cache_bytes key, const struct cache_present *present, int64_t ttl_ms,
+                              struct cache_lease *lease)
+{
+    lease->kind = LEASE_PLAIN;
+    lease->expected_size = lease->claim_size = 0;
+    if (!can_compare(cache))
+        return take_beside(cache, key, ttl_ms, lease);
+    if (present->is_claim && !is_over(cache, present))
+        return CACHE_NOT_STORED;
+    if (!present->is_there || present->is_claim || present->is_dead)
+        return put_claim(cache, key, present, ttl_ms, lease);
+    lease->kind = LEASE_BESIDE;
+    (void)cache_lease_expect(lease, present);
+    return take_beside(cache, key, ttl_ms, lease);
+}
+
+/* ---- holding ------------------------------------------------------------------------------------------------------- */
+
+/* CACHE_OK: it is ours. CACHE_NOT_STORED: it is not. */
+static cache_status look(const cache_t *cache, const struct cache_lease *lease)
 {
     /* Into a buffer here: for lack of memory the lease would stay, and hold others up. */
     char token[sizeof lease->token];
     cache_writer writer;
     cache_writer_init_buffer(&writer, cache->store->env.allocator, token, sizeof token);
-    const cache_status status = cache_internal_read(cache, lease->key.bytes, &writer);
-    const bool ours = status == CACHE_OK && writer.size == sizeof lease->token &&
-                      memcmp(writer.data, lease->token, sizeof lease->token) == 0;
+    cache_status status = cache_internal_read(cache, lease->key.bytes, &writer);
+    if (status == CACHE_MISS || (status == CACHE_OK && (writer.size != sizeof lease->token ||
+                                                        memcmp(writer.data, lease->token, writer.size) != 0)))
+        status = CACHE_NOT_STORED;
     cache_writer_release(&writer);
-    return ours;
+    return status;
 }
 
-/* The lease may run out, and be another's, between the question and the removal: then that one's result is not stored,
- * which costs a computation. No store of all has a removal that compares. */
-bool cache_lease_drop(const cache_t *cache, const struct cache_lease *lease)
+cache_status cache_lease_store(const cache_t *cache, cache_bytes key, struct cache_lease *lease, cache_bytes value,
+                               int64_t ttl_ms)
 {
-    const bool ours = cache_lease_holds(cache, lease);
-    if (ours)
-        (void)cache_internal_remove(cache, lease->key.bytes);
-    return ours;
+    cache_status status = CACHE_OK;
+    if (lease->kind != LEASE_PLAIN) {
+        const cache_bytes expected = { lease->expected, lease->expected_size };
+        status = cache_store_compare_and_set(cache, key, expected, value, ttl_ms);
+        if (lease->kind == LEASE_CLAIM && status >= 0)
+            lease->kind = LEASE_SPENT;
+        return status;
+    }
+    status = look(cache, lease);
+    if (status != CACHE_OK)
+        return CACHE_NOT_STORED;
+    if (value.data != NULL)
+        return cache_store_set(cache, key, value, ttl_ms, 0);
+    cache_store_drop(cache, key);
+    return CACHE_OK;
 }
+
+bool cache_lease_drop(const cache_t *cache, cache_bytes key, const struct cache_lease *lease)
+{
+    const cache_bytes nothing = { NULL, 0 };
+    switch (lease->kind) {
+    case LEASE_SPENT:
+        return true;
+    case LEASE_CLAIM:
+        return cache_internal_compare_and_set(cache, key, (cache_bytes){ lease->claim, lease->claim_size }, nothing,
+                                              0) != CACHE_NOT_STORED;
+    case LEASE_BESIDE:
+        return cache_internal_compare_and_set(cache, lease->key.bytes,
+                                              (cache_bytes){ lease->token, sizeof lease->token }, nothing,
+                                              0) != CACHE_NOT_STORED;
+    case LEASE_PLAIN:
+        break;
+    }
+    /* The lease may run out, and be another's, between the question and the removal: then that one's result is not
+     * stored, which costs a computation. */
+    const cache_status status = look(cache, lease);
+    if (status == CACHE_OK)
+        (void)cache_internal_remove(cache, lease->key.bytes);
+    return status == CACHE_OK;
+}
+
+/* ---- revoking ------------------------------------------------------------------------------------------------------ */
 
 cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key)
 {
     struct cache_full_key full;
-    if (cache->store->ops.flags & CACHE_BACKEND_LOCAL)
+    if ((cache->store->ops.flags & CACHE_BACKEND_LOCAL) || can_compare(cache))
         return CACHE_OK;
     cache_key_make_internal(cache, kind, cache_user_key(cache, key), &full);
     return cache->store->ops.remove(cache->store->self, full.bytes);
@@ -59,7 +197,7 @@ static cache_status remove_all(const struct cache_store *store, const cache_byte
 
 cache_status cache_lease_revoke_many(const cache_t *cache, const cache_bytes keys[], size_t n)
 {
-    if (n == 0 || (cache->store->ops.flags & CACHE_BACKEND_LOCAL))
+    if (n == 0 || (cache->store->ops.flags & CACHE_BACKEND_LOCAL) || can_compare(cache))
         return CACHE_OK;
     size_t total = 0;
     struct cache_full_key full;

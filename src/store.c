@@ -111,6 +111,13 @@ static cache_status end_timed(const cache_t *cache, cache_status status, enum ti
     return cache_store_end(cache, status, event, key, nanoseconds);
 }
 
+int64_t cache_store_now_ms(const cache_t *cache)
+{
+    const cache_env *env = &cache->store->env;
+    const bool is_local = (cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
+    return is_local ? cache_env_monotonic_ms(env) : cache_env_wall_ms(env);
+}
+
 void cache_count_read(const cache_t *cache, cache_status status)
 {
     if (status == CACHE_OK)
@@ -184,6 +191,22 @@ cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_DELETE, 1);
     return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
+}
+
+cache_status cache_store_compare_and_set(const cache_t *cache, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                         int64_t ttl_ms)
+{
+    const struct cache_store *store = cache->store;
+    if (store->ops.max_value != 0 && value.size > store->ops.max_value)
+        return cache_fail(CACHE_ERR_TOO_LARGE, "%s: a value of %zu bytes: the limit is %zu", store->ops.scheme,
+                          value.size, store->ops.max_value);
+    const uint64_t begun = cache_store_begin(store);
+    const cache_status status = store->ops.compare_and_set(store->self, key, expected, value, ttl_ms);
+    if (value.data == NULL)
+        return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
+    if (status == CACHE_OK)
+        cache_counters_add(store->counters, COUNT_SET, 1);
+    return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, begun);
 }
 
 void cache_store_drop(const cache_t *cache, cache_bytes key)
@@ -340,4 +363,11 @@ cache_status cache_internal_set(const cache_t *cache, cache_bytes key, cache_byt
 cache_status cache_internal_remove(const cache_t *cache, cache_bytes key)
 {
     return counted(cache, cache->store->ops.remove(cache->store->self, key));
+}
+
+cache_status cache_internal_compare_and_set(const cache_t *cache, cache_bytes key, cache_bytes expected,
+                                            cache_bytes value, int64_t ttl_ms)
+{
+    const struct cache_store *store = cache->store;
+    return counted(cache, store->ops.compare_and_set(store->self, key, expected, value, ttl_ms));
 }

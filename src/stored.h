@@ -17,6 +17,14 @@ bool cache_stored_is_stale(const cache_t *cache, const struct cache_envelope *en
  * released. */
 cache_status cache_stored_unwrap(const cache_t *cache, cache_bytes key, cache_value *value);
 
+/* For an operation that found the key taken: if what is there is shown to nobody, remove it. Returns true if the key may
+ * be free now, so that the operation is to be tried again. */
+bool cache_stored_remove_dead(const cache_t *cache, cache_bytes key);
+
+/* Add to a number that cache_fetch stored, which the store itself takes for no number. CACHE_OK; CACHE_NOT_STORED: the
+ * key has changed or is free now, so that the store can be asked again; CACHE_ERR_TYPE, CACHE_ERR_RANGE. */
+cache_status cache_stored_inc(const cache_t *cache, cache_bytes key, int64_t delta, int64_t *result);
+
 /* Store a user's value: as it is, or wrapped if it begins like an envelope. */
 cache_status cache_stored_set(cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
 

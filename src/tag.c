@@ -109,32 +109,90 @@ cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cach
     return status == CACHE_OK ? CACHE_MISS : status;
 }
 
-static bool is_version(const cache_value *value)
+/* ---- versions ---------------------------------------------------------------------------------------------------- *
+ *
+ * A record is a version's id and, where the store can compare and set, when it ends: 16 digits more, 0 for never. It is
+ * made for longer than the values need, so that it seldom has to be extended. Elsewhere it lives for ever, since one
+ * that is extended by a plain set could bring a version back that was invalidated meanwhile. */
+
+enum { END_SIZE = 16, RECORD_SIZE = TAG_VERSION_SIZE + END_SIZE };
+
+/* What no value needs any more goes after this long. */
+#define LEFT_MS (INT64_C(3600) * 1000)
+
+bool cache_tag_is_version(const cache_value *record)
 {
-    return value->data != NULL && value->size == TAG_VERSION_SIZE;
+    return record->data != NULL && (record->size == TAG_VERSION_SIZE || record->size == RECORD_SIZE);
+}
+
+/* How long a record lives under which values are kept so long; 0: for ever. */
+static int64_t life_of(const cache_t *cache, int64_t kept_ms)
+{
+    const bool for_ever = cache->store->ops.compare_and_set == NULL || kept_ms == 0 || kept_ms > CACHE_TTL_MAX_MS / 4;
+    return for_ever ? 0 : 2 * kept_ms + LEFT_MS;
+}
+
+static void put_end(char record[RECORD_SIZE], int64_t end_ms)
+{
+    for (size_t i = RECORD_SIZE; i-- > TAG_VERSION_SIZE; end_ms /= 16)
+        record[i] = "0123456789abcdef"[end_ms % 16];
+}
+
+static int64_t take_end(const cache_value *record)
+{
+    const char *at = record->data;
+    uint64_t end = 0;
+    for (size_t i = TAG_VERSION_SIZE; i < RECORD_SIZE; i++)
+        end = end * 16 + (uint64_t)(unsigned char)(at[i] <= '9' ? at[i] - '0' : at[i] - 'a' + 10) % 16;
+    return (int64_t)(end & INT64_MAX);
+}
+
+static cache_bytes make_record(const cache_t *cache, char record[RECORD_SIZE], int64_t life_ms)
+{
+    const bool ends = cache->store->ops.compare_and_set != NULL;
+    cache_unique_make(record);
+    put_end(record, life_ms != 0 ? cache_store_now_ms(cache) + life_ms : 0);
+    return (cache_bytes){ record, ends ? RECORD_SIZE : TAG_VERSION_SIZE };
 }
 
 /* Create the version; if another was faster, take that one. */
-static cache_status ensure_one(const cache_t *cache, cache_bytes key, cache_value *version)
+static cache_status ensure_one(const cache_t *cache, cache_bytes key, int64_t kept_ms, cache_value *version)
 {
-    char made[UNIQUE_SIZE];
-    cache_unique_make(made);
+    char record[RECORD_SIZE];
+    const int64_t life_ms = life_of(cache, kept_ms);
+    const cache_bytes made = make_record(cache, record, life_ms);
     const unsigned flags = version->data == NULL ? CACHE_SET_IF_ABSENT : 0;    /* what is no version is replaced */
     cache_value_release(version);
-    const cache_status status = cache_internal_set(cache, key, (cache_bytes){ made, sizeof made }, 0, flags);
+    const cache_status status = cache_internal_set(cache, key, made, life_ms, flags);
     return status < 0 ? status : cache_internal_get(cache, key, version);
 }
 
-cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags)
+cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags, int64_t kept_ms)
 {
     cache_status status = CACHE_OK;
     for (size_t i = 1; status == CACHE_OK && i <= tags->n; i++) {
-        if (!is_version(&tags->values[i]))
-            status = ensure_one(cache, tags->keys[i], &tags->values[i]);
-        if (status == CACHE_OK && !is_version(&tags->values[i]))
+        if (!cache_tag_is_version(&tags->values[i]))
+            status = ensure_one(cache, tags->keys[i], kept_ms, &tags->values[i]);
+        if (status == CACHE_OK && !cache_tag_is_version(&tags->values[i]))
             status = CACHE_MISS;
     }
     return status;
+}
+
+void cache_tags_extend(const cache_t *cache, const struct cache_tags *tags, int64_t kept_ms)
+{
+    for (size_t i = 1; i <= tags->n; i++) {
+        const cache_value *now = &tags->values[i];
+        const int64_t end_ms = now->data != NULL && now->size == RECORD_SIZE ? take_end(now) : 0;
+        const int64_t life_ms = life_of(cache, kept_ms), now_ms = cache_store_now_ms(cache);
+        if (end_ms == 0 || (kept_ms != 0 && end_ms - now_ms >= kept_ms))
+            continue;
+        char record[RECORD_SIZE];
+        memcpy(record, now->data, TAG_VERSION_SIZE);
+        put_end(record, life_ms != 0 ? now_ms + life_ms : 0);
+        (void)cache_internal_compare_and_set(cache, tags->keys[i], (cache_bytes){ now->data, RECORD_SIZE },
+                                             (cache_bytes){ record, RECORD_SIZE }, life_ms);
+    }
 }
 
 cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tags, cache_writer *out)
@@ -164,7 +222,7 @@ bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache
         const cache_value *now = version_of(cache, tags, name);
         if (now == NULL)    /* stored under a tag that this caller does not know */
             return cache_tags_hold(cache, stored);
-        if (!is_version(now) || memcmp(now->data, version, TAG_VERSION_SIZE) != 0)
+        if (!cache_tag_is_version(now) || memcmp(now->data, version, TAG_VERSION_SIZE) != 0)
             return false;
     }
     return true;
@@ -204,9 +262,10 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
     cache_key_make_internal(cache, kind, tag, &key);
     /* Before the write, and after: a computation that began in between may have read values under the old version. */
     cache_flights_invalidate_tag(cache->store->flights, key.bytes);
-    char version[UNIQUE_SIZE];
-    cache_unique_make(version);
-    status = cache_internal_set(cache, key.bytes, (cache_bytes){ version, sizeof version }, 0, 0);
+    /* No value is stored under it yet: the first one that is makes it live longer. */
+    char record[RECORD_SIZE];
+    const int64_t life_ms = life_of(cache, 1);
+    status = cache_internal_set(cache, key.bytes, make_record(cache, record, life_ms), life_ms, 0);
     cache_flights_invalidate_tag(cache->store->flights, key.bytes);
     return cache_apply_on_error(cache, status, CACHE_OK);
 }

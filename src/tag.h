@@ -28,8 +28,15 @@ void cache_tags_release(const cache_t *cache, struct cache_tags *tags);
 /* Read the value and all versions in one round trip. CACHE_OK and CACHE_MISS are about the value. */
 cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cache_value *value);
 
-/* Make a version for each tag that has none. Any failure: versions are missing, nothing can be stored under them. */
-cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags);
+/* Returns true for the record of a version: its id, TAG_VERSION_SIZE digits, and maybe its end. */
+bool cache_tag_is_version(const cache_value *record);
+
+/* Make a version for each tag that has none, for values that are kept `kept_ms` (0: for ever). Any failure: versions are
+ * missing, nothing can be stored under them. */
+cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags, int64_t kept_ms);
+
+/* Make the versions live as long as a value that is kept `kept_ms` from now on. One that ends before costs the value. */
+void cache_tags_extend(const cache_t *cache, const struct cache_tags *tags, int64_t kept_ms);
 
 /* Append the tags and the versions that were read, as an envelope holds them. */
 cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tags, cache_writer *out);

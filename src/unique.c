@@ -43,11 +43,16 @@ void cache_unique_make(char out[UNIQUE_SIZE])
     put_hex(out + 16, cache_unique_bits());
 }
 
-double cache_unique_fraction(void)
+uint64_t cache_unique_quick(void)
 {
     static _Thread_local uint64_t state;
     if (state == 0)
         state = cache_unique_bits();
     state += UINT64_C(0x9e3779b97f4a7c15);
-    return (double)((mix(state) >> 11) + 1) / 9007199254740992.0;    /* 2^53 */
+    return mix(state) | 1;
+}
+
+double cache_unique_fraction(void)
+{
+    return (double)((cache_unique_quick() >> 11) + 1) / 9007199254740992.0;    /* 2^53 */
 }

@@ -13,6 +13,9 @@ void cache_unique_make(char out[UNIQUE_SIZE]);
 /* 64 random bits. Any thread. */
 uint64_t cache_unique_bits(void);
 
+/* 64 bits that differ from those of other calls, though not after a fork; cheap. Never 0. Any thread. */
+uint64_t cache_unique_quick(void);
+
 /* Above 0, at most 1, evenly. Any thread. */
 double cache_unique_fraction(void);
 

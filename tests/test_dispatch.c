@@ -148,6 +148,8 @@ static void each_call_is_one_operation_of_a_full_store(void **state)
     seen.calls[GET] = 0;
     assert_calls(HAS, 1);
     assert_status(CACHE_OK, cache_touch(cache, "k", 2.5));
+    assert_int_equal(seen.calls[GET], 1);
+    seen.calls[GET] = 0;
     assert_calls(TOUCH, 1);
     assert_int_equal(seen.ttl_ms, 2500);
     assert_status(CACHE_OK, cache_get_many(cache, keys, 3, values));

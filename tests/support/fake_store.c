@@ -182,7 +182,13 @@ static cache_status fake_inc(void *self, cache_bytes key, int64_t delta, int64_t
     pthread_mutex_lock(&lock);
     struct entry *entry = *find_live(self, key);
     char text[32];
-    *result = delta + (entry != NULL ? strtoll(entry->data, NULL, 10) : 0);
+    char *end = NULL;
+    const long long before = entry != NULL ? strtoll(entry->data, &end, 10) : 0;
+    if (entry != NULL && (end == entry->data || *end != '\0')) {
+        pthread_mutex_unlock(&lock);
+        return cache_fail(CACHE_ERR_TYPE, "fake: no number");
+    }
+    *result = delta + before;
     const int size = snprintf(text, sizeof text, "%lld", (long long)*result);
     put(key, (cache_bytes){ text, (size_t)size }, ttl_ms, cache_env_monotonic_ms(self));
     pthread_mutex_unlock(&lock);
@@ -245,6 +251,24 @@ static cache_status fake_ping(void *self)
     return enter(FAKE_PING, (cache_bytes){ "", 0 });
 }
 
+static cache_status fake_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                         int64_t ttl_ms)
+{
+    cache_status status = enter(FAKE_COMPARE_AND_SET, key);
+    if (status != CACHE_OK)
+        return status;
+    pthread_mutex_lock(&lock);
+    struct entry **at = find_live(self, key);
+    if (*at == NULL || (*at)->size < expected.size || memcmp((*at)->data, expected.data, expected.size) != 0)
+        status = CACHE_NOT_STORED;
+    else if (value.data == NULL)
+        drop(at);
+    else
+        put(key, value, ttl_ms, cache_env_monotonic_ms(self));
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
 #define OPERATIONS .open = fake_open, .close = fake_close, .get = fake_get, .set = fake_set, .remove = fake_remove, \
                    .inc = fake_inc, .clear = fake_clear, .get_many = fake_get_many
 
@@ -259,6 +283,10 @@ static const cache_backend_ops many_ops = {
     .get_left = fake_get_left, .list = fake_list, .ping = fake_ping
 };
 
+static const cache_backend_ops compare_ops = {
+    .size = sizeof(cache_backend_ops), .scheme = "fakecompare", OPERATIONS, .compare_and_set = fake_compare_and_set
+};
+
 /* ---- for tests ------------------------------------------------------------------------------------------------- */
 
 void fake_store_reset(void)
@@ -268,6 +296,7 @@ void fake_store_reset(void)
         assert_status(CACHE_OK, cache_register_backend(&shared_ops));
         assert_status(CACHE_OK, cache_register_backend(&local_ops));
         assert_status(CACHE_OK, cache_register_backend(&many_ops));
+        assert_status(CACHE_OK, cache_register_backend(&compare_ops));
         known = true;
     }
     while (entries != NULL)

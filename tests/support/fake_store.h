@@ -13,7 +13,7 @@
 #include "test.h"
 
 enum fake_op { FAKE_GET, FAKE_SET, FAKE_REMOVE, FAKE_INC, FAKE_CLEAR, FAKE_GET_MANY, FAKE_SET_MANY, FAKE_REMOVE_MANY,
-               FAKE_LIST, FAKE_PING, FAKE_OPS };
+               FAKE_LIST, FAKE_PING, FAKE_COMPARE_AND_SET, FAKE_OPS };
 
 /* Called before an operation does anything, outside the store's lock, from the thread that asked. `key` is whole. It
  * may call the cache; what it calls is not hooked again. */
