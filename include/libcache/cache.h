@@ -205,8 +205,8 @@ cache_status cache_set_string(cache_t *cache, const char *key, const char *text,
 /* Store only if the key is not there, atomically among all that share the store. CACHE_NOT_STORED: it is there. */
 cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
-/* CACHE_MISS: it was not there. A computation of this key that is under way in this process will not be stored, nor
- * one in another process under cache_fetch_options.lock. A store that others share is asked twice for this. */
+/* CACHE_MISS: nothing was there. CACHE_OK: something was, be it what cache_get does not show. A computation of this key
+ * that is under way in this process will not be stored, nor one in another process under cache_fetch_options.lock. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
 /* CACHE_OK: cache_get would show a value. CACHE_MISS: it would not. If something is there, it is read from the
@@ -387,7 +387,7 @@ typedef struct cache_fetch_options {
     double jitter;                 /* 0 to 1: take up to this part off each ttl at random, so that expiries spread */
     double beta;                   /* XFetch: recompute before expiry with growing probability; 1 is usual, 0 is off */
     double wait;                   /* longest wait for another's computation, seconds; 0: 30 */
-    double lock_ttl;               /* how long a lease of a process that died holds the others up; 0: as wait */
+    double lock_ttl;               /* how long a process that computes, or died, holds the others up; 0: as wait */
     bool lock;                     /* one computation at a time among all processes that share the store */
     bool force;                    /* recompute although there is a value, and store the new one. A computation that
                                     * began before is not joined, nor stored: it may have read what has changed since */

@@ -46,6 +46,7 @@ int run_clear(void);
 int run_concurrency(void);
 int run_interchange(void);
 int run_list(void);
+int run_compare(void);
 int run_null(void);            /* in place of all others, for the store that holds nothing */
 
 #define conformance_test(name) cmocka_unit_test_setup_teardown(name, open_empty, close_and_clear)

@@ -250,7 +250,7 @@ int main(int argc, char **argv)
     target.limit_options = begins(target.url, "memory:") ? "prefix=limit:&max_bytes=64kb" : "prefix=limit:";
     target.forks = !begins(target.url, "list:");
     int (*const parts[])(void) = { run_values, run_keys, run_expiry, run_counters, run_many, run_clear, run_concurrency,
-                                   run_interchange, run_list };
+                                   run_interchange, run_list, run_compare };
     int failed = 0;
     if (begins(target.url, "null:"))
         failed = run_null();

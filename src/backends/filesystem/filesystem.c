@@ -3,6 +3,7 @@
 
 #include "number.h"
 #include "unique.h"
+#include "writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,6 +253,63 @@ static void after_write(struct fs_store *store, const struct fs_name *name)
 {
     cache_fs_sweep(store);
     cache_fs_evict(store, name);
+}
+
+/* CACHE_OK: a live entry is there whose value begins with `expected`. */
+static cache_status begins_as(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes expected)
+{
+    struct fs_entry entry;
+    enum fs_state state = FS_LIVE;
+    int fd = -1;
+    cache_status status = find_live(leaf, name, key, &entry, &fd);
+    if (status != CACHE_OK)
+        return status == CACHE_MISS ? CACHE_NOT_STORED : status;
+    cache_writer value;
+    cache_writer_init(&value, cache_env_allocator(leaf->store->env));
+    status = cache_fs_entry_value(fd, &entry, &value, &state);
+    if (state == FS_FAILED)
+        status = cache_fs_fail(leaf->store, name->path, errno);
+    else if (status == CACHE_MISS ||
+             (status == CACHE_OK && (value.size < expected.size || memcmp(value.data, expected.data, expected.size) != 0)))
+        status = CACHE_NOT_STORED;
+    cache_fs_close(fd);
+    cache_writer_release(&value);
+    return status;
+}
+
+static cache_status compare_once(struct fs_store *store, const struct fs_name *name, cache_bytes key,
+                                 cache_bytes expected, cache_bytes value, int64_t expires_ms)
+{
+    struct fs_leaf leaf;
+    cache_status status = cache_fs_leaf_lock(store, name->leaf, &leaf);
+    if (status != CACHE_OK)
+        return status;
+    status = begins_as(&leaf, name, key, expected);
+    if (status == CACHE_OK)
+        status = value.data != NULL ? write_entry(&leaf, name, key, value, expires_ms)
+                                    : cache_fs_leaf_remove(&leaf, cache_fs_base(name));
+    cache_fs_leaf_unlock(&leaf);
+    return status;
+}
+
+static cache_status store_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                          int64_t ttl_ms)
+{
+    struct fs_store *store = self;
+    struct fs_name name;
+    int attempt = 0;
+    cache_status status = cache_fs_prepare(store);
+    if (status != CACHE_OK)
+        return status;
+    cache_fs_name(store, key, &name);
+    status = check_size(store, key, value.size);
+    if (status == CACHE_OK)
+        do
+            status = compare_once(store, &name, key, expected, value, deadline(store, ttl_ms));
+        while (cache_fs_lacks_space(status) && make_room(store, &name, key, value.size, false, &attempt));
+    if (status == CACHE_OK && value.data != NULL)
+        after_write(store, &name);
+    return status;
 }
 
 static cache_status set_once(struct fs_store *store, const struct fs_name *name, cache_bytes key, cache_bytes value,
@@ -558,4 +616,5 @@ const cache_backend_ops cache_filesystem_ops = {
     .list = store_list,
     .ping = store_ping,
     .version = store_version,
+    .compare_and_set = store_compare_and_set,
 };

@@ -117,6 +117,51 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     return status == CACHE_OK ? cache_mc_call(&call) : status;
 }
 
+/* What `gets` found: whether it is what was expected, and its version for `cas`. */
+struct comparison {
+    const struct mc_place *place;
+    cache_bytes key, expected;
+    uint64_t cas;
+    bool is_it;
+};
+
+static cache_status compare(void *ctx, const struct mc_reply *reply)
+{
+    struct comparison *comparison = ctx;
+    char number[NUMBER_MAX_SIZE + 1];
+    cache_bytes value = { "", 0 };
+    comparison->cas = reply->number;
+    comparison->is_it = cache_mc_decode(reply, &comparison->place->wire, comparison->key, number, &value) == CACHE_OK
+        && value.size >= comparison->expected.size
+        && memcmp(value.data, comparison->expected.data, comparison->expected.size) == 0;
+    return CACHE_OK;
+}
+
+/* A time above 30 days is a date to memcached: this one is in 1970. */
+#define LONG_OVER (30 * 24 * 3600 + 1)
+
+/* No command removes by version: an item whose time is over takes the place. */
+static cache_status store_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                          int64_t ttl_ms)
+{
+    const bool removes = value.data == NULL;
+    struct mc_place place;
+    struct comparison comparison = { .place = &place, .key = key, .expected = expected };
+    struct mc_call gets = { .verb = MC_GETS, .place = &place, .take = compare, .ctx = &comparison };
+    cache_status status = cache_mc_begin(self, key, &gets.deadline, &place);
+    if (status == CACHE_OK)
+        status = cache_mc_call(&gets);
+    if (status == CACHE_MISS || (status == CACHE_OK && !comparison.is_it))
+        return CACHE_NOT_STORED;
+    if (status != CACHE_OK)
+        return status;
+    struct mc_item item = { .value = removes ? (cache_bytes){ "", 0 } : value, .cas = comparison.cas,
+                            .expiration = removes ? LONG_OVER : cache_mc_expiration(ttl_ms) };
+    struct mc_call cas = { .verb = MC_CAS, .place = &place, .deadline = gets.deadline, .key = key, .item = &item };
+    status = cache_mc_call(&cas);
+    return status == CACHE_MISS ? CACHE_NOT_STORED : status;
+}
+
 static cache_status store_remove(void *self, cache_bytes key)
 {
     struct mc_place place;
@@ -198,4 +243,5 @@ const cache_backend_ops cache_memcached_ops = {
     .touch = store_touch,
     .stats = store_stats,
     .ping = store_ping,
+    .compare_and_set = store_compare_and_set,
 };

@@ -290,4 +290,5 @@ const cache_backend_ops cache_memory_ops = {
     .stats = memory_stats,
     .get_left = memory_get_left,
     .list = cache_mem_list,
+    .compare_and_set = cache_mem_compare_and_set,
 };

@@ -132,6 +132,7 @@ void cache_mem_tick(struct memory *memory);
 cache_set_fn cache_mem_set;
 cache_remove_fn cache_mem_remove;
 cache_touch_fn cache_mem_touch;
+cache_compare_and_set_fn cache_mem_compare_and_set;
 cache_inc_fn cache_mem_inc;
 cache_clear_fn cache_mem_clear;
 cache_list_fn cache_mem_list;

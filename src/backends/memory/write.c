@@ -13,7 +13,23 @@ struct setting {
     cache_bytes key, value;
     int64_t now_ms, ttl_ms;
     bool if_absent;
+    const cache_bytes *expected;       /* NULL, or what the old value must begin with */
 };
+
+/* A counter is no text that anybody could expect. */
+static bool begins_as(const struct item *item, cache_bytes expected)
+{
+    return !item_is_counter(item) && item->size >= expected.size
+        && memcmp(item->bytes, expected.data, expected.size) == 0;
+}
+
+static bool refuses(const struct memory *memory, const struct setting *set, const struct item *old)
+{
+    if (!set->if_absent && set->expected == NULL)
+        return false;
+    const bool live = old != NULL && !memory_expired(memory, old);
+    return set->if_absent ? live : !(live && begins_as(old, *set->expected));
+}
 
 static cache_status set(struct memory *memory, const struct setting *set)
 {
@@ -25,8 +41,8 @@ static cache_status set(struct memory *memory, const struct setting *set)
     struct shard *shard = &memory->shards[place.shard];
     lock_take(&shard->lock);
     struct item *old = memory_find_any(memory, &place);
-    const bool refused = set->if_absent && old != NULL && !memory_expired(memory, old);
-    const cache_status status = refused ? CACHE_NOT_STORED : cache_mem_put(memory, place.shard, item, old);
+    const cache_status status = refuses(memory, set, old) ? CACHE_NOT_STORED
+                                                          : cache_mem_put(memory, place.shard, item, old);
     lock_give(&shard->lock);
     if (status != CACHE_OK)
         cache_mem_item_free(item);
@@ -34,9 +50,9 @@ static cache_status set(struct memory *memory, const struct setting *set)
     return status;
 }
 
-cache_status cache_mem_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+static cache_status check_and_set(struct memory *memory, cache_bytes key, cache_bytes value, int64_t ttl_ms,
+                                  bool if_absent, const cache_bytes *expected)
 {
-    struct memory *memory = self;
     if (value.size > memory->max_bytes
         || account_block(item_block_size(key.size, value.size)) + LEAST_TABLES > memory->max_bytes)
         return cache_fail(CACHE_ERR_TOO_LARGE, "memory: key, value and overhead of %zu bytes: max_bytes is %zu",
@@ -44,8 +60,37 @@ cache_status cache_mem_set(void *self, cache_bytes key, cache_bytes value, int64
     /* A time of seconds begins at the clock's last tick, which costs a quarter of the exact time. */
     const int64_t now_ms = ttl_ms >= COARSE_FROM_MS ? cache_env_recent_monotonic_ms(memory->env)
                                                     : cache_env_monotonic_ms(memory->env);
-    const struct setting setting = { key, value, now_ms, ttl_ms, (flags & CACHE_SET_IF_ABSENT) != 0 };
+    const struct setting setting = { key, value, now_ms, ttl_ms, if_absent, expected };
     return set(memory, &setting);
+}
+
+cache_status cache_mem_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    return check_and_set(self, key, value, ttl_ms, (flags & CACHE_SET_IF_ABSENT) != 0, NULL);
+}
+
+static cache_status remove_if(struct memory *memory, cache_bytes key, cache_bytes expected)
+{
+    const struct place place = memory_place(memory, key);
+    struct shard *shard = &memory->shards[place.shard];
+    lock_take(&shard->lock);
+    struct item *item = memory_find(memory, &place);
+    const bool is_it = item != NULL && begins_as(item, expected);
+    if (is_it) {
+        cache_mem_take_out(memory, place.shard, item);
+        cache_mem_trim(memory, place.shard);
+    }
+    lock_give(&shard->lock);
+    limbo_reclaim(&memory->limbo);
+    cache_mem_tick(memory);
+    return is_it ? CACHE_OK : CACHE_NOT_STORED;
+}
+
+cache_status cache_mem_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
+                                       int64_t ttl_ms)
+{
+    return value.data != NULL ? check_and_set(self, key, value, ttl_ms, false, &expected)
+                              : remove_if(self, key, expected);
 }
 
 cache_status cache_mem_remove(void *self, cache_bytes key)

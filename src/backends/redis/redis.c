@@ -90,14 +90,12 @@ static cache_status write_words(const cache_bytes words[], size_t n, cache_write
     return status;
 }
 
-/* Send one command, and leave its reply in the request, which is to be released in any case. */
-static cache_status command(struct redis_store *store, const cache_bytes words[], size_t n,
-                            struct redis_request *request)
+cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
+                                 struct redis_request *request)
 {
     char room[ROOM];
     cache_writer out;
     cache_writer_init_buffer(&out, cache_env_allocator(store->env), room, sizeof room);
-    const cache_bytes key = words[1];
     request->n_replies = 1;
     cache_status status = write_words(words, n, &out, request);
     if (status == CACHE_OK)
@@ -117,7 +115,7 @@ static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
 {
     const cache_bytes words[] = { REDIS_WORD("GET"), key };
     struct redis_request request = { .repeatable = true, .types = "sn" };
-    cache_status status = command(self, words, 2, &request);
+    cache_status status = cache_redis_command(self, words[1], words, 2, &request);
     if (status == CACHE_OK) {
         const redisReply *reply = request.replies[0];
         status = reply->type == REDIS_REPLY_NIL ? CACHE_MISS : cache_writer_append(out, reply->str, reply->len);
@@ -139,7 +137,7 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     }
     if (if_absent)
         words[n++] = REDIS_WORD("NX");
-    cache_status status = command(self, words, n, &request);
+    cache_status status = cache_redis_command(self, words[1], words, n, &request);
     if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_NIL)
         status = CACHE_NOT_STORED;    /* what SET … NX says of a key that is there */
     cache_redis_release(&request);
@@ -159,7 +157,7 @@ static cache_status store_get_many(void *self, const cache_bytes keys[], size_t 
 static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n)
 {
     struct redis_request request = { .repeatable = true, .types = "i" };
-    cache_status status = command(store, words, n, &request);
+    cache_status status = cache_redis_command(store, words[1], words, n, &request);
     if (status == CACHE_OK && request.replies[0]->integer == 0)
         status = CACHE_MISS;
     cache_redis_release(&request);
@@ -291,7 +289,7 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
     struct redis_request request = { .types = "i" };
     if (ttl_ms > 0)
         return inc_with_time(self, key, words[2], ttl_ms, result);
-    const cache_status status = command(self, words, 3, &request);
+    const cache_status status = cache_redis_command(self, words[1], words, 3, &request);
     if (status == CACHE_OK)
         *result = request.replies[0]->integer;
     cache_redis_release(&request);
@@ -339,4 +337,5 @@ const cache_backend_ops cache_redis_ops = {
     .list = cache_redis_list,
     .ping = cache_redis_ping,
     .changes = cache_redis_changes,
+    .compare_and_set = cache_redis_compare_and_set,
 };

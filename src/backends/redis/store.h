@@ -185,6 +185,10 @@ struct cache_exchange cache_redis_exchange(struct redis_request *request);
 const redisReply *cache_redis_first_error(const struct redis_request *request);
 void cache_redis_release(struct redis_request *request);
 
+/* Send one command to where `key` is, and leave its reply in the request, which is to be released in any case. */
+cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
+                                 struct redis_request *request);
+
 uint64_t cache_redis_deadline(const struct redis_store *store);
 
 /* The status of an error reply, with Redis' own words as the message. */
@@ -250,6 +254,9 @@ redisReader *cache_redis_reader(const struct cache_connection *connection);
 cache_get_left_fn cache_redis_get_left;
 cache_list_fn cache_redis_list;
 cache_ping_fn cache_redis_ping;
+/* ---- one key (compare.c) ----------------------------------------------------------------------------------------- */
+
+cache_compare_and_set_fn cache_redis_compare_and_set;
 
 /* ---- many keys (many.c) ------------------------------------------------------------------------------------------ */
 
