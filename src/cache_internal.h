@@ -23,6 +23,7 @@ struct cache_store {
     struct cache_flights *flights;
     _Atomic(struct cache_hit_for_miss *) hit_for_miss;    /* NULL until there is one; one block */
     atomic_uint handles;
+    atomic_uint n_untaggable;          /* fetches whose tags could not be */
     char prefix[CACHE_MAX_STORED_PREFIX + 1]; /* of the first handle */
 };
 
@@ -118,8 +119,8 @@ unsigned cache_n_failures(void);
 /* True for what happens to a store, rather than to what it was asked: on_error and cache_fetch look over it. */
 bool cache_is_store_failure(cache_status status);
 
-/* A block that is left by an exception, pthread_exit or cancellation calls `function` with a pointer to the variable; so
- * does one that ends. The library is compiled with -fexceptions for this. */
+/* A block that is left by an exception, pthread_exit or cancellation calls `function` with a pointer to the variable;
+ * so does one that ends. The library is compiled with -fexceptions for this. */
 #define CACHE_AT_EXIT(function) __attribute__((cleanup(function)))
 
 /* Returns true for a handle of cache_with_prefix. */

@@ -2,7 +2,7 @@
  *
  * Little-endian:
  *
- *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 padding size (1)   15 zero (1)
+ *     0 magic (8)   8 version (1)   9 flags (1)   10 key size (2)   12 type size (2)   14 padding size (2)
  *     16 tags size (4)   20 id (8)   28 created, ms (8)   36 expires, ms (8)   44 cost, us (8)
  *     52 key, type, tags, padding, payload
  *

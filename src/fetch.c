@@ -44,12 +44,15 @@ static cache_status read_options(struct fetch *fetch, const cache_fetch_options 
         return cache_fail(CACHE_ERR_INVALID, "fetch: jitter must be 0..1, not %g", known->jitter);
     if (!(known->beta >= 0 && known->beta <= 1000))
         return cache_fail(CACHE_ERR_INVALID, "fetch: beta must be 0..1000, not %g", known->beta);
+    if (!(known->refresh_after >= 0 && known->refresh_after <= 1))
+        return cache_fail(CACHE_ERR_INVALID, "fetch: refresh_after must be 0..1, not %g", known->refresh_after);
     status = cache_ttl_ms(known->ttl, fetch->cache->default_ttl_ms, &fetch->ttl_ms);
     read_span(&status, known->stale, "stale", &fetch->stale_ms);
     read_span(&status, known->stale_if_error, "stale_if_error", &fetch->stale_if_error_ms);
     read_span(&status, known->negative_ttl, "negative_ttl", &fetch->negative_ms);
     read_span(&status, known->wait, "wait", &fetch->wait_ms);
     read_span(&status, known->lock_ttl, "lock_ttl", &fetch->lock_ms);
+    read_span(&status, known->soft_timeout, "soft_timeout", &fetch->soft_ms);
     if (fetch->wait_ms == 0)
         fetch->wait_ms = DEFAULT_WAIT_MS;
     if (fetch->lock_ms == 0)
@@ -176,23 +179,36 @@ static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *fligh
     return true;
 }
 
+/* Wait for the successor of a stale value, but not longer than `soft_timeout`. */
+static cache_status follow_softly(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
+                                  cache_value *out, bool *again)
+{
+    if (fetch->soft_ms > 0 && reading->found == FOUND_STALE)
+        return cache_fetch_follow(fetch, flight, reading, out, again);
+    cache_flight_leave(flight);
+    return cache_fetch_return_value(fetch, reading, out);
+}
+
 /* There is a value to hand out, and it wants a successor: one caller sees to it. */
-static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_value *out)
+static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
     struct fetch *job = cache_fetch_job_new(fetch);
     struct fetch *leader = job != NULL ? job : fetch;
-    const enum cache_flight_role role = cache_fetch_join(leader, true, &leader->flight);
-    if (role == FLIGHT_FOLLOW) {
-        cache_flight_leave(leader->flight);
-        leader->flight = NULL;
-    }
-    const bool leads = role == FLIGHT_LEAD && !was_stored_meanwhile(fetch, leader->flight, reading);
+    struct cache_flight *flight = NULL;
+    const enum cache_flight_role role = cache_fetch_join(leader, true, &flight);
+    leader->flight = role == FLIGHT_LEAD ? flight : NULL;
+    const bool leads = role == FLIGHT_LEAD && !was_stored_meanwhile(fetch, flight, reading);
     if (leads && job == NULL)
         return lead_here(fetch, reading, out);
-    if (leads)
+    if (leads) {
+        cache_flight_retain(flight);
         cache_fetch_job_start(job);
-    else if (job != NULL)
+        return follow_softly(fetch, flight, reading, out, again);
+    }
+    if (job != NULL)
         cache_fetch_job_free(job);
+    if (role == FLIGHT_FOLLOW)
+        return follow_softly(fetch, flight, reading, out, again);
     return cache_fetch_return_value(fetch, reading, out);
 }
 
@@ -203,14 +219,23 @@ static bool is_late(const struct fetch *fetch, const struct cache_outcome *outco
            cache_stored_now_ms(fetch->cache) >= outcome->expires_ms;
 }
 
+/* With an old value at hand patience is short, and of each wait; else all waits of the call share one deadline. */
+static uint64_t deadline_of(struct fetch *fetch, const struct reading *reading)
+{
+    const uint64_t now_ns = cache_now_ns();
+    if (fetch->soft_ms > 0 && fetch->soft_ms < fetch->wait_ms && reading->found != FOUND_NOTHING)
+        return now_ns + (uint64_t)fetch->soft_ms * 1000000;
+    if (fetch->deadline_ns == 0)
+        fetch->deadline_ns = now_ns + (uint64_t)fetch->wait_ms * 1000000;
+    return fetch->deadline_ns;
+}
+
 cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
                                 cache_value *out, bool *again)
 {
     struct cache_outcome outcome = { .status = CACHE_ERR_TIMEOUT };
     bool cycle = false;
-    if (fetch->deadline_ns == 0)
-        fetch->deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
-    if (!cache_flight_wait(flight, fetch->deadline_ns, &outcome, &cycle)) {
+    if (!cache_flight_wait(flight, deadline_of(fetch, reading), &outcome, &cycle)) {
         if (cycle)
             outcome.status = cache_fail(CACHE_ERR_INVALID, "fetch '%.100s': its computation waits for itself",
                                         cache_user_key(fetch->cache, fetch->key));
@@ -287,7 +312,7 @@ static cache_status run_with(struct fetch *fetch, struct reading *reading, cache
         return cache_fetch_return_value(fetch, reading, out);
     case FOUND_EARLY:
     case FOUND_STALE:
-        return refresh(fetch, reading, out);
+        return refresh(fetch, reading, out, again);
     default:
         return miss(fetch, reading, out, again);
     }
@@ -333,7 +358,8 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool refreshes = reading->found == FOUND_EARLY || reading->found == FOUND_STALE;
-    const enum cache_flight_role role = fetch->options.unless ? FLIGHT_ALONE : cache_fetch_join(fetch, refreshes, &fetch->flight);
+    const enum cache_flight_role role = fetch->options.unless ? FLIGHT_ALONE
+                                                              : cache_fetch_join(fetch, refreshes, &fetch->flight);
     if (role == FLIGHT_LEAD && was_stored_meanwhile(fetch, fetch->flight, reading)) {
         fetch->flight = NULL;
         return cache_fetch_return_value(fetch, reading, out) == CACHE_OK;
@@ -360,6 +386,22 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
     return false;
 }
 
+/* A tag is often made of data: one that cannot be must not become an error of whoever asks. */
+cache_status cache_fetch_init_tags(struct fetch *fetch, union cache_tags_room *room, struct cache_tags *tags)
+{
+    struct cache_store *store = fetch->cache->store;
+    const cache_status status = cache_tags_init(fetch->cache, fetch->key, fetch->options.tags, fetch->options.n_tags,
+                                                room, tags);
+    if (status != CACHE_ERR_TOO_LARGE)
+        return status;
+    const unsigned n = atomic_fetch_add(&store->n_untaggable, 1) + 1;
+    if ((n & (n - 1)) == 0)    /* seldom, if it goes on */
+        cache_env_log(&store->env, CACHE_LOG_WARN, "'%.100s' is computed each time and not stored: %s",
+                      cache_user_key(fetch->cache, fetch->key), cache_last_error());
+    fetch->options.unless = true;
+    return CACHE_OK;
+}
+
 /* ---- the public call --------------------------------------------------------------------------------------------- */
 
 cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *key, const cache_fetch_options *options,
@@ -373,7 +415,7 @@ cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *k
     fetch->key = full->bytes;
     if (fetch->options.info != NULL)
         *fetch->options.info = (cache_fetch_info){ .source = CACHE_SOURCE_NONE };
-    return cache_tags_init(cache, fetch->key, fetch->options.tags, fetch->options.n_tags, room, &fetch->tags);
+    return cache_fetch_init_tags(fetch, room, &fetch->tags);
 }
 
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,

@@ -109,7 +109,7 @@ static bool compute(const struct fetch *fetch, struct cache_outcome *outcome, st
     return cache_fetch_take_result(fetch, status, &writer, took, outcome, lifetime);
 }
 
-/* ---- storing ------------------------------------------------------------------------------------------------------- */
+/* ---- storing ---------------------------------------------------------------------------------------------------- */
 
 bool cache_fetch_may_store(const struct fetch *fetch)
 {

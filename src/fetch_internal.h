@@ -10,7 +10,7 @@
 enum found {
     FOUND_NOTHING,
     FOUND_FRESH,
-    FOUND_EARLY,                       /* fresh, but XFetch wants a successor by now */
+    FOUND_EARLY,                       /* fresh, but XFetch or refresh_after wants a successor by now */
     FOUND_STALE,                       /* within `stale` */
     FOUND_FALLBACK                     /* within `stale_if_error` */
 };
@@ -20,7 +20,7 @@ struct fetch {
     cache_t *cache;
     cache_bytes key;                   /* whole; it stays where it is until the end of the call, or of the job */
     cache_fetch_options options;
-    int64_t ttl_ms, stale_ms, stale_if_error_ms, negative_ms, wait_ms, lock_ms;
+    int64_t ttl_ms, stale_ms, stale_if_error_ms, negative_ms, wait_ms, lock_ms, soft_ms;
     cache_compute_fn *compute;
     void *ctx;
     struct cache_tags tags;
@@ -93,6 +93,9 @@ cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *k
 
 /* The part of it that is without the key and its tags. */
 cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_fetch_options *options);
+
+/* Make the options' tags. Some that cannot be are told to the operator, and the fetch then neither reads nor stores. */
+cache_status cache_fetch_init_tags(struct fetch *fetch, union cache_tags_room *room, struct cache_tags *tags);
 
 /* What is there, as far as the options want to see it. */
 void cache_fetch_lookup(struct fetch *fetch, struct reading *reading);

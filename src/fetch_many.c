@@ -53,11 +53,11 @@ static cache_status many_init(struct many *many, const cache_fetch_options *opti
     const size_t n = many->n;
     struct fetch first;
     cache_status status = cache_fetch_begin(&first, many->cache, options);
+    first.key = many->keys[0];
     if (status == CACHE_OK && first.options.lock)
         status = cache_fail(CACHE_ERR_INVALID, "fetch_many: lock: a lease for each key is not supported");
     if (status == CACHE_OK)
-        status = cache_tags_init(many->cache, many->keys[0], first.options.tags, first.options.n_tags, NULL,
-                                 &many->tags);
+        status = cache_fetch_init_tags(&first, NULL, &many->tags);
     if (status != CACHE_OK)
         return status;
     const size_t asked = n + many->tags.n;
@@ -335,8 +335,8 @@ static void lead(struct many *many)
     if (n == 0)
         return;
     /* The tags' versions from before: an invalidation while computing makes the results misses. */
-    const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags, cache_fetch_likely_kept_ms(&many->entries[0].fetch)) ==
-                                               CACHE_OK;
+    const int64_t kept = cache_fetch_likely_kept_ms(&many->entries[0].fetch);
+    const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags, kept) == CACHE_OK;
     for (size_t k = 0; k < n && tagged && many->tags.n > 0; k++)
         if (many->entries[many->indices[k]].fetch.flight != NULL)
             cache_flight_note_tags(many->entries[many->indices[k]].fetch.flight, &many->tags);

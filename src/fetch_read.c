@@ -9,7 +9,13 @@
  * computation takes and the nearer the expiry, the likelier a caller recomputes ahead of it. */
 static bool wants_early(const struct fetch *fetch, const struct cache_envelope *envelope)
 {
-    if (fetch->options.beta <= 0 || envelope->expires_ms == 0)
+    if (envelope->expires_ms == 0)
+        return false;
+    if (fetch->options.refresh_after > 0 &&
+        (double)(cache_stored_now_ms(fetch->cache) - envelope->created_ms) >=
+            fetch->options.refresh_after * (double)(envelope->expires_ms - envelope->created_ms))
+        return true;
+    if (fetch->options.beta <= 0)
         return false;
     const double ahead_ms = -(double)envelope->cost_us / 1000 * fetch->options.beta * log(cache_unique_fraction());
     return (double)cache_stored_now_ms(fetch->cache) + ahead_ms >= (double)envelope->expires_ms;

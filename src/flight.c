@@ -368,7 +368,7 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
         wait_for_outcome(flight, deadline_ns);
     const bool has_outcome = flight->has_outcome;
     pthread_mutex_unlock(&cache_flight_lock);
-    if (has_outcome) {    /* it changes no more; the value's owner, who may be a store's, is not called under the lock */
+    if (has_outcome) {    /* it changes no more; the value's owner may be a store's: not under the lock */
         *out = flight->outcome;
         out->value = cache_value_retain(&flight->outcome.value);
         out->explained = flight->message != NULL;
@@ -377,6 +377,13 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
     }
     cache_flight_leave(flight);
     return has_outcome;
+}
+
+void cache_flight_retain(struct cache_flight *flight)
+{
+    pthread_mutex_lock(&cache_flight_lock);
+    flight->references++;
+    pthread_mutex_unlock(&cache_flight_lock);
 }
 
 void cache_flight_leave(struct cache_flight *flight)

@@ -49,6 +49,9 @@ enum cache_flight_role cache_flight_join(struct cache_flights *flights, const st
 bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct cache_outcome *out, bool *cycle);
 void cache_flight_leave(struct cache_flight *flight);
 
+/* Follow a flight that this thread leads for now, before it is handed on. */
+void cache_flight_retain(struct cache_flight *flight);
+
 /* The flight's leader is no thread any more: whoever calls cache_flight_complete ends it. */
 void cache_flight_hand_over(struct cache_flight *flight);
 

@@ -1,5 +1,5 @@
-/* flight_internal.h - a flight as its own files see it: who computes and who waits (flight.c), and in which order results
- * are stored and keys change (flight_order.c). */
+/* flight_internal.h - a flight as its own files see it: who computes and who waits (flight.c), and in which order
+ * results are stored and keys change (flight_order.c). */
 #ifndef FLIGHT_INTERNAL_H
 #define FLIGHT_INTERNAL_H
 

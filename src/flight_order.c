@@ -131,7 +131,7 @@ bool cache_flight_is_invalidated(const struct cache_flight *flight)
     return atomic_load(&flight->invalidated);
 }
 
-/* ---- storing ------------------------------------------------------------------------------------------------------- */
+/* ---- storing ---------------------------------------------------------------------------------------------------- */
 
 bool cache_flight_begin_store(struct cache_flight *flight)
 {

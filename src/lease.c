@@ -37,7 +37,7 @@ void cache_present_set(struct cache_present *present, cache_bytes key, const cac
     present->held_ms = (int64_t)(envelope.cost_us / 1000);
 }
 
-/* ---- claims -------------------------------------------------------------------------------------------------------- */
+/* ---- claims ----------------------------------------------------------------------------------------------------- */
 
 static bool is_over(const cache_t *cache, const struct cache_present *claim)
 {
@@ -76,7 +76,7 @@ static cache_status put_claim(cache_t *cache, cache_bytes key, const struct cach
     return status;
 }
 
-/* ---- taking -------------------------------------------------------------------------------------------------------- */
+/* ---- taking ----------------------------------------------------------------------------------------------------- */
 
 bool cache_lease_expect(struct cache_lease *lease, const struct cache_present *present)
 {
@@ -112,7 +112,7 @@ cache_status cache_lease_take(cache_t *cache, cache_bytes key, const struct cach
     return take_beside(cache, key, ttl_ms, lease);
 }
 
-/* ---- holding ------------------------------------------------------------------------------------------------------- */
+/* ---- holding ---------------------------------------------------------------------------------------------------- */
 
 /* CACHE_OK: it is ours. CACHE_NOT_STORED: it is not. */
 static cache_status look(const cache_t *cache, const struct cache_lease *lease)
@@ -173,7 +173,7 @@ bool cache_lease_drop(const cache_t *cache, cache_bytes key, const struct cache_
     return status == CACHE_OK;
 }
 
-/* ---- revoking ------------------------------------------------------------------------------------------------------ */
+/* ---- revoking --------------------------------------------------------------------------------------------------- */
 
 cache_status cache_lease_revoke(const cache_t *cache, cache_bytes key)
 {

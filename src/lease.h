@@ -1,7 +1,7 @@
 /* lease.h - who computes among all processes that share a store.
  *
  * Where nothing is stored, a claim stands under the value's own key: an envelope without a value. It is replaced by the
- * result in one atomic step, only if it is still there: whoever set or deleted the key meanwhile, with whatever program,
+ * result in one atomic step, only if it is still there: whoever set or deleted the key meanwhile, by whatever program,
  * took it away. A claim has a time after which others may compute, too; then the first to end stores its result.
  *
  * Where an old value is stored, which others are to see meanwhile, a key of the core's own says who computes its

@@ -229,8 +229,10 @@ static cache_status collect_tags(const struct memo_key *key, const cache_fetch_o
 {
     const size_t given = options->tags != NULL ? options->n_tags : 0;
     *n = 0;
-    if (given > CACHE_MAX_TAGS - 1 - key->n_tags)
-        return cache_fail(CACHE_ERR_INVALID, "memoize: more than %d tags", CACHE_MAX_TAGS - 1);
+    if (given > CACHE_MAX_TAGS - 1 - key->n_tags) {
+        *n = CACHE_MAX_TAGS + 1;    /* cache_fetch says so, and computes */
+        return CACHE_OK;
+    }
     for (size_t i = 0; i < given; i++)
         tags[(*n)++] = options->tags[i];
     const char *at = key->tags;

@@ -17,8 +17,8 @@ bool cache_stored_is_stale(const cache_t *cache, const struct cache_envelope *en
  * released. */
 cache_status cache_stored_unwrap(const cache_t *cache, cache_bytes key, cache_value *value);
 
-/* For an operation that found the key taken: if what is there is shown to nobody, remove it. Returns true if the key may
- * be free now, so that the operation is to be tried again. */
+/* For an operation that found the key taken: if what is there is shown to nobody, remove it. Returns true if the key
+ * may be free now, so that the operation is to be tried again. */
 bool cache_stored_remove_dead(const cache_t *cache, cache_bytes key);
 
 /* Add to a number that cache_fetch stored, which the store itself takes for no number. CACHE_OK; CACHE_NOT_STORED: the

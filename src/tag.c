@@ -64,13 +64,17 @@ cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *
     *out = (struct cache_tags){ 0, NULL, NULL, NULL };
     if (n == 0)
         return CACHE_OK;
-    if (names == NULL || n > CACHE_MAX_TAGS)
-        return cache_fail(CACHE_ERR_INVALID, "fetch: %s", names == NULL ? "tags is NULL" : "n_tags is above 256");
+    if (names == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "fetch: tags is NULL");
+    if (n > CACHE_MAX_TAGS)
+        return cache_fail(CACHE_ERR_TOO_LARGE, "fetch: %zu tags: at most %d are possible", n, CACHE_MAX_TAGS);
     size_t text = key.size + 1;
     for (size_t i = 0; i < n; i++) {
         const size_t size = names[i] != NULL ? strnlen(names[i], CACHE_MAX_KEY + 1) : 0;
-        if (size == 0 || size > CACHE_MAX_KEY)
-            return cache_fail(CACHE_ERR_INVALID, "fetch: tag %zu is empty or too long", i);
+        if (size == 0)
+            return cache_fail(CACHE_ERR_INVALID, "fetch: tag %zu is empty", i);
+        if (size > CACHE_MAX_KEY)
+            return cache_fail(CACHE_ERR_TOO_LARGE, "fetch: tag %zu has more than %d bytes", i, CACHE_MAX_KEY);
         text += key_room(cache, size);
     }
     char *at = NULL;

@@ -19,8 +19,8 @@ struct cache_tags {
     void *block;                       /* to be freed; NULL: they stand in the caller's room */
 };
 
-/* Make the keys, in `room` if that is not NULL and they fit; it stays until they are released. CACHE_ERR_INVALID: a
- * name that cannot be a key. CACHE_ERR_NOMEM. */
+/* Make the keys, in `room` if that is not NULL and they fit; it stays until they are released. CACHE_ERR_TOO_LARGE: too
+ * many, or one too long. CACHE_ERR_INVALID: `names` is NULL, or one is empty. CACHE_ERR_NOMEM. */
 cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
                              union cache_tags_room *room, struct cache_tags *out);
 void cache_tags_release(const cache_t *cache, struct cache_tags *tags);
@@ -31,11 +31,11 @@ cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cach
 /* Returns true for the record of a version: its id, TAG_VERSION_SIZE digits, and maybe its end. */
 bool cache_tag_is_version(const cache_value *record);
 
-/* Make a version for each tag that has none, for values that are kept `kept_ms` (0: for ever). Any failure: versions are
- * missing, nothing can be stored under them. */
+/* Make a version for each tag that has none, for values that are kept `kept_ms` (0: for ever). Any failure: versions
+ * are missing, nothing can be stored under them. */
 cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags, int64_t kept_ms);
 
-/* Make the versions live as long as a value that is kept `kept_ms` from now on. One that ends before costs the value. */
+/* Make the versions live as long as a value that is kept `kept_ms` from now on. */
 void cache_tags_extend(const cache_t *cache, const struct cache_tags *tags, int64_t kept_ms);
 
 /* Append the tags and the versions that were read, as an envelope holds them. */

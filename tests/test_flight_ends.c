@@ -28,7 +28,7 @@ static void a_child_does_not_wait_for_its_parents_computations(void **state)
     cache_close(cache);
 }
 
-/* ---- a leader that does not return --------------------------------------------------------------------------------- */
+/* ---- a leader that does not return ------------------------------------------------------------------------------ */
 
 enum way { EXIT, LONGJMP, CANCEL, WAYS };
 
@@ -171,7 +171,7 @@ static void a_handle_may_be_closed_after_a_longjmp_out_of_it(void **state)
     cache_close(cache);
 }
 
-/* ---- cancellation ---------------------------------------------------------------------------------------------------- */
+/* ---- cancellation ----------------------------------------------------------------------------------------------- */
 
 static void a_cancelled_follower_leaves_no_lock_behind(void **state)
 {
@@ -243,7 +243,7 @@ static void a_cancelled_delete_leaves_no_lock_behind(void **state)
     cache_close(cache);
 }
 
-/* ---- a computation that is queued ------------------------------------------------------------------------------------ */
+/* ---- a computation that is queued ------------------------------------------------------------------------------- */
 
 struct queue {
     void (*task)(void *arg);

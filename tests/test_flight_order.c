@@ -76,7 +76,7 @@ static void a_delete_in_the_instant_before_the_store_wins(void **state)
     cache_close(cache);
 }
 
-/* ---- a change during the store ------------------------------------------------------------------------------------- */
+/* ---- a change during the store ---------------------------------------------------------------------------------- */
 
 /* While the result of "k" is stored, another thread changes the key: its call must not end before the store does. */
 struct changer {
@@ -178,7 +178,7 @@ static void stores_of_one_key_are_in_the_order_of_their_computations(void **stat
     cache_close(cache);
 }
 
-/* ---- those who wait need not wait for the store -------------------------------------------------------------------- */
+/* ---- those who wait need not wait for the store ----------------------------------------------------------------- */
 
 /* While the result is stored, another thread fetches the key. */
 struct visitor {
@@ -240,7 +240,7 @@ static void a_shared_result_past_its_ttl_is_computed_anew(void **state)
     visit_a_store_after(20000, "newer");
 }
 
-/* ---- tags ---------------------------------------------------------------------------------------------------------- */
+/* ---- tags ------------------------------------------------------------------------------------------------------- */
 
 static const char *const tags[] = { "t" };
 

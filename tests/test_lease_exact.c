@@ -1,5 +1,5 @@
-/* One computation a key at a time among processes, on a store that can compare and set: whatever changes a key takes the
- * right to store from a computation that began before. Two opens of one store know nothing of each other but what is in
+/* One computation a key at a time among processes, on a store that can compare and set: whatever changes a key takes
+ * the right to store from a computation that began before. Two opens of one store know nothing of each other but what is in
  * it. */
 #include "gate.h"
 
@@ -233,7 +233,7 @@ static void what_the_store_refuses_leaves_neither_lease_nor_old_value(void **sta
     }
 }
 
-/* ---- what nobody is shown is not there --------------------------------------------------------------------------------- */
+/* ---- what nobody is shown is not there -------------------------------------------------------------------------- */
 
 static cache_status nothing(void *ctx, cache_writer *out)
 {
@@ -327,7 +327,7 @@ static void a_number_that_a_fetch_stored_counts(void **state)
     cache_close(other);
 }
 
-/* ---- the versions of tags ------------------------------------------------------------------------------------------------ */
+/* ---- the versions of tags --------------------------------------------------------------------------------------- */
 
 static int64_t version_life(void)
 {

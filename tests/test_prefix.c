@@ -1,14 +1,15 @@
 /* Another prefix is another cache, whatever the two prefixes are; and how events name the keys of each. */
 #include "fake_store.h"
 
-static const char *const prefixes[] = { "app", "app2", "app:", "app:2", "app%:", "app%", "app::", "app:2:", "a", ":", "::",
-                                        "%", "%3A", "%25", "user1", "user10", "libcache", "\001", "\001\001tag/" };
+static const char *const prefixes[] = { "app", "app2", "app:", "app:2", "app%:", "app%", "app::", "app:2:", "a", ":",
+                                        "::", "%", "%3A", "%25", "user1", "user10", "libcache", "\001", "\001\001tag/" };
 enum { PREFIXES = sizeof prefixes / sizeof prefixes[0] };
 
 /* What comes behind one prefix in the other, and so might be read as a key there. */
 static void expect_disjoint(cache_t *const caches[], size_t a, size_t b)
 {
-    static const char *const keys[] = { "k", "2k", ":k", ":2k", "2:k", "0:name", "0name", "%:k", "pp:k", "\001k", ":", "%" };
+    static const char *const keys[] = { "k", "2k", ":k", ":2k", "2:k", "0:name", "0name", "%:k", "pp:k", "\001k", ":",
+                                        "%" };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         assert_status(CACHE_OK, cache_set_string(caches[a], keys[i], "a", CACHE_TTL_FOREVER));
         for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++)
@@ -86,7 +87,7 @@ static void what_one_would_write_oneself_is_stored_as_it_is(void **state)
     cache_close(cache);
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------------------------------- */
 
 struct seen {
     char keys[8][32], prefix[32];

@@ -233,9 +233,67 @@ static void wrong_tags_are_refused(void **state)
     cache_close(cache);
 }
 
+/* ---- tags that cannot be ---------------------------------------------------------------------------------------- */
+
+static char told[300];
+
+static void note_log(void *ctx, cache_log_level level, const char *message)
+{
+    (void)ctx, (void)level;
+    (void)snprintf(told, sizeof told, "%s", message);
+}
+
+static cache_status count_runs(void *ctx, cache_writer *out)
+{
+    return cache_writer_printf(out, "v%d", ++*(int *)ctx);
+}
+
+static cache_status count_runs_many(void *ctx, cache_missing missing[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)count_runs(ctx, missing[i].out);
+    return CACHE_OK;
+}
+
+static void a_value_whose_tags_cannot_be_is_computed_and_not_stored(void **state)
+{
+    (void)state;
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    static const char *many[300], *key = "k";
+    static char longest[CACHE_MAX_KEY + 2];
+    const char *const odd[] = { "t", longest };
+    memset(longest, 't', CACHE_MAX_KEY + 1);
+    for (size_t i = 0; i < 300; i++)
+        many[i] = "t";
+    const struct { const char *const *tags; size_t n; } kinds[] = { { many, 300 }, { odd, 2 } };
+    config.url = "memory://";
+    config.log = note_log;
+    for (size_t i = 0; i < 2; i++) {
+        assert_status(CACHE_OK, cache_open_config(&config, &cache));
+        cache_fetch_options options = CACHE_FETCH_OPTIONS_INIT;
+        cache_value value;
+        int turns = 0;
+        options.tags = kinds[i].tags;
+        options.n_tags = kinds[i].n;
+        told[0] = '\0';
+        for (int turn = 1; turn <= 2; turn++) {
+            assert_status(CACHE_OK, cache_fetch(cache, key, &options, count_runs, &turns, &value));
+            assert_int_equal(turns, turn);
+            cache_value_release(&value);
+            assert_text(cache, key, NULL);
+        }
+        assert_non_null(strstr(told, "'k'"));
+        assert_status(CACHE_OK, cache_fetch_many(cache, &key, 1, &options, count_runs_many, &turns, &value));
+        assert_string_equal(value.data, "v3");
+        cache_value_release(&value);
+        cache_close(cache);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         cmocka_unit_test(invalidating_a_tag_makes_all_values_under_it_misses),
         cmocka_unit_test(get_knows_of_tags_too),
         cmocka_unit_test(a_caller_that_names_no_tags_does_not_get_an_invalidated_value),
@@ -246,6 +304,7 @@ int main(void)
         cmocka_unit_test(versions_that_cannot_be_read_cost_a_computation),
         cmocka_unit_test(events_are_of_the_users_keys_and_not_of_tags),
         cmocka_unit_test(wrong_tags_are_refused),
+        cmocka_unit_test(a_value_whose_tags_cannot_be_is_computed_and_not_stored),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(all, NULL, NULL);
 }

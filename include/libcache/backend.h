@@ -233,9 +233,10 @@ typedef void cache_changes_fn(void *self, const cache_changes *to, void *ctx, ui
 typedef uint64_t cache_version_fn(void *self, cache_bytes key);
 
 /* Replace the value at `key` in one atomic step, if a live one is there that begins with the bytes of `expected`, by
- * `value` for `ttl_ms`; `value.data` NULL: remove it. CACHE_OK. CACHE_NOT_STORED: another value is there, or none. After
- * an error the key holds the old value, the new one or nothing. Optional: without it cache_fetch_options.lock keeps
- * processes apart less exactly (docs/invalidation.md), and what cache_get does not show keeps cache_add from storing. */
+ * `value` for `ttl_ms`; `value.data` NULL: remove it. CACHE_OK. CACHE_NOT_STORED: another value is there, or none.
+ * After an error the key holds the old value, the new one or nothing. Optional: without it cache_fetch_options.lock
+ * keeps processes apart less exactly (docs/invalidation.md), and what cache_get does not show keeps cache_add from
+ * storing. */
 typedef cache_status cache_compare_and_set_fn(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
                                               int64_t ttl_ms);
 

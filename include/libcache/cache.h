@@ -396,7 +396,8 @@ typedef struct cache_fetch_options {
     cache_validate_fn *validate;   /* NULL, or asked on each hit */
     void *validate_ctx;
     const char *const *tags;       /* NULL, or the n_tags tags the value is stored under: cache_invalidate_tag */
-    size_t n_tags;
+    size_t n_tags;                 /* If there are more than 256, or one is too long, the value is computed and not
+                                    * stored, and the log hook hears of it */
     const char *name;              /* NULL, or the function's or view's name: cache_stats_names counts under it */
     cache_fetch_info *info;        /* NULL, or filled with what was read */
     void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no
@@ -404,11 +405,17 @@ typedef struct cache_fetch_options {
     void (*ctx_free)(void *ctx);   /* Without the pair, cache_config.spawn is used only where ctx is NULL */
     bool no_wait;                  /* while another thread computes: compute beside it and do not store, in place of
                                     * waiting */
+    double soft_timeout;           /* with an old value at hand (`stale`, `stale_if_error`): longest wait for its
+                                    * successor, seconds, before the old one is served. It is computed on, by cache_config.spawn or
+                                    * by the caller who began it. 0: a stale value is served at once, and one that is
+                                    * for stale_if_error alone after `wait` */
+    double refresh_after;          /* 0 to 1: a read past this part of the ttl has the successor computed, once, as that
+                                    * of a stale value; 0: not before the ttl is over */
 } cache_fetch_options;
 
 #define CACHE_FETCH_OPTIONS_INIT \
     { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, \
-      NULL, 0, NULL, NULL, NULL, NULL, false }
+      NULL, 0, NULL, NULL, NULL, NULL, false, 0, 0 }
 
 /* Get `key`, or compute and store it. NULL `options` are the defaults. One computation a key runs at a time in this
  * process (with `lock`, among all): the others wait and share its result. A failure is not stored; its status is
@@ -437,7 +444,8 @@ typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], s
  * it at a time, whoever asks; keys that others compute are waited for after ours are done. out[i] is key i's value, to
  * be released, or zeroed where there is nothing or it failed. CACHE_OK, or the first failure; the other keys are there
  * all the same. The options hold for every key, with these differences: `info` is NULL or points to n; `lock` is
- * CACHE_ERR_INVALID; a stale value's successor is computed with the missing ones, not by cache_config.spawn. */
+ * CACHE_ERR_INVALID; a stale value's successor is computed with the missing ones, not by cache_config.spawn, and
+ * is not waited for. */
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
                               cache_compute_many_fn *compute, void *ctx, cache_value out[]);
 

@@ -75,7 +75,7 @@ static void of_those_that_expect_the_same_one_wins(void **state)
     assert_text(cache, "k", last);
 }
 
-/* ---- what rests on it --------------------------------------------------------------------------------------------------- */
+/* ---- what rests on it ------------------------------------------------------------------------------------------- */
 
 static cache_status forty_one(void *ctx, cache_writer *out)
 {

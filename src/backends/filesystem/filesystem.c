@@ -269,8 +269,10 @@ static cache_status begins_as(struct fs_leaf *leaf, const struct fs_name *name, 
     status = cache_fs_entry_value(fd, &entry, &value, &state);
     if (state == FS_FAILED)
         status = cache_fs_fail(leaf->store, name->path, errno);
-    else if (status == CACHE_MISS ||
-             (status == CACHE_OK && (value.size < expected.size || memcmp(value.data, expected.data, expected.size) != 0)))
+    else if (status == CACHE_MISS)
+        status = CACHE_NOT_STORED;
+    else if (status == CACHE_OK &&
+             (value.size < expected.size || memcmp(value.data, expected.data, expected.size) != 0))
         status = CACHE_NOT_STORED;
     cache_fs_close(fd);
     cache_writer_release(&value);

@@ -1,7 +1,7 @@
 /* compare.c - to replace a value only if it is still what was read.
  *
- * Redis has no command for that before version 8.4, and a transaction with WATCH wants a connection of its own, so it is
- * a script of a few lines. Where scripts are refused (by an ACL), the value is read, compared and written in two steps:
+ * Redis has no command for that before version 8.4, and a transaction with WATCH wants a connection of its own, so it
+ * is a script of a few lines. Where scripts are refused (by an ACL), the value is read, compared and written in two steps:
  * another process may come between them, and the log says so once. */
 #include "store.h"
 
@@ -44,8 +44,8 @@ cache_status cache_redis_compare_and_set(void *self, cache_bytes key, cache_byte
 {
     struct redis_store *store = self;
     char number[NUMBER_MAX_SIZE + 1];
-    const cache_bytes words[] = { REDIS_WORD("EVAL"), { script, sizeof script - 1 }, REDIS_WORD("1"), key, expected, value,
-                                  { number, cache_number_format(ttl_ms, number) } };
+    const cache_bytes words[] = { REDIS_WORD("EVAL"), { script, sizeof script - 1 }, REDIS_WORD("1"), key, expected,
+                                  value, { number, cache_number_format(ttl_ms, number) } };
     struct redis_request request = { .takes_errors = true, .types = "i" };
     cache_status status = cache_redis_command(store, key, words, value.data != NULL ? 7 : 5, &request);
     bool refused = false;
