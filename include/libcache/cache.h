@@ -218,7 +218,8 @@ cache_status cache_has(cache_t *cache, const char *key);
 cache_status cache_touch(cache_t *cache, const char *key, double ttl);
 
 /* Add `delta` to a counter, atomically among all that share the store; `*result` (may be NULL) is the new number.
- * A missing counter begins at 0 and gets the default TTL; an existing one keeps its own. CACHE_ERR_TYPE: the value is
+ * A missing counter begins at 0 and gets the default TTL; an existing one keeps its own. A number that cache_fetch
+ * stored as digits counts, too, and keeps its time and its tags. CACHE_ERR_TYPE: the value is
  * not a number (an optional '-', digits without a leading zero). CACHE_ERR_RANGE: the sum leaves int64. Both change
  * nothing. */
 cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *result);

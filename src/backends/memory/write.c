@@ -17,13 +17,13 @@ struct setting {
 };
 
 /* A counter is no text that anybody could expect. */
-static bool begins_as(const struct item *item, cache_bytes expected)
+static bool begins_as(struct item *item, cache_bytes expected)
 {
     return !item_is_counter(item) && item->size >= expected.size
-        && memcmp(item->bytes, expected.data, expected.size) == 0;
+        && memcmp(item_value(item), expected.data, expected.size) == 0;
 }
 
-static bool refuses(const struct memory *memory, const struct setting *set, const struct item *old)
+static bool refuses(const struct memory *memory, const struct setting *set, struct item *old)
 {
     if (!set->if_absent && set->expected == NULL)
         return false;
