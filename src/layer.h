@@ -8,6 +8,10 @@
 
 #include "api.h"
 
+/* In the flags of a layer's table: most of its operations are answered in this process, faster than the clock can be
+ * read twice, so they are timed by sample. */
+#define CACHE_LAYER_SAMPLED 0x80000000u
+
 struct cache_layer {
     cache_backend_ops inner;           /* a full-sized copy: an operation that the store lacks is NULL */
     void *inner_self;

@@ -1,6 +1,7 @@
 /* store.c - the store's operations, each with its fallback for a store that leaves it out, counted and timed. Every such
  * fallback stands here, and nowhere else. */
 #include "cache_internal.h"
+#include "layer.h"
 #include "results.h"
 
 #include <string.h>
@@ -71,7 +72,8 @@ cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cac
  * to read the clock twice, so most of its operations go untimed. */
 uint64_t cache_store_begin(const struct cache_store *store)
 {
-    const bool timed = store->env.event != NULL || !(store->ops.flags & CACHE_BACKEND_LOCAL) || cache_counters_sample();
+    const bool is_fast = (store->ops.flags & (CACHE_BACKEND_LOCAL | CACHE_LAYER_SAMPLED)) != 0;
+    const bool timed = store->env.event != NULL || !is_fast || cache_counters_sample();
     return timed ? cache_now_ns() : 0;
 }
 
