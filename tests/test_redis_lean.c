@@ -128,6 +128,16 @@ static void a_value_over_the_limit_of_the_server_is_too_large(void **state)
     cache_close(cache);
 }
 
+static void blanks_in_a_list_of_hosts_are_no_part_of_a_host(void **state)
+{
+    char url[128];
+    (void)state;
+    (void)snprintf(url, sizeof url, "redis:// 127.0.0.1:%d ?prefix=blank:", server.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    cache_close(cache);
+}
+
 /* ---- fakes ------------------------------------------------------------------------------------------------------- */
 
 /* A proxy that ends a connection with a command that it does not know. */
@@ -257,6 +267,7 @@ int main(void)
         cmocka_unit_test(a_counter_that_is_refused_says_so_and_does_not_count),
         cmocka_unit_test(a_user_with_the_least_permissions_reads_and_writes),
         cmocka_unit_test(a_value_over_the_limit_of_the_server_is_too_large),
+        cmocka_unit_test(blanks_in_a_list_of_hosts_are_no_part_of_a_host),
         cmocka_unit_test(a_proxy_that_ends_connections_with_a_name_is_told_none),
         cmocka_unit_test(sentinels_with_a_password_and_a_master_that_hides_its_role_are_used),
         cmocka_unit_test(many_pieces_have_one_deadline),

@@ -19,8 +19,8 @@ static void start_tls(struct test_server *one, char port[8], const char *wants)
     (void)snprintf(cert, sizeof cert, "%s/server.pem", files);
     (void)snprintf(key, sizeof key, "%s/server.key", files);
     (void)snprintf(ca, sizeof ca, "%s/ca.pem", files);
-    const char *extra[] = { "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca,
-                            "--tls-auth-clients", wants, NULL };
+    const char *extra[] = { "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file",
+                            ca, "--tls-auth-clients", wants, NULL };
     test_server_start_redis(one, extra);
 }
 
@@ -180,7 +180,8 @@ static void a_handshake_that_stalls_ends_with_the_timeout(void **state)
     (void)state;
     fake_server_start(&fake, say_nothing, NULL);
     (void)snprintf(port, sizeof port, "%d", fake.port);
-    assert_refused(open_tls("127.0.0.1", port, "ca", "connect_timeout=0.3&timeout=0.5"), CACHE_ERR_TIMEOUT, "handshake");
+    assert_refused(open_tls("127.0.0.1", port, "ca", "connect_timeout=0.3&timeout=0.5"), CACHE_ERR_TIMEOUT,
+                   "handshake");
     fake_server_stop(&fake);
 }
 

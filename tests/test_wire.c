@@ -159,7 +159,8 @@ static void a_refused_address_is_followed_by_the_next(void **state)
     const int listener = listen_on(&open, 8);
     add_address(&addresses, &closed);
     add_address(&addresses, &open);
-    assert_status(CACHE_OK, cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+    assert_status(CACHE_OK,
+                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
     assert_int_equal(which, 1);
     assert_true(fd > 2);
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -197,7 +198,8 @@ static void silent_addresses_share_one_deadline(void **state)
     const int listener = listen_on(&open, 8);
     add_address(&addresses, &open);
     begun = seconds();
-    assert_status(CACHE_OK, cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 3000000000, &fd, &which, &ours));
+    assert_status(CACHE_OK,
+                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 3000000000, &fd, &which, &ours));
     assert_int_equal(which, 3);
     close(fd);
     close(listener);

@@ -1,14 +1,16 @@
 /* conformance - every promise of the vtable and the public API, against the store that a URL names.
  *
  *     conformance memory://                        any URL, a server of your own included
- *     conformance redis | redis+unix | memcached | memcached*3 | memcached+unix | memcached+login | memcacheds | file |
- *                 list
+ *     conformance redis | redis+unix | rediss | redis+cluster | memcached | memcached*3 | memcached+unix |
+ *                 memcached+login | memcacheds | file | list
  *                                                  a store that the suite makes, with a server it starts and stops
  *     conformance file+codec                       the same with compressed and sealed values
  *
  * Leaves nothing behind but what a store keeps of an empty prefix. */
 #include "conformance.h"
 
+#include "certificates.h"
+#include "redis_cluster.h"
 #include "server.h"
 
 #include <pthread.h>
@@ -142,6 +144,31 @@ static void make_redis(bool unix_socket)
         (void)snprintf(made_url, sizeof made_url, "redis://127.0.0.1:%d/0", servers[0].port);
 }
 
+static void make_redis_tls(void)
+{
+    char port[8], cert[96], key[96], ca[96];
+    test_directory_make(directory, sizeof directory);
+    test_certificates_authority(directory, "ca");
+    test_certificates_sign(directory, "ca", "server", "IP:127.0.0.1");
+    (void)snprintf(port, sizeof port, "%d", test_free_port());
+    (void)snprintf(cert, sizeof cert, "%s/server.pem", directory);
+    (void)snprintf(key, sizeof key, "%s/server.key", directory);
+    (void)snprintf(ca, sizeof ca, "%s/ca.pem", directory);
+    const char *extra[] = { "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file",
+                            ca, "--tls-auth-clients", "no", NULL };
+    test_server_start_redis(&servers[0], extra);
+    target.redis_port = servers[0].port;
+    (void)snprintf(made_url, sizeof made_url, "rediss://127.0.0.1:%s/0?ca=%s", port, ca);
+}
+
+static struct test_cluster cluster;
+
+static void make_redis_cluster(void)
+{
+    test_cluster_start(&cluster);
+    (void)snprintf(made_url, sizeof made_url, "redis+cluster://127.0.0.1:%d", cluster.nodes[0].port);
+}
+
 static void make_memcached(int n)
 {
     size_t at = (size_t)snprintf(made_url, sizeof made_url, "memcached://");
@@ -191,6 +218,10 @@ static void make(const char *what)
         make_redis(false);
     else if (strcmp(what, "redis+unix") == 0)
         make_redis(true);
+    else if (strcmp(what, "rediss") == 0)
+        make_redis_tls();
+    else if (strcmp(what, "redis+cluster") == 0)
+        make_redis_cluster();
     else if (strcmp(what, "memcached") == 0)
         make_memcached(1);
     else if (strcmp(what, "memcached*3") == 0)
@@ -220,6 +251,7 @@ static void unmake(void)
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++)
         if (servers[i].pid > 0)
             test_server_stop(&servers[i]);
+    test_cluster_stop(&cluster);
     if (directory[0] != '\0')
         test_directory_remove(directory);
 }
@@ -232,8 +264,8 @@ static bool begins(const char *text, const char *with)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "usage: conformance URL|redis|redis+unix|memcached|memcached*3|memcached+unix|memcached+login|"
-                        "memcacheds|file|list\n");
+        fprintf(stderr, "usage: conformance URL|redis|redis+unix|rediss|redis+cluster|memcached|memcached*3|"
+                        "memcached+unix|memcached+login|memcacheds|file|list\n");
         return 2;
     }
     if (cache_register_backend(&list_store_ops) != CACHE_OK) {

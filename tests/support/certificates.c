@@ -13,8 +13,8 @@ void test_certificates_authority(const char *directory, const char *name)
 {
     char command[512];
     (void)snprintf(command, sizeof command,
-                   "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=%s' "
-                   "-keyout %s.key -out %s.pem 2>/dev/null", directory, name, name, name);
+                   "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+                   "-subj '/CN=%s' -keyout %s.key -out %s.pem 2>/dev/null", directory, name, name, name);
     run(command);
 }
 

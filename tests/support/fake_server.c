@@ -35,7 +35,7 @@ static void *accept_connections(void *arg)
         struct connection *connection = malloc(sizeof *connection);
         if (number == FAKE_MAX_CONNECTIONS || connection == NULL)
             abort();
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);    /* an answer in two pieces waits for nothing */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);    /* for answers in two pieces */
         *connection = (struct connection){ server, number, fd };
         pthread_mutex_lock(&server->lock);
         server->descriptors[number] = fd;

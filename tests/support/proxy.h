@@ -1,5 +1,5 @@
-/* proxy.h - a proxy before a real server that does to replies what broken networks do. It knows no protocol: what came in
- * one piece is one reply to it. */
+/* proxy.h - a proxy before a real server that does to replies what broken networks do. It knows no protocol: what came
+ * in one piece is one reply to it. */
 #ifndef PROXY_H
 #define PROXY_H
 

@@ -70,7 +70,8 @@ static cache_status get_node(struct redis_store *store, const char *host, int po
     if (find_node(cluster, host, port, index) == NULL) {
         struct redis_node *node = NULL;
         status = n < REDIS_MAX_NODES ? make_node(store, host, port, &node)
-                                     : cache_fail(CACHE_ERR_CONNECT, "%s: over %d nodes", store->where, REDIS_MAX_NODES);
+                                     : cache_fail(CACHE_ERR_CONNECT, "%s: over %d nodes", store->where,
+                                                  REDIS_MAX_NODES);
         if (node != NULL) {
             *index = (uint16_t)n;
             atomic_store(&cluster->nodes[n], node);

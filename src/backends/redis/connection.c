@@ -91,7 +91,8 @@ static void keep(struct redis_request *request, redisReply *reply)
         freeReplyObject(reply);
 }
 
-/* Redis says so to a request that it cannot read, and closes the connection: a value above proto-max-bulk-len is one. */
+/* Redis says so to a request that it cannot read, such as a value above proto-max-bulk-len, and closes the
+ * connection. */
 static bool is_the_last(const redisReply *reply)
 {
     static const char begins[] = "ERR Protocol error";

@@ -38,7 +38,8 @@ struct redis_node {
     atomic_bool has_slots;             /* as of the map that the watches know */
 };
 
-/* Which node has which slot. Nodes are added and stay until the store is closed, so that the map is read without a lock. */
+/* Which node has which slot. Nodes are added and stay until the store is closed, so that the map is read without a
+ * lock. */
 struct redis_cluster {
     _Atomic(struct redis_node *) nodes[REDIS_MAX_NODES];
     atomic_size_t n_nodes;
@@ -173,8 +174,8 @@ enum cache_reply cache_redis_take(struct cache_exchange *exchange, void *state, 
                                   size_t *used);
 void cache_redis_restart(struct cache_exchange *exchange);
 
-/* Send a request to the server, or the node that has `key`. CACHE_OK: its replies are there, and none is an error unless the caller looks for those
- * itself. Release the request in any case. */
+/* Send a request to the server, or the node that has `key`. CACHE_OK: its replies are there, and none is an error,
+ * unless the caller looks for those itself. Release the request in any case. */
 cache_status cache_redis_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
                               uint64_t deadline);
 

@@ -141,8 +141,9 @@ static cache_status read_tcp(const cache_backend_config *config, struct redis_st
 {
     store->kind = REDIS_TCP;
     if (config->n_hosts > 1)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: one server; several hosts are sentinels (redis+sentinel://) or nodes of a "
-                                            "cluster (redis+cluster://)");
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "redis: one server; several hosts are sentinels (redis+sentinel://) or nodes of a cluster "
+                          "(redis+cluster://)");
     cache_status status = read_hosts(config, DEFAULT_PORT, store);
     if (status == CACHE_OK)
         status = read_db(config, config->path[0] != '\0' ? config->path + 1 : NULL, store);

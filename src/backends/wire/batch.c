@@ -107,7 +107,7 @@ static enum cache_reply take_mark(struct cache_batch *batch, const char *bytes, 
     batch->unsure = reply == CACHE_REPLY_BROKEN;
     if (reply == CACHE_REPLY_LAST)
         atomic_store(&server->marks, CACHE_MARKS_REFUSED);
-    else if (reply == CACHE_REPLY_DONE && atomic_load_explicit(&server->marks, memory_order_relaxed) == CACHE_MARKS_UNTRIED)
+    else if (reply == CACHE_REPLY_DONE && atomic_load(&server->marks) == CACHE_MARKS_UNTRIED)
         atomic_store(&server->marks, CACHE_MARKS_ANSWERED);
     return reply == CACHE_REPLY_LAST ? CACHE_REPLY_DONE : reply;
 }

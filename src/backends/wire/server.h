@@ -75,10 +75,11 @@ struct cache_protocol {
     /* True if `state` holds bytes behind the last reply. NULL: it never does. */
     bool (*has_more)(const void *state);
     /* A request that has no effect and an answer of its own each time, behind every batch: so that a reply which came
-     * late or twice is never taken for another's. Write it to `out` and return its size; 0: none this time. NULL: none. */
+     * late or twice is never taken for another's. Write it to `out` and return its size; 0: none this time. NULL: there
+     * is none. */
     size_t (*mark)(struct cache_connection *connection, char out[CACHE_MAX_MARK]);
-    /* Take its answer, as cache_take_fn does. BROKEN: it is another's. LAST: the server refuses marks, none is sent to it
-     * again; so it is with one that answers all but its first mark. */
+    /* Take its answer, as cache_take_fn does. BROKEN: it is another's. LAST: the server refuses marks, none is sent to
+     * it again; so it is with one that answers all but its first mark. */
     enum cache_reply (*take_mark)(struct cache_connection *connection, const char *bytes, size_t size, size_t *used);
 };
 
@@ -115,8 +116,8 @@ struct cache_connection {
     bool once_more;                    /* greet, which failed, wants to begin anew on another connection */
 };
 
-/* A connection of the caller's own, beside the server's: set its `server`, and wire.fd to -1. Open it: connect and greet.
- * It is closed again after a failure. The server's breaker is neither asked nor told. Close it: without a byte to the
+/* A connection of the caller's own, beside the server's: set its `server`, and wire.fd to -1. Open it: connect and
+ * greet. It is closed again after a failure. The server's breaker is neither asked nor told. Close it: without a byte to the
  * server, so that a child of a fork may close its parent's. */
 cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline);
 void cache_connection_close(struct cache_connection *connection);

@@ -7,8 +7,8 @@
 /* What is left until the deadline, rounded up, so that a wait of so long does not end before it. */
 uint64_t cache_wait_left_ms(uint64_t deadline);
 
-/* Wait until `fd` is ready for `events` of poll: `*ready` tells for which. Signals do not end it. CACHE_ERR_TIMEOUT, and
- * the message is the caller's to write. */
+/* Wait until `fd` is ready for `events` of poll: `*ready` tells for which. Signals do not end it. CACHE_ERR_TIMEOUT,
+ * and the message is the caller's to write. */
 cache_status cache_wait_ready(int fd, short events, uint64_t deadline, short *ready);
 
 /* An error that says that this process or machine lacks something, and nothing of the other side. */

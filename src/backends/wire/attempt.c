@@ -1,0 +1,263 @@
+/* attempt.c - a connection is made ready, a batch goes out, and its outcome is judged: for the server, and for each
+ * request. */
+#include "attempt.h"
+
+#include "slots.h"
+
+#include "../../hooks.h"
+
+#include <stdio.h>
+
+enum {
+    NANOSECONDS_IN_MS = 1000000,
+    SHORT_PATIENCE_MS = 20,
+    PATIENT_TRY = 128                  /* one try in so many to reach a server that is away waits the whole time */
+};
+
+/* ---- the connection ---------------------------------------------------------------------------------------------- */
+
+void cache_connection_close(struct cache_connection *connection)
+{
+    const struct cache_protocol *protocol = connection->server->config.protocol;
+    if (connection->state != NULL && protocol->release != NULL)
+        protocol->release(connection->state);
+    connection->state = NULL;
+    if (connection->connected)
+        cache_wire_close(&connection->wire);
+    connection->connected = false;
+}
+
+/* How long the one caller waits who tries to reach a server that is away: it holds up all who wait for what it
+ * computes. One that hangs answers as little in a second as in some multiples of what it needed when it was well. */
+static uint64_t patience_ns(struct cache_server *server)
+{
+    const uint64_t whole = (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS;
+    const uint64_t usual = 4 * atomic_load(&server->connect_ns);
+    const uint64_t least = (uint64_t)SHORT_PATIENCE_MS * NANOSECONDS_IN_MS;
+    if (usual == 0 || atomic_fetch_add(&server->failed_tries, 1) % PATIENT_TRY == PATIENT_TRY - 1)
+        return whole;
+    const uint64_t patience = usual > least ? usual : least;
+    return patience < whole ? patience : whole;
+}
+
+static cache_status locate_and_connect(struct cache_server *server, struct cache_connection *connection,
+                                       uint64_t deadline, bool *ours)
+{
+    const struct cache_server_config *config = &server->config;
+    if (config->protocol->locate == NULL)
+        return cache_wire_connect(&connection->wire, &server->resolver, config->tls, config->place.host, config->where,
+                                  config->timeout_ms, deadline, ours);
+    char host[256];
+    struct cache_place place = { .host = host };
+    struct cache_resolver resolver;
+    *ours = false;
+    cache_status status = config->protocol->locate(server, deadline, host, &place.port);
+    if (status != CACHE_OK)
+        return status;
+    cache_resolver_init(&resolver, &place, config->where);
+    status = cache_wire_connect(&connection->wire, &resolver, config->tls, host, config->where, config->timeout_ms,
+                                deadline, ours);
+    cache_resolver_release(&resolver);
+    return status;
+}
+
+static cache_status connect_and_greet(struct cache_connection *connection, uint64_t deadline, bool *ours)
+{
+    const struct cache_protocol *protocol = connection->server->config.protocol;
+    cache_connection_close(connection);
+    connection->once_more = false;
+    cache_status status = locate_and_connect(connection->server, connection, deadline, ours);
+    connection->connected = status == CACHE_OK;
+    return status == CACHE_OK && protocol->greet != NULL ? protocol->greet(connection, deadline) : status;
+}
+
+cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline)
+{
+    bool ours = false;
+    int cancel = 0;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    cache_status status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK && connection->once_more)
+        status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK)
+        cache_connection_close(connection);
+    (void)pthread_setcancelstate(cancel, NULL);
+    return status;
+}
+
+static cache_status connect_anew(struct cache_attempt *attempt)
+{
+    struct cache_server *server = attempt->server;
+    struct cache_connection *connection = attempt->connection;
+    const unsigned epoch = atomic_load(&server->epoch);
+    const uint64_t begun = cache_now_ns();
+    const uint64_t latest = begun + (attempt->trying ? patience_ns(server)
+                                                     : (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS);
+    const uint64_t deadline = latest < attempt->own->deadline ? latest : attempt->own->deadline;
+    bool ours = false;
+    cache_status status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK && connection->once_more)
+        status = connect_and_greet(connection, deadline, &ours);
+    if (status != CACHE_OK) {
+        cache_connection_close(connection);
+        if (status == CACHE_ERR_TIMEOUT)
+            atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
+        if (!ours && status != CACHE_ERR_NOMEM)
+            cache_breaker_trip(&server->breaker, status);
+        return status;
+    }
+    atomic_store(&server->connect_ns, cache_now_ns() - begun);
+    atomic_store(&server->failed_tries, 0);
+    if (connection->used)
+        atomic_fetch_add_explicit(&server->config.counters->reconnects, 1, memory_order_relaxed);
+    connection->used = true;
+    connection->epoch = epoch;
+    return CACHE_OK;
+}
+
+bool cache_connection_is_good(struct cache_connection *connection)
+{
+    struct cache_server *server = connection->server;
+    return connection->connected && connection->epoch == atomic_load(&server->epoch) &&
+           cache_wire_is_quiet(&connection->wire) &&
+           (server->config.protocol->locate != NULL ||
+            cache_resolver_still_has(&server->resolver, &connection->wire.address, &connection->wire.version));
+}
+
+static cache_status make_ready(struct cache_attempt *attempt)
+{
+    if (attempt->connection->connected && (attempt->trying || !cache_connection_is_good(attempt->connection)))
+        cache_connection_close(attempt->connection);
+    attempt->was_idle = attempt->connection->connected;
+    return attempt->was_idle ? CACHE_OK : connect_anew(attempt);
+}
+
+/* ---- the outcome ------------------------------------------------------------------------------------------------- */
+
+static void judge_server(struct cache_attempt *attempt)
+{
+    struct cache_server *server = attempt->server;
+    const struct cache_batch *batch = &attempt->batch;
+    if (batch->status == CACHE_OK)
+        cache_breaker_reset(&server->breaker);
+    else if (batch->status == CACHE_ERR_TIMEOUT)
+        cache_breaker_timed_out(&server->breaker);
+    if (attempt->was_idle && batch->status == CACHE_ERR_CONNECT) {
+        cache_server_distrust(server);    /* the others lead to the same place */
+        cache_resolver_doubt(&server->resolver);
+    }
+}
+
+/* May the request, which failed with the batch, go out once more? */
+static bool may_go_again(const struct cache_attempt *attempt, const struct cache_exchange *exchange, uint64_t now)
+{
+    const struct cache_batch *batch = &attempt->batch;
+    if (exchange->again || now >= exchange->deadline ||
+        !(exchange->repeatable || exchange->stage == CACHE_EXCHANGE_NEW))
+        return false;
+    if (exchange != batch->culprit)
+        return true;
+    return attempt->was_idle && batch->status == CACHE_ERR_CONNECT;
+}
+
+static void set_failure(const struct cache_attempt *attempt, struct cache_exchange *exchange, const char *message,
+                        uint64_t now)
+{
+    const struct cache_batch *batch = &attempt->batch;
+    const char *where = attempt->server->config.where;
+    exchange->status = batch->status;
+    if (now >= exchange->deadline) {
+        exchange->status = CACHE_ERR_TIMEOUT;
+        (void)snprintf(exchange->message, sizeof exchange->message, "%.150s: no answer within %lld ms", where,
+                       (long long)attempt->server->config.timeout_ms);
+    } else if (exchange == batch->culprit || batch->culprit == NULL)
+        (void)snprintf(exchange->message, sizeof exchange->message, "%s", message);
+    else {
+        exchange->status = CACHE_ERR_CONNECT;
+        (void)snprintf(exchange->message, sizeof exchange->message,
+                       "%.150s: a request before it on the connection got no answer", where);
+    }
+    if (exchange->status == CACHE_ERR_TIMEOUT)
+        atomic_fetch_add_explicit(&attempt->server->config.counters->timeouts, 1, memory_order_relaxed);
+}
+
+/* What the batch's outcome means for one request. True: it goes out again. */
+static bool judge(const struct cache_attempt *attempt, struct cache_exchange *exchange, const char *message,
+                  uint64_t now)
+{
+    const struct cache_batch *batch = &attempt->batch;
+    if (exchange->stage == CACHE_EXCHANGE_TAKEN && !batch->unsure) {
+        exchange->status = CACHE_OK;
+        return false;
+    }
+    const bool again = may_go_again(attempt, exchange, now);
+    if (again) {
+        exchange->again = true;
+        exchange->stage = CACHE_EXCHANGE_NEW;
+        if (exchange->restart != NULL)
+            exchange->restart(exchange);
+    } else
+        set_failure(attempt, exchange, message, now);
+    return again;
+}
+
+/* Judge all requests of the batch; the slot is given on before those that are done are woken. True: the own request
+ * goes out again. */
+static bool finish(struct cache_attempt *attempt, int slot)
+{
+    struct cache_server *server = attempt->server;
+    const uint64_t now = attempt->batch.status != CACHE_OK ? cache_now_ns() : 0;
+    struct cache_exchange *done = NULL, *again = NULL, *next = attempt->own->next;
+    char message[sizeof attempt->own->message] = "";
+    if (attempt->batch.status != CACHE_OK)
+        (void)snprintf(message, sizeof message, "%s", cache_last_error());
+    const bool own_again = judge(attempt, attempt->own, message, now);
+    struct cache_exchange **end = &done;
+    for (struct cache_exchange *exchange = next; exchange != NULL; exchange = next) {
+        next = exchange->next;
+        struct cache_exchange **list = judge(attempt, exchange, message, now) ? &again : NULL;
+        exchange->next = list != NULL ? *list : NULL;
+        if (list != NULL)
+            *list = exchange;
+        else {
+            *end = exchange;
+            end = &exchange->next;
+        }
+    }
+    if (again != NULL)
+        cache_slots_return(server, again);
+    cache_slots_give_back(server, slot, attempt->own);
+    for (; done != NULL; done = next) {
+        next = done->next;
+        cache_slots_finish(done);
+    }
+    return own_again;
+}
+
+bool cache_attempt_run(struct cache_attempt *attempt, int slot)
+{
+    cache_batch_run(&attempt->batch);
+    judge_server(attempt);
+    if (attempt->batch.lost)
+        cache_connection_close(attempt->connection);    /* what arrives on it late belongs to nobody */
+    return finish(attempt, slot);
+}
+
+bool cache_attempt_lead(struct cache_server *server, struct cache_exchange *own, int slot, bool trying)
+{
+    struct cache_attempt attempt = { .server = server, .connection = &server->connections[slot], .own = own,
+                               .trying = trying };
+    attempt.batch.connection = attempt.connection;
+    own->status = make_ready(&attempt);
+    if (own->status != CACHE_OK) {
+        (void)snprintf(own->message, sizeof own->message, "%s", cache_last_error());
+        cache_slots_give_back(server, slot, own);
+        return false;
+    }
+    attempt.batch.first = own;
+    attempt.batch.deadline = cache_slots_gather(server, own);
+    attempt.batch.marked = true;
+    cache_batch_begin(&attempt.batch);
+    return cache_attempt_run(&attempt, slot);
+}
+

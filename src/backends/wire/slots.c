@@ -1,0 +1,229 @@
+/* slots.c - a server's connections are slots; requests that find none idle queue. The lock is held for no longer than
+ * it takes to look. */
+#include "slots.h"
+
+#include "turn.h"
+
+#include "../../hooks.h"
+
+#include <stdio.h>
+
+enum {
+    NANOSECONDS_IN_MS = 1000000,
+    MAX_WAITING = 1024,
+    MAX_BATCH_BYTES = 256 * 1024,
+    CROWD = 8,                         /* callers that are worth a wait for the next batch */
+    LEAST_PATIENCE_MS = 1              /* of one who waits for a batch, though a connection is idle */
+};
+
+/* One caller that waits for a connection, or for another to do its request. What it is told: */
+enum { FINISHED = 1, LEADS = 2 };      /* LEADS + the slot of the connection */
+
+struct cache_waiter {
+    struct cache_turn turn;
+};
+
+/* With the lock held; -1: all are busy. The lowest, so that few callers share few connections. */
+static int take_idle(struct cache_server *server, bool alone)
+{
+    for (int i = 0; i < server->config.pool; i++)
+        if (!server->busy[i]) {
+            server->busy[i] = true;
+            server->n_busy++;
+            server->n_gathering += !alone;
+            return i;
+        }
+    return -1;
+}
+
+static void let_go(struct cache_server *server, int slot)
+{
+    server->busy[slot] = false;
+    server->n_busy--;
+}
+
+/* Few large batches cost server and callers less than many small ones, and where there are many callers the next batch
+ * is never far: then those who come wait for it, though a connection is idle. With the lock held. */
+static bool is_crowded(const struct cache_server *server)
+{
+    return server->config.gather && server->n_gathering > 0 && server->n_waiting + server->n_busy >= CROWD;
+}
+
+static void enqueue(struct cache_server *server, struct cache_exchange *exchange)
+{
+    exchange->next = NULL;
+    *server->last = exchange;
+    server->last = &exchange->next;
+    server->n_waiting++;
+}
+
+/* Of those that go out a second time: they have waited. */
+static void enqueue_first(struct cache_server *server, struct cache_exchange *exchange)
+{
+    exchange->next = server->first;
+    if (server->first == NULL)
+        server->last = &exchange->next;
+    server->first = exchange;
+    server->n_waiting++;
+}
+
+static struct cache_exchange *dequeue(struct cache_server *server)
+{
+    struct cache_exchange *exchange = server->first;
+    server->first = exchange->next;
+    if (server->first == NULL)
+        server->last = &server->first;
+    server->n_waiting--;
+    exchange->next = NULL;
+    return exchange;
+}
+
+/* False: it is in the queue no longer. */
+static bool remove_from_queue(struct cache_server *server, struct cache_exchange *exchange)
+{
+    struct cache_exchange **at = &server->first;
+    while (*at != NULL && *at != exchange)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return false;
+    *at = exchange->next;
+    if (*at == NULL)
+        server->last = at;
+    server->n_waiting--;
+    return true;
+}
+
+/* Take the slot that is idle, and leave the queue with it; -1: there is none, or it is in the queue no longer. */
+static int take_for(struct cache_server *server, struct cache_exchange *exchange)
+{
+    pthread_mutex_lock(&server->lock);
+    int slot = take_idle(server, exchange->alone);
+    if (slot >= 0 && !remove_from_queue(server, exchange)) {
+        server->n_gathering -= !exchange->alone;
+        let_go(server, slot);
+        slot = -1;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return slot;
+}
+
+static void wait_in_vain(struct cache_server *server, struct cache_exchange *exchange)
+{
+    exchange->status = CACHE_ERR_TIMEOUT;
+    (void)snprintf(exchange->message, sizeof exchange->message, "%.150s: all %d connections were busy for %lld ms",
+                   server->config.where, server->config.pool, (long long)server->config.timeout_ms);
+    atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
+}
+
+/* Wait for a turn, or until nobody but this thread knows of the request: the slot that it leads on, or -1. Where the
+ * batch that was waited for takes long, an idle connection is taken after all. Once the request is in a batch no
+ * deadline counts but the batch's, whose leader says what came. */
+static int wait_for_turn(struct cache_server *server, struct cache_exchange *exchange)
+{
+    struct cache_turn *turn = &exchange->waiter->turn;
+    uint64_t patience = (uint64_t)LEAST_PATIENCE_MS * NANOSECONDS_IN_MS, now = cache_now_ns();
+    unsigned told = 0;
+    for (; told == 0 && now < exchange->deadline; patience *= 2, now = cache_now_ns()) {
+        const uint64_t until = now + patience;
+        told = cache_turn_wait(turn, until < exchange->deadline ? until : exchange->deadline);
+        const int slot = told == 0 ? take_for(server, exchange) : -1;
+        if (slot >= 0)
+            return slot;
+    }
+    if (told == 0) {
+        pthread_mutex_lock(&server->lock);
+        const bool removed = remove_from_queue(server, exchange);
+        pthread_mutex_unlock(&server->lock);
+        if (removed) {
+            wait_in_vain(server, exchange);
+            return -1;
+        }
+    }
+    while (told == 0)
+        told = cache_turn_wait(turn, UINT64_MAX);
+    return told == FINISHED ? -1 : (int)told - LEADS;
+}
+
+void cache_slots_give_back(struct cache_server *server, int slot, const struct cache_exchange *exchange)
+{
+    struct cache_waiter *next = NULL;
+    pthread_mutex_lock(&server->lock);
+    server->n_gathering -= !exchange->alone;
+    if (server->first != NULL && (server->first->alone || !is_crowded(server))) {
+        struct cache_exchange *first = dequeue(server);
+        server->n_gathering += !first->alone;
+        next = first->waiter;
+    } else
+        let_go(server, slot);
+    pthread_mutex_unlock(&server->lock);
+    if (next != NULL)
+        cache_turn_say(&next->turn, LEADS + (unsigned)slot);
+}
+
+int cache_slots_take(struct cache_server *server, struct cache_exchange *exchange)
+{
+    struct cache_waiter waiter;
+    pthread_mutex_lock(&server->lock);
+    const bool queues = exchange->alone ? server->first != NULL && !is_crowded(server)
+                                        : server->first != NULL || is_crowded(server);
+    const int slot = queues ? -1 : take_idle(server, exchange->alone);
+    const bool full = slot < 0 && server->n_waiting >= MAX_WAITING;
+    if (slot < 0 && !full) {
+        cache_turn_init(&waiter.turn);
+        exchange->waiter = &waiter;
+        enqueue(server, exchange);
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (full) {
+        exchange->status = CACHE_ERR_TIMEOUT;
+        (void)snprintf(exchange->message, sizeof exchange->message, "%.150s: %d callers wait for a connection",
+                       server->config.where, (int)MAX_WAITING);
+    }
+    if (slot >= 0 || full)
+        return slot;
+    const int given = wait_for_turn(server, exchange);
+    exchange->waiter = NULL;
+    cache_turn_destroy(&waiter.turn);
+    return given;
+}
+
+int cache_slots_take_idle(struct cache_server *server, const struct cache_exchange *exchange)
+{
+    pthread_mutex_lock(&server->lock);
+    const int slot = server->first == NULL ? take_idle(server, exchange->alone) : -1;
+    pthread_mutex_unlock(&server->lock);
+    return slot;
+}
+
+uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own)
+{
+    struct cache_exchange *last = own;
+    uint64_t deadline = own->deadline;
+    size_t size = own->size;
+    own->next = NULL;
+    if (!server->config.gather || own->alone)
+        return deadline;
+    pthread_mutex_lock(&server->lock);
+    while (server->first != NULL && !server->first->alone && size + server->first->size <= MAX_BATCH_BYTES) {
+        last = last->next = dequeue(server);
+        size += last->size;
+        deadline = last->deadline < deadline ? last->deadline : deadline;
+    }
+    pthread_mutex_unlock(&server->lock);
+    return deadline;
+}
+
+void cache_slots_return(struct cache_server *server, struct cache_exchange *list)
+{
+    pthread_mutex_lock(&server->lock);
+    for (struct cache_exchange *next; list != NULL; list = next) {
+        next = list->next;
+        enqueue_first(server, list);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+void cache_slots_finish(struct cache_exchange *exchange)
+{
+    cache_turn_say(&exchange->waiter->turn, FINISHED);
+}
