@@ -8,8 +8,8 @@
  * median of the rounds: nanoseconds that one thread spends on an operation; of one thread in processor time, so that
  * another program's turn counts for nobody, of two by the wall clock, since they may wait for each other.
  *
- * With --csv each number is added as a line to FILE, too: items, value size, store, operation, threads, nanoseconds. bench/plot
- * draws them. */
+ * With --csv each number is added as a line to FILE, too: items, value size, store, operation, threads, nanoseconds.
+ * bench/plot draws them. */
 #include "memory_stores.h"
 
 #include <math.h>
@@ -145,7 +145,8 @@ static bool is_wanted(const struct bench_store *store)
 
 static bool can(const struct bench_store *store, enum operation operation)
 {
-    return is_wanted(store) && (operation != VIEW_ZIPF || store->view != NULL) && (operation != HAS_ZIPF || store->has != NULL) &&
+    return is_wanted(store) && (operation != VIEW_ZIPF || store->view != NULL) &&
+           (operation != HAS_ZIPF || store->has != NULL) &&
            (operation != INC_ZIPF || store->inc != NULL);
 }
 

@@ -1,9 +1,14 @@
 /* miss_ratio - how often real request sequences miss, beside other policies.
  *
- *     miss_ratio DIRECTORY      with cloudphysics.txt.gz and zipf1.0-100k.txt.gz: an object's id a line
+ *     miss_ratio [DIRECTORY]    with cloudphysics.txt.gz and zipf1.0-100k.txt.gz: an object's id a line
  *
  * Each request is a cache_get and, on a miss, a cache_set, on memory://?max_items=N. The other rows were measured with
- * libCacheSim on the same traces: objects of size 1, cold start. */
+ * libCacheSim on the same traces: objects of size 1, cold start.
+ *
+ * Without a directory only the traces of traces.c are run, beside a plain LRU; then the same objects with sizes of 64
+ * bytes to 64 kB, in a store with a limit of bytes: there the share of bytes that missed is told, too. */
+#include "traces.h"
+
 #include <libcache/cache.h>
 
 #include <stdio.h>
@@ -43,6 +48,56 @@ static double replay(const char *directory, const char *file, long items)
     return requests > 0 ? (double)misses / (double)requests : 0;
 }
 
+struct misses {
+    double requests, bytes;
+};
+
+/* The size of an object with a value of its own: most are small, and few are large. */
+static size_t size_of(uint32_t id)
+{
+    const uint32_t mixed = id * 2654435761u;
+    return (size_t)64 << (mixed >> 28) * (mixed >> 24 & 15) / 22;
+}
+
+static struct misses run_made(const struct trace *trace, const char *url, bool sized)
+{
+    static char value[1 << 17];
+    size_t misses = 0, bytes = 0, missed = 0;
+    cache_t *cache = NULL;
+    if (cache_open(url, &cache) != CACHE_OK)
+        exit(1);
+    for (size_t i = 0; i < trace->n; i++) {
+        char key[16];
+        const size_t size = sized ? size_of(trace->ids[i]) : 0;
+        cache_value view;
+        (void)snprintf(key, sizeof key, "%u", (unsigned)trace->ids[i]);
+        bytes += size;
+        if (cache_get(cache, key, &view) == CACHE_MISS) {
+            misses++;
+            missed += size;
+            (void)cache_set(cache, key, value, size, CACHE_TTL_FOREVER);
+        }
+        cache_value_release(&view);
+    }
+    cache_close(cache);
+    return (struct misses){ (double)misses / (double)trace->n, bytes > 0 ? (double)missed / (double)bytes : 0 };
+}
+
+static void run_all_made(void)
+{
+    struct trace trace;
+    puts("made trace    LRU    libcache    with sizes: of requests, of bytes");
+    for (int which = 0; trace_make(which, &trace) != 0; which++) {
+        char url[64];
+        (void)snprintf(url, sizeof url, "memory://?max_items=%zu", trace.room);
+        const struct misses plain = run_made(&trace, url, false);
+        const struct misses sized = run_made(&trace, "memory://?max_bytes=32mb", true);
+        printf("%-10s %.4f %11.4f %27.4f %8.4f\n", trace.name, trace_lru(&trace), plain.requests, sized.requests,
+               sized.bytes);
+        trace_release(&trace);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const char *const others[] = {
@@ -55,10 +110,10 @@ int main(int argc, char **argv)
         "2Q           0.8683    0.8305     0.7742      0.4192     0.2535",
         "S3-FIFO      0.8754    0.8304     0.7525      0.4026     0.2401",
     };
-    if (argc != 2) {
-        fprintf(stderr, "usage: miss_ratio DIRECTORY\n");
-        return 2;
-    }
+    run_all_made();
+    if (argc < 2)
+        return 0;
+    puts("");
     puts("             cloud 49  cloud 490  cloud 4898  zipf 1000  zipf 8000");
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         puts(others[i]);

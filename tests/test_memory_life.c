@@ -78,7 +78,7 @@ static void *take_views(void *arg)
     return arg;
 }
 
-/* More views than a thread has pins, of a thread that is gone; the item is replaced, and the store closed, meanwhile. */
+/* More views than a thread has pins, of a thread that is gone; their item is replaced, and the store closed. */
 static void views_outlive_the_thread_that_took_them_their_item_and_their_store(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* expiry.h - which items of a table expire next: for each bucket the earliest deadline in it, and a tree of minima above.
+/* expiry.h - which items of a table expire next: for each bucket the earliest deadline, and a tree of minima above.
  *
  * A deadline in the tree may be too early, never too late: an item that was removed, or got more time, leaves its
  * old one behind until somebody looks into the bucket. So a set with a time that is no earlier than others in its

@@ -51,7 +51,8 @@ static struct memory *allocate(const cache_backend_config *config, size_t n_shar
     const size_t tables = account_round(n_shards * sizeof(table_word), CACHE_LINE);
     const size_t expiries = account_round(n_shards * sizeof(int64_t), CACHE_LINE);
     const size_t orders = limited ? n_shards * sizeof(struct order) : 0;
-    const size_t size = sizeof(struct memory) + n_shards * sizeof(struct shard) + tables + expiries + orders + prefix + 1;
+    const size_t shards = n_shards * sizeof(struct shard);
+    const size_t size = sizeof(struct memory) + shards + tables + expiries + orders + prefix + 1;
     void *block = cache_env_alloc(config->env, size + CACHE_LINE);
     if (block == NULL)
         return NULL;
@@ -60,7 +61,7 @@ static struct memory *allocate(const cache_backend_config *config, size_t n_shar
     struct memory *memory = (struct memory *)(void *)at;
     memory->block = block;
     memory->shards = (struct shard *)(void *)(at += sizeof *memory);
-    memory->tables = (_Atomic table_word *)(void *)(at += n_shards * sizeof(struct shard));
+    memory->tables = (_Atomic table_word *)(void *)(at += shards);
     memory->next_expiry = (_Atomic int64_t *)(void *)(at += tables);
     at += expiries;
     memory->orders = limited ? (struct order *)(void *)at : NULL;

@@ -1,8 +1,9 @@
 /* pin.h - views that need no shared count: a thread notes in a record of its own which item a view is of.
  *
- * All threads may hold views of one item, and each writes to its own cache line alone. A view's owner is its pin. Before
- * a writer frees what nobody can find any more, it makes a reference of each pin that is in use (pin_count), with the
- * lock of all records held. So an item with pins has references when its store drops it, and the last view frees it. */
+ * All threads may hold views of one item, and each writes to its own cache line alone. A view's owner is its pin.
+ * Before a writer frees what nobody can find any more, it makes a reference of each pin that is in use, with the lock
+ * of all records held (cache_mem_pins_count). So an item with pins has references when its store drops it, and the last
+ * view frees it. */
 #ifndef MEMORY_PIN_H
 #define MEMORY_PIN_H
 
