@@ -15,6 +15,7 @@ cache_status cache_get(cache_t *cache, const char *key, cache_value *out)
     if (out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "get: out is NULL");
     *out = (cache_value){ NULL, 0, NULL };
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -43,6 +44,7 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
         *size = 0;
     if (buf == NULL && cap > 0)
         return cache_fail(CACHE_ERR_INVALID, "get_copy: buf is NULL and cap is %zu", cap);
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -79,6 +81,7 @@ static cache_status look_inside(const cache_t *cache, cache_bytes key)
 
 cache_status cache_has(cache_t *cache, const char *key)
 {
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -106,6 +109,7 @@ cache_status cache_has(cache_t *cache, const char *key)
 
 static cache_status set(cache_t *cache, const char *key, const void *data, size_t size, double ttl, unsigned flags)
 {
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -148,6 +152,7 @@ cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t
 
 cache_status cache_touch(cache_t *cache, const char *key, double ttl)
 {
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -172,6 +177,7 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl)
 
 cache_status cache_delete(cache_t *cache, const char *key)
 {
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -190,7 +196,7 @@ cache_status cache_delete(cache_t *cache, const char *key)
 cache_status cache_clear(cache_t *cache)
 {
     if (cache == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "cache is NULL");
+        return CACHE_OK;
     const cache_bytes prefix = { cache->prefix, cache->prefix_size };
     const struct cache_store *store = cache->store;
     cache_flights_invalidate_prefix(store->flights, prefix);
@@ -204,6 +210,7 @@ cache_status cache_clear(cache_t *cache)
 
 cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *result)
 {
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -242,8 +249,12 @@ cache_status cache_dec(cache_t *cache, const char *key, int64_t delta, int64_t *
 
 cache_status cache_stats(cache_t *cache, cache_counters *out)
 {
-    if (cache == NULL || out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "stats: %s is NULL", cache == NULL ? "cache" : "out");
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "stats: out is NULL");
+    *out = (cache_counters){ 0 };
+    cache = cache_or_none(cache);
+    if (cache == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "stats: out of memory for what stands in for a NULL cache");
     cache_counters_read(cache->store->counters, out);
     return cache->store->ops.stats != NULL ? cache->store->ops.stats(cache->store->self, out) : CACHE_OK;
 }

@@ -18,6 +18,7 @@ struct cache_store {
     cache_env env;
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
     void *self;
+    char *url;                         /* for cache_url */
     struct cache_live_counters *counters;
     struct cache_named_counters *named_counters;
     struct cache_flights *flights;
@@ -41,6 +42,18 @@ struct cache_full_key {
     cache_bytes bytes;                 /* points into `text` */
     char text[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
 };
+
+/* The config as this library knows it: what an older, shorter struct lacks is at its default. CACHE_ERR_INVALID. */
+cache_status cache_config_copy(const cache_config *config, cache_config *known);
+
+/* What a NULL cache is: a handle on a store that holds nothing, so that a program whose cache cannot be opened goes on.
+ * It is made at its first use and never closed. NULL: no memory. Defined in open.c. */
+cache_t *cache_none(void);
+
+static inline cache_t *cache_or_none(cache_t *cache)
+{
+    return cache != NULL ? cache : cache_none();
+}
 
 /* Another handle on the same store, for what may outlive the caller's. NULL: no memory. */
 cache_t *cache_handle_copy(const cache_t *cache);

@@ -1,5 +1,6 @@
 /* env_vars.c - the handle that the environment describes: CACHE_URL, or a URL made of Flask-Caching's names. */
-#include "hooks.h"
+#include "cache_internal.h"
+#include "url.h"
 #include "writer.h"
 
 #include <errno.h>
@@ -28,22 +29,10 @@ static void use(struct description *description, const char *name)
     (void)cache_writer_printf(&description->used, "%s%s", description->used.size > 0 ? ", " : "", name);
 }
 
-/* Percent-encode what has a meaning of its own in a URL, but for the bytes of `keep`. */
-static void put_encoded(struct description *description, const char *text, const char *keep)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-    for (; *text != '\0'; text++) {
-        if (strchr(plain, *text) != NULL || strchr(keep, *text) != NULL)
-            (void)cache_writer_append(&description->url, text, 1);
-        else
-            (void)cache_writer_printf(&description->url, "%%%02X", (unsigned)(unsigned char)*text);
-    }
-}
-
 static void put_option(struct description *description, const char *option, const char *value)
 {
     (void)cache_writer_printf(&description->url, "%c%s=", description->separator, option);
-    put_encoded(description, value, "/:");
+    cache_url_encode(&description->url, value, "/:");
     description->separator = '&';
 }
 
@@ -161,10 +150,10 @@ static cache_status put_file(struct description *description)
         if (getcwd(here, sizeof here) == NULL)
             return cache_fail(CACHE_ERR_CONFIG, "CACHE_DIR '%.200s': the working directory: %s", directory,
                               strerror(errno));
-        put_encoded(description, here, "/");
+        cache_url_encode(&description->url, here, "/");
         (void)cache_writer_puts(&description->url, "/");
     }
-    put_encoded(description, directory, "/");
+    cache_url_encode(&description->url, directory, "/");
     return put_threshold(description);
 }
 
@@ -219,14 +208,14 @@ static cache_status put_redis(struct description *description)
     if (password != NULL) {
         use(description, "CACHE_REDIS_PASSWORD");
         (void)cache_writer_puts(&description->url, ":");
-        put_encoded(description, password, "");
+        cache_url_encode(&description->url, password, "");
         (void)cache_writer_puts(&description->url, "@");
     }
     if (host != NULL) {
         use(description, "CACHE_REDIS_HOST");
         const bool bare_ipv6 = host[0] != '[' && strchr(host, ':') != NULL;
         (void)cache_writer_puts(&description->url, bare_ipv6 ? "[" : "");
-        put_encoded(description, host, "[]:");
+        cache_url_encode(&description->url, host, "[]:");
         (void)cache_writer_puts(&description->url, bare_ipv6 ? "]" : "");
     } else
         (void)cache_writer_puts(&description->url, "localhost");
@@ -251,7 +240,7 @@ static cache_status put_memcached(struct description *description)
         memcpy(host, at, size);
         host[size] = '\0';
         (void)cache_writer_puts(&description->url, n > 0 ? "," : "");
-        put_encoded(description, host, "[]:");
+        cache_url_encode(&description->url, host, "[]:");
         at += size;
     }
     return n > 0 ? CACHE_OK : cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS names no server");
@@ -349,29 +338,44 @@ static cache_status write_url(struct description *description)
 }
 
 /* Open, and put the variables that a failure stems from before its message. */
-static cache_status open_from(const char *url, const char *variables, cache_t **out)
+static cache_status open_from(const cache_config *config, const char *url, const char *variables, cache_t **out)
 {
-    const cache_status status = cache_open(url, out);
+    cache_config known = *config;
+    known.url = url;
+    const cache_status status = cache_open_config(&known, out);
     if (status < 0 && variables[0] != '\0')
         return cache_fail(status, "%s: %s", variables, cache_last_error());
     return status;
 }
 
-cache_status cache_open_env(cache_t **out)
+cache_status cache_open_env_config(const cache_config *config, cache_t **out)
 {
     if (out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "open_env: out is NULL");
     *out = NULL;
+    cache_config known;
+    cache_status status = cache_config_copy(config, &known);
+    if (status != CACHE_OK)
+        return status;
+    if (known.url != NULL)
+        return cache_fail(CACHE_ERR_INVALID, "open_env: config->url must be NULL: the environment names the store");
     const char *url = variable("CACHE_URL");
     if (url != NULL)
-        return open_from(url, "CACHE_URL", out);
+        return open_from(&known, url, "CACHE_URL", out);
     struct description description = { .separator = '?' };
     cache_writer_init(&description.url, &cache_allocator_default);
     cache_writer_init(&description.used, &cache_allocator_default);
-    cache_status status = write_url(&description);
+    status = write_url(&description);
     if (status == CACHE_OK)
-        status = open_from(cache_writer_data(&description.url, NULL), cache_writer_data(&description.used, NULL), out);
+        status = open_from(&known, cache_writer_data(&description.url, NULL),
+                           cache_writer_data(&description.used, NULL), out);
     cache_writer_release(&description.used);
     cache_writer_release(&description.url);
     return status;
+}
+
+cache_status cache_open_env(cache_t **out)
+{
+    const cache_config config = CACHE_CONFIG_INIT;
+    return cache_open_env_config(&config, out);
 }

@@ -424,6 +424,7 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
     if (out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "fetch: out is NULL");
     *out = (cache_value){ NULL, 0, NULL };
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     union cache_tags_room room;
     struct fetch fetch;

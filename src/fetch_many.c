@@ -472,6 +472,7 @@ cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n
         memset(out, 0, n * sizeof *out);
     if (compute_fn == NULL)
         return cache_fail(CACHE_ERR_INVALID, "fetch_many: compute is NULL");
+    cache = cache_or_none(cache);
     struct many many = { .cache = cache, .n = n, .names = keys, .compute = compute_fn, .ctx = ctx, .out = out };
     cache_status status = cache_keys_make(cache, keys, n, &many.keys);
     if (status != CACHE_OK)

@@ -35,6 +35,7 @@ cache_status cache_ttl_left(cache_t *cache, const char *key, double *left)
     if (left == NULL)
         return cache_fail(CACHE_ERR_INVALID, "ttl_left: left is NULL");
     *left = 0;
+    cache = cache_or_none(cache);
     struct cache_full_key full;
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
@@ -83,9 +84,12 @@ static cache_status make_prefix(const cache_t *cache, const char *prefix, struct
 
 cache_status cache_keys(cache_t *cache, const char *prefix, cache_cursor *cursor, cache_key_fn *each, void *ctx)
 {
-    if (cache == NULL || cursor == NULL || each == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "keys: %s is NULL",
-                          cache == NULL ? "cache" : cursor == NULL ? "cursor" : "each");
+    if (cursor == NULL || each == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "keys: %s is NULL", cursor == NULL ? "cursor" : "each");
+    if (cache == NULL) {
+        cursor->done = true;
+        return CACHE_OK;
+    }
     struct cache_full_key full;
     cache_status status = make_prefix(cache, prefix, &full);
     if (status != CACHE_OK || cursor->done)

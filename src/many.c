@@ -24,7 +24,7 @@ static cache_status make_keys(const cache_t *cache, const struct key_list *list,
 {
     *out = NULL;
     if (cache == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "cache is NULL");
+        return cache_fail(CACHE_ERR_NOMEM, "out of memory for what stands in for a NULL cache");
     if (n > 0 && list->keys == NULL && list->items == NULL && list->timed == NULL)
         return cache_fail(CACHE_ERR_INVALID, "the array of keys or items is NULL");
     size_t total = 0;
@@ -61,6 +61,7 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
         return cache_fail(CACHE_ERR_INVALID, "get_many: out is NULL");
     if (n > 0)
         memset(out, 0, n * sizeof *out);
+    cache = cache_or_none(cache);
     cache_bytes *full = NULL;
     cache_status status = cache_keys_make(cache, keys, n, &full);
     if (status != CACHE_OK)
@@ -92,6 +93,7 @@ static cache_status set_values(cache_t *cache, const cache_bytes keys[], const c
 
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl)
 {
+    cache = cache_or_none(cache);
     cache_bytes *keys = NULL;
     const struct key_list list = { NULL, items, NULL };
     cache_status status = make_keys(cache, &list, n, &keys);
@@ -163,6 +165,7 @@ static cache_status set_one_ttl(cache_t *cache, struct timed_set *set, size_t fi
 
 cache_status cache_set_many_timed(cache_t *cache, const cache_timed_item items[], size_t n)
 {
+    cache = cache_or_none(cache);
     struct timed_set set = { NULL, NULL, NULL, NULL, NULL };
     const struct key_list list = { NULL, NULL, items };
     cache_status status = make_keys(cache, &list, n, &set.keys);
@@ -194,6 +197,7 @@ cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t 
     size_t removed = 0;
     if (deleted != NULL)
         *deleted = 0;
+    cache = cache_or_none(cache);
     cache_bytes *full = NULL;
     cache_status status = cache_keys_make(cache, keys, n, &full);
     if (status != CACHE_OK)

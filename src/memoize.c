@@ -212,17 +212,6 @@ cache_status cache_memo_copy_key(cache_memo_key *opaque, char *buf, size_t cap)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-static cache_status compute_uncached(cache_compute_fn *compute, void *ctx, cache_value *out)
-{
-    cache_writer writer;
-    cache_writer_init(&writer, &cache_allocator_default);
-    cache_status status = compute(ctx, &writer);
-    if (status == CACHE_OK)
-        status = cache_writer_take(&writer, out);
-    cache_writer_release(&writer);
-    return status;
-}
-
 /* The caller's tags, those of the arguments, and the function's. */
 static cache_status collect_tags(const struct memo_key *key, const cache_fetch_options *options,
                                  const char *tags[CACHE_MAX_TAGS], size_t *n)
@@ -247,8 +236,6 @@ static cache_status fetch(cache_t *cache, const struct memo_key *key, const char
                           cache_value *out)
 {
     *out = (cache_value){ NULL, 0, NULL };
-    if (cache == NULL)
-        return compute_uncached(compute, ctx, out);
     const char *tags[CACHE_MAX_TAGS];
     char counted[CACHE_MAX_NAME + 1];
     cache_fetch_options given, all;

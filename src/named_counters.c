@@ -219,8 +219,11 @@ cache_status cache_named_counters_read(struct cache_named_counters *names, struc
 
 cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx)
 {
-    if (cache == NULL || each == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "stats_names: %s is NULL", cache == NULL ? "cache" : "each");
+    if (each == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "stats_names: each is NULL");
+    cache = cache_or_none(cache);
+    if (cache == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "stats_names: out of memory for what stands in for a NULL cache");
     struct cache_named *named = NULL;
     size_t n = 0;
     const cache_status status = cache_named_counters_read(cache->store->named_counters, &named, &n);

@@ -8,6 +8,7 @@
 #include "prefix.h"
 #include "registry.h"
 
+#include <pthread.h>
 #include <string.h>
 
 /* ---- stores ---------------------------------------------------------------------------------------------------- */
@@ -21,6 +22,7 @@ static void store_free(struct cache_store *store)
     cache_flights_free(store->flights);
     cache_named_counters_free(&env, store->named_counters);
     cache_counters_free(&env, store->counters);
+    cache_env_free(&env, store->url);
     cache_env_free(&env, store);
 }
 
@@ -119,6 +121,8 @@ static cache_status open_url(const struct cache_url *url, const cache_env *env, 
     if (status == CACHE_OK)
         status = handle_new(store, NULL, cache_options_find(&options, "prefix")->text, &cache);
     if (status == CACHE_OK)
+        status = cache_url_print(url, &store->url);
+    if (status == CACHE_OK)
         status = open_store(store, url, &options, cache);
     cache_options_release(&options);
     if (status == CACHE_OK)
@@ -131,18 +135,28 @@ static cache_status open_url(const struct cache_url *url, const cache_env *env, 
     return status;
 }
 
-cache_status cache_open_config(const cache_config *config, cache_t **out)
+cache_status cache_config_copy(const cache_config *config, cache_config *known)
 {
-    if (out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "open: out is NULL");
-    *out = NULL;
     if (config == NULL)
         return cache_fail(CACHE_ERR_INVALID, "open: config is NULL");
     if (config->size < offsetof(cache_config, url) + sizeof config->url)
         return cache_fail(CACHE_ERR_INVALID, "open: config->size is too small: begin with CACHE_CONFIG_INIT");
     /* A program built against an older, shorter struct leaves the rest at its defaults. */
-    cache_config known = CACHE_CONFIG_INIT;
-    memcpy(&known, config, config->size < sizeof known ? config->size : sizeof known);
+    *known = (cache_config)CACHE_CONFIG_INIT;
+    memcpy(known, config, config->size < sizeof *known ? config->size : sizeof *known);
+    known->size = sizeof *known;
+    return CACHE_OK;
+}
+
+cache_status cache_open_config(const cache_config *config, cache_t **out)
+{
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "open: out is NULL");
+    *out = NULL;
+    cache_config known;
+    cache_status status = cache_config_copy(config, &known);
+    if (status != CACHE_OK)
+        return status;
     if (known.url == NULL)
         return cache_fail(CACHE_ERR_INVALID, "open: the url is NULL");
     const cache_allocator *allocator = known.allocator;
@@ -152,7 +166,7 @@ cache_status cache_open_config(const cache_config *config, cache_t **out)
     cache_env env;
     cache_env_init(&env, &known);
     struct cache_url url;
-    cache_status status = cache_url_parse(&env, known.url, &url);
+    status = cache_url_parse(&env, known.url, &url);
     if (status != CACHE_OK)
         return status;
     status = open_url(&url, &env, out);
@@ -167,14 +181,20 @@ cache_status cache_open(const char *url, cache_t **out)
     return cache_open_config(&config, out);
 }
 
+const char *cache_url(const cache_t *cache)
+{
+    return cache != NULL ? cache->store->url : "";
+}
+
 cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out)
 {
     if (out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: out is NULL");
     *out = NULL;
-    if (cache == NULL || prefix == NULL || prefix[0] == '\0')
-        return cache_fail(CACHE_ERR_INVALID, "with_prefix: %s",
-                          cache == NULL ? "cache is NULL" : "the prefix is empty");
+    if (prefix == NULL || prefix[0] == '\0')
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: the prefix is empty");
+    if (cache == NULL)
+        return CACHE_OK;    /* a part of no cache is none */
     if (strnlen(prefix, CACHE_MAX_PREFIX + 1) + cache->given_size > CACHE_MAX_PREFIX)
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: all prefixes together pass %d bytes", CACHE_MAX_PREFIX);
     const cache_status status = handle_new(cache->store, cache, prefix, out);
@@ -191,6 +211,22 @@ cache_t *cache_handle_copy(const cache_t *cache)
         atomic_fetch_add(&copy->store->handles, 1);
     }
     return copy;
+}
+
+/* ---- no cache ---------------------------------------------------------------------------------------------------- */
+
+static cache_t *none;
+
+static void make_none(void)
+{
+    (void)cache_open("null://", &none);
+}
+
+cache_t *cache_none(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, make_none);
+    return none;
 }
 
 void cache_close(cache_t *cache)

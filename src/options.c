@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,6 +219,18 @@ static cache_status read_defaults(const char *scheme, const cache_option *table,
     return CACHE_OK;
 }
 
+static cache_status unknown_option(const struct cache_url *url, const struct cache_url_option *option,
+                                   const struct cache_options *known)
+{
+    char names[400];
+    size_t size = 0;
+    for (size_t i = 0; i < known->n && size < sizeof names; i++)
+        size += (size_t)snprintf(names + size, sizeof names - size, "%s%s", i > 0 ? ", " : "",
+                                 known->values[i].option->name);
+    return cache_fail(CACHE_ERR_CONFIG, "%s: unknown option '%.60s'; this store takes %s", url->scheme,
+                      cache_url_option_shown(option), names);
+}
+
 cache_status cache_options_parse(const struct cache_url *url, const cache_backend_ops *ops, struct cache_options *out)
 {
     const cache_option *own = ops->options;
@@ -235,8 +248,7 @@ cache_status cache_options_parse(const struct cache_url *url, const cache_backen
     for (size_t i = 0; status == CACHE_OK && i < url->n_options; i++) {
         struct option_value *value = find(out, url->options[i].name);
         if (value == NULL)
-            status = cache_fail(CACHE_ERR_CONFIG, "%s: unknown option '%.60s'", url->scheme,
-                                cache_url_option_shown(&url->options[i]));
+            status = unknown_option(url, &url->options[i], out);
         else {
             value->set = true;
             status = read_value(url->scheme, value->option, url->options[i].value, value);

@@ -5,6 +5,7 @@
 #include "hooks.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A store is added by one line here. One without a table was switched off when the library was built. */
@@ -69,6 +70,25 @@ static const cache_backend_ops *find_added(const char *scheme)
     return NULL;
 }
 
+static void list_scheme(const cache_backend_ops *ops, char *names, size_t size)
+{
+    size_t used = strlen(names);
+    used += (size_t)snprintf(names + used, size - used, "%s%s", used > 0 ? ", " : "", ops->scheme);
+    for (const char *const *alias = ops->aliases; alias != NULL && *alias != NULL && used < size; alias++)
+        used += (size_t)snprintf(names + used, size - used, ", %s", *alias);
+}
+
+static void list_schemes(char *names, size_t size)
+{
+    for (size_t i = 0; i < N_BUILTIN; i++)
+        if (builtin[i].ops != NULL)
+            list_scheme(builtin[i].ops, names, size);
+    pthread_mutex_lock(&added_lock);
+    for (size_t i = 0; i < n_added; i++)
+        list_scheme(added[i], names, size);
+    pthread_mutex_unlock(&added_lock);
+}
+
 cache_status cache_registry_find(const char *scheme, const cache_backend_ops **out)
 {
     bool switched_off = false;
@@ -82,7 +102,9 @@ cache_status cache_registry_find(const char *scheme, const cache_backend_ops **o
         return CACHE_OK;
     if (switched_off)
         return cache_fail(CACHE_ERR_CONFIG, "url: this build of libcache has no '%s' store", scheme);
-    return cache_fail(CACHE_ERR_CONFIG, "url: unknown scheme '%.60s'", scheme);
+    char names[300] = "";
+    list_schemes(names, sizeof names);
+    return cache_fail(CACHE_ERR_CONFIG, "url: unknown scheme '%.60s'; this build has %s", scheme, names);
 }
 
 const cache_backend_ops *cache_registry_front(void)

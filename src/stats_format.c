@@ -76,6 +76,7 @@ static cache_status report_init(cache_t *cache, const cache_writer *out, const c
 {
     if (out == NULL)
         return cache_fail(CACHE_ERR_INVALID, "%s: out is NULL", function);
+    cache = cache_or_none(cache);
     report->cache = cache;
     report->named = NULL;
     report->n_named = 0;
@@ -297,7 +298,7 @@ cache_status cache_stats_prometheus(cache_t *cache, cache_writer *out)
         return status;
     put_family(out, "libcache_info", "", "The library's version and the store", "", "gauge");
     (void)cache_writer_printf(out, "libcache_info{version=\"" CACHE_VERSION "\",store=\"%s\"} 1\n",
-                              cache->store->ops.scheme);
+                              report.cache->store->ops.scheme);
     put_total(out, &report);
     if (report.n_named > 0)
         put_named(out, &report);

@@ -18,7 +18,7 @@ static void put_text(struct cache_full_key *out, const char *text, size_t size)
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out)
 {
     if (cache == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "cache is NULL");
+        return cache_fail(CACHE_ERR_NOMEM, "out of memory for what stands in for a NULL cache");
     if (key == NULL)
         return cache_fail(CACHE_ERR_INVALID, "key is NULL");
     const size_t size = strnlen(key, CACHE_MAX_KEY + 1);

@@ -259,6 +259,7 @@ bool cache_tags_hold(const cache_t *cache, cache_bytes stored)
 
 cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
 {
+    cache = cache_or_none(cache);
     struct cache_full_key key;
     cache_status status = cache_key_make(cache, tag, &key);
     if (status != CACHE_OK)

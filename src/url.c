@@ -218,3 +218,81 @@ void cache_url_release(struct cache_url *url)
     cache_env_free(url->env, url->memory);    /* holds the password: freed as soon as the store is open */
     *url = (struct cache_url){ .env = url->env };
 }
+
+/* ---- writing ------------------------------------------------------------------------------------------------------ */
+
+void cache_url_encode(cache_writer *out, const char *text, const char *keep)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    for (; *text != '\0'; text++) {
+        if (strchr(plain, *text) != NULL || strchr(keep, *text) != NULL)
+            (void)cache_writer_append(out, text, 1);
+        else
+            (void)cache_writer_printf(out, "%%%02X", (unsigned)(unsigned char)*text);
+    }
+}
+
+cache_status cache_url_escape(const char *text, const char *keep, char *buf, size_t cap)
+{
+    if (text == NULL || (buf == NULL && cap > 0))
+        return cache_fail(CACHE_ERR_INVALID, "url_escape: %s is NULL", text == NULL ? "text" : "buf");
+    cache_writer out;
+    cache_writer_init(&out, &cache_allocator_default);
+    cache_url_encode(&out, text, keep != NULL ? keep : "");
+    cache_status status = cache_writer_status(&out);
+    if (status == CACHE_OK && out.size + 1 > cap)
+        status = cache_fail(CACHE_ERR_TOO_LARGE, "url_escape: the text becomes %zu bytes with its NUL, the buffer has "
+                            "%zu", out.size + 1, cap);
+    if (status == CACHE_OK)
+        memcpy(buf, cache_writer_data(&out, NULL), out.size + 1);
+    cache_writer_release(&out);
+    return status;
+}
+
+/* What a store calls a secret, today or later. */
+static bool is_secret(const struct cache_url_option *option)
+{
+    static const char *const words[] = { "password", "secret", "token", "key", "seal" };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strstr(option->name, words[i]) != NULL)
+            return true;
+    return option->hidden;
+}
+
+static void print_host(cache_writer *out, const cache_host *host)
+{
+    const bool is_ipv6 = strchr(host->name, ':') != NULL;
+    (void)cache_writer_puts(out, is_ipv6 ? "[" : "");
+    cache_url_encode(out, host->name, ":");
+    (void)cache_writer_puts(out, is_ipv6 ? "]" : "");
+    if (host->port != 0)
+        (void)cache_writer_printf(out, ":%d", host->port);
+}
+
+cache_status cache_url_print(const struct cache_url *url, char **out)
+{
+    cache_writer text;
+    cache_writer_init(&text, url->env->allocator);
+    (void)cache_writer_printf(&text, "%s://", url->scheme);
+    if (url->user != NULL) {
+        cache_url_encode(&text, url->user, "");
+        (void)cache_writer_puts(&text, "@");
+    }
+    for (size_t i = 0; i < url->n_hosts; i++) {
+        (void)cache_writer_puts(&text, i > 0 ? "," : "");
+        print_host(&text, &url->hosts[i]);
+    }
+    cache_url_encode(&text, url->path, "/:");
+    char separator = '?';
+    for (size_t i = 0; i < url->n_options; i++) {
+        if (is_secret(&url->options[i]))
+            continue;
+        (void)cache_writer_printf(&text, "%c%s=", separator, url->options[i].name);
+        cache_url_encode(&text, url->options[i].value, "/:");
+        separator = '&';
+    }
+    const cache_status status = cache_writer_status(&text);
+    *out = status == CACHE_OK ? cache_env_strdup(url->env, cache_writer_data(&text, NULL)) : NULL;
+    cache_writer_release(&text);
+    return *out != NULL ? CACHE_OK : cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
+}

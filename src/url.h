@@ -3,6 +3,7 @@
 #define URL_H
 
 #include "hooks.h"
+#include "writer.h"
 
 struct cache_url_option {
     char *name, *value;
@@ -28,6 +29,13 @@ struct cache_url {
 
 /* CACHE_ERR_CONFIG: the message says what is wrong and never holds the user or password. CACHE_ERR_NOMEM. */
 cache_status cache_url_parse(const cache_env *env, const char *text, struct cache_url *url);
+/* The URL as a text that shows no secret: without the password, and without the options that may hold one. `*out` is to
+ * be freed with cache_env_free. CACHE_ERR_NOMEM. */
+cache_status cache_url_print(const struct cache_url *url, char **out);
+
+/* Append the text percent-encoded: all bytes but letters, digits, -._~ and those of `keep`. */
+void cache_url_encode(cache_writer *out, const char *text, const char *keep);
+
 void cache_url_release(struct cache_url *url);
 
 #endif

@@ -235,13 +235,11 @@ static void a_bad_argument_never_reaches_the_store(void **state)
     assert_status(CACHE_ERR_INVALID, cache_get(cache, "", &value));
     assert_status(CACHE_ERR_INVALID, cache_get(cache, NULL, &value));
     assert_status(CACHE_ERR_INVALID, cache_get(cache, "k", NULL));
-    assert_status(CACHE_ERR_INVALID, cache_get(NULL, "k", &value));
     assert_status(CACHE_ERR_INVALID, cache_get_copy(cache, "k", NULL, 5, NULL));
     assert_status(CACHE_ERR_INVALID, cache_set(cache, "k", NULL, 5, 60));
     assert_status(CACHE_ERR_INVALID, cache_set_string(cache, "k", NULL, 60));
     assert_status(CACHE_ERR_INVALID, cache_set_string(cache, "k", "x", -3));
     assert_status(CACHE_ERR_INVALID, cache_delete(cache, NULL));
-    assert_status(CACHE_ERR_INVALID, cache_clear(NULL));
     assert_status(CACHE_ERR_INVALID, cache_stats(cache, NULL));
     assert_calls(GET, 0);
     assert_status(CACHE_ERR_TOO_LARGE, cache_set(cache, "k", &seen.key, 1001, 60));

@@ -70,6 +70,33 @@ static void cache_url_wins_over_all_others(void **state)
     cache_close(cache);
 }
 
+static int n_events;
+
+static void count_event(void *ctx, const cache_event *event)
+{
+    (void)event;
+    ++*(int *)ctx;
+}
+
+static void the_environment_may_be_joined_by_hooks(void **state)
+{
+    (void)state;
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    set("CACHE_TYPE", "SimpleCache");
+    config.event = count_event;
+    config.event_ctx = &n_events;
+    assert_status(CACHE_OK, cache_open_env_config(&config, &cache));
+    assert_scheme(cache, "memory");
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    assert_int_equal(n_events, 1);
+    cache_close(cache);
+    config.url = "memory://";
+    assert_status(CACHE_ERR_INVALID, cache_open_env_config(&config, &cache));
+    assert_null(cache);
+    assert_status(CACHE_ERR_INVALID, cache_open_env_config(NULL, &cache));
+}
+
 static void a_variable_set_to_nothing_counts_as_unset(void **state)
 {
     (void)state;
@@ -235,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(an_empty_environment_opens_the_memory_store, clear_environment),
         cmocka_unit_test_setup(cache_url_wins_over_all_others, clear_environment),
+        cmocka_unit_test_setup(the_environment_may_be_joined_by_hooks, clear_environment),
         cmocka_unit_test_setup(a_variable_set_to_nothing_counts_as_unset, clear_environment),
         cmocka_unit_test_setup(every_type_of_flask_caching_opens_its_store, clear_environment),
         cmocka_unit_test_setup(timeout_prefix_and_ignore_errors_reach_the_handle, clear_environment),

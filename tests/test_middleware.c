@@ -118,7 +118,6 @@ static void what_is_wrong_with_the_arguments_is_said(void **state)
     assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 0, &no_path, site_handler, &site, &page));
     assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 1, &request, site_handler, &site, &page));
     assert_non_null(strstr(cache_last_error(), "rules"));
-    assert_status(CACHE_ERR_INVALID, cache_middleware(NULL, NULL, 0, &request, site_handler, &site, &page));
     assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, NULL, NULL, &page));
     assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, NULL));
     small.size = 4;

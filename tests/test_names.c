@@ -208,8 +208,6 @@ static void bad_arguments_are_named(void **state)
 {
     (void)state;
     cache_t *cache = test_open("memory://");
-    assert_status(CACHE_ERR_INVALID, cache_stats_names(NULL, look, NULL));
-    assert_non_null(strstr(cache_last_error(), "cache is NULL"));
     assert_status(CACHE_ERR_INVALID, cache_stats_names(cache, NULL, NULL));
     assert_non_null(strstr(cache_last_error(), "each is NULL"));
     cache_close(cache);

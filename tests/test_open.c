@@ -135,6 +135,56 @@ static void no_message_shows_a_password(void **state)
     }
 }
 
+static void an_unknown_scheme_or_option_lists_the_known_ones(void **state)
+{
+    (void)state;
+    assert_refused("nosuch://", "this build has null, memory");
+    assert_refused("memory://?max_item=5", "max_items");
+    assert_refused("null://?ttl=5", "default_ttl, prefix, timeout");
+}
+
+static void the_url_is_shown_without_its_secrets(void **state)
+{
+    static const struct { const char *url, *shown; } cases[] = {
+        { "memory://?max_bytes=64mb&prefix=a%20b:", "memory://?max_bytes=64mb&prefix=a%20b:" },
+        { "NULL://", "null://" },
+#ifdef LIBCACHE_HAVE_REDIS
+        { "redis://me:sesame@a.example:6380,[::1]/2?timeout=3", "redis://me@a.example:6380,[::1]/2?timeout=3" },
+        { "redis://localhost?password=open%26sesame&db=1", "redis://localhost" },
+#endif
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cache_t *cache = NULL, *part = NULL;
+        if (cache_open(cases[i].url, &cache) != CACHE_OK)
+            continue;
+        assert_string_equal(cache_url(cache), cases[i].shown);
+        assert_status(CACHE_OK, cache_with_prefix(cache, "p:", &part));
+        cache_close(cache);
+        assert_string_equal(cache_url(part), cases[i].shown);
+        cache_close(part);
+    }
+}
+
+static void any_text_can_be_put_into_a_url(void **state)
+{
+    (void)state;
+    char buf[64] = "old", url[128];
+    assert_status(CACHE_OK, cache_url_escape("/tmp/a%20b y?z", "/", buf, sizeof buf));
+    assert_string_equal(buf, "/tmp/a%2520b%20y%3Fz");
+    assert_status(CACHE_OK, cache_url_escape("p/a@s:s", NULL, buf, sizeof buf));
+    assert_string_equal(buf, "p%2Fa%40s%3As");
+    assert_status(CACHE_ERR_TOO_LARGE, cache_url_escape("abc?", "", buf, 6));
+    assert_non_null(strstr(cache_last_error(), "7 bytes"));
+    assert_string_equal(buf, "p%2Fa%40s%3As");
+    assert_status(CACHE_ERR_INVALID, cache_url_escape(NULL, "", buf, 6));
+    assert_status(CACHE_OK, cache_url_escape("a&b=c", "", buf, sizeof buf));
+    (void)snprintf(url, sizeof url, "null://?prefix=%s", buf);
+    cache_t *cache = test_open(url);
+    assert_string_equal(cache_url(cache), url);
+    cache_close(cache);
+}
+
 static void units_and_percent_encoding_are_read(void **state)
 {
     (void)state;
@@ -234,6 +284,9 @@ int main(void)
         cmocka_unit_test(hosts_and_ports_are_checked),
         cmocka_unit_test(a_store_of_this_process_takes_no_address),
         cmocka_unit_test(no_message_shows_a_password),
+        cmocka_unit_test(an_unknown_scheme_or_option_lists_the_known_ones),
+        cmocka_unit_test(the_url_is_shown_without_its_secrets),
+        cmocka_unit_test(any_text_can_be_put_into_a_url),
         cmocka_unit_test(units_and_percent_encoding_are_read),
         cmocka_unit_test(arguments_that_are_null_are_refused_by_name),
         cmocka_unit_test(a_config_of_an_older_program_is_taken),

@@ -5,6 +5,9 @@
  *         die("%s", cache_last_error());
  *     cache_set_string(cache, "greeting", "hello", 60);
  *
+ * A NULL cache is a cache that holds nothing, so that a program whose cache cannot be opened goes on: reads miss, writes
+ * are dropped, counters begin anew, and what is fetched or served is computed. Only cache_ping says that it is no cache.
+ *
  * Threads: every function here may be called from any thread at once on one handle, except cache_close, which must be
  * the last. Nothing here aborts, or writes to stderr. No lock is held while a function of yours or the network runs,
  * but for the clock and the allocator, which must not call the library. */
@@ -126,7 +129,8 @@ typedef struct cache_config {
  * Options of every store: default_ttl (seconds, 300; 0 or "forever": for ever), prefix (text, "libcache:"), timeout and
  * connect_timeout (seconds), retry_after (seconds), on_error (fail or miss). docs/backends.md lists each store's own.
  * CACHE_OK: `*out` is the handle, to be closed with cache_close. CACHE_ERR_CONFIG: the message names the part of the
- * URL that is wrong. CACHE_ERR_NOMEM, or what the store met when it began. On any error `*out` is NULL. */
+ * URL that is wrong. CACHE_ERR_NOMEM, or what the store met when it began. On any error `*out` is NULL. A server that
+ * is away is no error here, since it may come back: cache_ping tells whether it answers. */
 cache_status cache_open(const char *url, cache_t **out);
 
 /* The same, with hooks. What `config` points to may go after the call, except the allocator and the hooks' contexts. */
@@ -139,12 +143,24 @@ cache_status cache_open_config(const cache_config *config, cache_t **out);
  * their name. */
 cache_status cache_open_env(cache_t **out);
 
+/* The same, with hooks. config->url must be NULL. */
+cache_status cache_open_env_config(const cache_config *config, cache_t **out);
+
+/* The URL that the handle's store was opened with, for a log or a page of settings: without the password, and without
+ * the options that may hold a secret. It stays valid until the handle is closed. "" for a NULL cache. */
+const char *cache_url(const cache_t *cache);
+
+/* Percent-encode `text`, to be put into a URL: all of its bytes but letters, digits, -._~ and those of `keep` (NULL or
+ * "": none). For a path `keep` is "/"; for a user, a password or an option's value it is "". CACHE_ERR_TOO_LARGE: the
+ * result and its NUL need more than `cap` bytes, and the message tells how many; `buf` is as it was. */
+cache_status cache_url_escape(const char *text, const char *keep, char *buf, size_t cap);
+
 /* A second handle on the same store, with the same connections and settings, whose keys have `prefix` behind this
  * handle's own prefix; cache_clear on it clears only them. It may outlive `cache`. No two prefixes share a key: "user1"
  * and "user10" are two caches, as are "app" and "app:". A prefix whose only ':' is at its end is stored as it is, for
  * other programs to read; docs/backends.md says how all others are stored. The keys are a part of `cache`,
  * which clears them along with its own. CACHE_ERR_INVALID: a prefix that is empty, or would pass CACHE_MAX_PREFIX
- * together with the others. */
+ * together with the others. With a NULL cache `*out` is NULL too. */
 cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out);
 
 /* Close the handle; no call on it may be under way. Values already handed out stay valid. NULL is fine. */

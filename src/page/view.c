@@ -231,7 +231,7 @@ static cache_status copy_view(const cache_view *view, cache_view *out)
 static cache_status check_request(cache_t *cache, const cache_request *request)
 {
     if (cache == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "view: cache is NULL");
+        return cache_fail(CACHE_ERR_NOMEM, "view: out of memory for what stands in for a NULL cache");
     if (request == NULL || request->method == NULL || request->path == NULL)
         return cache_fail(CACHE_ERR_INVALID, "view: the request has no method or path");
     return CACHE_OK;
@@ -286,6 +286,7 @@ cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cach
     if (page == NULL)
         return cache_fail(CACHE_ERR_INVALID, "view: page is NULL");
     *page = (cache_page){ 0 };
+    cache = cache_or_none(cache);
     struct call call = { .handler = handler, .ctx = ctx };
     cache_status status = check_request(cache, request);
     if (status == CACHE_OK && handler == NULL)
@@ -307,6 +308,7 @@ cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cach
 
 cache_status cache_view_forget(cache_t *cache, const cache_view *view, const cache_request *request)
 {
+    cache = cache_or_none(cache);
     cache_view known;
     cache_status status = check_request(cache, request);
     if (status == CACHE_OK)
@@ -327,8 +329,10 @@ cache_status cache_view_forget(cache_t *cache, const cache_view *view, const cac
 
 cache_status cache_view_forget_path(cache_t *cache, const char *path)
 {
-    if (cache == NULL || path == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "view: cache or path is NULL");
+    if (path == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "view: path is NULL");
+    if (cache == NULL)
+        return CACHE_OK;
     cache_writer key, tag;
     cache_writer_init(&key, cache->store->env.allocator);
     cache_writer_init(&tag, cache->store->env.allocator);
