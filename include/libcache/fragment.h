@@ -42,6 +42,14 @@ void cache_fragment_fail(cache_writer *out);
 
 #ifdef __cplusplus
 }
+
+#define CACHE_FRAGMENT_NOT_IN_CPP_                                                                                     \
+    static_assert(false, "libcache: CACHE_FRAGMENT is C; in C++ use cache_fragment_begin and cache_fragment_end");     \
+    if (true)
+#define CACHE_FRAGMENT(...)        CACHE_FRAGMENT_NOT_IN_CPP_
+#define CACHE_FRAGMENT_TAGGED(...) CACHE_FRAGMENT_NOT_IN_CPP_
+#define CACHE_FRAGMENT_WITH(...)   CACHE_FRAGMENT_NOT_IN_CPP_
+
 #else
 
 /* CACHE_FRAGMENT(cache, out, ttl, name, vary…) { …body… }

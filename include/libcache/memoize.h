@@ -61,6 +61,19 @@ void cache_memo_free_call(void *call);
 
 #ifdef __cplusplus
 }
+
+#define CACHE_MEMO_NOT_IN_CPP_                                                                                         \
+    static_assert(false, "libcache: CACHE_MEMOIZE is C; in C++ use libcache::handle::fetch of <libcache/cache.hpp>");
+#define CACHE_MEMOIZE(...)             CACHE_MEMO_NOT_IN_CPP_
+#define CACHE_MEMOIZE_WITH(...)        CACHE_MEMO_NOT_IN_CPP_
+#define CACHE_MEMOIZE_STRING(...)      CACHE_MEMO_NOT_IN_CPP_
+#define CACHE_MEMOIZE_STRING_WITH(...) CACHE_MEMO_NOT_IN_CPP_
+#define CACHE_MEMOIZE_CODEC(...)       CACHE_MEMO_NOT_IN_CPP_
+#define CACHE_MEMOIZE_CODEC_WITH(...)  CACHE_MEMO_NOT_IN_CPP_
+#define CACHE_IGNORE(type, arg)        (type, arg)
+#define CACHE_SHARED(type, arg)        (type, arg)
+#define CACHE_TAG(...)                 (__VA_ARGS__)
+
 #else
 
 /* ---- memoize ----------------------------------------------------------------------------------------------------- *

@@ -6,9 +6,16 @@ set -eu
 cd "$(dirname "$0")"
 failed=0
 for cc in gcc clang; do
-    for program in *.c; do
+    for program in *.c *.cpp; do
+        compile="$cc -std=c11"
+        case $program in
+        *.cpp)
+            command -v g++ >/dev/null || continue
+            compile="$cc -x c++ -std=c++17 $(sed -n '2s|/\* options: \(.*\) \*/|\1|p' "$program")"
+            ;;
+        esac
         expected=$(sed -n '1s|/\* expect: \(.*\) \*/|\1|p' "$program")
-        if output=$($cc -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$1" -fsyntax-only "$program" 2>&1); then
+        if output=$($compile -Wall -Wextra -Wpedantic -Werror -I"$1" -fsyntax-only "$program" 2>&1); then
             compiled=yes
         else
             compiled=no

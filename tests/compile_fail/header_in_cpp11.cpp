@@ -1,0 +1,3 @@
+/* expect: libcache/cache.hpp needs C++17 */
+/* options: -std=c++11 */
+#include <libcache/cache.hpp>
