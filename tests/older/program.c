@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* A struct between two runs of bytes that nobody may touch. */
-#define GUARDED(type, init) struct { unsigned char before[64]; type it; unsigned char behind[256]; } guarded = \
-    { { 0 }, init, { 0 } }; \
+#define GUARDED(type, ...) struct { unsigned char before[64]; type it; unsigned char behind[256]; } guarded = \
+    { .it = __VA_ARGS__ }; \
     memset(guarded.before, 0xa5, sizeof guarded.before); \
     memset(guarded.behind, 0xa5, sizeof guarded.behind)
 
@@ -32,7 +32,7 @@ static bool is_untouched(const unsigned char *bytes, size_t size)
 
 static bool opens(cache_t **cache)
 {
-    GUARDED(cache_config, CACHE_CONFIG_INIT);
+    GUARDED(cache_config, { .size = sizeof(cache_config) });
     guarded.it.url = "memory://";
     CHECK(cache_open_config(&guarded.it, cache) == CACHE_OK);
     CHECK(UNTOUCHED());
@@ -91,7 +91,7 @@ static cache_status handle(void *ctx, const cache_request *request, cache_respon
 static bool serves(cache_t *cache)
 {
     static char text[] = "page";
-    GUARDED(cache_view, CACHE_VIEW_INIT);
+    GUARDED(cache_view, { .size = sizeof(cache_view) });
     const cache_rule rules[] = { { "/p", NULL, &guarded.it } };
     const cache_request request = { .method = "GET", .path = "/p" };
     for (int i = 0; i < 2; i++) {
