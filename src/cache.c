@@ -1,6 +1,7 @@
 /* cache.c - the everyday operations: arguments checked, the prefix added, the store called, what happened counted. */
 #include "flight_invalidate.h"
 #include "lease.h"
+#include "named_counters.h"
 #include "stored.h"
 
 #include <string.h>
@@ -257,4 +258,20 @@ cache_status cache_stats(cache_t *cache, cache_counters *out)
         return cache_fail(CACHE_ERR_NOMEM, "stats: out of memory for what stands in for a NULL cache");
     cache_counters_read(cache->store->counters, out);
     return cache->store->ops.stats != NULL ? cache->store->ops.stats(cache->store->self, out) : CACHE_OK;
+}
+
+cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx)
+{
+    if (each == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "stats_names: each is NULL");
+    cache = cache_or_none(cache);
+    if (cache == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "stats_names: out of memory for what stands in for a NULL cache");
+    struct cache_named *named = NULL;
+    size_t n = 0;
+    const cache_status status = cache_named_counters_read(cache->store->named_counters, &named, &n);
+    for (size_t i = 0; i < n; i++)
+        each(ctx, named[i].name, &named[i].counters);
+    cache_env_free(&cache->store->env, named);
+    return status;
 }

@@ -4,8 +4,6 @@
  * swap and never change again. It has twice as many slots as names, so a search always ends at an empty one. */
 #include "named_counters.h"
 
-#include "cache_internal.h"
-
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,20 +213,4 @@ cache_status cache_named_counters_read(struct cache_named_counters *names, struc
         *n += rows[i].counters != names->other || is_used(&at->counters);
     }
     return CACHE_OK;
-}
-
-cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx)
-{
-    if (each == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "stats_names: each is NULL");
-    cache = cache_or_none(cache);
-    if (cache == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "stats_names: out of memory for what stands in for a NULL cache");
-    struct cache_named *named = NULL;
-    size_t n = 0;
-    const cache_status status = cache_named_counters_read(cache->store->named_counters, &named, &n);
-    for (size_t i = 0; i < n; i++)
-        each(ctx, named[i].name, &named[i].counters);
-    cache_env_free(&cache->store->env, named);
-    return status;
 }
