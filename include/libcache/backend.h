@@ -1,8 +1,8 @@
-/* libcache/backend.h - for people who write a store: the vtable, and what the core gives a store to work with.
+/* libcache/backend.h - for authors of stores: the vtable, and the functions that a store may call.
  *
  * A store is one const cache_backend_ops table. docs/writing-a-backend.md goes from an empty file to one that passes
- * the conformance suite; examples/custom_backend.c is one outside the library, src/backends/null.c the smallest
- * inside. */
+ * the conformance suite. examples/custom_backend.c is a store outside the library; src/backends/null.c is the smallest
+ * one inside. */
 #ifndef LIBCACHE_BACKEND_H
 #define LIBCACHE_BACKEND_H
 
@@ -22,214 +22,218 @@ typedef struct cache_bytes {
     size_t size;
 } cache_bytes;
 
-/* Keys of the core's own (leases, versions) put up to 32 bytes before the user's key. */
+/* The core's internal keys (leases, tag versions) put up to 32 bytes before the user's key. */
 #define CACHE_MAX_INTERNAL_KEY (CACHE_MAX_KEY + 32)
 
 /* ---- failures ------------------------------------------------------------------------------------------------ */
 
-/* Set this thread's cache_last_error() to the formatted text and return `status`. No password may be in it. */
+/* Sets this thread's cache_last_error() to the formatted text and returns `status`. The text must not contain a
+ * password. */
 cache_status cache_fail(cache_status status, const char *format, ...);
 
 /* ---- the environment a store lives in ------------------------------------------------------------------------ */
 
-/* Clock, memory, log and hooks of the handle that opened the store; valid until `close` returned. */
+/* The clock, allocator, log and hooks of the handle that opened the store. Valid until `close` has returned. */
 typedef struct cache_env cache_env;
 
-/* Milliseconds of a clock that never goes back; of the wall clock (since 1970). Tests replace both. */
+/* Return milliseconds of a clock that never goes back, and of the wall clock (since 1970). Tests replace both. */
 int64_t cache_env_monotonic_ms(const cache_env *env);
 int64_t cache_env_wall_ms(const cache_env *env);
 
-/* True once `deadline_ms`, of the monotonic clock, has come. As exact as cache_env_monotonic_ms, and cheaper while the
- * deadline is some milliseconds away on either side. */
+/* Returns true if the monotonic clock has reached `deadline_ms`. This is as exact as cache_env_monotonic_ms, and
+ * cheaper if the deadline is more than some milliseconds away in either direction. */
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms);
 
-/* The allocator of the handle: never NULL, stays valid after `close` until the last value is released. */
+/* Returns the allocator of the handle. It is never NULL, and stays valid after `close` until the last value is
+ * released. */
 const cache_allocator *cache_env_allocator(const cache_env *env);
 void *cache_env_alloc(const cache_env *env, size_t size);
 void cache_env_free(const cache_env *env, void *block);
 
-/* Tell the operator, through the log hook, if there is one. */
+/* Sends a message to the log hook, if there is one. */
 void cache_env_log(const cache_env *env, cache_log_level level, const char *format, ...);
 
-/* True if somebody listens to events: only then need a store keep evicted keys to report them. */
+/* Returns true if there is an event hook. Only then must a store keep the keys that it evicts, to report them. */
 bool cache_env_wants_events(const cache_env *env);
 
-/* Report the eviction of `key` (prefixed). Not under a lock. */
+/* Reports the eviction of `key`, which includes the prefix. Must not be called under a lock. */
 void cache_env_evicted(const cache_env *env, cache_bytes key);
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
 typedef enum cache_option_type {
     CACHE_OPTION_INT,              /* "12" */
-    CACHE_OPTION_BYTES,            /* "64mb": an integer with b, kb, mb, gb behind it (powers of 1024) */
+    CACHE_OPTION_BYTES,            /* "64mb": an integer, then b, k, kb, m, mb, g or gb (powers of 1024) */
     CACHE_OPTION_SECONDS,          /* "1.5" */
     CACHE_OPTION_BOOL,             /* on, off, true, false, 1, 0 */
-    CACHE_OPTION_CHOICE,           /* one of the words of `choices`, "fail|miss"; its value is the word's index */
+    CACHE_OPTION_CHOICE,           /* one word of `choices`, such as "fail|miss"; its value is the index */
     CACHE_OPTION_OCTAL,            /* "0600" */
     CACHE_OPTION_TEXT
 } cache_option_type;
 
-/* One option of a store's URL. A table of them ends with a zeroed one. */
+/* One option of a store's URL. A table of options ends with a zeroed one. */
 typedef struct cache_option {
     const char *name;
     cache_option_type type;
-    const char *def;               /* what it is when the URL does not say: a text as in the URL; NULL: unset, reads as
-                                    * 0 or NULL */
-    double min, max;               /* of a number or of seconds, both included; of a text: its size in bytes */
+    const char *def;               /* the default, written as in a URL. NULL: unset, which reads as 0 or NULL */
+    double min, max;               /* inclusive limits: of a number, of seconds, or of a text's size */
     const char *choices;
     const char *help;
     const void *reserved[2];       /* zero */
 } cache_option;
 
-/* Stands in arrays, and never changes: what a host may need later goes to the end of cache_backend_config. */
+/* This struct never changes, since it is used in arrays: new fields go to the end of cache_backend_config. */
 typedef struct cache_host {
     const char *name;              /* a host name, IPv4 or IPv6 address without its brackets */
     int port;                      /* 0: the URL names none */
 } cache_host;
 
-/* The URL, parsed and checked. All texts are percent-decoded, and valid until `open` returned. */
+/* The URL, parsed and checked. All texts are percent-decoded, and valid until `open` has returned. */
 typedef struct cache_backend_config {
     const char *scheme;            /* as in the URL: "redis", "redis+unix" */
     const char *user;              /* NULL: none */
-    const char *password;          /* NULL: none. Must never appear in a message */
+    const char *password;          /* NULL: none. It must not appear in any message */
     const cache_host *hosts;
     size_t n_hosts;
     const char *path;              /* "/var/cache/app"; "" if there is none */
-    const char *prefix;            /* what every key begins with */
+    const char *prefix;            /* the beginning of every key */
     const cache_env *env;
     const struct cache_options *options;    /* read with the functions below */
 } cache_backend_config;
 
-/* The option's value; `name` must stand in the store's table or among those of every store (timeout, connect_timeout,
- * retry_after). A wrong name is a bug in the store: 0, NULL, false. Seconds are given in milliseconds. */
+/* Return the value of an option. `name` must be in the store's table, or be an option of every store (timeout,
+ * connect_timeout, retry_after). A wrong name is a bug in the store: the result is 0, NULL or false. Seconds are
+ * returned in milliseconds. */
 int64_t cache_option_int(const cache_backend_config *config, const char *name);
 int64_t cache_option_ms(const cache_backend_config *config, const char *name);
 const char *cache_option_text(const cache_backend_config *config, const char *name);
-bool cache_option_is_set(const cache_backend_config *config, const char *name);    /* by the URL, not by default */
+bool cache_option_is_set(const cache_backend_config *config, const char *name);    /* by the URL, and not by default */
 
 /* ---- handing out values -------------------------------------------------------------------------------------- */
 
-/* Who keeps a value's bytes alive. A store that can hand out its own memory puts this at the head of what it counts
- * references of; the functions may be called from any thread, also after the store was closed. */
+/* Keeps the bytes of a value alive by counting references. A store that can return its own memory puts this at the
+ * beginning of its refcounted block. Any thread may call the functions, even after the store was closed. */
 typedef struct cache_owner {
     const struct cache_owner_ops *ops;
 } cache_owner;
 
-/* These two are all that an owner will ever need to do: the struct never changes. */
+/* This struct never changes. */
 typedef struct cache_owner_ops {
     void (*retain)(cache_owner *owner);
     void (*release)(cache_owner *owner);
 } cache_owner_ops;
 
-/* Hand out `size` bytes at `data` without a copy, with a NUL behind them. Takes over one reference of `owner`, also
- * when it fails. Instead of appending, on an empty writer. */
+/* Returns `size` bytes at `data` without a copy; a NUL must follow them. Takes over one reference of `owner`, even if
+ * it fails. The writer must be empty, and nothing can be appended afterwards. */
 cache_status cache_writer_pin(cache_writer *writer, const void *data, size_t size, cache_owner *owner);
 
-/* Room for `size` more bytes, to be filled in place (a file read straight into the caller's memory); NULL: it failed,
- * as cache_writer_status tells. They count as written. */
+/* Returns space for `size` more bytes, to be filled in place, as by read(2). They count as written. Returns NULL on
+ * failure, which cache_writer_status describes. */
 void *cache_writer_reserve(cache_writer *writer, size_t size);
 
-/* Take back the last `size` bytes written: for a read that turned out wrong. */
+/* Removes the last `size` bytes that were written, for a read that turned out wrong. */
 void cache_writer_undo(cache_writer *writer, size_t size);
 
-/* What get_many found: one call per key that is there, in any order, at most once per index. */
+/* Receive what get_many found: one call for each key that exists, in any order, at most once per index. */
 typedef struct cache_results cache_results;
 cache_status cache_results_put(cache_results *results, size_t index, const void *data, size_t size);
 cache_status cache_results_pin(cache_results *results, size_t index, const void *data, size_t size, cache_owner *owner);
 
 /* ---- the operations ------------------------------------------------------------------------------------------ *
  *
- * All are called from many threads at once; open and close never overlap another call. Times are milliseconds, 0 is for
- * ever. A failure is reported with cache_fail, whose text begins with the store and where it is. Keys of no operation
- * are to be kept beyond it. */
+ * The core calls them from many threads at once; open and close never overlap another call. Times are milliseconds, and
+ * 0 means for ever. An operation reports a failure with cache_fail; the text begins with the store and its address. A
+ * key is valid only during the operation. */
 
-/* Make the store and give it in `*self`. Any error: nothing is left behind. A server need not be up: a store may
- * connect on first use, and those of the library do. Required. */
+/* Creates the store and sets `*self`. On an error it must leave nothing behind. It need not reach its server: a store
+ * may connect on first use, as those of the library do. Required. */
 typedef cache_status cache_open_fn(const cache_backend_config *config, void **self);
 
-/* Free everything. Values handed out by pin live on by their owners. Required. */
+/* Frees everything. Values that were returned by pin stay alive through their owners. Required. */
 typedef void cache_close_fn(void *self);
 
-/* Append the value at `key` to `out`, in one append, pin or reserve. CACHE_OK, CACHE_MISS (absent or expired) or an
- * error; on anything but CACHE_OK, `out` is as it was. A writer's own failure is returned as it is. Required. */
+/* Appends the value of `key` to `out`, in one append, pin or reserve. Returns CACHE_OK, CACHE_MISS (absent or expired)
+ * or an error. On anything but CACHE_OK, `out` is unchanged. A failure of the writer is returned unchanged.
+ * Required. */
 typedef cache_status cache_get_fn(void *self, cache_bytes key, cache_writer *out);
 
-#define CACHE_SET_IF_ABSENT 1u     /* CACHE_NOT_STORED when a live value is there; one atomic step */
+#define CACHE_SET_IF_ABSENT 1u     /* return CACHE_NOT_STORED if a live value exists, in one atomic step */
 
-/* Store `value` under `key` for `ttl_ms`. CACHE_OK, CACHE_NOT_STORED or an error, after which the key holds the old
- * value or nothing. Required. */
+/* Stores `value` under `key` for `ttl_ms`. Returns CACHE_OK, CACHE_NOT_STORED or an error. After an error the key holds
+ * the old value or nothing. Required. */
 typedef cache_status cache_set_fn(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
 
-/* CACHE_OK: it was there and is gone. CACHE_MISS: it was not there. Required. */
+/* Removes the key. Returns CACHE_OK if it existed, and CACHE_MISS if it did not. Required. */
 typedef cache_status cache_remove_fn(void *self, cache_bytes key);
 
-/* Add `delta` to the decimal number at `key` in one atomic step and give the new number in `*result` (never NULL). An
- * absent key begins at 0 and gets `ttl_ms`; one that is there keeps its time. CACHE_ERR_TYPE, CACHE_ERR_RANGE: nothing
- * changed. Required. */
+/* Adds `delta` to the decimal number of `key` in one atomic step, and sets `*result`, which is never NULL, to the new
+ * number. A missing key starts at 0 and gets `ttl_ms`; an existing key keeps its ttl. CACHE_ERR_TYPE and
+ * CACHE_ERR_RANGE change nothing. Required. */
 typedef cache_status cache_inc_fn(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result);
 
-/* Remove every key that begins with `prefix`, which may be empty. CACHE_ERR_UNSUPPORTED: cannot be told apart.
- * Required. */
+/* Removes every key that begins with `prefix`, which may be empty. Returns CACHE_ERR_UNSUPPORTED if the store cannot
+ * tell these keys apart. Required. */
 typedef cache_status cache_clear_fn(void *self, cache_bytes prefix);
 
-/* Get `n` keys, repeats among them, in as few round trips as can be. A missing key is no failure; after a failure the
- * rest is still tried, and the first failure is returned. Optional: get, one by one. */
+/* Gets `n` keys, which may include repeats, in as few round trips as possible. A missing key is not a failure. After a
+ * failure the other keys are still tried, and the first failure is returned. Optional: the core calls get for each. */
 typedef cache_status cache_get_many_fn(void *self, const cache_bytes keys[], size_t n, cache_results *out);
 
-/* Set `n` keys. As get_many in its failures. Optional: set, one by one. */
+/* Sets `n` keys. Treats failures as get_many does. Optional: the core calls set for each. */
 typedef cache_status cache_set_many_fn(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                        int64_t ttl_ms);
 
-/* Remove `n` keys and add to `*removed` how many were there. As get_many in its failures. Optional: remove, one by
- * one. */
+/* Removes `n` keys and adds to `*removed` how many existed. Treats failures as get_many does. Optional: the core calls
+ * remove for each. */
 typedef cache_status cache_remove_many_fn(void *self, const cache_bytes keys[], size_t n, size_t *removed);
 
-/* Give a live key a new time. CACHE_MISS: it is not there. Optional: CACHE_ERR_UNSUPPORTED, since get and set is not
- * atomic. */
+/* Gives an existing key a new ttl. Returns CACHE_MISS if it does not exist. Optional: else cache_touch returns
+ * CACHE_ERR_UNSUPPORTED, since a get and a set are not atomic. */
 typedef cache_status cache_touch_fn(void *self, cache_bytes key, int64_t ttl_ms);
 
-/* CACHE_OK: a live value is there. CACHE_MISS. Optional: get, and drop what came. */
+/* Returns CACHE_OK if a live value exists, else CACHE_MISS. Optional: the core calls get. */
 typedef cache_status cache_has_fn(void *self, cache_bytes key);
 
-/* Add what the store knows (timeouts, reconnects, rejections, evictions, expirations, items, bytes and the limits) to
- * `*out`, which the core filled with the rest. No network. Optional: nothing is added. */
+/* Adds what the store knows (timeouts, reconnects, rejections, evictions, expirations, items, bytes and the limits) to
+ * `*out`, which holds the core's counts. Must not use the network. Optional: nothing is added. */
 typedef cache_status cache_stats_fn(void *self, cache_counters *out);
 
-/* As get, and give in `*left_ms` how long the value still lives: 0 is for ever, -1 says that the store does not know.
- * Optional: get, and -1. */
+/* Like get, and sets `*left_ms` to how long the value still lives: 0 means for ever, and -1 that the store does not
+ * know. Optional: the core calls get and assumes -1. */
 typedef cache_status cache_get_left_fn(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms);
 
-/* Receives one key with its prefix, and with a NUL behind it; valid during the call. */
+/* Receives one key, including the prefix and followed by a NUL. It is valid only during the call. */
 typedef void cache_list_key_fn(void *ctx, cache_bytes key);
 
-/* List keys that begin with `prefix`, one step a call. A step looks at about 1000 keys at most, hands those that fit
- * to `each` outside all locks, and moves the cursor. A zeroed cursor begins; the store keeps what it needs in
- * cursor->at, and sets cursor->done with the last step. A key that is there from the first step to the last is listed
- * at least once; one that comes or goes meanwhile may be listed or not, and any may be listed twice. Keys that have
- * expired may be left out or listed. Optional: CACHE_ERR_UNSUPPORTED. */
+/* Lists keys that begin with `prefix`, one step per call. A step examines about 1000 keys at most, passes the matching
+ * ones to `each` outside all locks, and advances the cursor. A zeroed cursor starts a listing. The store keeps its
+ * position in cursor->at, and sets cursor->done with the last step. A key that exists from the first step to the last
+ * is listed at least once. A key that is added or removed meanwhile may or may not be listed, and any key may be listed
+ * twice. Expired keys may be listed. Optional: else cache_keys returns CACHE_ERR_UNSUPPORTED. */
 typedef cache_status cache_list_fn(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,
                                    void *ctx);
 
-/* Ask whether the store can be used now: every server of it, in one exchange each. A server that is known to be away
- * fails at once, as it does for the other operations. Optional: get of a key that nobody has. */
+/* Asks every server of the store whether it can be used now, in one exchange each. A server that is known to be down
+ * fails at once, as in other operations. Optional: the core gets a key that does not exist. */
 typedef cache_status cache_ping_fn(void *self);
 
-/* Where changes are handed to. The struct may grow at its end. */
+/* Receives changes. The struct may grow at its end. */
 typedef struct cache_changes {
-    void (*one)(void *ctx, cache_bytes key);    /* this key has changed, or is gone */
-    void (*all)(void *ctx);                     /* any key may have changed: a loss of the connection, a flush */
+    void (*one)(void *ctx, cache_bytes key);    /* this key was changed or removed */
+    void (*all)(void *ctx);                     /* any key may have changed, as after a lost connection or a flush */
 } cache_changes;
 
-/* Hand over what has changed in the store since the last call, whoever changed it, without waiting for anything. Never
- * called twice at once. `*heard_ns` is a moment of the system's monotonic clock, in nanoseconds: every change that the
- * store acknowledged to anybody before it has been handed over; 0: nothing is known, such as without a connection. If
- * changes may have been lost, `all` is called. Optional: the store does not tell of changes. */
+/* Passes on all changes in the store since the last call, made by any client, without waiting for anything. The core
+ * never calls it twice at once. Sets `*heard_ns` to a time of the system's monotonic clock, in nanoseconds: every
+ * change that the store acknowledged to any client before that time has been passed on. 0 means that nothing is known,
+ * for example without a connection. If changes may have been lost, it calls `all`. Optional: the store does not report
+ * changes. */
 typedef void cache_changes_fn(void *self, const cache_changes *to, void *ctx, uint64_t *heard_ns);
 
-/* A number that changes whenever what is stored for `key` may have changed, whichever process did it; 0: it is being
- * changed, or nothing is known. For a copy of a value in front of the store: take the number, then get the value; while
- * the number is the same, nobody has changed the value, though it may have expired. Costs no system call. Optional: the
- * store cannot tell. */
+/* Returns a number that changes whenever the stored value of `key` may have changed, by any process. Returns 0 while it
+ * is being changed, or if nothing is known. This is for a copy of a value in front of the store: read the number, and
+ * then get the value. While the number stays the same, the value has not been changed, though it may have expired.
+ * Costs no system call. Optional: the store cannot tell. */
 typedef uint64_t cache_version_fn(void *self, cache_bytes key);
 
 /* Replace the value at `key` in one atomic step, if a live one is there that begins with the bytes of `expected`, by
@@ -244,11 +248,11 @@ typedef cache_status cache_compare_and_set_fn(void *self, cache_bytes key, cache
                                     * Its URL has options alone: the core refuses a user, host or path */
 
 typedef struct cache_backend_ops {
-    size_t size;                   /* sizeof(cache_backend_ops): the table only ever grows at its end */
+    size_t size;                   /* sizeof(cache_backend_ops); the table only grows at its end */
     const char *scheme;            /* lower case letters, digits, '+': "memory" */
     const char *const *aliases;    /* NULL, or further schemes, ending with NULL: "redis+unix" */
     unsigned flags;
-    size_t max_value;              /* bytes of a value; 0: no limit of its own. The core refuses more */
+    size_t max_value;              /* the largest value in bytes; 0: no limit. The core refuses larger ones */
     const cache_option *options;   /* NULL, or the store's own options */
     cache_open_fn *open;
     cache_close_fn *close;
@@ -271,9 +275,9 @@ typedef struct cache_backend_ops {
     cache_compare_and_set_fn *compare_and_set;
 } cache_backend_ops;
 
-/* Make `ops` known, so that cache_open takes its scheme. The table must stay for the life of the process. Any thread.
- * CACHE_ERR_INVALID: a required operation or the scheme is missing (the message names it), or the scheme is taken.
- * CACHE_ERR_NOMEM. */
+/* Registers `ops`, so that cache_open accepts its scheme. The table must stay valid until the process ends. Any thread
+ * may call this. Returns CACHE_ERR_INVALID if the scheme is taken, or if it or a required operation is missing, which
+ * the message names; or CACHE_ERR_NOMEM. */
 cache_status cache_register_backend(const cache_backend_ops *ops);
 
 #ifdef __cplusplus

@@ -1,16 +1,17 @@
-/* libcache/cache.h - the everyday API: open a cache by URL, get, set, delete and count in it, compute on a miss.
+/* libcache/cache.h - the everyday API: open a cache by URL; get, set, delete and count; compute a value on a miss.
  *
  *     cache_t *cache;
  *     if (cache_open("memory://?max_bytes=64mb", &cache) != CACHE_OK)
  *         die("%s", cache_last_error());
  *     cache_set_string(cache, "greeting", "hello", 60);
  *
- * A NULL cache is a cache that holds nothing, so that a program whose cache cannot be opened goes on: reads miss, writes
- * are dropped, counters begin anew, and what is fetched or served is computed. Only cache_ping says that it is no cache.
+ * Every function takes a NULL cache as a cache that holds nothing, so that a program goes on if its cache cannot be
+ * opened: reads miss, writes are dropped, counters start over, and fetched values and pages are computed each time.
+ * Only cache_ping fails.
  *
- * Threads: every function here may be called from any thread at once on one handle, except cache_close, which must be
- * the last. Nothing here aborts, or writes to stderr. No lock is held while a function of yours or the network runs,
- * but for the clock and the allocator, which must not call the library. */
+ * Any thread may call any function at any time, with one exception: cache_close must be the last call on its handle.
+ * The library never aborts and never writes to stderr. It holds no lock while the network or one of your functions
+ * runs. The clock and the allocator are exceptions: they may be called under a lock, and must not call the library. */
 #ifndef LIBCACHE_CACHE_H
 #define LIBCACHE_CACHE_H
 
@@ -26,31 +27,33 @@ extern "C" {
 
 /* ---- outcomes ------------------------------------------------------------------------------------------------ */
 
-/* 0 is success, positive values are ordinary outcomes, negative ones are errors. The numbers never change. */
+/* 0 means success, positive values are ordinary outcomes, and negative values are errors. The numbers never change. */
 typedef enum cache_status {
     CACHE_OK = 0,
-    CACHE_MISS = 1,                /* the key is not there, or has expired */
-    CACHE_NOT_STORED = 2,          /* cache_add: the key is there already */
+    CACHE_MISS = 1,                /* the key does not exist or has expired */
+    CACHE_NOT_STORED = 2,          /* cache_add: the key exists already */
     CACHE_ERR_INVALID = -1,        /* an argument is wrong; cache_last_error() names it */
-    CACHE_ERR_NOMEM = -2,          /* no memory */
-    CACHE_ERR_CONFIG = -3,         /* the URL or an option is wrong, or names what this build lacks */
-    CACHE_ERR_IO = -4,             /* a file or socket failed */
+    CACHE_ERR_NOMEM = -2,          /* out of memory */
+    CACHE_ERR_CONFIG = -3,         /* the URL or an option is wrong, or this build lacks what it names */
+    CACHE_ERR_IO = -4,             /* a file or socket operation failed */
     CACHE_ERR_CONNECT = -5,        /* the server cannot be reached */
-    CACHE_ERR_TIMEOUT = -6,        /* no answer within `timeout` */
-    CACHE_ERR_PROTOCOL = -7,       /* the server answered what it should not */
-    CACHE_ERR_AUTH = -8,           /* the server wants another user or password */
-    CACHE_ERR_TYPE = -9,           /* the value is not a number, or of another type */
-    CACHE_ERR_RANGE = -10,         /* the counter would leave int64 */
-    CACHE_ERR_TOO_LARGE = -11,     /* the value is larger than the store or the buffer takes */
-    CACHE_ERR_UNSUPPORTED = -12,   /* this store cannot do that */
+    CACHE_ERR_TIMEOUT = -6,        /* the server did not answer within `timeout` */
+    CACHE_ERR_PROTOCOL = -7,       /* the server sent an unexpected reply */
+    CACHE_ERR_AUTH = -8,           /* the server rejected the user or password */
+    CACHE_ERR_TYPE = -9,           /* the value is not a number, or has another type */
+    CACHE_ERR_RANGE = -10,         /* the counter would overflow int64 */
+    CACHE_ERR_TOO_LARGE = -11,     /* the value is too large for the store or the buffer */
+    CACHE_ERR_UNSUPPORTED = -12,   /* this store does not support the operation */
     CACHE_ERR_COMPUTE = -13        /* the function that computes the value failed */
 } cache_status;
 
-/* The status in words: "miss", "out of memory". Static, never NULL, also for a number that is no status. */
+/* Returns the status in words, such as "miss" or "out of memory". The text is static, and never NULL, even for a number
+ * that is not a status. */
 const char *cache_strerror(cache_status status);
 
-/* What this thread's last failure was, in full: "redis 127.0.0.1:6379: connection refused". "" before any; valid until
- * this thread's next failure. Never holds a password. CACHE_MISS and CACHE_NOT_STORED are no failures. */
+/* Describes this thread's last failure in full: "redis 127.0.0.1:6379: connection refused". Returns "" before the first
+ * failure. The text stays valid until this thread's next failure. It never contains a password. CACHE_MISS and
+ * CACHE_NOT_STORED are not failures. */
 const char *cache_last_error(void);
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
@@ -65,19 +68,19 @@ typedef struct cache cache_t;
 
 typedef enum cache_log_level { CACHE_LOG_ERROR, CACHE_LOG_WARN, CACHE_LOG_INFO } cache_log_level;
 
-/* Receives what an operator should know: a server that went away or came back. One line, no newline at its end. */
+/* Receives what an operator should know, such as a server that went away or came back: one line, without a newline. */
 typedef void cache_log_fn(void *ctx, cache_log_level level, const char *message);
 
-/* Replaces the monotonic and the wall clock: milliseconds from any start, never going back. For tests. This struct stays
- * as it is, since it stands inside cache_config: what a clock may need later goes to the end of cache_config. */
+/* Replaces both the monotonic and the wall clock, for tests. `now_ms` returns milliseconds since any moment and never
+ * goes back. This struct never changes, since cache_config contains it: new clock fields go to the end of
+ * cache_config. */
 typedef struct cache_clock {
     int64_t (*now_ms)(void *ctx);
     void *ctx;
 } cache_clock;
 
-/* Where the library gets its memory. The three behave as malloc, realloc and free; `alloc` may return NULL. The struct
- * itself must stay where it is until the last handle is closed and the last value released. It never changes: what memory
- * may need later goes to the end of cache_config. */
+/* Replaces malloc, realloc and free. `alloc` and `resize` may return NULL. The struct must stay valid until the last
+ * handle is closed and the last value is released. It never changes: new fields go to the end of cache_config. */
 typedef struct cache_allocator {
     void *(*alloc)(void *ctx, size_t size);
     void *(*resize)(void *ctx, void *block, size_t size);
@@ -98,14 +101,15 @@ typedef struct cache_event {
     const char *prefix;            /* of the URL, as it is stored; both texts are valid during the call */
 } cache_event;
 
-/* Sees each operation as it ends; called outside all locks, from the thread that asked. It must not block for long. */
+/* Called when an operation ends, outside all locks, in the thread that ran the operation. It must not block for
+ * long. */
 typedef void cache_event_fn(void *ctx, const cache_event *event);
 
-/* Runs task(arg) soon, on a thread of the application's: a pool, a queue. True: it will run exactly once. False: it
- * will not, and the caller does the work itself. */
+/* Runs task(arg) soon on another thread of the application, such as a thread pool's. Returns true if the task will run
+ * exactly once. If it returns false, the task must not run: the caller then does the work itself. */
 typedef bool cache_spawn_fn(void *ctx, void (*task)(void *arg), void *arg);
 
-/* How to open a cache, when a URL is not enough. Begin with CACHE_CONFIG_INIT; what stays zero keeps its default. */
+/* Settings that do not fit into a URL. Start from CACHE_CONFIG_INIT; fields left zero keep their defaults. */
 typedef struct cache_config {
     size_t size;                   /* sizeof(cache_config) */
     const char *url;
@@ -115,44 +119,46 @@ typedef struct cache_config {
     const cache_allocator *allocator;
     cache_event_fn *event;
     void *event_ctx;
-    cache_spawn_fn *spawn;         /* computes stale values' successors in the background */
+    cache_spawn_fn *spawn;         /* runs background recomputation of stale values */
     void *spawn_ctx;
 } cache_config;
 
 #define CACHE_CONFIG_INIT { sizeof(cache_config), NULL, NULL, NULL, { NULL, NULL }, NULL, NULL, NULL, NULL, NULL }
 
-/* Open the cache that `url` names:
+/* Opens the cache that `url` names:
  *
  *     memory://?max_bytes=64mb&prefix=v1:       null://       file:///var/cache/app?max_items=100000
  *     redis://user:password@host:6379/0         redis+unix:///run/redis.sock?db=2       memcached://10.0.0.1,10.0.0.2
  *
  * Options of every store: default_ttl (seconds, 300; 0 or "forever": for ever), prefix (text, "libcache:"), timeout and
  * connect_timeout (seconds), retry_after (seconds), on_error (fail or miss). docs/backends.md lists each store's own.
- * CACHE_OK: `*out` is the handle, to be closed with cache_close. CACHE_ERR_CONFIG: the message names the part of the
- * URL that is wrong. CACHE_ERR_NOMEM, or what the store met when it began. On any error `*out` is NULL. A server that
- * is away is no error here, since it may come back: cache_ping tells whether it answers. */
+ * Returns CACHE_OK and sets `*out` to a handle, which cache_close closes; or CACHE_ERR_CONFIG, whose message names the
+ * part of the URL that is wrong; or CACHE_ERR_NOMEM; or the store's own error. On any error `*out` is NULL. A server
+ * that is down is not an error, since it may come back: call cache_ping to see whether it answers. */
 cache_status cache_open(const char *url, cache_t **out);
 
-/* The same, with hooks. What `config` points to may go after the call, except the allocator and the hooks' contexts. */
+/* Like cache_open, with hooks. After the call only the allocator and the contexts of the hooks must stay valid. */
 cache_status cache_open_config(const cache_config *config, cache_t **out);
 
-/* The same, from the environment: CACHE_URL, or else Flask-Caching's names: CACHE_TYPE (SimpleCache, FileSystemCache,
- * RedisCache, MemcachedCache, NullCache), CACHE_DEFAULT_TIMEOUT, CACHE_KEY_PREFIX, CACHE_THRESHOLD, CACHE_DIR,
- * CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, CACHE_IGNORE_ERRORS. memory:// without any.
- * Those of Flask-Caching's settings that would be lost (CACHE_OPTIONS, SASL, Sentinel, …) are CACHE_ERR_CONFIG, by
- * their name. */
+/* Like cache_open, with settings from the environment: CACHE_URL, or else the names of Flask-Caching: CACHE_TYPE
+ * (SimpleCache, FileSystemCache, RedisCache, MemcachedCache, NullCache), CACHE_DEFAULT_TIMEOUT, CACHE_KEY_PREFIX,
+ * CACHE_THRESHOLD, CACHE_DIR, CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS,
+ * CACHE_IGNORE_ERRORS. Opens memory:// if none is set. Settings of Flask-Caching that libcache cannot honour
+ * (CACHE_OPTIONS, SASL, Sentinel, …) are refused by name with CACHE_ERR_CONFIG. */
 cache_status cache_open_env(cache_t **out);
 
-/* The same, with hooks. config->url must be NULL. */
+/* Like cache_open_env, with hooks. config->url must be NULL. */
 cache_status cache_open_env_config(const cache_config *config, cache_t **out);
 
-/* The URL that the handle's store was opened with, for a log or a page of settings: without the password, and without
- * the options that may hold a secret. It stays valid until the handle is closed. "" for a NULL cache. */
+/* Returns the URL that the handle's store was opened with, for a log or a settings page: without the password, and
+ * without options that may contain a secret. The text stays valid until the handle is closed. Returns "" for a NULL
+ * cache. */
 const char *cache_url(const cache_t *cache);
 
-/* Percent-encode `text`, to be put into a URL: all of its bytes but letters, digits, -._~ and those of `keep` (NULL or
- * "": none). For a path `keep` is "/"; for a user, a password or an option's value it is "". CACHE_ERR_TOO_LARGE: the
- * result and its NUL need more than `cap` bytes, and the message tells how many; `buf` is as it was. */
+/* Percent-encodes `text` for use in a URL: every byte except letters, digits, -._~ and the bytes of `keep` (NULL or ""
+ * for none). Pass "/" as `keep` for a path, and "" for a user, a password or an option's value. Returns
+ * CACHE_ERR_TOO_LARGE if the result and its NUL need more than `cap` bytes: the message says how many, and `buf` is
+ * unchanged. */
 cache_status cache_url_escape(const char *text, const char *keep, char *buf, size_t cap);
 
 /* A second handle on the same store, with the same connections and settings, whose keys have `prefix` behind this
@@ -163,31 +169,30 @@ cache_status cache_url_escape(const char *text, const char *keep, char *buf, siz
  * together with the others. With a NULL cache `*out` is NULL too. */
 cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out);
 
-/* Close the handle; no call on it may be under way. Values already handed out stay valid. NULL is fine. */
+/* Closes the handle. No other call on it may be running. Values that it returned stay valid. NULL is allowed. */
 void cache_close(cache_t *cache);
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
 
-/* A read-only view of `size` bytes, any bytes, with a NUL behind the last one that is not counted. It stays valid until
- * cache_value_release, whatever happens to the key meanwhile. `owner` is the library's. */
+/* A read-only view of `size` bytes of any kind. A NUL follows the last byte and is not counted. The view stays valid
+ * until cache_value_release, whatever happens to the key. `owner` belongs to the library. */
 typedef struct cache_value {
     const void *data;
     size_t size;
     void *owner;
 } cache_value;
 
-/* Let go of the view and zero it. A miss, or a zeroed cache_value, is fine. */
+/* Releases the view and zeroes it. A miss or a zeroed cache_value is allowed. */
 void cache_value_release(cache_value *value);
 
-/* An item of cache_set_many. Other languages make arrays of it, so that it never changes: what an item may need beside
- * this goes to cache_timed_item. */
+/* An item of cache_set_many. Bindings build arrays of it, so this struct never changes; cache_timed_item may grow. */
 typedef struct cache_item {
     const char *key;
     const void *data;
     size_t size;
 } cache_item;
 
-/* An item with a ttl of its own. What is reserved must be zero: make it with the names of its fields. */
+/* An item with its own ttl. Reserved fields must be zero, so initialise it by field names. */
 typedef struct cache_timed_item {
     const char *key;
     const void *data;
@@ -198,16 +203,19 @@ typedef struct cache_timed_item {
 
 /* ---- get, set, delete, count --------------------------------------------------------------------------------- *
  *
- * A key is 1 to CACHE_MAX_KEY bytes and a NUL. A ttl is seconds, with at least millisecond resolution:
- * CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER, or above 0. Anything else is CACHE_ERR_INVALID. Where it is not said otherwise,
- * a function also returns CACHE_ERR_NOMEM and the store's errors: _IO, _CONNECT, _TIMEOUT, _PROTOCOL, _AUTH. With
- * on_error=miss the store's errors look like a store that holds nothing: reads miss, writes are dropped and succeed. */
+ * A key has 1 to CACHE_MAX_KEY bytes, followed by a NUL. A ttl (time to live) is CACHE_TTL_DEFAULT, CACHE_TTL_FOREVER,
+ * or a number of seconds above 0 with at least millisecond resolution. Any other key or ttl is CACHE_ERR_INVALID.
+ * Unless its comment says otherwise, a function may also return CACHE_ERR_NOMEM and the store's errors: _IO, _CONNECT,
+ * _TIMEOUT, _PROTOCOL, _AUTH. With on_error=miss, a store that fails looks like an empty one: reads miss, and writes
+ * are dropped and return CACHE_OK. */
 
-/* CACHE_OK: `*out` is the value, to be released. CACHE_MISS and errors: `*out` is zeroed. */
+/* Returns CACHE_OK and sets `*out` to the value, which the caller releases. On CACHE_MISS and on errors `*out` is
+ * zeroed. */
 cache_status cache_get(cache_t *cache, const char *key, cache_value *out);
 
-/* Copy the value to `buf` without allocating; `*size` (may be NULL) is its size, no NUL is added.
- * CACHE_ERR_TOO_LARGE: it has more than `cap` bytes, `*size` tells how many, `buf` is as it was. */
+/* Copies the value to `buf` without allocating and sets `*size` to its size; `size` may be NULL. No NUL is added.
+ * Returns CACHE_ERR_TOO_LARGE if the value has more than `cap` bytes: `*size` is then its size, and `buf` is
+ * unchanged. */
 cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t cap, size_t *size);
 
 /* Store `size` bytes, replacing what is there. On an error the key holds the old value or nothing, never a part; with
@@ -215,22 +223,23 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
  * CACHE_ERR_TOO_LARGE: more than the store takes; the message names the limit. `data` may be NULL if `size` is 0. */
 cache_status cache_set(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
-/* The same for a text without its NUL. */
+/* Like cache_set, for a string. Its NUL is not stored. */
 cache_status cache_set_string(cache_t *cache, const char *key, const char *text, double ttl);
 
-/* Store only if the key is not there, atomically among all that share the store. CACHE_NOT_STORED: it is there. */
+/* Like cache_set, but returns CACHE_NOT_STORED and changes nothing if the key exists. This is atomic for all threads,
+ * processes and machines that share the store. */
 cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
 /* CACHE_MISS: nothing was there. CACHE_OK: something was, be it what cache_get does not show. A computation of this key
  * that is under way in this process will not be stored, nor one in another process under cache_fetch_options.lock. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
-/* CACHE_OK: cache_get would show a value. CACHE_MISS: it would not. If something is there, it is read from the
- * store too, since only the value itself tells whether it is stale or its tag was invalidated. */
+/* Returns CACHE_OK if cache_get would return a value, and CACHE_MISS if it would not. If the key exists, the value is
+ * read from the store too, since only the value itself shows whether it is stale or its tag was invalidated. */
 cache_status cache_has(cache_t *cache, const char *key);
 
-/* Give the value that is there a new time to live. CACHE_MISS: there is none. A value of cache_fetch becomes stale
- * when it would have all the same: this only moves when the store drops it. */
+/* Gives an existing value a new time to live. Returns CACHE_MISS if there is none. For a value of cache_fetch this
+ * changes only when the store drops the value, and not when it becomes stale. */
 cache_status cache_touch(cache_t *cache, const char *key, double ttl);
 
 /* Add `delta` to a counter, atomically among all that share the store; `*result` (may be NULL) is the new number.
@@ -240,59 +249,63 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl);
  * nothing. */
 cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *result);
 
-/* cache_inc by -delta; INT64_MIN is CACHE_ERR_RANGE. */
+/* Same as cache_inc by -delta. INT64_MIN is CACHE_ERR_RANGE. */
 cache_status cache_dec(cache_t *cache, const char *key, int64_t delta, int64_t *result);
 
-/* Get `n` keys (0 and repeats are fine) in one round trip a server. out[i] is key i's value, or zeroed where it missed;
- * each is to be released. CACHE_OK whether or not all were there; after a failure the rest is still tried and the first
- * failure is returned, with every out[i] a value or zeroed. CACHE_ERR_INVALID: one of the keys is wrong; none was
- * asked. */
+/* Gets `n` keys in one round trip per server. `n` may be 0, and a key may appear more than once. Sets out[i] to the
+ * value of keys[i], which the caller releases, or zeroes it on a miss. Returns CACHE_OK even if keys are missing. After
+ * a failure the other keys are still tried, and the first failure is returned; every out[i] is then a value or zeroed.
+ * If a key is wrong, returns CACHE_ERR_INVALID and reads nothing. */
 cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, cache_value out[]);
 
-/* Set `n` items, all with `ttl`. Not atomic as a whole. After a failure the rest is still tried. */
+/* Sets `n` items, all with `ttl`. The call as a whole is not atomic. After a failure the other items are still tried,
+ * and the first failure is returned. */
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl);
 
-/* Set `n` items, each with its own ttl, in one round trip a server for each ttl among them. CACHE_ERR_INVALID: a key, a
- * value or a ttl is wrong, and the message tells which item's; none was set. Else as cache_set_many. */
+/* Like cache_set_many, with a ttl per item. Costs one round trip per server for each different ttl. If a key, a value
+ * or a ttl is wrong, returns CACHE_ERR_INVALID, names the item in the message, and sets nothing. */
 cache_status cache_set_many_timed(cache_t *cache, const cache_timed_item items[], size_t n);
 
-/* Delete `n` keys; `*deleted` (may be NULL) tells how many were there. After a failure the rest is still tried.
- * Computations of them that are under way are not stored, as with cache_delete. */
+/* Deletes `n` keys and sets `*deleted` to how many of them existed; `deleted` may be NULL. After a failure the other
+ * keys are still tried, and the first failure is returned. Running computations of these keys are not stored, as with
+ * cache_delete. */
 cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t n, size_t *deleted);
 
-/* Delete every key with this handle's prefix, and nobody else's. CACHE_ERR_UNSUPPORTED: the store cannot tell them. */
+/* Deletes every key with this handle's prefix, and no others. Returns CACHE_ERR_UNSUPPORTED if the store cannot tell
+ * these keys apart. */
 cache_status cache_clear(cache_t *cache);
 
 /* ---- looking at a store -------------------------------------------------------------------------------------- */
 
-/* Ask whether the store can be used now, for a readiness check. CACHE_OK: it answered. An error, whatever on_error
- * says: why it cannot be used. A store in this process always answers. */
+/* Asks whether the store can be used now, for a readiness check. Returns CACHE_OK if the store answered, or else the
+ * error, even with on_error=miss. A store in this process always answers. */
 cache_status cache_ping(cache_t *cache);
 
-/* How many seconds cache_get still shows the value of `key`; CACHE_TTL_FOREVER: until it is changed or evicted.
- * CACHE_MISS: there is none. CACHE_ERR_UNSUPPORTED: the store does not know how long it keeps this value. On anything
- * but CACHE_OK `*left` is 0. */
+/* Sets `*left` to the number of seconds for which cache_get will still return the value of `key`, or to
+ * CACHE_TTL_FOREVER if it stays until it is changed or evicted. Returns CACHE_MISS if there is no value, and
+ * CACHE_ERR_UNSUPPORTED if the store does not know how long it keeps this value. On anything but CACHE_OK `*left` is
+ * 0. */
 cache_status cache_ttl_left(cache_t *cache, const char *key, double *left);
 
-/* Where a listing of keys has come to. Zero it to begin one. */
+/* The position of a listing of keys. Zero it to start a listing. */
 typedef struct cache_cursor {
     bool done;                     /* set by the last step */
-    uint64_t at[7];                /* the store's */
+    uint64_t at[7];                /* used by the store */
 } cache_cursor;
 
-/* Receives one key, as cache_get takes it; valid during the call. */
+/* Receives one key, as cache_get takes it. The key is valid only during the call. */
 typedef void cache_key_fn(void *ctx, const char *key);
 
-/* List this handle's keys that begin with `prefix` (NULL or "": all of them), one step a call:
+/* Lists this handle's keys that begin with `prefix` (NULL or "" for all of them), one step per call:
  *
  *     cache_cursor cursor = { 0 };
  *     while (!cursor.done && cache_keys(cache, "user:", &cursor, print_key, NULL) == CACHE_OK)
  *         continue;
  *
- * A step takes a short time and hands some keys to `each`, or none, outside all locks. A key that is there during the
- * whole listing is listed at least once, maybe twice; one that comes or goes meanwhile, or has just expired, may be
- * listed or not. For tools and tests: a listing of a large store takes long, and no application should need it to
- * answer a request. CACHE_ERR_UNSUPPORTED: this store cannot list its keys. */
+ * A step takes a short time and passes some keys, or none, to `each`, outside all locks. A key that exists during the
+ * whole listing is listed at least once, and may be listed twice. A key that is added, removed or expires meanwhile may
+ * or may not be listed. This is for tools and tests: listing a large store takes long, and no application should need
+ * it to answer a request. Returns CACHE_ERR_UNSUPPORTED if this store cannot list its keys. */
 cache_status cache_keys(cache_t *cache, const char *prefix, cache_cursor *cursor, cache_key_fn *each, void *ctx);
 
 typedef enum cache_entry_kind {
@@ -332,12 +345,12 @@ cache_status cache_inspect(cache_t *cache, const char *key, cache_inspect_fn *sh
 
 /* ---- the writer ---------------------------------------------------------------------------------------------- *
  *
- * A buffer that grows. The first failure stays: every later call returns it and does nothing, so that a run of appends
- * needs one check at its end. A writer belongs to one thread at a time. */
+ * A buffer that grows. After a failure every later call does nothing and returns that first failure, so a run of
+ * appends needs one check at its end. Only one thread at a time may use a writer. */
 
 typedef struct cache_writer cache_writer;
 
-/* A writer of your own; NULL: no memory. To be freed with cache_writer_free. */
+/* Returns a new writer, which cache_writer_free frees; or NULL if there is no memory. */
 cache_writer *cache_writer_new(void);
 void cache_writer_free(cache_writer *writer);
 
@@ -345,21 +358,22 @@ cache_status cache_writer_append(cache_writer *writer, const void *data, size_t 
 cache_status cache_writer_puts(cache_writer *writer, const char *text);
 cache_status cache_writer_printf(cache_writer *writer, const char *format, ...);
 
-/* What was written so far, NUL-terminated, valid until the next append; "" before any. `*size` may be NULL. */
+/* Returns what was written so far, followed by a NUL, or "" before the first append. It stays valid until the next
+ * append. Sets `*size` to its size; `size` may be NULL. */
 const char *cache_writer_data(const cache_writer *writer, size_t *size);
 cache_status cache_writer_status(const cache_writer *writer);
 
-/* For a function that computes a value: this result lives `ttl` seconds, whatever the caller asked for; with
- * CACHE_MISS, so long it is remembered that there is nothing. CACHE_TTL_DEFAULT, and a ttl that is
- * CACHE_ERR_INVALID: as the caller asked. */
+/* For a function that computes a value: overrides the caller's ttl for this result. If the function returns CACHE_MISS,
+ * the absence is remembered that long. CACHE_TTL_DEFAULT, or a ttl that is CACHE_ERR_INVALID, leaves the caller's ttl
+ * in force. */
 cache_status cache_writer_set_ttl(cache_writer *writer, double ttl);
 
-/* For a function that computes a value: past its TTL this result may be served for `stale` seconds while one caller
- * recomputes, and for `stale_if_error` seconds when recomputing fails, whatever the callers' options say; 0: not at
- * all. */
+/* For a function that computes a value: overrides the callers' `stale` and `stale_if_error` for this result. After its
+ * ttl it may be served for `stale` seconds while one caller recomputes it, and for `stale_if_error` seconds if
+ * recomputing fails. 0 means not at all. */
 cache_status cache_writer_set_stale(cache_writer *writer, double stale, double stale_if_error);
 
-/* For a function that computes a value: hand this result to those who wait, and do not store it. */
+/* For a function that computes a value: returns this result to the callers that wait for it, but does not store it. */
 void cache_writer_no_store(cache_writer *writer);
 
 /* ---- compute on a miss --------------------------------------------------------------------------------------- */
@@ -371,18 +385,18 @@ void cache_writer_no_store(cache_writer *writer);
  * taken for one that is being computed until the thread ends. */
 typedef cache_status cache_compute_fn(void *ctx, cache_writer *out);
 
-/* Whether a stored value still holds. False makes it a miss. */
+/* Returns true if a stored value is still valid. False makes it a miss. */
 typedef bool cache_validate_fn(void *ctx, const cache_value *value);
 
 typedef enum cache_source {
     CACHE_SOURCE_NONE,             /* nothing was found or computed */
     CACHE_SOURCE_HIT,
-    CACHE_SOURCE_STALE,            /* past its TTL: a successor is being computed, or could not be */
-    CACHE_SOURCE_COMPUTED,         /* by this call */
-    CACHE_SOURCE_SHARED            /* by another thread's call, which this one waited for */
+    CACHE_SOURCE_STALE,            /* an old value: recomputation is running, or has failed */
+    CACHE_SOURCE_COMPUTED,         /* this call computed it */
+    CACHE_SOURCE_SHARED            /* another call computed it while this one waited */
 } cache_source;
 
-/* What a fetch read. It is filled as a whole; later fields take the place of what is reserved. */
+/* Describes the result of a fetch. The library fills all of it; new fields will use the reserved space. */
 typedef struct cache_fetch_info {
     cache_source source;
     double age;                    /* seconds since it was computed */
@@ -409,8 +423,8 @@ typedef struct cache_fetch_options {
     bool force;                    /* recompute although there is a value, and store the new one. A computation that
                                     * began before is not joined, nor stored: it may have read what has changed since */
     bool unless;                   /* bypass the cache: compute, and neither read nor store */
-    const char *type;              /* NULL, or the result's type: a stored value of another one is a miss */
-    cache_validate_fn *validate;   /* NULL, or asked on each hit */
+    const char *type;              /* NULL, or the result's type: a stored value of another type is a miss */
+    cache_validate_fn *validate;   /* NULL, or called on each hit */
     void *validate_ctx;
     const char *const *tags;       /* NULL, or the n_tags tags the value is stored under: cache_invalidate_tag */
     size_t n_tags;                 /* If there are more than 256, or one is too long, the value is computed and not
@@ -434,26 +448,28 @@ typedef struct cache_fetch_options {
     { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, \
       NULL, 0, NULL, NULL, NULL, NULL, false, 0, 0 }
 
-/* Get `key`, or compute and store it. NULL `options` are the defaults. One computation a key runs at a time in this
- * process (with `lock`, among all): the others wait and share its result. A failure is not stored; its status is
- * returned. A store that fails costs a computation, not an error. CACHE_MISS: compute said there is nothing, now or
- * lately. CACHE_ERR_TIMEOUT: waited `wait` for another's computation. CACHE_ERR_INVALID: also when compute asks for its
- * own key. `*out` is to be released; anything but CACHE_OK zeroes it. */
+/* Gets the value of `key`, or computes and stores it. NULL `options` means the defaults. Only one computation of a key
+ * runs at a time in this process, or in all processes with `lock`: the other callers wait and share its result (single
+ * flight), so a missing key causes no stampede. A failed computation is not stored, and its status is returned. If the
+ * store fails, the value is computed; that is not an error. Returns CACHE_OK and sets `*out`, which the caller
+ * releases; CACHE_MISS if compute reported that there is no value, now or within negative_ttl; CACHE_ERR_TIMEOUT after
+ * waiting `wait` for another caller; CACHE_ERR_INVALID for a wrong argument, and if compute fetches its own key, which
+ * would be a deadlock. On anything but CACHE_OK `*out` is zeroed. */
 cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
                          cache_compute_fn *compute, void *ctx, cache_value *out);
 
 /* One key that cache_fetch_many did not find. */
 typedef struct cache_missing {
-    size_t index;                  /* of the key among those that were asked for */
+    size_t index;                  /* the key's index in `keys` */
     const char *key;
-    cache_writer *out;             /* append the value's bytes; "" for an empty one. Untouched: there is nothing,
-                                    * CACHE_MISS */
-    cache_status status;           /* CACHE_OK; set it to CACHE_MISS, or to an error where this key alone failed */
+    cache_writer *out;             /* append the value's bytes, or "" for an empty value. If nothing is appended, the
+                                    * key counts as CACHE_MISS */
+    cache_status status;           /* CACHE_OK; set it to CACHE_MISS, or to an error if this key alone failed */
     void *reserved[4];
 } cache_missing;
 
-/* Compute the values of the `n` keys that are missing, with one query for all. CACHE_OK: what came of each stands in
- * `missing`. Anything else holds for every one of them. */
+/* Computes the values of the `n` missing keys, for example with one query. Returns CACHE_OK if `missing` holds the
+ * outcome of each key. Any other status applies to all of them. */
 typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], size_t n);
 
 /* Get `n` keys (0 and repeats are fine) in one round trip a server, compute those that are missing in one call, and
@@ -466,62 +482,64 @@ typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], s
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
                               cache_compute_many_fn *compute, void *ctx, cache_value out[]);
 
-/* Make everything that was stored under `tag` a miss, on every process that shares the store, at the cost of one
+/* Invalidates every value that was stored under `tag`, for all processes that share the store, at the cost of one
  * write. */
 cache_status cache_invalidate_tag(cache_t *cache, const char *tag);
 
 /* ---- statistics ---------------------------------------------------------------------------------------------- */
 
-#define CACHE_LATENCY_BUCKETS 28   /* bucket i counts those below 2^(i+8) ns, the last also all above: 256 ns to 34 s */
+#define CACHE_LATENCY_BUCKETS 28   /* bucket i counts times below 2^(i+8) ns; the last one also all longer times */
 
 typedef struct cache_latency {
-    uint64_t count;                /* how many were timed; a store in this process times one get in 61, and one set */
-    uint64_t nanoseconds;          /* their sum */
+    uint64_t count;                /* operations that were timed; a store in this process times one get or set in 61 */
+    uint64_t nanoseconds;          /* the sum of their times */
     uint64_t buckets[CACHE_LATENCY_BUCKETS];
 } cache_latency;
 
-/* Since the store was opened, by all handles of this process on it. The struct may grow into `reserved`. */
+/* Counts since the store was opened, for all handles of this process on it. New fields will use `reserved`. */
 typedef struct cache_counters {
     uint64_t hits, misses;         /* of get, get_copy, get_many, has and fetch */
-    uint64_t stale_hits;           /* of the hits: served past their TTL */
+    uint64_t stale_hits;           /* hits that were served after their ttl */
     uint64_t sets, deletes, incs;
-    uint64_t computations;         /* by fetch, memoized functions, views */
-    uint64_t waits_saved;          /* fetches that shared another's computation */
-    uint64_t errors;               /* of the store */
-    uint64_t timeouts, reconnects; /* of the errors: no answer in time; connections made anew */
+    uint64_t computations;         /* of fetch, memoized functions and views */
+    uint64_t waits_saved;          /* fetches that shared another caller's computation */
+    uint64_t errors;               /* failures of the store */
+    uint64_t timeouts, reconnects; /* errors without an answer in time; reconnections */
     uint64_t evictions, expirations;
-    uint64_t items, bytes;         /* held now, where the store knows; else 0 */
-    uint64_t max_items, max_bytes; /* its limits; 0: none */
+    uint64_t items, bytes;         /* held now; 0 if the store does not know */
+    uint64_t max_items, max_bytes; /* the limits; 0 if there is none */
     cache_latency get, set, compute;
-    uint64_t compute_errors;       /* of the computations: failed, with a status below 0 */
-    uint64_t rejections;           /* of the errors: failed at once, since the server was away (retry_after) */
-    uint64_t undecodable;          /* of the misses: a value that is damaged, or that `seal` or `compress` cannot read */
-    uint64_t front_hits;           /* of the hits: served by the front, without asking the store */
-    uint64_t front_refused;        /* values that the front did not keep, since a change was heard meanwhile */
+    uint64_t compute_errors;       /* computations that returned an error */
+    uint64_t rejections;           /* errors without a try, while the server is down (retry_after) */
+    uint64_t undecodable;          /* misses because a value is damaged, or `seal` or `compress` cannot read it */
+    uint64_t front_hits;           /* hits that the front served without asking the store */
+    uint64_t front_refused;        /* values that the front did not keep, since the key changed meanwhile */
     uint64_t front_heard_ms;       /* how long ago the front heard from the store; 0 without a front */
     uint64_t reserved[10];
 } cache_counters;
 
+/* Fills `*out` with the counts up to now. */
 cache_status cache_stats(cache_t *cache, cache_counters *out);
 
-#define CACHE_MAX_NAMES  1000      /* further ones are counted together, under CACHE_NAME_OTHER; so is */
-#define CACHE_MAX_NAME   200       /* a name of more bytes, or one that is not UTF-8 */
+#define CACHE_MAX_NAMES  1000      /* further names are counted together under CACHE_NAME_OTHER, as is a name */
+#define CACHE_MAX_NAME   200       /* with more bytes than this, or that is not UTF-8 */
 #define CACHE_NAME_OTHER "other"
 
-/* One name's part of the counters: hits, misses, stale_hits, sets, computations, compute_errors, waits_saved, errors
- * and the latencies are of the fetches with that cache_fetch_options.name; the rest is 0, since a store does not know
- * names. `name` and `counters` are valid during the call. */
+/* Receives the counters of one name. hits, misses, stale_hits, sets, computations, compute_errors, waits_saved, errors
+ * and the latencies count the fetches with that cache_fetch_options.name. The other fields are 0, since stores do not
+ * know names. `name` and `counters` are valid only during the call. */
 typedef void cache_stats_name_fn(void *ctx, const char *name, const cache_counters *counters);
 
-/* Call `each` for every memoized function, view and other name that was fetched under since the store was opened, in
- * the order of strcmp, outside all locks. CACHE_ERR_NOMEM: it was not called. */
+/* Calls `each`, outside all locks, for every name that was used since the store was opened: memoized functions, views
+ * and others, sorted by strcmp. If it returns CACHE_ERR_NOMEM, `each` was not called. */
 cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx);
 
-/* All of it as JSON, appended to `out`: the counters, "hit_rate" ("93.1%" or "N/A"), "latency", and under "names" the
- * same for each name. docs/statistics.md shows it. */
+/* Appends all statistics to `out` as JSON: the counters, "hit_rate" ("93.1%" or "N/A"), "latency", and the same for
+ * each name under "names". docs/statistics.md shows an example. */
 cache_status cache_stats_json(cache_t *cache, cache_writer *out);
 
-/* All of it in Prometheus' text format, version 0.0.4. One page takes the text of one store. */
+/* Appends all statistics to `out` in the text format of Prometheus, version 0.0.4. A page must not contain the text of
+ * more than one store. */
 cache_status cache_stats_prometheus(cache_t *cache, cache_writer *out);
 
 #ifdef __cplusplus

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-/* One fragment between begin and end. All but the first two fields is the library's. */
+/* A fragment between begin and end. Callers use only the first two fields. */
 typedef struct cache_fragment {
     bool running;                      /* the body is to run */
     bool whole;                        /* set by the caller when the body ran to its end */
@@ -27,8 +27,9 @@ typedef struct cache_fragment {
     void *reserved[4];
 } cache_fragment;
 
-/* Write the key of a fragment, so that code can cache_delete it. `parts` are its name and its vary parts, of which any
- * may be NULL. CACHE_ERR_TOO_LARGE: it has more than `cap` bytes with its NUL. CACHE_ERR_INVALID: no name. */
+/* Writes the key of a fragment to `buf`, for use with cache_delete. `parts` are the name and the vary parts; any vary
+ * part may be NULL. Returns CACHE_ERR_TOO_LARGE if the key and its NUL exceed `cap` bytes, and CACHE_ERR_INVALID if
+ * there is no name. */
 cache_status cache_fragment_key(const char *const parts[], size_t n, char *buf, size_t cap);
 cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n);
 
@@ -36,8 +37,8 @@ cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cac
                                     const char *const parts[], size_t n);
 void cache_fragment_end(cache_fragment *fragment);
 
-/* For a body that failed: what it wrote is taken back, and neither it nor a fragment around it is stored. `break` may
- * follow. */
+/* For a body that fails: its output is removed, and neither this fragment nor one around it is stored. The body may
+ * `break` afterwards. */
 void cache_fragment_fail(cache_writer *out);
 
 #ifdef __cplusplus
@@ -54,29 +55,29 @@ void cache_fragment_fail(cache_writer *out);
 
 /* CACHE_FRAGMENT(cache, out, ttl, name, vary…) { …body… }
  *
- * Appends to the writer `out` what the body appends: from the cache when it is there, else by running the body. `name`
- * and up to 15 vary parts are strings. Fragments may be nested. A body that fails calls cache_fragment_fail(out) or
- * leaves the writer failed; one that is left by break, return or goto stores nothing, and what it wrote stays.
+ * Appends the output of the body to the writer `out`: from the cache if possible, else by running the body. `name` and
+ * up to 15 vary parts are strings. Fragments may be nested. A body that fails calls cache_fragment_fail(out) or leaves
+ * the writer failed. If the body is left by break, return or goto, nothing is stored, and its output stays.
  *
- * One thread at a time runs the body of a key; the others wait for its text (30 seconds at most), and run the body
- * themselves, storing nothing, if there is none: it failed, or was left. After a return or goto out of the body they
- * wait until the writer is freed. An invalidation beats a body that began before it in this process, that of a tag in
- * every process: the text is shown, and not stored. */
+ * Only one thread at a time runs the body of a key. The others wait for its text, for 30 seconds at most. If it fails
+ * or is left, they run the body themselves and store nothing. After a return or goto they wait until the writer is
+ * freed. If the fragment is invalidated while its body runs in this process, the text is shown but not stored. For the
+ * invalidation of a tag this holds in every process. */
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
 
-/* The same, stored under tags, which stand in brackets: CACHE_FRAGMENT_TAGGED(cache, out, 60, ("posts", tag), "list").
- * A fragment around it keeps its text when they are invalidated, unless it is stored under them too. */
+/* The same, stored under the tags in brackets: CACHE_FRAGMENT_TAGGED(cache, out, 60, ("posts", tag), "list"). A
+ * fragment around it keeps its text when these tags are invalidated, unless it has them too. */
 #define CACHE_FRAGMENT_TAGGED(cache, out, ttl, tags, ...)                                                              \
     CACHE_FRAGMENT_WITH(cache, out,                                                                                    \
                         CACHE_FRAGMENT_OPTIONS_(ttl, ((const char *const[]){ CACHE_PP_BARE tags }),                    \
                                                 sizeof((const char *const[]){ CACHE_PP_BARE tags }) / sizeof(char *)), \
                         __VA_ARGS__)
 
-/* The same, with all options of cache_fetch. With `lock` an invalidation beats a body that runs in another process too;
- * a process that finds another at it shows a stale text, or renders its own and does not store it. With `stale` one
- * thread runs the body while the others show the old text; with `stale_if_error` a body that fails shows it. Statistics
- * count under the options' name, or the fragment's. */
+/* The same, with all options of cache_fetch. With `lock`, an invalidation also prevents a body in another process from
+ * being stored; while one process renders, another shows a stale text, or renders its own text without storing it. With
+ * `stale`, one thread runs the body while the others show the old text. With `stale_if_error`, a body that fails shows
+ * it. Statistics count under the options' name, or else under the fragment's. */
 #define CACHE_FRAGMENT_WITH(cache, out, options, ...)                                                                  \
     for (cache_fragment CACHE_PP_CAT(cache_fragment_, __LINE__) =                                                      \
              cache_fragment_begin(cache, out, options, CACHE_FRAGMENT_PARTS_(__VA_ARGS__),                             \

@@ -6,8 +6,8 @@
  *     get_product(cache, 42, &p);            runs load_product at most once a minute per id
  *     get_product_forget(cache, 42);         after an update
  *
- * The macros are doorways: what they define is static and typed, and calls the functions that are declared here first.
- * They are C: a C++ program uses cache_fetch. */
+ * The macros define small static typed functions, which call the functions declared below. They are C only: C++
+ * programs use libcache::handle::fetch of cache.hpp. */
 #ifndef LIBCACHE_MEMOIZE_H
 #define LIBCACHE_MEMOIZE_H
 
@@ -20,12 +20,13 @@ extern "C" {
 
 /* ---- what the macros call ---------------------------------------------------------------------------------------- */
 
-/* The key of one call: the function's name, the result's type and size, then each argument behind a letter of its type,
- * and texts with their length: 0, "", false and NULL differ, an int and a long too, and functions of one name with
- * other results. A text over CACHE_MAX_KEY becomes a readable head and a hash, and `whole` travels with the result, so
- * that it is compared: no two calls share a result by chance. */
+/* The key of one call. It contains the function's name, the result's type and size, and each argument with a letter for
+ * its type; a text argument also with its length. So 0, "", false and NULL give different keys; so do int and long, and
+ * same-named functions with different result types. A key longer than CACHE_MAX_KEY is replaced by its readable
+ * beginning and a hash. The whole key is then stored with the result and compared, so two calls never share a
+ * result. */
 typedef struct cache_memo_key {
-    uint64_t room[640];                /* the library's, with room to grow */
+    uint64_t room[640];                /* used by the library; large enough for later versions */
 } cache_memo_key;
 
 void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size);
@@ -37,8 +38,8 @@ void cache_memo_text(cache_memo_key *key, char letter, const char *argument);
 void cache_memo_tag(cache_memo_key *key, const char *format, ...);
 void cache_memo_end(cache_memo_key *key);
 
-/* Fetch a result of `size` bytes into `out`, or a text into a copy that the caller frees; both by cache_fetch. With a
- * NULL cache the function is computed, and nothing stored. Each of these, and what follows, is the key's last use. */
+/* Call cache_fetch, and copy the result of `size` bytes to `out`, or a text to a new copy that the caller frees. Each
+ * of these functions, and of the three that follow them, releases the key: it cannot be used again. */
 cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *key, const char *type, const cache_fetch_options *options,
                               cache_compute_fn *compute, void *ctx, void *out, size_t size);
 cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *key, const cache_fetch_options *options,
@@ -51,9 +52,9 @@ cache_status cache_memo_forget_all(cache_t *cache, cache_memo_key *key);
 cache_status cache_memo_copy_key(cache_memo_key *key, char *buf, size_t cap);
 
 cache_status cache_memo_put_text(cache_writer *out, char *text);    /* appends and frees it; NULL is CACHE_MISS */
-void cache_memo_zero(void *result, size_t size);                     /* padding too: it is stored */
+void cache_memo_zero(void *result, size_t size);                     /* including padding, since it is stored */
 
-/* A call for another thread: the arguments, and texts of its own in the place of the caller's. */
+/* Copy a call for another thread: its arguments, with copies of the texts. */
 void *cache_memo_copy_call(const void *call, size_t size);
 bool cache_memo_copy_text(void *text);                               /* a char * or const char *; false: no memory */
 void cache_memo_free_text(void *text);
@@ -81,33 +82,34 @@ void cache_memo_free_call(void *call);
  * CACHE_MEMOIZE(name, compute, ttl, result_type, (type, arg), …) defines, for a function
  * `cache_status compute(args…, result_type *)`:
  *
- *     cache_status name(cache_t *, args…, result_type *out);      what cache_fetch returns; `*out` is set with CACHE_OK
- *     cache_status name_forget(cache_t *, args…);                 CACHE_MISS: it was not there
+ *     cache_status name(cache_t *, args…, result_type *out);      sets `*out` on CACHE_OK; returns as cache_fetch
+ *     cache_status name_forget(cache_t *, args…);                 CACHE_MISS: there was no result
  *     cache_status name_forget_all(cache_t *);
- *     cache_status name_refresh(cache_t *, args…, result_type *out);      computes anew, and stores
+ *     cache_status name_refresh(cache_t *, args…, result_type *out);      recomputes and stores
  *     cache_status name_key(args…, char *buf, size_t cap);        the key; CACHE_ERR_TOO_LARGE
  *
- * The result is a number or a struct without pointers. All may stay unused. In the list stand up to 12 of:
+ * The result is a number or a struct without pointers. None of these functions must be used. The list has up to 12 of:
  *
- *     (type, arg)                  a number, a bool or a char * (by its text): a part of the key
- *     CACHE_IGNORE(type, arg)      of any type: passed on, and no part of the key
- *     CACHE_SHARED(type, arg)      the same, of what any thread may use and outlives the cache: a pool, a configuration
- *     CACHE_TAG(format, …)         the result is stored under this tag, printed as by printf from the arguments:
- *                                  CACHE_TAG("post:%d", id); all tags of a call together have less than 512 bytes
+ *     (type, arg)                  a number, a bool or a char * (compared as text), which is part of the key
+ *     CACHE_IGNORE(type, arg)      an argument of any type, which is not part of the key
+ *     CACHE_SHARED(type, arg)      the same, if any thread may use it and it outlives the cache: a pool, settings
+ *     CACHE_TAG(format, …)         stores the result under this tag, which is printed from the arguments as by printf:
+ *                                  CACHE_TAG("post:%d", id). All tags of a call together have less than 512 bytes
  *
- * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` in the place of the ttl. Its tags are added to those of the
- * list; its `name` stands in the key beside the function's: give one to tell apart static functions of one name and
- * signature in two files, or change it when the result's meaning does. Statistics count under "function@name", or the
- * function. With `stale`, a cache that has cache_config.spawn computes a successor in the background, from copies of
- * the arguments; not where CACHE_IGNORE passes on what is the caller's. A call with over 60 KB of arguments is computed
- * each time. */
+ * CACHE_MEMOIZE_WITH takes a `const cache_fetch_options *` instead of the ttl. Its tags are added to those of the list.
+ * Its `name` becomes part of the key: give one if static functions in two files have the same name and signature, and
+ * change it when the meaning of the result changes. Statistics count under "function@name", or "function" without a
+ * name. With `stale` and cache_config.spawn, a stale result is recomputed in the background from copies of the
+ * arguments, unless there is a CACHE_IGNORE argument, which belongs to the caller. A call with more than 60 KB of
+ * arguments is computed each time. */
 #define CACHE_MEMOIZE(name, compute, ttl, ...)                                                                         \
     CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_PLAIN_TTL_, name, compute, ttl, __VA_ARGS__)
 #define CACHE_MEMOIZE_WITH(name, compute, options, ...)                                                                \
     CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_PLAIN_WITH_, name, compute, options, __VA_ARGS__)
 
-/* CACHE_MEMOIZE_STRING(name, compute, ttl, (type, arg), …): compute(args…, char **out) gives a text from malloc, which
- * the library frees, or NULL: there is none. name(cache, args…, char **out) gives a copy, to be freed by the caller. */
+/* CACHE_MEMOIZE_STRING(name, compute, ttl, (type, arg), …): compute(args…, char **out) sets `*out` to a text from
+ * malloc, which the library frees, or to NULL if there is none. name(cache, args…, char **out) sets `*out` to a copy,
+ * which the caller frees. */
 #define CACHE_MEMOIZE_STRING(name, compute, ...)                                                                       \
     CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_STRING_TTL_, name, compute, __VA_ARGS__)
 #define CACHE_MEMOIZE_STRING_WITH(name, compute, ...)                                                                  \
@@ -116,10 +118,10 @@ void cache_memo_free_call(void *call);
 /* CACHE_MEMOIZE_CODEC(name, compute, ttl, type, encode, decode, (type, arg), …), for results that hold pointers:
  *
  *     cache_status encode(const type *, cache_writer *);
- *     cache_status decode(const void *data, size_t size, type *out);      not CACHE_OK: nothing is kept in `*out`
+ *     cache_status decode(const void *data, size_t size, type *out);      on an error, `*out` must hold nothing
  *
- * `*out` is what compute made, or what decode did: the caller releases both in the same way. A stale one's successor is
- * made by a caller, never in the background, where nobody would release it. */
+ * `*out` comes from compute or from decode; the caller releases both in the same way. A stale result is recomputed by a
+ * caller, and never in the background, where nobody would release it. */
 #define CACHE_MEMOIZE_CODEC(name, compute, ttl, type, encode, ...)                                                     \
     CACHE_MEMO_DEFINE_(CACHE_MEMO_FAULT_(__VA_ARGS__), CACHE_MEMO_CODEC_TTL_, name, compute, ttl, type, encode,        \
                        __VA_ARGS__)
@@ -133,8 +135,8 @@ void cache_memo_free_call(void *call);
 
 /* ---- the macros' insides ----------------------------------------------------------------------------------------- */
 
-/* What is wrong with a list whose first element is no argument yet (a result's type, a ttl, a decode function): one
- * sentence in place of the hundreds of lines that the definitions would give. */
+/* Finds a wrong list, whose first element precedes the arguments (a result's type, a ttl, a decode function). The
+ * compiler then prints one sentence, instead of the hundreds of errors that the definitions would cause. */
 #define CACHE_MEMO_FAULT_(...)                                                                                         \
     CACHE_PP_CAT(CACHE_MEMO_FAULT_, CACHE_PP_CAT(CACHE_PP_IS_LIST(CACHE_PP_FIRST(__VA_ARGS__, ~)),                     \
                                                  CACHE_PP_TAIL_IN_BRACKETS(__VA_ARGS__)))

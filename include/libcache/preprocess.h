@@ -2,6 +2,8 @@
 #ifndef LIBCACHE_PREPROCESS_H
 #define LIBCACHE_PREPROCESS_H
 
+#include <libcache/version.h>
+
 #define CACHE_PP_CAT_(a, b)                   a##b
 #define CACHE_PP_CAT(a, b)                    CACHE_PP_CAT_(a, b)
 #define CACHE_PP_FIRST(first, ...)            first
@@ -26,8 +28,8 @@
 #define CACHE_PP_IS_LIST_0(x)                 0
 #define CACHE_PP_IS_LIST_1(x)                 CACHE_PP_HAS_TWO x
 #define CACHE_PP_HAS_TWO(...)                                                                                          \
-    CACHE_PP_41ST_(__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,     \
-                   1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, ~)
+    CACHE_PP_41ST_(__VA_ARGS__, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,       \
+                   1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, ~)
 
 #define CACHE_PP_AND(a, b)                    CACHE_PP_CAT(CACHE_PP_AND_, CACHE_PP_CAT(a, b))
 #define CACHE_PP_AND_00                       0

@@ -1,16 +1,16 @@
-/* libcache/template.h - pages from templates whose expensive parts are cached where they stand.
+/* libcache/template.h - renders pages from templates whose expensive parts are cached in place.
  *
- *     {{ user.name }}                                        the value of a name, as text: & < > " ' are escaped
- *     {{ user.picture|safe }}                                the value is HTML, and stands as it is
- *     {% cache 60, 'recent_activities', user.id %}           what stands up to the endcache, kept for 60 seconds
+ *     {{ user.name }}                                        the value of a name as text: & < > " ' are escaped
+ *     {{ user.picture|safe }}                                the value is HTML and is not escaped
+ *     {% cache 60, 'recent_activities', user.id %}           caches everything up to endcache for 60 seconds
  *     {% endcache %}
  *     {% cache 'del', 'recent_activities', user.id %}        deletes that part from the cache
  *     {# a comment #}
  *
- * A cached part is a fragment (fragment.h) of that name and those vary parts: cache_fragment_forget deletes it too, and
- * one thread at a time renders it. The ttl is a number of seconds, a name whose value is one, or none: the handle's
- * default. The fragment's name stands in quotes; a vary part is a text in quotes, a number, or a name. There are no
- * loops or conditions: what a page repeats is written in C, behind a name. */
+ * A cached part is a fragment (fragment.h) with that name and these vary parts: cache_fragment_forget deletes it too,
+ * and one thread at a time renders it. The ttl is a number of seconds (0: for ever), a name whose value is such a
+ * number, or `none` for the handle's default. The fragment's name is in quotes. A vary part is a text in quotes, a
+ * number, or a name. There are no loops or conditions: C code writes repeated parts, as the value of a name. */
 #ifndef LIBCACHE_TEMPLATE_H
 #define LIBCACHE_TEMPLATE_H
 
@@ -22,22 +22,22 @@ extern "C" {
 
 typedef struct cache_template cache_template;
 
-/* Append the value of `name` ("user.id") to `out`: text, or HTML where the template says |safe. It is asked when the
- * value is needed: never for what stands in a part that the cache has. CACHE_MISS: there is no such name, which is an
- * error of the template; any other status ends the rendering. */
+/* Appends the value of `name`, such as "user.id", to `out`: text, or HTML if the template says |safe. It is called only
+ * when the value is needed, and so not for a part that comes from the cache. Returns CACHE_OK, or CACHE_MISS if there
+ * is no such name, which is an error in the template. Any other status ends the rendering. */
 typedef cache_status cache_resolve_fn(void *ctx, const char *name, cache_writer *out);
 
-/* Read a template, once for all pages. CACHE_ERR_INVALID: the message names the line and what is wrong there; `*out` is
- * NULL. `text` may go after the call. */
+/* Compiles a template, once for all pages. Returns CACHE_ERR_INVALID and sets `*out` to NULL if the template is wrong;
+ * the message names the line and the mistake. `text` need not stay valid after the call. */
 cache_status cache_template_compile(const char *text, cache_template **out);
 
-/* No rendering may be under way. NULL is fine. */
+/* Frees a template. No rendering of it may be running. NULL is allowed. */
 void cache_template_free(cache_template *compiled);
 
-/* Append the page to `out`; from any thread, many at once. A NULL `cache`: every part is rendered; so it is if the
- * store fails. On anything but CACHE_OK `out` holds what it did before, and no part that the failure stands in is
- * stored; the message names the line and the name. CACHE_ERR_INVALID: a name is missing, a ttl no number, or a vary
- * part has a NUL. */
+/* Appends the page to `out`. Many threads may render one template at once. With a NULL `cache`, or if the store fails,
+ * every part is rendered. On anything but CACHE_OK `out` is unchanged, no part that contains the failure is stored, and
+ * the message names the line and the name. Returns CACHE_ERR_INVALID if a name does not exist, a ttl is not a number,
+ * or a vary part contains a NUL. */
 cache_status cache_template_render(const cache_template *compiled, cache_t *cache, cache_resolve_fn *resolve, void *ctx,
                                    cache_writer *out);
 
