@@ -164,7 +164,7 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl)
         return status;
     const struct cache_store *store = cache->store;
     if (store->ops.touch == NULL)
-        return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: this store cannot touch", store->ops.scheme);
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: this store does not support touch", store->ops.scheme);
     status = look_inside(cache, full.bytes);
     if (status != CACHE_OK)
         return cache_apply_on_error(cache, status, CACHE_MISS);
@@ -242,7 +242,7 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
 cache_status cache_dec(cache_t *cache, const char *key, int64_t delta, int64_t *result)
 {
     if (delta == INT64_MIN)
-        return cache_fail(CACHE_ERR_RANGE, "dec: delta INT64_MIN has no opposite");
+        return cache_fail(CACHE_ERR_RANGE, "dec: delta must not be INT64_MIN: -delta would overflow");
     return cache_inc(cache, key, -delta, result);
 }
 

@@ -210,7 +210,7 @@ static cache_status seal_bytes(const struct cache_codec_format *format, const un
     unsigned char place[PLACE_SIZE];
     const size_t place_size = place_write(header, key, place);
     if (getentropy(out, NONCE_SIZE) != 0)
-        return cache_fail(CACHE_ERR_IO, "seal: the system gives no random bytes");
+        return cache_fail(CACHE_ERR_IO, "seal: the system could not provide random bytes");
     (void)crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE_SIZE, NULL, (const unsigned char *)payload.data,
                                                      payload.size, place, place_size, NULL, out, format->keys[0]);
     return CACHE_OK;

@@ -67,7 +67,8 @@ static cache_status check_ttl(const char *name, const char *value)
         return CACHE_OK;
     if (strspn(value, "0123456789.") != strlen(value) || strcmp(value, ".") == 0
         || (point != NULL && strchr(point + 1, '.') != NULL))
-        return cache_fail(CACHE_ERR_CONFIG, "%s must be seconds such as 300, or 0 or forever, not '%.60s'", name, value);
+        return cache_fail(CACHE_ERR_CONFIG, "%s must be seconds such as 300, or 0 or forever, not '%.60s'", name,
+                          value);
     return CACHE_OK;
 }
 
@@ -236,7 +237,7 @@ static cache_status put_memcached(struct description *description)
         const size_t size = strcspn(at, ", ");
         char host[300];
         if (size >= sizeof host)
-            return cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS: '%.60s…' is no server", at);
+            return cache_fail(CACHE_ERR_CONFIG, "CACHE_MEMCACHED_SERVERS: '%.60s…' is not a host or host:port", at);
         memcpy(host, at, size);
         host[size] = '\0';
         (void)cache_writer_puts(&description->url, n > 0 ? "," : "");
@@ -295,7 +296,8 @@ static cache_status refuse_type(const char *type)
     if (strcasecmp(type, "RedisSentinelCache") == 0 || strcasecmp(type, "redissentinel") == 0)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisSentinelCache set CACHE_URL=redis+sentinel://…");
     if (strcasecmp(type, "SASLMemcachedCache") == 0 || strcasecmp(type, "SpreadSASLMemcachedCache") == 0)
-        return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: %s: SASL is not supported; MemcachedCache is, without", type);
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "CACHE_TYPE: %s: SASL is not supported; use MemcachedCache without a password", type);
     return cache_fail(CACHE_ERR_CONFIG,
                       "CACHE_TYPE must be SimpleCache, FileSystemCache, RedisCache, MemcachedCache or "
                       "NullCache, not '%.60s'",

@@ -54,7 +54,7 @@ static cache_status append(cache_writer *out, cache_bytes bytes)
 cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_bytes key, cache_writer *out)
 {
     if (key.size > UINT16_MAX || envelope->type.size > UINT16_MAX || envelope->tags.size > UINT32_MAX)
-        return cache_fail(CACHE_ERR_TOO_LARGE, "envelope: the key, type or tags are too long");
+        return cache_fail(CACHE_ERR_TOO_LARGE, "fetch: the key, type or tags are too long to be stored with the value");
     /* All of the room at once: parts would make the buffer grow, and copy, several times. */
     const size_t header_size = HEADER_SIZE + (envelope->flags & ENVELOPE_STALE ? STALE_SIZE : 0);
     const size_t head = header_size + key.size + envelope->type.size + envelope->tags.size;

@@ -205,7 +205,7 @@ cache_status cache_lease_revoke_many(const cache_t *cache, const cache_bytes key
         total += keys[i].size + sizeof kind;
     cache_bytes *leases = cache_env_alloc(&cache->store->env, n * sizeof *leases + total);
     if (leases == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu keys", n);
+        return cache_fail(CACHE_ERR_NOMEM, "many: out of memory for %zu keys", n);
     char *text = (char *)&leases[n];
     for (size_t i = 0; i < n; i++) {
         cache_key_make_internal(cache, kind, cache_user_key(cache, keys[i]), &full);

@@ -24,20 +24,20 @@ static cache_status make_keys(const cache_t *cache, const struct key_list *list,
 {
     *out = NULL;
     if (cache == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "out of memory for what stands in for a NULL cache");
+        return cache_fail(CACHE_ERR_NOMEM, "out of memory: a NULL cache could not be replaced by null://");
     if (n > 0 && list->keys == NULL && list->items == NULL && list->timed == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "the array of keys or items is NULL");
+        return cache_fail(CACHE_ERR_INVALID, "many: the array of keys or items is NULL");
     size_t total = 0;
     struct cache_full_key full;
     for (size_t i = 0; i < n; i++) {
         const cache_status status = cache_key_make(cache, key_at(list, i), &full);
         if (status != CACHE_OK)
-            return cache_fail(status, "at index %zu: %s", i, cache_last_error());
+            return cache_fail(status, "key %zu: %s", i, cache_last_error());
         total += full.bytes.size + 1;
     }
     cache_bytes *made = cache_env_alloc(&cache->store->env, n * sizeof *made + total + 1);
     if (made == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu keys", n);
+        return cache_fail(CACHE_ERR_NOMEM, "many: out of memory for %zu keys", n);
     char *text = (char *)&made[n];
     for (size_t i = 0; i < n; i++) {
         (void)cache_key_make(cache, key_at(list, i), &full);
@@ -109,7 +109,7 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
     if (status == CACHE_OK)
         status = cache_ttl_ms(ttl, cache->default_ttl_ms, &ttl_ms);
     if (status == CACHE_OK && (values = cache_env_alloc(env, n * sizeof *values + 1)) == NULL)
-        status = cache_fail(CACHE_ERR_NOMEM, "out of memory for %zu items", n);
+        status = cache_fail(CACHE_ERR_NOMEM, "many: out of memory for %zu items", n);
     if (status == CACHE_OK) {
         for (size_t i = 0; i < n; i++) {
             values[i] = (cache_bytes){ items[i].size > 0 ? items[i].data : "", items[i].size };

@@ -196,7 +196,8 @@ cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out
     if (cache == NULL)
         return CACHE_OK;    /* a part of no cache is none */
     if (strnlen(prefix, CACHE_MAX_PREFIX + 1) + cache->given_size > CACHE_MAX_PREFIX)
-        return cache_fail(CACHE_ERR_INVALID, "with_prefix: all prefixes together pass %d bytes", CACHE_MAX_PREFIX);
+        return cache_fail(CACHE_ERR_INVALID, "with_prefix: all prefixes together have more than %d bytes",
+                          CACHE_MAX_PREFIX);
     const cache_status status = handle_new(cache->store, cache, prefix, out);
     if (status == CACHE_OK)
         atomic_fetch_add(&cache->store->handles, 1);

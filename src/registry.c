@@ -137,9 +137,9 @@ static cache_status check_free(const cache_backend_ops *ops, const char *scheme)
 {
     bool switched_off = false;
     if (find_builtin(scheme, &switched_off) != NULL || find_added(scheme) != NULL)
-        return cache_fail(CACHE_ERR_INVALID, "register: the scheme '%s' is taken", scheme);
+        return cache_fail(CACHE_ERR_INVALID, "register: the scheme '%s' is in use", scheme);
     if (n_added == MAX_ADDED)
-        return cache_fail(CACHE_ERR_NOMEM, "register: %s: there are %d added stores already", ops->scheme, MAX_ADDED);
+        return cache_fail(CACHE_ERR_NOMEM, "register: %s: only %d stores can be added", ops->scheme, MAX_ADDED);
     return CACHE_OK;
 }
 

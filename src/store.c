@@ -18,12 +18,12 @@ static void put_text(struct cache_full_key *out, const char *text, size_t size)
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out)
 {
     if (cache == NULL)
-        return cache_fail(CACHE_ERR_NOMEM, "out of memory for what stands in for a NULL cache");
+        return cache_fail(CACHE_ERR_NOMEM, "out of memory: a NULL cache could not be replaced by null://");
     if (key == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "key is NULL");
+        return cache_fail(CACHE_ERR_INVALID, "the key is NULL");
     const size_t size = strnlen(key, CACHE_MAX_KEY + 1);
     if (size == 0)
-        return cache_fail(CACHE_ERR_INVALID, "key is empty");
+        return cache_fail(CACHE_ERR_INVALID, "the key is empty");
     if (size > CACHE_MAX_KEY)
         return cache_fail(CACHE_ERR_INVALID, "key '%.40s…' is longer than %d bytes", key, CACHE_MAX_KEY);
     out->bytes = (cache_bytes){ out->text, 0 };

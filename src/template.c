@@ -22,7 +22,7 @@ static cache_status resolve(const struct rendering *rendering, const char *name,
 {
     const cache_status status = rendering->resolve(rendering->ctx, name, out);
     if (status > CACHE_OK)
-        return cache_fail(CACHE_ERR_INVALID, "template line %u: there is no '%.100s'", line, name);
+        return cache_fail(CACHE_ERR_INVALID, "template line %u: unknown name '%.100s'", line, name);
     if (status < CACHE_OK)
         return cache_fail(status, "template line %u: '%.100s': %s", line, name, cache_strerror(status));
     return cache_writer_status(out);

@@ -20,7 +20,7 @@ static cache_status percent_decode(char *text, const char *what)
         if (low < 0)
             return cache_fail(CACHE_ERR_CONFIG, "url: %s: '%%' must be followed by two hexadecimal digits", what);
         if (high == 0 && low == 0)
-            return cache_fail(CACHE_ERR_CONFIG, "url: %s: %%00 cannot be part of it", what);
+            return cache_fail(CACHE_ERR_CONFIG, "url: %s: %%00 is not allowed", what);
         *to++ = (char)(high * 16 + low);
         from += 2;
     }
@@ -56,7 +56,7 @@ static cache_status parse_scheme(struct cache_url *url, char *text, char **rest)
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c - 'A' + 'a');
         if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '+'))
-            return cache_fail(CACHE_ERR_CONFIG, "url: a scheme has letters, digits and '+' alone");
+            return cache_fail(CACHE_ERR_CONFIG, "url: a scheme may contain only letters, digits and '+'");
     }
     url->scheme = text;
     *rest = end + 3;
@@ -69,19 +69,19 @@ static cache_status parse_host(char *text, cache_host *host)
     if (text[0] == '[') {
         char *after = cut(++text, ']');
         if (after == NULL || (after[0] != '\0' && after[0] != ':'))
-            return cache_fail(CACHE_ERR_CONFIG, "url: host '[%s': an IPv6 address stands in brackets, then :port",
+            return cache_fail(CACHE_ERR_CONFIG, "url: host '[%s': write an IPv6 address as [::1] or [::1]:port",
                               text);
         port = after[0] == ':' ? after + 1 : NULL;
     } else
         port = cut(text, ':');
     if (text[0] == '\0')
-        return cache_fail(CACHE_ERR_CONFIG, "url: a host is empty");
+        return cache_fail(CACHE_ERR_CONFIG, "url: a host name is empty");
     *host = (cache_host){ .name = text, .port = 0 };
     if (port != NULL) {
         const size_t size = strlen(port);
         const long number = size >= 1 && size <= 5 && strspn(port, "0123456789") == size ? strtol(port, NULL, 10) : 0;
         if (number < 1 || number > 65535)
-            return cache_fail(CACHE_ERR_CONFIG, "url: a host's port must be a number of 1..65535");
+            return cache_fail(CACHE_ERR_CONFIG, "url: a port must be a number of 1..65535");
         host->port = (int)number;
     }
     return percent_decode(text, "host");
@@ -158,7 +158,7 @@ static cache_status parse_options(struct cache_url *url, char *text)
             return status;
         for (size_t i = 0; i < url->n_options; i++)
             if (strcmp(url->options[i].name, text) == 0)
-                return cache_fail(CACHE_ERR_CONFIG, "url: option '%s' stands there twice", shown);
+                return cache_fail(CACHE_ERR_CONFIG, "url: option '%s' is given twice", shown);
         url->options[url->n_options++] = option;
         hidden = hidden || strcmp(text, "password") == 0;
     }
@@ -219,7 +219,7 @@ void cache_url_release(struct cache_url *url)
     *url = (struct cache_url){ .env = url->env };
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 void cache_url_encode(cache_writer *out, const char *text, const char *keep)
 {

@@ -138,7 +138,7 @@ static cache_status make_room(cache_writer *writer, size_t more)
 cache_status cache_writer_append(cache_writer *writer, const void *data, size_t size)
 {
     if (writer == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
+        return cache_fail(CACHE_ERR_INVALID, "writer is NULL");
     if (data == NULL && size > 0)
         return fail(writer, CACHE_ERR_INVALID, "data is NULL");
     if (make_room(writer, size) != CACHE_OK)
@@ -190,7 +190,7 @@ cache_status cache_writer_vprintf(cache_writer *writer, const char *format, va_l
 cache_status cache_writer_printf(cache_writer *writer, const char *format, ...)
 {
     if (writer == NULL || format == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
+        return cache_fail(CACHE_ERR_INVALID, "writer is NULL");
     va_list args;
     va_start(args, format);
     const cache_status status = cache_writer_vprintf(writer, format, args);
@@ -251,7 +251,7 @@ cache_status cache_writer_take(cache_writer *writer, cache_value *out)
 cache_status cache_writer_set_ttl(cache_writer *writer, double ttl)
 {
     if (writer == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
+        return cache_fail(CACHE_ERR_INVALID, "writer is NULL");
     if (ttl == CACHE_TTL_DEFAULT) {
         writer->has_ttl = false;
         return CACHE_OK;
@@ -264,7 +264,7 @@ cache_status cache_writer_set_ttl(cache_writer *writer, double ttl)
 cache_status cache_writer_set_stale(cache_writer *writer, double stale, double stale_if_error)
 {
     if (writer == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "writer: NULL");
+        return cache_fail(CACHE_ERR_INVALID, "writer is NULL");
     cache_status status = cache_seconds_ms(stale, "stale", &writer->stale_ms);
     if (status == CACHE_OK)
         status = cache_seconds_ms(stale_if_error, "stale_if_error", &writer->stale_if_error_ms);

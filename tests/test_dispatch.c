@@ -416,7 +416,7 @@ static void a_table_that_lacks_something_is_refused_and_it_is_named(void **state
     assert_status(CACHE_ERR_INVALID, cache_register_backend(&ops));
     ops.scheme = "memory";
     assert_status(CACHE_ERR_INVALID, cache_register_backend(&ops));
-    assert_non_null(strstr(cache_last_error(), "taken"));
+    assert_non_null(strstr(cache_last_error(), "in use"));
     assert_status(CACHE_ERR_INVALID, cache_register_backend(&bare_ops));
     assert_status(CACHE_ERR_INVALID, cache_register_backend(NULL));
 }

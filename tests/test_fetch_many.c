@@ -402,7 +402,7 @@ static void bad_arguments_are_named(void **state)
     assert_status(CACHE_ERR_INVALID, cache_fetch_many(cache, three, 2, NULL, NULL, &table, out));
     assert_status(CACHE_ERR_INVALID, cache_fetch_many(cache, three, 2, NULL, load, &table, NULL));
     assert_status(CACHE_ERR_INVALID, cache_fetch_many(cache, bad, 2, NULL, load, &table, out));
-    assert_non_null(strstr(cache_last_error(), "index 1: key is empty"));
+    assert_non_null(strstr(cache_last_error(), "key 1: the key is empty"));
     options.lock = true;
     assert_status(CACHE_ERR_INVALID, cache_fetch_many(cache, three, 2, &options, load, &table, out));
     assert_non_null(strstr(cache_last_error(), "lock"));

@@ -211,7 +211,7 @@ static void a_failing_value_leaves_nothing_behind(void **state)
                  "template line 1: 'broken': computation failed");
     assert_fails(
         *state, "\n{% cache 60, 'outer' %}{% cache 60, 'inner' %}\n{{ count }}{{ nobody }}{% endcache %}{% endcache %}",
-        CACHE_ERR_INVALID, "template line 3: there is no 'nobody'");
+        CACHE_ERR_INVALID, "template line 3: unknown name 'nobody'");
     for (int i = 0; i < 2; i++) {
         assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ i ? "outer" : "inner" }, 1, key, sizeof key));
         assert_status(CACHE_MISS, cache_get(*state, key, &value));
@@ -223,11 +223,11 @@ static void a_failing_value_leaves_nothing_behind(void **state)
 static void what_cannot_be_a_fragment_is_named(void **state)
 {
     assert_fails(*state, "{% cache bad_ttl, 'f' %}{% endcache %}", CACHE_ERR_INVALID,
-                 "template line 1: the ttl 'bad_ttl' is 'soon', no number of seconds");
+                 "template line 1: the ttl 'bad_ttl' must be a number of seconds, not 'soon'");
     assert_fails(*state, "{% cache 60, 'f', nul %}{% endcache %}", CACHE_ERR_INVALID,
-                 "template line 1: the value of 'nul' has a NUL");
+                 "template line 1: the value of 'nul' contains a NUL, which a vary part must not");
     assert_fails(*state, "{% cache 'del', 'f', nobody %}", CACHE_ERR_INVALID,
-                 "template line 1: there is no 'nobody'");
+                 "template line 1: unknown name 'nobody'");
 }
 
 static void a_fragment_around_a_page_that_failed_is_not_stored(void **state)

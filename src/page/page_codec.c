@@ -210,7 +210,7 @@ cache_status cache_page_make(const cache_env *env, cache_value *value, const cac
 {
     struct stored_page stored;
     if (!cache_page_decode((cache_bytes){ value->data, value->size }, &stored))
-        return cache_fail(CACHE_ERR_PROTOCOL, "view: the stored value is no page");
+        return cache_fail(CACHE_ERR_PROTOCOL, "view: the stored value is not a page");
     struct page_owner *owner =
         cache_env_alloc(env, sizeof *owner + (stored.n_headers + OWN_HEADERS) * sizeof owner->headers[0]);
     if (owner == NULL)

@@ -259,7 +259,7 @@ static cache_status make_own_key(const cache_view *view, const cache_request *re
     if (status != CACHE_OK)
         return status;
     if (cache_writer_status(key) == CACHE_OK && (key->size == 0 || memchr(key->data, '\0', key->size) != NULL))
-        return cache_fail(CACHE_ERR_INVALID, "view: make_key wrote no key");
+        return cache_fail(CACHE_ERR_INVALID, "view: make_key wrote no key, or one that contains a NUL");
     return shorten(key);
 }
 

@@ -100,7 +100,8 @@ cache_request *cache_request_copy(const cache_env *env, const cache_view *view, 
     const size_t n_headers = count(view->vary_headers), n_cookies = count(view->vary_cookies);
     const size_t body_size = request->body != NULL ? request->body_size : 0;
     const size_t text = text_room(request->method) + text_room(request->path) + text_room(request->query) +
-                        text_room(request->user) + text_room(request->host) + text_room(request->scheme) + room(request, view->vary_headers, ask_header) +
+                        text_room(request->user) + text_room(request->host) + text_room(request->scheme) +
+                        room(request, view->vary_headers, ask_header) +
                         room(request, view->vary_cookies, cache_request_cookie) + body_size + 1;
     const size_t head = sizeof(struct copied) + (n_headers + n_cookies) * sizeof(struct pair);
     struct copied *copied = cache_env_alloc(env, head + text);
