@@ -1,6 +1,7 @@
 /* store.c - the store's operations, each with its fallback for a store that leaves it out, counted and timed. Every such
  * fallback stands here, and nowhere else. */
 #include "cache_internal.h"
+#include "invariant.h"
 #include "layer.h"
 #include "results.h"
 
@@ -12,6 +13,7 @@ static void put_text(struct cache_full_key *out, const char *text, size_t size)
 {
     memcpy(out->text + out->bytes.size, text, size);
     out->bytes.size += size;
+    ASSERT(out->bytes.size < sizeof out->text);
     out->text[out->bytes.size] = '\0';
 }
 
@@ -86,6 +88,7 @@ uint64_t cache_store_elapsed(uint64_t begun)
 static void emit_event(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
                        uint64_t nanoseconds)
 {
+    ASSERT(key.size >= cache->prefix_size && memcmp(key.data, cache->prefix, cache->prefix_size) == 0);
     const char *user = cache_event_key(cache, key);
     if (user != NULL)
         cache_env_emit(&cache->store->env, event, status, user, nanoseconds);

@@ -4,6 +4,7 @@
 #include "writer.h"
 
 #include "hooks.h"
+#include "invariant.h"
 #include "time_to_live.h"
 
 #include <stdatomic.h>
@@ -20,13 +21,16 @@ struct block {
 static void block_retain(cache_owner *owner)
 {
     struct block *block = (struct block *)(void *)owner;
-    atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+    const unsigned before = atomic_fetch_add_explicit(&block->references, 1, memory_order_relaxed);
+    ASSERT(before > 0);
 }
 
 static void block_release(cache_owner *owner)
 {
     struct block *block = (struct block *)(void *)owner;
-    if (atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) == 1)
+    const unsigned before = atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel);
+    ASSERT(before > 0);
+    if (before == 1)
         block->allocator->free(block->allocator->ctx, block);
 }
 
@@ -100,6 +104,7 @@ static cache_status fail(cache_writer *writer, cache_status status, const char *
 /* Room for `more` bytes behind what is there, and in a block for the NUL too. */
 static cache_status make_room(cache_writer *writer, size_t more)
 {
+    ASSERT(writer->size <= writer->capacity || writer->memory == WRITER_PINNED);
     if (writer->status != CACHE_OK)
         return writer->status;
     writer->begun = true;
