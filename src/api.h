@@ -1,4 +1,4 @@
-/* api.h - the public headers, with what they declare exported: everything else in the library stays hidden.
+/* api.h - includes the public headers so that their functions are exported. All other symbols stay hidden.
  * The pragma stands here so that no compiler extension stands in a public header. */
 #ifndef API_H
 #define API_H

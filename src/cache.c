@@ -1,4 +1,5 @@
-/* cache.c - the everyday operations: arguments checked, the prefix added, the store called, what happened counted. */
+/* cache.c - the public calls for one key: they check arguments, add the prefix, call the store and count the
+ * outcome. */
 #include "flight_invalidate.h"
 #include "lease.h"
 #include "named_counters.h"

@@ -1,4 +1,4 @@
-/* counters.c - counting without a shared cache line. */
+/* counters.c - counts events without a cache line that threads share. */
 #include "counters.h"
 
 #include "thread_slot.h"
@@ -24,7 +24,7 @@ struct stripe {
 
 struct cache_live_counters {
     const cache_env *env;
-    _Atomic(struct stripe *) stripes[THREAD_SLOTS];    /* made when a thread first counts in them; the first one at once */
+    _Atomic(struct stripe *) stripes[THREAD_SLOTS];    /* made when their thread first counts; the first at once */
 };
 
 /* ---- stripes --------------------------------------------------------------------------------------------------- */

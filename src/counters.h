@@ -1,4 +1,4 @@
-/* counters.h - counting without a shared cache line. */
+/* counters.h - counts events without a cache line that threads share. */
 #ifndef COUNTERS_H
 #define COUNTERS_H
 
@@ -11,7 +11,7 @@ enum counter {
 
 enum timed { TIMED_GET, TIMED_SET, TIMED_COMPUTE, TIMED };
 
-/* The counts of a store, or of one name in it: a stripe of cache lines a thread, added up when somebody asks. */
+/* The counts of a store, or of one name in it: each thread has its own stripe of cache lines; reading adds them up. */
 struct cache_live_counters;
 
 /* NULL: no memory. A thread's stripe is made when it first counts. `env` stays until the counters is freed. */
@@ -21,10 +21,10 @@ void cache_counters_free(const cache_env *env, struct cache_live_counters *count
 void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n);
 void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds);
 
-/* A prime: of calls that take turns, such as a get and the set behind its miss, each is met. */
+/* A prime, so that calls which alternate, such as a get and the set after its miss, are both sampled. */
 #define CACHE_SAMPLE_EVERY 61
 
-/* True for one call in 61 of this thread: what is too fast to time each time is timed then. */
+/* Returns true for one call in 61 of this thread, to time operations that are too fast to time each time. */
 bool cache_counters_sample(void);
 
 void cache_counters_read(struct cache_live_counters *counters, cache_counters *out);

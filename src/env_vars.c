@@ -1,4 +1,5 @@
-/* env_vars.c - the handle that the environment describes: CACHE_URL, or a URL made of Flask-Caching's names. */
+/* env_vars.c - opens the cache that the environment describes: by CACHE_URL, or by a URL made from Flask-Caching's
+ * names. */
 #include "cache_internal.h"
 #include "url.h"
 #include "writer.h"

@@ -1,4 +1,4 @@
-/* envelope.c - what the core writes before a value that it computed.
+/* envelope.c - encodes and decodes the header that the core writes before a computed value.
  *
  * Little-endian:
  *

@@ -1,4 +1,4 @@
-/* envelope.h - what the core writes before a value that it computed. */
+/* envelope.h - the header that the core writes before a computed value. */
 #ifndef ENVELOPE_H
 #define ENVELOPE_H
 

@@ -1,4 +1,4 @@
-/* hex.h - hexadecimal digits, as percent-encoding has them. */
+/* hex.h - reads hexadecimal digits, for percent-encoding. */
 #ifndef HEX_H
 #define HEX_H
 

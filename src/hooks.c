@@ -1,4 +1,4 @@
-/* hooks.c - the hooks of a handle, and what they are when nobody sets them. */
+/* hooks.c - the hooks of a handle, with their defaults. */
 #include "hooks.h"
 
 #include <stdarg.h>

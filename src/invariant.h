@@ -1,6 +1,6 @@
-/* invariant.h - ASSERT: checks of the library's own invariants, in debug builds and under the sanitizers. A release build
- * has none. Assert only what this library alone decides: never what a caller, a store from outside, a server or a file may
- * do, since that is an error to report. */
+/* invariant.h - ASSERT: checks of the library's own invariants, in debug builds and under the sanitizers. A release
+ * build has none. Assert only what this library alone decides: never what a caller, a store from outside, a server or a
+ * file may do, since that is an error to report. */
 #ifndef INVARIANT_H
 #define INVARIANT_H
 

@@ -1,4 +1,4 @@
-/* many.c - many keys in one call: one round trip a server, where the store has it. */
+/* many.c - the public calls for many keys: one round trip per server, if the store supports it. */
 #include "flight_invalidate.h"
 #include "lease.h"
 #include "stored.h"

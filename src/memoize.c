@@ -1,4 +1,4 @@
-/* memoize.c - the keys and calls of memoized functions: what stands behind CACHE_MEMOIZE's doorway. */
+/* memoize.c - the functions that CACHE_MEMOIZE calls: they build the key of a call and fetch its result. */
 #include "fetch_internal.h"
 #include "number.h"
 

@@ -1,4 +1,4 @@
-/* named_counters.c - statistics by the names of views and memoized functions.
+/* named_counters.c - counts by the names of views and memoized functions.
  *
  * The table is written once a name and read at every fetch: open addressing, slots that are filled by one compare and
  * swap and never change again. It has twice as many slots as names, so a search always ends at an empty one. */

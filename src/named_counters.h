@@ -1,4 +1,4 @@
-/* named_counters.h - statistics by the names of views and memoized functions. */
+/* named_counters.h - counts by the names of views and memoized functions. */
 #ifndef NAMED_COUNTERS_H
 #define NAMED_COUNTERS_H
 

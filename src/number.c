@@ -1,4 +1,4 @@
-/* number.c - counters as text. */
+/* number.c - converts counters to text and back. */
 #include "number.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* number.h - counters as text: what inc takes for a number, and what it writes. */
+/* number.h - converts counters to text and back: says what inc accepts as a number. */
 #ifndef NUMBER_H
 #define NUMBER_H
 

@@ -1,4 +1,4 @@
-/* open.c - from a URL to a handle, and back to nothing. */
+/* open.c - opens and closes handles, which may share a store. */
 #include "cache_internal.h"
 #include "codec.h"
 #include "flight_invalidate.h"

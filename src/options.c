@@ -1,4 +1,4 @@
-/* options.c - option tables: the URL's texts checked once, and read by name. */
+/* options.c - checks the URL's options against the tables once; stores then read them by name. */
 #include "options.h"
 
 #include "time_to_live.h"

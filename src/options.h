@@ -1,4 +1,4 @@
-/* options.h - option tables: the URL's texts checked once, and read by name. */
+/* options.h - checks the URL's options against the tables once; stores then read them by name. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 

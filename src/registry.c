@@ -1,4 +1,4 @@
-/* registry.c - from a URL's scheme to the store behind it: a const table, and what applications add. */
+/* registry.c - finds the store for a URL's scheme: in a const table, or among the stores that applications register. */
 #include "registry.h"
 
 #include "backends/backends.h"

@@ -1,4 +1,4 @@
-/* registry.h - from a URL's scheme to the store behind it. */
+/* registry.h - finds the store for a URL's scheme. */
 #ifndef REGISTRY_H
 #define REGISTRY_H
 

@@ -1,5 +1,4 @@
-/* sha256.h - a hash for which nobody finds two texts: where a stranger chooses what is hashed, and nothing is
- * compared. */
+/* sha256.h - a collision-resistant hash, for texts that a client chooses and that cannot be compared later. */
 #ifndef SHA256_H
 #define SHA256_H
 

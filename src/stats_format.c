@@ -1,4 +1,4 @@
-/* stats_format.c - the statistics as JSON and as Prometheus' text. */
+/* stats_format.c - formats the statistics as JSON and as Prometheus text. */
 #include "cache_internal.h"
 #include "named_counters.h"
 #include "number.h"

@@ -1,5 +1,5 @@
-/* store.c - the store's operations, each with its fallback for a store that leaves it out, counted and timed. Every such
- * fallback stands here, and nowhere else. */
+/* store.c - calls the operations of a store, counts and times them, and has a fallback for each one that a store may
+ * lack. There are no fallbacks anywhere else. */
 #include "cache_internal.h"
 #include "invariant.h"
 #include "layer.h"

@@ -1,4 +1,4 @@
-/* stored.c - what the core does with an envelope: its clock, and what the plain operations show of it. */
+/* stored.c - uses envelopes: tells whether a value is stale, and gives plain operations the payload. */
 #include "stored.h"
 
 #include "number.h"
@@ -49,7 +49,7 @@ cache_status cache_stored_unwrap(const cache_t *cache, cache_bytes key, cache_va
     return CACHE_MISS;
 }
 
-/* A plain value of cache_set that begins with the magic: wrapped so that unwrap gives it back. */
+/* Wraps a plain value of cache_set that begins with the magic, so that unwrapping returns it. */
 static cache_status wrap_plain(const cache_t *cache, cache_bytes key, cache_bytes value, cache_writer *out)
 {
     const struct cache_envelope envelope = {

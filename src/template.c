@@ -1,4 +1,4 @@
-/* template.c - rendering a compiled template: step by step, with a fragment for each part that is cached. */
+/* template.c - renders a compiled template step by step; each cached part is a fragment. */
 #include "template.h"
 
 #include "hooks.h"

@@ -1,4 +1,4 @@
-/* template.h - a compiled template: a list of steps that a rendering goes through. */
+/* template.h - a compiled template: a list of steps that rendering executes. */
 #ifndef TEMPLATE_H
 #define TEMPLATE_H
 

@@ -1,4 +1,4 @@
-/* template_parse.c - from a template's text to its steps. */
+/* template_parse.c - compiles a template's text to steps. */
 #include "template.h"
 
 #include "hooks.h"

@@ -1,4 +1,4 @@
-/* time_to_live.c - seconds as users say them, milliseconds as stores want them. */
+/* time_to_live.c - converts the seconds of the public API to the milliseconds of stores. */
 #include "time_to_live.h"
 
 #include <math.h>

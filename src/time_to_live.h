@@ -1,4 +1,4 @@
-/* time_to_live.h - seconds as users say them, milliseconds as stores want them. */
+/* time_to_live.h - converts the seconds of the public API to the milliseconds of stores. */
 #ifndef TIME_TO_LIVE_H
 #define TIME_TO_LIVE_H
 

@@ -1,4 +1,4 @@
-/* unique.c - ids that are never made twice, and random numbers that need not be secret. */
+/* unique.c - makes ids that are never repeated, and random numbers that need not be secret. */
 #define _DEFAULT_SOURCE    /* getentropy */
 #include "unique.h"
 

@@ -1,4 +1,4 @@
-/* unique.h - ids that are never made twice, and random numbers that need not be secret. */
+/* unique.h - makes ids that are never repeated, and random numbers that need not be secret. */
 #ifndef UNIQUE_H
 #define UNIQUE_H
 

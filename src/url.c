@@ -1,4 +1,4 @@
-/* url.c - the parts of a cache's URL. */
+/* url.c - parses and prints the URL of a cache. */
 #include "url.h"
 
 #include "hex.h"

@@ -1,4 +1,4 @@
-/* url.h - the parts of a cache's URL. */
+/* url.h - parses and prints the URL of a cache. */
 #ifndef URL_H
 #define URL_H
 

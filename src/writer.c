@@ -1,6 +1,6 @@
-/* writer.c - the growing buffer that values are made in, and the values that come of it.
+/* writer.c - the growing buffer in which values are built, and the refcounted values that it becomes.
  *
- * The bytes stand in a counted block from the start, so that a finished value is handed out without a copy. */
+ * The bytes are in a refcounted block from the start, so that a finished value is returned without a copy. */
 #include "writer.h"
 
 #include "hooks.h"

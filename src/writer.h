@@ -1,4 +1,4 @@
-/* writer.h - the inside of cache_writer, for the core and its layers. */
+/* writer.h - the fields of cache_writer, for the core and the layers. */
 #ifndef WRITER_H
 #define WRITER_H
 

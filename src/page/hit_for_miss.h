@@ -1,8 +1,8 @@
 /* hit_for_miss.h - keys whose responses were lately found to be of the kind that is not stored.
  *
- * Whoever waits for such a response waits in vain, since it goes to one request alone. While a key is marked, its
- * requests run their handlers side by side. A mark is a hint: it may be lost, or, once in four billion, be another
- * key's. */
+ * Waiting for such a response is useless, since only the request that produced it gets it. Varnish calls such a key
+ * hit-for-miss. While a key is marked, its requests run their handlers at the same time. A mark is a hint: it may be
+ * lost, and once in four billion it is another key's. */
 #ifndef HIT_FOR_MISS_H
 #define HIT_FOR_MISS_H
 

@@ -63,8 +63,8 @@ static void put_lower(cache_writer *key, const char *name)
     }
 }
 
-/* What is hashed stands in no page, and so is not compared: with a hash that is made for speed, whoever sends a request
- * could have its page stored as that of another request. */
+/* The hashed text is not stored and cannot be compared on a hit. A fast hash would let a client forge the key of
+ * another request. */
 static void put_hash(cache_writer *key, const void *data, size_t size)
 {
     char hash[SHA256_HEX_SIZE + 1];

@@ -36,8 +36,8 @@ static bool is_covered(const cache_view *view, cache_bytes field)
     return (view->vary_cookies != NULL || view->vary_user) && cache_http_same_name(name, "Cookie");
 }
 
-/* RFC 9111 section 4.1: what a response varies by must be in its key. With make_key, that is the application's word; but
- * a Vary that cannot be read is nobody's. */
+/* RFC 9111 section 4.1: what a response varies by must be in its key. With make_key, that is the application's word;
+ * but a Vary that cannot be read is nobody's. */
 static bool varies_beyond(const cache_view *view, const cache_response *response)
 {
     size_t at = 0;
