@@ -1,4 +1,4 @@
-/* cache_internal.h - the fields of a cache_t, and the operations that the layers above the store use. */
+/* cache_internal.h - what a cache_t is, and the operations that the layers above the store are made of. */
 #ifndef CACHE_INTERNAL_H
 #define CACHE_INTERNAL_H
 
@@ -13,7 +13,7 @@ struct cache_flights;                  /* flight_invalidate.h */
 struct cache_hit_for_miss;             /* page/hit_for_miss.h */
 struct cache_named_counters;           /* named_counters.h */
 
-/* A store, and everything that its handles share. */
+/* A store and what all handles on it share. */
 struct cache_store {
     cache_env env;
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
@@ -37,7 +37,7 @@ struct cache {
     char prefix[CACHE_MAX_STORED_PREFIX + 1]; /* as it is stored: prefix.h */
 };
 
-/* The prefix and the key, as the store sees them. It is on the stack, so that a get allocates nothing. */
+/* Prefix and key, as the store sees it. It lives on the stack: a get allocates nothing. */
 struct cache_full_key {
     cache_bytes bytes;                 /* points into `text` */
     char text[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
@@ -55,18 +55,18 @@ static inline cache_t *cache_or_none(cache_t *cache)
     return cache != NULL ? cache : cache_none();
 }
 
-/* Returns another handle on the same store, for a task that may outlive the caller's handle; or NULL without memory. */
+/* Another handle on the same store, for what may outlive the caller's. NULL: no memory. */
 cache_t *cache_handle_copy(const cache_t *cache);
 
-/* Checks a user's key and puts the prefix before it. Returns CACHE_ERR_INVALID if the key is wrong. */
+/* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
 cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
 
 /* The same for a key of the core's own: first handle's prefix, `kind` (CACHE_INTERNAL_MARK "lease/", at most 32 bytes),
  * further prefix, `key`. */
 void cache_key_make_internal(const cache_t *cache, const char *kind, const char *key, struct cache_full_key *out);
 
-/* Call the store's operations or their fallbacks, count failures and send events. Values are as they are stored, with
- * their envelopes. The arguments have been checked, and on_error is left to the caller. Defined in store.c. */
+/* The store's operations with their fallbacks, failures counted and events sent; values as they are stored, envelopes
+ * and all. Arguments are right already, and on_error is left to the caller. Defined in store.c. */
 cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value *out);
 cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[], size_t n, cache_value out[]);
 cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags);
@@ -97,14 +97,14 @@ int64_t cache_store_now_ms(const cache_t *cache);
 /* cache_store_get into a writer of the caller's: the way that allocates nothing. */
 cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer);
 
-/* For an operation that is called through its table. `begin` returns the start time, or 0 if it is not timed; `elapsed`
- * returns how long it took; `end` counts a failure, sends the event and returns `status`. */
+/* For an operation that is called by its table: when to begin the clock (0: do not time it), how long it took, and its
+ * end, which counts a failure and sends the event. Returns `status`. */
 uint64_t cache_store_begin(const struct cache_store *store);
 uint64_t cache_store_elapsed(uint64_t begun);
 cache_status cache_store_end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
                              uint64_t nanoseconds);
 
-/* The store's operations for internal keys (leases, tag versions): they are not counted and send no events. */
+/* The store's operations for the core's own keys (leases, tags): neither counted nor reported as the user's. */
 cache_status cache_internal_read(const cache_t *cache, cache_bytes key, cache_writer *out);
 cache_status cache_internal_get(const cache_t *cache, cache_bytes key, cache_value *out);
 cache_status cache_internal_set(const cache_t *cache, cache_bytes key, cache_bytes value, int64_t ttl_ms,
@@ -113,17 +113,17 @@ cache_status cache_internal_remove(const cache_t *cache, cache_bytes key);
 cache_status cache_internal_compare_and_set(const cache_t *cache, cache_bytes key, cache_bytes expected,
                                             cache_bytes value, int64_t ttl_ms);
 
-/* Makes checked and prefixed keys in one block, which the caller frees with cache_env_free. Returns CACHE_ERR_INVALID
- * or CACHE_ERR_NOMEM on failure. Defined in many.c. */
+/* Checked and prefixed keys in one block, to be freed with cache_env_free. CACHE_ERR_INVALID, CACHE_ERR_NOMEM. Defined
+ * in many.c. */
 cache_status cache_keys_make(const cache_t *cache, const char *const keys[], size_t n, cache_bytes **out);
 
-/* Counts a hit or a miss. */
+/* Count a hit or a miss. */
 void cache_count_read(const cache_t *cache, cache_status status);
 
-/* With on_error=miss, turns a failure of the store into `instead`, the answer of an empty store. */
+/* on_error=miss: `instead`, what an empty store would have answered, in place of a store's failure. */
 cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead);
 
-/* Keeps the first failure of several operations in `*first`. */
+/* Several operations, one status: the first failure stays. */
 void cache_keep_first(cache_status *first, cache_status status);
 
 /* How often this thread failed: if it changed, cache_last_error() is another failure's. */

@@ -27,11 +27,11 @@ void *cache_env_resize(const cache_env *env, void *block, size_t size);
 /* A copy of `text`, or NULL for lack of memory; to be freed with cache_env_free. */
 char *cache_env_strdup(const cache_env *env, const char *text);
 
-/* The same clocks at their last tick, up to 10 ms ago, for a quarter of the cost. */
+/* The same clocks as of their last tick, up to 10 ms ago, at a quarter of the cost. */
 int64_t cache_env_recent_monotonic_ms(const cache_env *env);
 int64_t cache_env_recent_wall_ms(const cache_env *env);
 
-/* Returns nanoseconds of the system's monotonic clock, for latencies. Tests do not replace it. */
+/* Nanoseconds of the system's monotonic clock, for latencies: never the tests' clock. */
 uint64_t cache_now_ns(void);
 
 /* What every key of the core's own begins with, behind the first handle's prefix. A user's key that begins with it gets

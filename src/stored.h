@@ -1,20 +1,20 @@
-/* stored.h - uses envelopes: tells whether a value is stale, and gives plain operations the payload. */
+/* stored.h - what the core does with an envelope: its clock, and what the plain operations show of it. */
 #ifndef STORED_H
 #define STORED_H
 
 #include "cache_internal.h"
 #include "envelope.h"
 
-/* Return the clock that expiry uses: the wall clock if other processes share the store, else the monotonic clock. */
+/* The clock of expiry: the wall clock where others share the store, the monotonic one where nobody does. */
 int64_t cache_stored_now_ms(const cache_t *cache);
 int64_t cache_stored_recent_ms(const cache_t *cache);    /* up to 10 ms ago, and cheap */
 
-/* Returns true if the value is past its ttl. */
+/* True past the TTL. */
 bool cache_stored_is_stale(const cache_t *cache, const struct cache_envelope *envelope);
 
-/* Replaces a stored value that has an envelope by its payload, as cache_get returns it; `*value` still owns the stored
- * bytes. Returns CACHE_MISS and releases `*value` if it is past its ttl, belongs to another key, has an invalidated
- * tag, or is negative. */
+/* What cache_get shows of a value with the magic: the payload alone, in place of the stored bytes, which stay owned by
+ * `*value`. CACHE_MISS: past its TTL, of another key, its tag invalidated, or a remembered nothing; `*value` is
+ * released. */
 cache_status cache_stored_unwrap(const cache_t *cache, cache_bytes key, cache_value *value);
 
 /* For an operation that found the key taken: if what is there is shown to nobody, remove it. Returns true if the key

@@ -95,8 +95,9 @@ static cache_status read_ttl(const struct rendering *rendering, const struct tem
     cache_writer_init(&value, rendering->out->allocator);
     cache_status status = resolve(rendering, argument->text, line, &value);
     if (status == CACHE_OK && !read_seconds(cache_writer_data(&value, NULL), value.size, ttl))
-        status = cache_fail(CACHE_ERR_INVALID, "template line %u: the ttl '%.100s' is '%.40s', no number of seconds",
-                            line, argument->text, cache_writer_data(&value, NULL));
+        status = cache_fail(CACHE_ERR_INVALID,
+                            "template line %u: the ttl '%.100s' must be a number of seconds, not '%.40s'", line,
+                            argument->text, cache_writer_data(&value, NULL));
     cache_writer_release(&value);
     return status;
 }
@@ -115,8 +116,9 @@ static cache_status write_parts(const struct rendering *rendering, const struct 
             status = cache_writer_append(texts, argument->text, argument->size);
         /* Cut at the NUL, two values would share one fragment. */
         if (status == CACHE_OK && texts->size > begin && memchr(texts->data + begin, '\0', texts->size - begin) != NULL)
-            status = cache_fail(CACHE_ERR_INVALID, "template line %u: the value of '%.100s' has a NUL", step->line,
-                                argument->text);
+            status = cache_fail(CACHE_ERR_INVALID,
+                                "template line %u: the value of '%.100s' contains a NUL, which a vary part must not",
+                                step->line, argument->text);
         if (status == CACHE_OK)
             status = cache_writer_append(texts, "", 1);
     }
