@@ -1,4 +1,4 @@
-/* error.c - the statuses in words, and each thread's last failure. */
+/* error.c - names the statuses, and keeps each thread's last failure. */
 #include "cache_internal.h"
 
 #include <stdarg.h>
