@@ -3,6 +3,7 @@
 #define CACHE_INTERNAL_H
 
 #include "hooks.h"
+#include "recent_keys.h"
 #include "counters.h"
 #include "time_to_live.h"
 #include "writer.h"
@@ -10,7 +11,6 @@
 #include <stdatomic.h>
 
 struct cache_flights;                  /* flight_invalidate.h */
-struct cache_hit_for_miss;             /* page/hit_for_miss.h */
 struct cache_named_counters;           /* named_counters.h */
 
 /* A store and what all handles on it share. */
@@ -22,7 +22,8 @@ struct cache_store {
     struct cache_live_counters *counters;
     struct cache_named_counters *named_counters;
     struct cache_flights *flights;
-    _Atomic(struct cache_hit_for_miss *) hit_for_miss;    /* NULL until there is one; one block */
+    cache_recent_keys_ref hit_for_miss;    /* page/hit_for_miss.h */
+    cache_recent_keys_ref failed;      /* keys whose computation failed lately, while an old value was there */
     atomic_uint handles;
     atomic_uint n_untaggable;          /* fetches whose tags could not be */
     char prefix[CACHE_MAX_STORED_PREFIX + 1]; /* of the first handle */

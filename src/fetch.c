@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DEFAULT_WAIT_MS (INT64_C(30) * 1000)
+#define DEFAULT_ERROR_MS INT64_C(1000)
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +54,9 @@ static cache_status read_options(struct fetch *fetch, const cache_fetch_options 
     read_span(&status, known->wait, "wait", &fetch->wait_ms);
     read_span(&status, known->lock_ttl, "lock_ttl", &fetch->lock_ms);
     read_span(&status, known->soft_timeout, "soft_timeout", &fetch->soft_ms);
+    read_span(&status, known->error_ttl, "error_ttl", &fetch->error_ms);
+    if (fetch->error_ms == 0)
+        fetch->error_ms = DEFAULT_ERROR_MS;
     if (fetch->wait_ms == 0)
         fetch->wait_ms = DEFAULT_WAIT_MS;
     if (fetch->lock_ms == 0)
@@ -303,6 +307,14 @@ void cache_fetch_lookup(struct fetch *fetch, struct reading *reading)
     fetch->old_created_ms = reading->created_ms;
 }
 
+/* There is an old value, and computing its successor failed a moment ago: what is down is left alone. */
+static bool rests(const struct fetch *fetch, const struct reading *reading)
+{
+    struct cache_store *store = fetch->cache->store;
+    return reading->found != FOUND_NOTHING && !fetch->options.force &&
+           cache_recent_keys_has(&store->failed, &store->env, cache_fetch_hash(fetch));
+}
+
 static cache_status run_with(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
     if (fetch->options.unless)
@@ -310,6 +322,12 @@ static cache_status run_with(struct fetch *fetch, struct reading *reading, cache
     switch (reading->found) {
     case FOUND_FRESH:
         return cache_fetch_return_value(fetch, reading, out);
+    default:
+        break;
+    }
+    if (rests(fetch, reading))
+        return cache_fetch_return_value(fetch, reading, out);
+    switch (reading->found) {
     case FOUND_EARLY:
     case FOUND_STALE:
         return refresh(fetch, reading, out, again);

@@ -1,8 +1,10 @@
 /* fetch_compute.c - the computation of a fetch: run, stored, and by one process at a time if asked. */
+#define XXH_INLINE_ALL
 #include "fetch_internal.h"
 
 #include <string.h>
 #include <time.h>
+#include <xxhash.h>
 
 /* ---- computing --------------------------------------------------------------------------------------------------- */
 
@@ -170,10 +172,30 @@ static bool store_under_lease(const struct fetch *fetch, struct cache_lease *lea
     return status != CACHE_NOT_STORED && (ours || outcome->stored);
 }
 
+uint64_t cache_fetch_hash(const struct fetch *fetch)
+{
+    return XXH3_64bits(fetch->key.data, fetch->key.size);
+}
+
+/* An error that the caller's own request caused says nothing of what the value is computed from. */
+static bool is_of_the_source(cache_status status)
+{
+    return status < 0 && status != CACHE_ERR_INVALID && status != CACHE_ERR_UNSUPPORTED;
+}
+
+/* The next callers are served what is there, and do not try again at once. */
+static void note_failure(const struct fetch *fetch, const struct cache_outcome *outcome)
+{
+    struct cache_store *store = fetch->cache->store;
+    if (is_of_the_source(outcome->status) && fetch->is_present)
+        cache_recent_keys_add(&store->failed, &store->env, cache_fetch_hash(fetch), fetch->error_ms);
+}
+
 /* Returns false if those who wait must not have the outcome. `lease` may be NULL. */
 static bool finish(const struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome,
                    const struct cache_lifetime *lifetime, bool storable)
 {
+    note_failure(fetch, outcome);
     outcome->stored = storable && cache_fetch_may_store(fetch);
     if (outcome->stored && fetch->tags.n > 0)
         cache_tags_extend(fetch->cache, &fetch->tags, cache_fetch_kept_ms(outcome, lifetime, lifetime->ttl_ms));

@@ -20,7 +20,7 @@ struct fetch {
     cache_t *cache;
     cache_bytes key;                   /* whole; it stays where it is until the end of the call, or of the job */
     cache_fetch_options options;
-    int64_t ttl_ms, stale_ms, stale_if_error_ms, negative_ms, wait_ms, lock_ms, soft_ms;
+    int64_t ttl_ms, stale_ms, stale_if_error_ms, negative_ms, wait_ms, lock_ms, soft_ms, error_ms;
     cache_compute_fn *compute;
     void *ctx;
     struct cache_tags tags;
@@ -179,5 +179,8 @@ void cache_fetch_job_free(struct fetch *job);
 /* Compute on a thread of the application's; or on this one, if it has none to spare. The job leads its flight, and is
  * freed. */
 void cache_fetch_job_start(struct fetch *job);
+
+/* Of the key with its prefix, for the store's table of failures. */
+uint64_t cache_fetch_hash(const struct fetch *fetch);
 
 #endif

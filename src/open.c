@@ -18,7 +18,8 @@ static void store_free(struct cache_store *store)
     const cache_env env = store->env;
     if (store->self != NULL)
         store->ops.close(store->self);
-    cache_env_free(&env, atomic_load(&store->hit_for_miss));
+    cache_recent_keys_free(&store->hit_for_miss, &env);
+    cache_recent_keys_free(&store->failed, &env);
     cache_flights_free(store->flights);
     cache_named_counters_free(&env, store->named_counters);
     cache_counters_free(&env, store->counters);

@@ -204,10 +204,41 @@ static void stale_if_error_serves_the_old_value_when_recomputing_fails(void **st
     assert_int_equal(info.source, CACHE_SOURCE_STALE);
     assert_int_equal(work.runs, 2);
     work.status = CACHE_OK;
+    now_ms += 1001;    /* error_ttl is over */
     expect(cache, &options, &work, CACHE_OK, "v3");
     now_ms += 70000;
     work.status = CACHE_ERR_COMPUTE;
     expect(cache, &options, &work, CACHE_ERR_COMPUTE, NULL);
+    cache_close(cache);
+}
+
+static void what_is_down_is_asked_once_in_error_ttl(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    cache_fetch_options options = with_ttl(10);
+    struct work work = { 0 };
+    options.stale_if_error = 600;
+    for (int i = 0; i < 2; i++) {
+        options.error_ttl = i == 0 ? 0 : 30;    /* a second, and 30 */
+        const int64_t error_ms = i == 0 ? 1000 : 30000;
+        work = (struct work){ 0 };
+        options.force = true;
+        expect(cache, &options, &work, CACHE_OK, "v1");
+        options.force = false;
+        now_ms += 11000;
+        work.status = CACHE_ERR_CONNECT;
+        for (int request = 0; request < 200; request++)
+            expect(cache, &options, &work, CACHE_OK, "v1");
+        assert_int_equal(work.runs, 2);
+        now_ms += error_ms + 16;
+        for (int request = 0; request < 200; request++)
+            expect(cache, &options, &work, CACHE_OK, "v1");
+        assert_int_equal(work.runs, 3);
+        work.status = CACHE_OK;
+        now_ms += error_ms + 16;
+        expect(cache, &options, &work, CACHE_OK, "v4");
+    }
     cache_close(cache);
 }
 
@@ -233,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_context_without_a_copy_is_not_used_on_another_thread),
         cmocka_unit_test(a_pool_that_refuses_leaves_the_work_to_the_caller),
         cmocka_unit_test(stale_if_error_serves_the_old_value_when_recomputing_fails),
+        cmocka_unit_test(what_is_down_is_asked_once_in_error_ttl),
         cmocka_unit_test(without_stale_if_error_a_failure_is_returned_and_not_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

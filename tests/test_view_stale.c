@@ -17,6 +17,10 @@ static void a_failing_handler_is_covered_by_the_stale_page(void **state)
     site.status = 200;
     site.result = CACHE_ERR_IO;
     assert_get(&site, "STALE", "/p run 1");
+    assert_int_equal(site.runs, 2);    /* it was not tried again at once */
+    site_pass(&site, 2);
+    assert_get(&site, "STALE", "/p run 1");
+    assert_int_equal(site.runs, 3);
     site_pass(&site, 100);
     cache_page page;
     assert_status(CACHE_ERR_IO, cache_view_serve(site.cache, &site.view, &get, site_handler, &site, &page));

@@ -442,11 +442,15 @@ typedef struct cache_fetch_options {
                                     * for stale_if_error alone after `wait` */
     double refresh_after;          /* 0 to 1: a read past this part of the ttl has the successor computed, once, as that
                                     * of a stale value; 0: not before the ttl is over */
+    double error_ttl;              /* after a computation that failed while an old value was there, that one is served
+                                    * for so many seconds without another attempt, in this process; 0: 1. An attempt
+                                    * that failed with CACHE_ERR_INVALID or _UNSUPPORTED, the caller's own, does not
+                                    * count */
 } cache_fetch_options;
 
 #define CACHE_FETCH_OPTIONS_INIT \
     { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, \
-      NULL, 0, NULL, NULL, NULL, NULL, false, 0, 0 }
+      NULL, 0, NULL, NULL, NULL, NULL, false, 0, 0, 0 }
 
 /* Gets the value of `key`, or computes and stores it. NULL `options` means the defaults. Only one computation of a key
  * runs at a time in this process, or in all processes with `lock`: the other callers wait and share its result (single

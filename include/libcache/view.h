@@ -110,11 +110,14 @@ typedef struct cache_view {
     bool vary_host;                     /* each host and scheme has separate pages: see cache_request.host */
     double wait;                        /* longest wait for another request's handler, in seconds; 0: 30. After that the
                                          * request runs the handler itself, and does not store the page */
+    double soft_timeout;                /* as in cache_fetch_options, like the next two */
+    double refresh_after;
+    double error_ttl;
 } cache_view;
 
 #define CACHE_VIEW_INIT \
     { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, \
-      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false, 0 }
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false, 0, 0, 0, 0 }
 
 /* A view in one line: its name, its ttl, and then other fields (C, or C++20):
  *

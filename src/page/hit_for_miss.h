@@ -13,7 +13,7 @@
 /* Of the key with its prefix. */
 uint64_t cache_hit_for_miss_hash(const cache_t *cache, const char *key, size_t size);
 
-bool cache_hit_for_miss_is_set(const struct cache_store *store, uint64_t hash);
+bool cache_hit_for_miss_is_set(struct cache_store *store, uint64_t hash);
 void cache_hit_for_miss_set(struct cache_store *store, uint64_t hash);
 void cache_hit_for_miss_clear(struct cache_store *store, uint64_t hash);
 

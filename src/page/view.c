@@ -12,7 +12,8 @@
  * that a stale page goes too; or that it failed, so that a stale page stays: for a 5xx it is served in its place, and
  * where the response is about this client it stays for the others. */
 #define UNCACHEABLE  CACHE_MISS
-#define NOT_A_PAGE   CACHE_ERR_COMPUTE
+#define SERVER_ERROR CACHE_ERR_COMPUTE
+#define ABOUT_CLIENT CACHE_ERR_UNSUPPORTED
 
 /* One request. It stands on the caller's stack; a computation in the background has a copy. */
 struct call {
@@ -48,7 +49,8 @@ static cache_status keep_uncacheable(struct call *call, const cache_response *re
         return status;
     call->is_about_client = cache_http_is_about_client(response->status);
     if (response->status >= 500 || call->is_about_client)
-        return cache_fail(NOT_A_PAGE, "view: the handler answered %d", response->status);
+        return cache_fail(call->is_about_client ? ABOUT_CLIENT : SERVER_ERROR, "view: the handler answered %d",
+                          response->status);
     cache_hit_for_miss_set(call->store, call->hash);
     return UNCACHEABLE;
 }
@@ -165,6 +167,9 @@ static cache_status fetch(cache_t *cache, struct call *call, const char *key, co
     options.stale_if_error = view->stale_if_error;
     options.jitter = view->jitter;
     options.wait = view->wait;
+    options.soft_timeout = view->soft_timeout;
+    options.refresh_after = view->refresh_after;
+    options.error_ttl = view->error_ttl;
     options.no_wait = cache_hit_for_miss_is_set(call->store, call->hash);
     options.lock = view->lock && !options.no_wait;
     options.force = view->forced_update != NULL && view->forced_update(view->ctx, &call->request);
@@ -200,7 +205,8 @@ static cache_status serve(cache_t *cache, struct call *call, const cache_request
     cache_fetch_info info = { .source = CACHE_SOURCE_NONE };
     cache_status status = fetch(cache, call, key, tags, &info, &value);
     /* Another request's response is not ours; and who has waited long enough for another's does the work itself. */
-    const bool is_left_alone = status == UNCACHEABLE || status == NOT_A_PAGE || status == CACHE_ERR_TIMEOUT;
+    const bool is_left_alone = status == UNCACHEABLE || status == SERVER_ERROR || status == ABOUT_CLIENT ||
+                               status == CACHE_ERR_TIMEOUT;
     if (call->is_about_client)
         status = make_page(call, &call->own, original, "MISS", -1, page);
     else if (status == CACHE_OK) {
