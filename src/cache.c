@@ -4,6 +4,7 @@
 #include "lease.h"
 #include "named_counters.h"
 #include "stored.h"
+#include "tag.h"
 
 #include <string.h>
 
@@ -175,7 +176,7 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl)
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
-/* ---- delete and clear ------------------------------------------------------------------------------------------ */
+/* ---- delete, clear, invalidate --------------------------------------------------------------------------------- */
 
 cache_status cache_delete(cache_t *cache, const char *key)
 {
@@ -205,6 +206,21 @@ cache_status cache_clear(cache_t *cache)
     const cache_status status = store->ops.clear(store->self, prefix);
     if (status < 0)
         cache_store_end(cache, status, CACHE_EVENT_ERROR, prefix, 0);
+    return cache_apply_on_error(cache, status, CACHE_OK);
+}
+
+cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
+{
+    cache = cache_or_none(cache);
+    struct cache_full_key key;
+    cache_status status = cache_key_make(cache, tag, &key);
+    if (status != CACHE_OK)
+        return status;
+    cache_tag_key(cache, tag, &key);
+    /* Before the write, and after: a computation that began in between may have read values under the old version. */
+    cache_flights_invalidate_tag(cache->store->flights, key.bytes);
+    status = cache_tag_renew(cache, key.bytes);
+    cache_flights_invalidate_tag(cache->store->flights, key.bytes);
     return cache_apply_on_error(cache, status, CACHE_OK);
 }
 

@@ -4,7 +4,6 @@
  * twice: when a version key is evicted, the values under it miss, and an old one never comes back. */
 #include "tag.h"
 
-#include "flight_invalidate.h"
 #include "unique.h"
 
 #include <string.h>
@@ -257,20 +256,15 @@ bool cache_tags_hold(const cache_t *cache, cache_bytes stored)
 
 /* ---- invalidation ---------------------------------------------------------------------------------------------- */
 
-cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
+void cache_tag_key(const cache_t *cache, const char *tag, struct cache_full_key *out)
 {
-    cache = cache_or_none(cache);
-    struct cache_full_key key;
-    cache_status status = cache_key_make(cache, tag, &key);
-    if (status != CACHE_OK)
-        return status;
-    cache_key_make_internal(cache, kind, tag, &key);
-    /* Before the write, and after: a computation that began in between may have read values under the old version. */
-    cache_flights_invalidate_tag(cache->store->flights, key.bytes);
+    cache_key_make_internal(cache, kind, tag, out);
+}
+
+cache_status cache_tag_renew(const cache_t *cache, cache_bytes tag_key)
+{
     /* No value is stored under it yet: the first one that is makes it live longer. */
     char record[RECORD_SIZE];
     const int64_t life_ms = life_of(cache, 1);
-    status = cache_internal_set(cache, key.bytes, make_record(cache, record, life_ms), life_ms, 0);
-    cache_flights_invalidate_tag(cache->store->flights, key.bytes);
-    return cache_apply_on_error(cache, status, CACHE_OK);
+    return cache_internal_set(cache, tag_key, make_record(cache, record, life_ms), life_ms, 0);
 }

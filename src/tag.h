@@ -46,4 +46,10 @@ cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tag
 bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache_bytes stored);
 bool cache_tags_hold(const cache_t *cache, cache_bytes stored);
 
+/* Makes the key under which the version of a tag is stored. */
+void cache_tag_key(const cache_t *cache, const char *tag, struct cache_full_key *out);
+
+/* Gives the tag a new version, which invalidates every value that is stored under it. */
+cache_status cache_tag_renew(const cache_t *cache, cache_bytes tag_key);
+
 #endif
