@@ -58,14 +58,16 @@ const char *cache_last_error(void);
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
+/* A handle on a store, made by cache_open. */
 typedef struct cache cache_t;
 
 #define CACHE_TTL_DEFAULT (0.0)    /* the handle's default_ttl: 300 seconds unless the URL says otherwise */
-#define CACHE_TTL_FOREVER (-1.0)
+#define CACHE_TTL_FOREVER (-1.0)   /* no end: until it is deleted or evicted */
 
 #define CACHE_MAX_KEY    4096      /* bytes of a key, without the prefix */
 #define CACHE_MAX_PREFIX 200       /* bytes of the prefix, or of all prefixes of a handle together */
 
+/* How serious a message of the log hook is. */
 typedef enum cache_log_level { CACHE_LOG_ERROR, CACHE_LOG_WARN, CACHE_LOG_INFO } cache_log_level;
 
 /* Receives what an operator should know, such as a server that went away or came back: one line, without a newline. */
@@ -88,6 +90,7 @@ typedef struct cache_allocator {
     void *ctx;
 } cache_allocator;
 
+/* What an operation did, for the event hook. */
 typedef enum cache_event_type {
     CACHE_EVENT_HIT, CACHE_EVENT_MISS, CACHE_EVENT_STALE, CACHE_EVENT_SET, CACHE_EVENT_DELETE,
     CACHE_EVENT_EVICT, CACHE_EVENT_ERROR, CACHE_EVENT_COMPUTE
@@ -123,6 +126,7 @@ typedef struct cache_config {
     void *spawn_ctx;
 } cache_config;
 
+/* Every cache_config begins with this. */
 #define CACHE_CONFIG_INIT { sizeof(cache_config), NULL, NULL, NULL, { NULL, NULL }, NULL, NULL, NULL, NULL, NULL }
 
 /* Opens the cache that `url` names:
@@ -348,12 +352,14 @@ cache_status cache_inspect(cache_t *cache, const char *key, cache_inspect_fn *sh
  * A buffer that grows. After a failure every later call does nothing and returns that first failure, so a run of
  * appends needs one check at its end. Only one thread at a time may use a writer. */
 
+/* A buffer that grows. */
 typedef struct cache_writer cache_writer;
 
 /* Returns a new writer, which cache_writer_free frees; or NULL if there is no memory. */
 cache_writer *cache_writer_new(void);
 void cache_writer_free(cache_writer *writer);
 
+/* Appends bytes, a text without its NUL, or a text formatted as by printf. CACHE_ERR_NOMEM, CACHE_ERR_INVALID. */
 cache_status cache_writer_append(cache_writer *writer, const void *data, size_t size);
 cache_status cache_writer_puts(cache_writer *writer, const char *text);
 cache_status cache_writer_printf(cache_writer *writer, const char *format, ...);
@@ -448,6 +454,7 @@ typedef struct cache_fetch_options {
                                     * count */
 } cache_fetch_options;
 
+/* Every cache_fetch_options begins with this. */
 #define CACHE_FETCH_OPTIONS_INIT \
     { sizeof(cache_fetch_options), CACHE_TTL_DEFAULT, 0, 0, 0, 0, 0, 0, 0, false, false, false, NULL, NULL, NULL, \
       NULL, 0, NULL, NULL, NULL, NULL, false, 0, 0, 0 }
@@ -527,7 +534,7 @@ cache_status cache_stats(cache_t *cache, cache_counters *out);
 
 #define CACHE_MAX_NAMES  1000      /* further names are counted together under CACHE_NAME_OTHER, as is a name */
 #define CACHE_MAX_NAME   200       /* with more bytes than this, or that is not UTF-8 */
-#define CACHE_NAME_OTHER "other"
+#define CACHE_NAME_OTHER "other"   /* the name under which further ones are counted together */
 
 /* Receives the counters of one name. hits, misses, stale_hits, sets, computations, compute_errors, waits_saved, errors
  * and the latencies count the fetches with that cache_fetch_options.name. The other fields are 0, since stores do not

@@ -33,6 +33,7 @@ typedef struct cache_fragment {
 cache_status cache_fragment_key(const char *const parts[], size_t n, char *buf, size_t cap);
 cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n);
 
+/* CACHE_FRAGMENT calls these before and after the body. */
 cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cache_fetch_options *options,
                                     const char *const parts[], size_t n);
 void cache_fragment_end(cache_fragment *fragment);

@@ -29,6 +29,7 @@ typedef struct cache_memo_key {
     uint64_t room[640];                /* used by the library; large enough for later versions */
 } cache_memo_key;
 
+/* Make the key of one call: begin, each argument by its type, the tags, end. */
 void cache_memo_begin(cache_memo_key *key, const char *function, const char *name, const char *type, size_t size);
 void cache_memo_bool(cache_memo_key *key, char letter, bool argument);
 void cache_memo_int(cache_memo_key *key, char letter, long long argument);

@@ -20,6 +20,7 @@
 extern "C" {
 #endif
 
+/* A compiled template. Any number of threads may render it at once. */
 typedef struct cache_template cache_template;
 
 /* Appends the value of `name`, such as "user.id", to `out`: text, or HTML if the template says |safe. It is called only

@@ -4,6 +4,7 @@
 #ifndef LIBCACHE_VERSION_H
 #define LIBCACHE_VERSION_H
 
+/* The version of these headers. cache_version returns that of the library. */
 #define CACHE_VERSION_MAJOR 0
 #define CACHE_VERSION_MINOR 1
 #define CACHE_VERSION_PATCH 0

@@ -37,6 +37,7 @@ typedef struct cache_request {
 
 /* ---- the response, as the handler makes it -------------------------------------------------------------------- */
 
+/* The response that a handler makes. */
 typedef struct cache_response cache_response;
 
 /* A response starts with status 200 and no headers. A body without Content-Type is text/html in UTF-8. Names and values
@@ -115,6 +116,7 @@ typedef struct cache_view {
     double error_ttl;
 } cache_view;
 
+/* Every cache_view begins with this, or is made by CACHE_VIEW. */
 #define CACHE_VIEW_INIT \
     { sizeof(cache_view), NULL, CACHE_TTL_DEFAULT, 0, 0, 0, 0, false, false, NULL, NULL, NULL, NULL, false, false, \
       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false, 0, 0, 0, 0 }
@@ -126,6 +128,7 @@ typedef struct cache_view {
 
 /* ---- serving --------------------------------------------------------------------------------------------------- */
 
+/* One header of a page. */
 typedef struct cache_header {
     const char *name, *value;
 } cache_header;
@@ -155,6 +158,7 @@ typedef struct cache_page {
 cache_status cache_view_serve(cache_t *cache, const cache_view *view, const cache_request *request,
                               cache_handler_fn *handler, void *ctx, cache_page *page);
 
+/* Releases the page and zeroes it. A zeroed page is fine. */
 void cache_page_release(cache_page *page);
 
 /* Delete the page of this request (path, query, vary parts), or every variant of a path, for all processes that share
