@@ -20,3 +20,8 @@ run flight || { cat log; echo "flight: the property does not hold"; exit 1; }
 for broken in NO_WAIT NO_MARK SHARE_READ; do
     ! run flight -D$broken || { echo "flight: holds with $broken, so the model proves nothing"; exit 1; }
 done
+
+run front || { cat log; echo "front: the property does not hold"; exit 1; }
+for broken in NO_TICKET NO_EPOCH NO_WAIT CLEAR_FIRST LATE_TICKET; do
+    ! run front -D$broken || { echo "front: holds with $broken, so the model proves nothing"; exit 1; }
+done
