@@ -1,5 +1,6 @@
-/* traffic.h - a fork while other threads use the library. AddressSanitizer's allocator does not survive one that finds
- * another thread inside of it, as the C library's does: with it, the fork waits until no thread is in the library. */
+/* traffic.h - a fork while other threads use the library. The allocators of AddressSanitizer and ThreadSanitizer do not
+ * survive one that finds another thread inside of them, as the C library's does: with them, the fork waits until no
+ * thread is in the library. */
 #ifndef TRAFFIC_H
 #define TRAFFIC_H
 
@@ -7,7 +8,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { TRAFFIC_STOPS = 1 };
 #else
 enum { TRAFFIC_STOPS = 0 };
