@@ -104,8 +104,8 @@ static void a_user_with_the_least_permissions_reads_and_writes(void **state)
         assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
         assert_text(cache, "k", "v");
     }
-    assert_status(CACHE_OK, cache_delete(cache, "k"));
     assert_status(CACHE_ERR_AUTH, cache_touch(cache, "k", 60));
+    assert_status(CACHE_OK, cache_delete(cache, "k"));
     assert_true(test_counters(cache).reconnects <= 1);
     cache_close(cache);
 }
