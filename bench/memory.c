@@ -129,11 +129,15 @@ static void *run(void *arg)
     char *value = calloc(1, MAX_VALUE);
     const char (*keys)[KEY_SIZE] = (const char (*)[KEY_SIZE])requests[work->operation == GET_UNIFORM ? 0 : 1];
     const double begun = seconds(work->clock);
+    double took = 0;
+    size_t done = 0;                   /* in this thread's own lines: those of two works are neighbours */
     do {
         for (int i = 0; i < BATCH; i++)
-            one(work, keys, work->first + work->done++, value);
-        work->took = seconds(work->clock) - begun;
-    } while (work->took < turn_seconds);
+            one(work, keys, work->first + done++, value);
+        took = seconds(work->clock) - begun;
+    } while (took < turn_seconds);
+    work->took = took;
+    work->done = done;
     free(value);
     return NULL;
 }
