@@ -9,6 +9,7 @@
 #include "writer.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 struct cache_flights;                  /* flight_invalidate.h */
 struct cache_named_counters;           /* named_counters.h */
@@ -18,6 +19,7 @@ struct cache_store {
     cache_env env;
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
     void *self;
+    bool sampled;                      /* only one of some operations is timed: see cache_store_begin */
     char *url;                         /* for cache_url */
     struct cache_live_counters *counters;
     struct cache_named_counters *named_counters;
@@ -40,7 +42,7 @@ struct cache {
 
 /* Prefix and key, as the store sees it. It lives on the stack: a get allocates nothing. */
 struct cache_full_key {
-    cache_bytes bytes;                 /* points into `text` */
+    cache_bytes bytes;                 /* points into `text`, or at the user's key if there is no prefix */
     char text[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
 };
 
@@ -60,7 +62,21 @@ static inline cache_t *cache_or_none(cache_t *cache)
 cache_t *cache_handle_copy(const cache_t *cache);
 
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
-cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out);
+cache_status cache_key_make_slowly(const cache_t *cache, const char *key, struct cache_full_key *out);
+
+/* The same. Where no prefix stands in a store's keys, a key is its own whole key, unless it is empty or begins with
+ * CACHE_INTERNAL_MARK. */
+static inline cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out)
+{
+    if (cache != NULL && key != NULL && cache->prefix_size == 0 && (unsigned char)key[0] > CACHE_INTERNAL_MARK[0]) {
+        const size_t size = strnlen(key, CACHE_MAX_KEY + 1);
+        if (size <= CACHE_MAX_KEY) {
+            out->bytes = (cache_bytes){ key, size };
+            return CACHE_OK;
+        }
+    }
+    return cache_key_make_slowly(cache, key, out);
+}
 
 /* The same for a key of the core's own: first handle's prefix, `kind` (CACHE_INTERNAL_MARK "lease/", at most 32 bytes),
  * further prefix, `key`. */
@@ -95,15 +111,34 @@ cache_status cache_store_ping(const cache_t *cache);
 /* The clock of what is stored: the wall clock if others share the store, the monotonic one if nobody does. */
 int64_t cache_store_now_ms(const cache_t *cache);
 
-/* cache_store_get into a writer of the caller's: the way that allocates nothing. */
-cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer);
-
 /* For an operation that is called by its table: when to begin the clock (0: do not time it), how long it took, and its
- * end, which counts a failure and sends the event. Returns `status`. */
-uint64_t cache_store_begin(const struct cache_store *store);
-uint64_t cache_store_elapsed(uint64_t begun);
+ * end, which counts a failure and sends the event. Returns `status`. A store in this process answers in less time than
+ * it takes to read the clock twice, so most of its operations go untimed. */
+static inline uint64_t cache_store_begin(const struct cache_store *store)
+{
+    return !store->sampled || cache_counters_sample() ? cache_now_ns() : 0;
+}
+
+static inline uint64_t cache_store_elapsed(uint64_t begun)
+{
+    return begun != 0 ? cache_now_ns() - begun : 0;
+}
+
 cache_status cache_store_end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
                              uint64_t nanoseconds);
+
+/* What follows a read. */
+cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, uint64_t begun);
+
+/* cache_store_get into a writer of the caller's: the way that allocates nothing. */
+static inline cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer)
+{
+    const struct cache_store *store = cache->store;
+    const uint64_t begun = cache_store_begin(store);
+    const cache_status status = store->ops.get(store->self, key, writer);
+    /* What goes untimed sends no event either. */
+    return __builtin_expect(begun == 0 && status >= 0, 1) ? status : cache_store_end_read(cache, status, key, begun);
+}
 
 /* The store's operations for the core's own keys (leases, tags): neither counted nor reported as the user's. */
 cache_status cache_internal_read(const cache_t *cache, cache_bytes key, cache_writer *out);
@@ -119,10 +154,13 @@ cache_status cache_internal_compare_and_set(const cache_t *cache, cache_bytes ke
 cache_status cache_keys_make(const cache_t *cache, const char *const keys[], size_t n, cache_bytes **out);
 
 /* Count a hit or a miss. */
-void cache_count_read(const cache_t *cache, cache_status status);
-
-/* on_error=miss: `instead`, what an empty store would have answered, in place of a store's failure. */
-cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead);
+static inline void cache_count_read(const cache_t *cache, cache_status status)
+{
+    if (status == CACHE_OK)
+        cache_counters_add(cache->store->counters, COUNT_HIT, 1);
+    else if (status == CACHE_MISS)
+        cache_counters_add(cache->store->counters, COUNT_MISS, 1);
+}
 
 /* Several operations, one status: the first failure stays. */
 void cache_keep_first(cache_status *first, cache_status status);
@@ -132,6 +170,12 @@ unsigned cache_n_failures(void);
 
 /* True for what happens to a store, rather than to what it was asked: on_error and cache_fetch look over it. */
 bool cache_is_store_failure(cache_status status);
+
+/* on_error=miss: `instead`, what an empty store would have answered, in place of a store's failure. */
+static inline cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead)
+{
+    return status < 0 && cache->miss_on_error && cache_is_store_failure(status) ? instead : status;
+}
 
 /* A block that is left by an exception, pthread_exit or cancellation calls `function` with a pointer to the variable;
  * so does one that ends. The library is compiled with -fexceptions for this. */

@@ -1,51 +1,31 @@
 /* counters.c - counts events without a cache line that threads share. */
 #include "counters.h"
 
-#include "thread_slot.h"
-
-#include <stdatomic.h>
 #include <string.h>
 
-/* A stripe a thread, by its slot, so that counting is a load and a store. Threads that have no slot share the first
- * stripe, where every addition is an atomic step. */
 enum { CACHE_LINE = 64 };
 
-struct latency {
-    atomic_uint_fast64_t count, nanoseconds, buckets[CACHE_LATENCY_BUCKETS];
-};
-
-/* It stands in a block of its own, from the next cache line on. */
-struct stripe {
-    _Alignas(CACHE_LINE) atomic_uint_fast64_t counters[COUNTERS];
-    struct latency latencies[TIMED];
-    bool shared;                       /* more than one thread may count here */
-    void *block;                       /* what the allocator gave */
-};
-
-struct cache_live_counters {
-    const cache_env *env;
-    _Atomic(struct stripe *) stripes[THREAD_SLOTS];    /* made when their thread first counts; the first at once */
-};
+CACHE_HOT_THREAD_LOCAL unsigned cache_counters_unsampled = 1;
 
 /* ---- stripes --------------------------------------------------------------------------------------------------- */
 
-static struct stripe *stripe_new(const cache_env *env)
+static struct cache_stripe *stripe_new(const cache_env *env)
 {
-    const size_t size = sizeof(struct stripe) + CACHE_LINE;
+    const size_t size = sizeof(struct cache_stripe) + CACHE_LINE;
     void *block = cache_env_alloc(env, size);
     if (block == NULL)
         return NULL;
     memset(block, 0, size);
     const uintptr_t aligned = ((uintptr_t)block + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-    struct stripe *stripe = (struct stripe *)aligned;
+    struct cache_stripe *stripe = (struct cache_stripe *)aligned;
     stripe->block = block;
     return stripe;
 }
 
 /* Without memory for a stripe the thread counts in the first one. */
-static struct stripe *make_stripe(struct cache_live_counters *counters, _Atomic(struct stripe *) *at)
+static struct cache_stripe *make_stripe(struct cache_live_counters *counters, _Atomic(struct cache_stripe *) *at)
 {
-    struct stripe *there = NULL, *made = stripe_new(counters->env);
+    struct cache_stripe *there = NULL, *made = stripe_new(counters->env);
     if (made == NULL)
         return atomic_load_explicit(&counters->stripes[0], memory_order_acquire);
     if (atomic_compare_exchange_strong(at, &there, made))
@@ -54,17 +34,17 @@ static struct stripe *make_stripe(struct cache_live_counters *counters, _Atomic(
     return there;
 }
 
-static struct stripe *my_stripe(struct cache_live_counters *counters)
+struct cache_stripe *cache_counters_stripe(struct cache_live_counters *counters)
 {
-    _Atomic(struct stripe *) *at = &counters->stripes[cache_thread_slot()];
-    struct stripe *stripe = atomic_load_explicit(at, memory_order_acquire);
+    _Atomic(struct cache_stripe *) *at = &counters->stripes[cache_thread_slot()];
+    struct cache_stripe *stripe = atomic_load_explicit(at, memory_order_acquire);
     return stripe != NULL ? stripe : make_stripe(counters, at);
 }
 
 struct cache_live_counters *cache_counters_new(const cache_env *env)
 {
     struct cache_live_counters *counters = cache_env_alloc(env, sizeof *counters);
-    struct stripe *first = stripe_new(env);
+    struct cache_stripe *first = stripe_new(env);
     if (counters == NULL || first == NULL) {
         cache_env_free(env, first != NULL ? first->block : NULL);
         cache_env_free(env, counters);
@@ -81,7 +61,7 @@ struct cache_live_counters *cache_counters_new(const cache_env *env)
 void cache_counters_free(const cache_env *env, struct cache_live_counters *counters)
 {
     for (size_t i = 0; counters != NULL && i < THREAD_SLOTS; i++) {
-        struct stripe *stripe = atomic_load(&counters->stripes[i]);
+        struct cache_stripe *stripe = atomic_load(&counters->stripes[i]);
         cache_env_free(env, stripe != NULL ? stripe->block : NULL);
     }
     cache_env_free(env, counters);
@@ -89,18 +69,12 @@ void cache_counters_free(const cache_env *env, struct cache_live_counters *count
 
 /* ---- counting -------------------------------------------------------------------------------------------------- */
 
-static void add(const struct stripe *stripe, atomic_uint_fast64_t *to, uint64_t n)
+static void add(const struct cache_stripe *stripe, atomic_uint_fast64_t *to, uint64_t n)
 {
     if (stripe->shared)
         atomic_fetch_add_explicit(to, n, memory_order_relaxed);
     else
         atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n)
-{
-    struct stripe *stripe = my_stripe(counters);
-    add(stripe, &stripe->counters[counter], n);
 }
 
 static size_t bucket_of(uint64_t nanoseconds)
@@ -113,20 +87,11 @@ static size_t bucket_of(uint64_t nanoseconds)
 
 void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds)
 {
-    struct stripe *stripe = my_stripe(counters);
-    struct latency *latency = &stripe->latencies[what];
+    struct cache_stripe *stripe = cache_counters_stripe(counters);
+    struct cache_stripe_latency *latency = &stripe->latencies[what];
     add(stripe, &latency->count, 1);
     add(stripe, &latency->nanoseconds, nanoseconds);
     add(stripe, &latency->buckets[bucket_of(nanoseconds)], 1);
-}
-
-bool cache_counters_sample(void)
-{
-    static _Thread_local unsigned left = 1;
-    if (--left > 0)
-        return false;
-    left = CACHE_SAMPLE_EVERY;
-    return true;
 }
 
 /* ---- adding up ------------------------------------------------------------------------------------------------- */
@@ -136,7 +101,7 @@ static uint64_t load(atomic_uint_fast64_t *from)
     return atomic_load_explicit(from, memory_order_relaxed);
 }
 
-static void add_latency(struct latency *latency, cache_latency *out)
+static void add_latency(struct cache_stripe_latency *latency, cache_latency *out)
 {
     const uint64_t count = load(&latency->count);
     if (count == 0)    /* most of a name's are: its count is stepped before its buckets */
@@ -147,7 +112,7 @@ static void add_latency(struct latency *latency, cache_latency *out)
         out->buckets[b] += load(&latency->buckets[b]);
 }
 
-static void add_stripe(struct stripe *stripe, cache_counters *out)
+static void add_stripe(struct cache_stripe *stripe, cache_counters *out)
 {
     uint64_t *const sums[COUNTERS] = {
         [COUNT_HIT] = &out->hits, [COUNT_MISS] = &out->misses, [COUNT_STALE] = &out->stale_hits,
@@ -169,7 +134,7 @@ void cache_counters_read(struct cache_live_counters *counters, cache_counters *o
 {
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < THREAD_SLOTS; i++) {
-        struct stripe *stripe = atomic_load_explicit(&counters->stripes[i], memory_order_acquire);
+        struct cache_stripe *stripe = atomic_load_explicit(&counters->stripes[i], memory_order_acquire);
         if (stripe != NULL)
             add_stripe(stripe, out);
     }

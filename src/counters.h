@@ -3,6 +3,9 @@
 #define COUNTERS_H
 
 #include "hooks.h"
+#include "thread_slot.h"
+
+#include <stdatomic.h>
 
 enum counter {
     COUNT_HIT, COUNT_MISS, COUNT_STALE, COUNT_SET, COUNT_DELETE, COUNT_INC, COUNT_COMPUTE,
@@ -11,21 +14,60 @@ enum counter {
 
 enum timed { TIMED_GET, TIMED_SET, TIMED_COMPUTE, TIMED };
 
-/* The counts of a store, or of one name in it: each thread has its own stripe of cache lines; reading adds them up. */
-struct cache_live_counters;
+struct cache_stripe_latency {
+    atomic_uint_fast64_t count, nanoseconds, buckets[CACHE_LATENCY_BUCKETS];
+};
+
+/* What one thread counts, so that counting is a load and a store. The first stripe is shared by the threads that have
+ * no slot: there every addition is atomic. A stripe stands in a block of its own, from the next cache line on. */
+struct cache_stripe {
+    _Alignas(64) atomic_uint_fast64_t counters[COUNTERS];
+    struct cache_stripe_latency latencies[TIMED];
+    bool shared;
+    void *block;                       /* what the allocator gave */
+};
+
+/* The counts of a store, or of one name in it. Reading adds up the stripes. */
+struct cache_live_counters {
+    const cache_env *env;
+    _Atomic(struct cache_stripe *) stripes[THREAD_SLOTS];    /* made when their thread first counts; the first at once */
+};
 
 /* NULL: no memory. A thread's stripe is made when it first counts. `env` stays until the counters is freed. */
 struct cache_live_counters *cache_counters_new(const cache_env *env);
 void cache_counters_free(const cache_env *env, struct cache_live_counters *counters);
 
-void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n);
+/* Returns this thread's stripe, which is made if it is not there yet. */
+struct cache_stripe *cache_counters_stripe(struct cache_live_counters *counters);
+
+static inline void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n)
+{
+    struct cache_stripe *stripe = atomic_load_explicit(&counters->stripes[cache_thread_slot()], memory_order_acquire);
+    if (__builtin_expect(stripe == NULL, 0))
+        stripe = cache_counters_stripe(counters);
+    atomic_uint_fast64_t *to = &stripe->counters[counter];
+    if (__builtin_expect(stripe->shared, 0))
+        atomic_fetch_add_explicit(to, n, memory_order_relaxed);
+    else
+        atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds);
 
 /* A prime, so that calls which alternate, such as a get and the set after its miss, are both sampled. */
 #define CACHE_SAMPLE_EVERY 61
 
+/* How many more calls of this thread are not sampled; use cache_counters_sample(). */
+extern CACHE_HOT_THREAD_LOCAL unsigned cache_counters_unsampled;
+
 /* Returns true for one call in 61 of this thread, to time operations that are too fast to time each time. */
-bool cache_counters_sample(void);
+static inline bool cache_counters_sample(void)
+{
+    if (__builtin_expect(--cache_counters_unsampled > 0, 1))
+        return false;
+    cache_counters_unsampled = CACHE_SAMPLE_EVERY;
+    return true;
+}
 
 void cache_counters_read(struct cache_live_counters *counters, cache_counters *out);
 

@@ -21,11 +21,6 @@ enum { VERSION = 2, HEADER_SIZE = ENVELOPE_HEADER_SIZE, STALE_SIZE = 16, TAG_HEA
 
 const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE] = { 0x93, 'l', 'c', 'a', 'c', 'h', 'e', 0x01 };
 
-bool cache_envelope_is(const void *data, size_t size)
-{
-    return size >= ENVELOPE_MAGIC_SIZE && memcmp(data, cache_envelope_magic, ENVELOPE_MAGIC_SIZE) == 0;
-}
-
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 
 static unsigned char *put(unsigned char *to, uint64_t number, size_t size)

@@ -30,8 +30,11 @@ struct cache_envelope {
     cache_bytes payload;
 };
 
-/* True for a value that is, or looks like, an enveloped one. */
-bool cache_envelope_is(const void *data, size_t size);
+/* Returns true for a value that is, or looks like, an enveloped one. */
+static inline bool cache_envelope_is(const void *data, size_t size)
+{
+    return size >= ENVELOPE_MAGIC_SIZE && memcmp(data, cache_envelope_magic, ENVELOPE_MAGIC_SIZE) == 0;
+}
 
 /* Append the envelope with its payload. `key` is the whole key, with the prefix. The writer's failures, or
  * CACHE_ERR_TOO_LARGE: a part does not fit its field. */

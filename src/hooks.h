@@ -14,7 +14,7 @@ struct cache_env {
     cache_spawn_fn *spawn;
     void *spawn_ctx;
     const char *prefix;                /* of the first handle, as it is stored: events show it beside the key */
-    size_t prefix_size;
+    size_t prefix_size;                /* how many bytes of it stand in a key: all, or none (CACHE_BACKEND_NO_PREFIX) */
 };
 
 /* malloc, realloc and free. */

@@ -209,7 +209,7 @@ cache_status cache_lease_revoke_many(const cache_t *cache, const cache_bytes key
     char *text = (char *)&leases[n];
     for (size_t i = 0; i < n; i++) {
         cache_key_make_internal(cache, kind, cache_user_key(cache, keys[i]), &full);
-        leases[i] = (cache_bytes){ memcpy(text, full.text, full.bytes.size + 1), full.bytes.size };
+        leases[i] = (cache_bytes){ memcpy(text, full.bytes.data, full.bytes.size + 1), full.bytes.size };
         text += full.bytes.size + 1;
     }
     const cache_status status = remove_all(cache->store, leases, n);

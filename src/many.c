@@ -41,7 +41,7 @@ static cache_status make_keys(const cache_t *cache, const struct key_list *list,
     char *text = (char *)&made[n];
     for (size_t i = 0; i < n; i++) {
         (void)cache_key_make(cache, key_at(list, i), &full);
-        memcpy(text, full.text, full.bytes.size + 1);
+        memcpy(text, full.bytes.data, full.bytes.size + 1);
         made[i] = (cache_bytes){ text, full.bytes.size };
         text += full.bytes.size + 1;
     }

@@ -3,6 +3,7 @@
 #include "codec.h"
 #include "flight_invalidate.h"
 #include "front.h"
+#include "layer.h"
 #include "named_counters.h"
 #include "options.h"
 #include "prefix.h"
@@ -73,6 +74,10 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
     cache->miss_on_error = cache_options_find(options, "on_error")->number == ON_ERROR_MISS;
     memcpy(store->prefix, cache->prefix, cache->prefix_size + 1);
     store->env.prefix = store->prefix;
+    if (store->ops.flags & CACHE_BACKEND_NO_PREFIX) {
+        cache->prefix_size = 0;
+        cache->prefix[0] = '\0';
+    }
     store->env.prefix_size = cache->prefix_size;
     const cache_backend_config config = {
         .scheme = url->scheme, .user = url->user, .password = url->password,
@@ -126,9 +131,10 @@ static cache_status open_url(const struct cache_url *url, const cache_env *env, 
     if (status == CACHE_OK)
         status = open_store(store, url, &options, cache);
     cache_options_release(&options);
-    if (status == CACHE_OK)
+    if (status == CACHE_OK) {
+        store->sampled = store->env.event == NULL && (store->ops.flags & (CACHE_BACKEND_LOCAL | CACHE_LAYER_SAMPLED));
         *out = cache;
-    else {
+    } else {
         cache_env_free(env, cache);
         if (store != NULL)
             store_free(store);

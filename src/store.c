@@ -17,7 +17,7 @@ static void put_text(struct cache_full_key *out, const char *text, size_t size)
     out->text[out->bytes.size] = '\0';
 }
 
-cache_status cache_key_make(const cache_t *cache, const char *key, struct cache_full_key *out)
+cache_status cache_key_make_slowly(const cache_t *cache, const char *key, struct cache_full_key *out)
 {
     if (cache == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "out of memory: a NULL cache could not be replaced by null://");
@@ -62,34 +62,14 @@ bool cache_is_store_failure(cache_status status)
     }
 }
 
-/* on_error=miss: what an empty store would have answered. */
-cache_status cache_apply_on_error(const cache_t *cache, cache_status status, cache_status instead)
-{
-    return cache->miss_on_error && cache_is_store_failure(status) ? instead : status;
-}
-
 /* ---- the store, counted and timed ------------------------------------------------------------------------------ */
-
-/* When to begin the clock for an operation: 0 is not at all. A store in this process answers in less time than it takes
- * to read the clock twice, so most of its operations go untimed. */
-uint64_t cache_store_begin(const struct cache_store *store)
-{
-    const bool is_fast = (store->ops.flags & (CACHE_BACKEND_LOCAL | CACHE_LAYER_SAMPLED)) != 0;
-    const bool timed = store->env.event != NULL || !is_fast || cache_counters_sample();
-    return timed ? cache_now_ns() : 0;
-}
-
-uint64_t cache_store_elapsed(uint64_t begun)
-{
-    return begun != 0 ? cache_now_ns() - begun : 0;
-}
 
 /* Not of the core's own keys, such as the tags that a fetch asks for with its value. */
 static void emit_event(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
                        uint64_t nanoseconds)
 {
     ASSERT(key.size >= cache->prefix_size && memcmp(key.data, cache->prefix, cache->prefix_size) == 0);
-    const char *user = cache_event_key(cache, key);
+    const char *user = cache->store->env.event != NULL ? cache_event_key(cache, key) : NULL;
     if (user != NULL)
         cache_env_emit(&cache->store->env, event, status, user, nanoseconds);
 }
@@ -123,20 +103,8 @@ int64_t cache_store_now_ms(const cache_t *cache)
     return is_local ? cache_env_monotonic_ms(env) : cache_env_wall_ms(env);
 }
 
-void cache_count_read(const cache_t *cache, cache_status status)
+cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, uint64_t begun)
 {
-    if (status == CACHE_OK)
-        cache_counters_add(cache->store->counters, COUNT_HIT, 1);
-    else if (status == CACHE_MISS)
-        cache_counters_add(cache->store->counters, COUNT_MISS, 1);
-}
-
-/* Into a writer of the caller's: the way that allocates nothing. */
-cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer)
-{
-    const struct cache_store *store = cache->store;
-    const uint64_t begun = cache_store_begin(store);
-    const cache_status status = store->ops.get(store->self, key, writer);
     return end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, begun);
 }
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-_Thread_local unsigned cache_thread_slot_mine = THREAD_SLOTS;
+CACHE_HOT_THREAD_LOCAL unsigned cache_thread_slot_mine = THREAD_SLOTS;
 
 static _Atomic uint32_t taken = 1;         /* 0 is everybody's */
 static pthread_once_t once = PTHREAD_ONCE_INIT;

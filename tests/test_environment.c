@@ -130,7 +130,7 @@ static void timeout_prefix_and_ignore_errors_reach_the_handle(void **state)
     set("CACHE_IGNORE_ERRORS", "True");
     cache_t *cache = open_env();
     assert_int_equal(cache->default_ttl_ms, 90000);
-    assert_string_equal(cache->prefix, "my app/50%&x=1:");
+    assert_string_equal(cache->store->env.prefix, "my app/50%&x=1:");
     assert_true(cache->miss_on_error);
     cache_close(cache);
     set("CACHE_DEFAULT_TIMEOUT", "forever");

@@ -246,6 +246,8 @@ typedef cache_status cache_compare_and_set_fn(void *self, cache_bytes key, cache
 
 #define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing.
                                     * Its URL has options alone: the core refuses a user, host or path */
+#define CACHE_BACKEND_NO_PREFIX 2u /* each open is a store of its own, so its keys need no prefix: they come without the
+                                    * URL's, and config.prefix is empty. That of cache_with_prefix stands in them */
 
 typedef struct cache_backend_ops {
     size_t size;                   /* sizeof(cache_backend_ops); the table only grows at its end */

@@ -72,7 +72,7 @@ cache_status cache_mem_inc(void *self, cache_bytes key, int64_t delta, int64_t t
     if (status == CACHE_OK && !done)
         status = count_anew(memory, &place, delta, ttl_ms, &number);
     else
-        cache_mem_tick(memory);
+        memory_tick(memory);
     if (status == CACHE_OK)
         *result = number;
     return status;

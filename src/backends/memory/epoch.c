@@ -15,7 +15,7 @@
 #endif
 
 struct epoch cache_mem_epoch = { .now = 1 };
-_Thread_local struct reader *cache_mem_reader;
+CACHE_HOT_THREAD_LOCAL struct reader *cache_mem_reader;
 
 static struct lock readers_lock;
 static struct reader *readers;

@@ -8,6 +8,7 @@
 #ifndef MEMORY_EPOCH_H
 #define MEMORY_EPOCH_H
 
+#include "../../thread_slot.h"
 #include "pin.h"
 
 #include <stdbool.h>
@@ -37,7 +38,7 @@ struct epoch {
 };
 
 extern struct epoch cache_mem_epoch;
-extern _Thread_local struct reader *cache_mem_reader;
+extern CACHE_HOT_THREAD_LOCAL struct reader *cache_mem_reader;
 
 /* Prepare the process. Called by each open. */
 void cache_mem_epoch_init(void);

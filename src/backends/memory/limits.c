@@ -81,20 +81,6 @@ static bool over_a_limit(struct memory *memory)
         || atomic_load_explicit(&memory->bytes, memory_order_relaxed) > memory->max_bytes;
 }
 
-cache_bytes cache_mem_whole_key(const struct memory *memory, const struct item *item, char *out)
-{
-    const cache_bytes key = item_key(item);
-    memcpy(out, memory->prefix, memory->prefix_size);
-    memcpy(out + memory->prefix_size, key.data, key.size + 1);
-    return (cache_bytes){ out, memory->prefix_size + key.size };
-}
-
-static void tell(const struct memory *memory, const struct item *victim)
-{
-    char whole[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
-    cache_env_evicted(memory->env, cache_mem_whole_key(memory, victim, whole));
-}
-
 /* Evict one item of this shard. Returns false if it has none but `keep`. */
 static bool evict_from(struct memory *memory, size_t at, const struct item *keep)
 {
@@ -113,7 +99,7 @@ static bool evict_from(struct memory *memory, size_t at, const struct item *keep
     cache_mem_trim(memory, at);
     lock_give(&shard->lock);
     if (victim != NULL && told) {
-        tell(memory, victim);
+        cache_env_evicted(memory->env, item_key(victim));
         victim->owner.ops->release(&victim->owner);
     }
     return victim != NULL;
@@ -148,12 +134,11 @@ void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t no
 }
 
 /* Each thread counts for itself, and begins with a sweep: threads that live for a few calls sweep, too. */
-void cache_mem_tick(struct memory *memory)
+CACHE_HOT_THREAD_LOCAL unsigned cache_mem_reads_before_sweep = 1;
+
+void cache_mem_sweep_by_the_way(struct memory *memory)
 {
-    static _Thread_local unsigned left = 1;
-    if (--left > 0)
-        return;
-    left = SWEEP_EVERY;
+    cache_mem_reads_before_sweep = SWEEP_EVERY;
     if (atomic_load_explicit(&memory->next_due, memory_order_relaxed) == EXPIRY_NEVER)
         return;
     if (cache_mem_sweep(memory, SWEEP_BY_THE_WAY, cache_env_monotonic_ms(memory->env), false) > 0)

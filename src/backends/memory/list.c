@@ -9,7 +9,7 @@ enum { MOST = 1000, USUAL = 500, AT_SHARD = 0, AT_HASH = 1 };
 #define HASHES (UINT64_C(1) << 32)
 
 struct stretch {
-    cache_bytes prefix;                /* without the store's */
+    cache_bytes prefix;
     uint64_t from, to;                 /* hashes, the last not included */
     struct item *items[MOST];
     size_t n;
@@ -68,17 +68,16 @@ static void release(struct stretch *stretch)
 
 static void hand_over(const struct memory *memory, const struct stretch *stretch, cache_list_key_fn *each, void *ctx)
 {
-    char whole[CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY + 1];
     for (size_t i = 0; i < stretch->n; i++)
         if (!memory_expired(memory, stretch->items[i]))
-            each(ctx, cache_mem_whole_key(memory, stretch->items[i], whole));
+            each(ctx, item_key(stretch->items[i]));
 }
 
 cache_status cache_mem_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
 {
     struct memory *memory = self;
     const size_t shard = (size_t)cursor->at[AT_SHARD] & (memory->n_shards - 1);    /* whatever a caller made of it */
-    struct stretch stretch = { .prefix = memory_without_prefix(memory, prefix), .from = cursor->at[AT_HASH] };
+    struct stretch stretch = { .prefix = prefix, .from = cursor->at[AT_HASH] };
     const uint64_t items = atomic_load_explicit(&memory->shards[shard].items, memory_order_relaxed);
     uint64_t width = HASHES / (items / USUAL + 1);
     for (;; width = width / 2 + 1) {

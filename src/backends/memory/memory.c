@@ -47,12 +47,11 @@ static size_t limit(const cache_backend_config *config, const char *name)
 /* One block for the store and the arrays of its shards, each on cache lines of its own. */
 static struct memory *allocate(const cache_backend_config *config, size_t n_shards, bool limited)
 {
-    const size_t prefix = strlen(config->prefix);
     const size_t tables = account_round(n_shards * sizeof(table_word), CACHE_LINE);
     const size_t expiries = account_round(n_shards * sizeof(int64_t), CACHE_LINE);
     const size_t orders = limited ? n_shards * sizeof(struct order) : 0;
     const size_t shards = n_shards * sizeof(struct shard);
-    const size_t size = sizeof(struct memory) + shards + tables + expiries + orders + prefix + 1;
+    const size_t size = sizeof(struct memory) + shards + tables + expiries + orders;
     void *block = cache_env_alloc(config->env, size + CACHE_LINE);
     if (block == NULL)
         return NULL;
@@ -65,8 +64,6 @@ static struct memory *allocate(const cache_backend_config *config, size_t n_shar
     memory->next_expiry = (_Atomic int64_t *)(void *)(at += tables);
     at += expiries;
     memory->orders = limited ? (struct order *)(void *)at : NULL;
-    memory->prefix = memcpy(at + orders, config->prefix, prefix + 1);
-    memory->prefix_size = prefix;
     return memory;
 }
 
@@ -145,12 +142,11 @@ static void end(struct memory *memory, size_t shard, struct reader *reader)
         epoch_leave(reader);
 }
 
-/* What a read found, once it has ended: nothing, a value that was copied already, a counter's number, or an item that
- * stays as long as `owner` has it. */
+/* What a read found, once it has ended: nothing, a counter's number, or an item that stays as long as `owner` has it. */
 struct found {
     struct item *item;
     cache_owner *owner;
-    bool copied, counter;
+    bool counter;
     int64_t number, deadline_ms;
 };
 
@@ -162,34 +158,33 @@ static cache_owner *keep(struct reader *reader, struct item *item)
     return &item->owner;
 }
 
-/* A small value is copied at once, if the caller has a place for it: that costs less than a view. */
-static inline struct found find(struct memory *memory, cache_bytes key, cache_writer *out)
+/* End a read that found `item`, whose value was not copied. */
+static struct found found_item(struct memory *memory, size_t shard, struct reader *reader, struct item *item)
 {
-    const struct place place = memory_place(memory, key);
-    struct found found = { NULL, NULL, false, false, 0, 0 };
-    struct reader *reader = begin(memory, place.shard);
-    found.item = memory_find(memory, &place);
-    if (found.item != NULL) {
-        item_count_hit(found.item);
-        found.deadline_ms = item_deadline(found.item);
-        found.counter = item_is_counter(found.item);
-        if (found.counter)
-            found.number = item_number(found.item);
-        else {
-            found.copied = out != NULL && found.item->size <= COPY_AT_MOST
-                        && cache_writer_append_in_place(out, item_value(found.item), found.item->size);
-            if (!found.copied)
-                found.owner = keep(reader, found.item);
-        }
-    }
-    end(memory, place.shard, reader);
+    struct found found = { item, NULL, item_is_counter(item), 0, item_deadline(item) };
+    if (found.counter)
+        found.number = item_number(item);
+    else
+        found.owner = keep(reader, item);
+    end(memory, shard, reader);
     return found;
 }
 
-static cache_status give(cache_writer *out, const struct found *found)
+static struct found find(struct memory *memory, cache_bytes key)
 {
-    if (found->copied)
-        return CACHE_OK;
+    const struct place place = memory_place(memory, key);
+    struct reader *reader = begin(memory, place.shard);
+    struct item *item = memory_find(memory, &place);
+    if (item == NULL) {
+        end(memory, place.shard, reader);
+        return (struct found){ NULL, NULL, false, 0, 0 };
+    }
+    memory_count_hit(memory, item);
+    return found_item(memory, place.shard, reader, item);
+}
+
+static cache_status write_found(cache_writer *out, const struct found *found)
+{
     if (found->counter) {
         char text[NUMBER_MAX_SIZE + 1];
         return cache_writer_append(out, text, cache_number_format(found->number, text));
@@ -197,27 +192,53 @@ static cache_status give(cache_writer *out, const struct found *found)
     return cache_writer_pin(out, item_value(found->item), found->item->size, found->owner);
 }
 
+/* End a read with a view of the value, or a counter's number. */
+__attribute__((noinline)) static cache_status write_item(struct memory *memory, size_t shard, struct reader *reader,
+                                                         struct item *item, cache_writer *out)
+{
+    const struct found found = found_item(memory, shard, reader, item);
+    return write_found(out, &found);
+}
+
+/* A small value is copied at once, if the caller has a place for it: that costs less than a view. */
+static bool copy_value(cache_writer *out, struct item *item)
+{
+    return item->size <= COPY_AT_MOST && !item_is_counter(item)
+        && cache_writer_append_in_place(out, item_value(item), item->size);
+}
+
 static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct memory *memory = self;
-    const struct found found = find(memory, key, out);
-    cache_mem_tick(memory);
-    return found.item != NULL ? give(out, &found) : CACHE_MISS;
+    const struct place place = memory_place(memory, key);
+    memory_tick(memory);
+    struct reader *reader = begin(memory, place.shard);
+    struct item *item = memory_find(memory, &place);
+    if (item == NULL) {
+        end(memory, place.shard, reader);
+        return CACHE_MISS;
+    }
+    memory_count_hit(memory, item);
+    if (copy_value(out, item)) {
+        end(memory, place.shard, reader);
+        return CACHE_OK;
+    }
+    return write_item(memory, place.shard, reader, item, out);
 }
 
 static cache_status memory_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     struct memory *memory = self;
-    const struct found found = find(memory, key, out);
-    cache_mem_tick(memory);
+    const struct found found = find(memory, key);
+    memory_tick(memory);
     if (found.item == NULL)
         return CACHE_MISS;
     const int64_t left = found.deadline_ms - cache_env_monotonic_ms(memory->env);
     *left_ms = found.deadline_ms == 0 ? 0 : left > 0 ? left : 1;
-    return give(out, &found);
+    return write_found(out, &found);
 }
 
-static cache_status give_one(cache_results *out, size_t index, const struct found *found)
+static cache_status put_result(cache_results *out, size_t index, const struct found *found)
 {
     if (found->item == NULL)
         return CACHE_OK;
@@ -233,12 +254,12 @@ static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t
     struct memory *memory = self;
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < n; i++) {
-        const struct found found = find(memory, keys[i], NULL);
-        const cache_status status = give_one(out, i, &found);
+        const struct found found = find(memory, keys[i]);
+        const cache_status status = put_result(out, i, &found);
         if (first == CACHE_OK)
             first = status;
     }
-    cache_mem_tick(memory);
+    memory_tick(memory);
     return first;
 }
 
@@ -249,7 +270,7 @@ static cache_status memory_has(void *self, cache_bytes key)
     struct reader *reader = begin(memory, place.shard);
     const bool there = memory_find(memory, &place) != NULL;
     end(memory, place.shard, reader);
-    cache_mem_tick(memory);
+    memory_tick(memory);
     return there ? CACHE_OK : CACHE_MISS;
 }
 
@@ -275,7 +296,7 @@ static cache_status memory_stats(void *self, cache_counters *out)
 const cache_backend_ops cache_memory_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "memory",
-    .flags = CACHE_BACKEND_LOCAL,
+    .flags = CACHE_BACKEND_LOCAL | CACHE_BACKEND_NO_PREFIX,
     .max_value = ITEM_MAX_VALUE,
     .options = memory_options,
     .open = memory_open,

@@ -2,6 +2,7 @@
 #ifndef MEMORY_H
 #define MEMORY_H
 
+#include "../../thread_slot.h"
 #include "expiry.h"
 #include "limbo.h"
 #include "lock.h"
@@ -28,13 +29,11 @@ struct memory {
     size_t n_shards;                   /* a power of two */
     size_t max_items, max_bytes;       /* SIZE_MAX: no limit */
     bool limited;
-    size_t prefix_size;                /* what every key begins with: items are kept without it */
     struct shard *shards;
     _Atomic table_word *tables;        /* a shard's table; densely, so that readers find them in their caches */
     _Atomic int64_t *next_expiry;      /* a shard's earliest deadline, or a time before it */
     struct order *orders;              /* NULL: without a limit nothing is evicted */
     void *block;                       /* as the allocator gave it */
-    const char *prefix;                /* within the block */
     struct memory *next, **at;         /* among all stores of the process, for fork */
     _Alignas(64) atomic_size_t items, bytes;    /* of all shards, if there is a limit */
     atomic_size_t next_victim, next_swept;      /* the shards whose turn it is */
@@ -42,18 +41,12 @@ struct memory {
     struct limbo limbo;
 };
 
-/* A key as the store knows it, without the prefix, and where it is. */
+/* A key and where it is. */
 struct place {
     cache_bytes key;
     size_t shard;
     uint32_t hash;
 };
-
-static inline cache_bytes memory_without_prefix(const struct memory *memory, cache_bytes key)
-{
-    const size_t skip = key.size < memory->prefix_size ? key.size : memory->prefix_size;
-    return (cache_bytes){ key.data + skip, key.size - skip };
-}
 
 static inline table_word memory_table(const struct memory *memory, size_t shard)
 {
@@ -68,11 +61,10 @@ static inline bool memory_expired(const struct memory *memory, const struct item
 }
 
 /* In the lower half of the hash lie bucket and tag (index.h), in the upper half the shard. */
-static inline struct place memory_place(const struct memory *memory, cache_bytes key)
+__attribute__((always_inline)) static inline struct place memory_place(const struct memory *memory, cache_bytes key)
 {
-    const cache_bytes known = memory_without_prefix(memory, key);
-    const uint64_t hash = XXH3_64bits_withSeed(known.data, known.size, memory->seed);
-    return (struct place){ known, (size_t)(hash >> 32) & (memory->n_shards - 1), (uint32_t)hash };
+    const uint64_t hash = XXH3_64bits_withSeed(key.data, key.size, memory->seed);
+    return (struct place){ key, (size_t)(hash >> 32) & (memory->n_shards - 1), (uint32_t)hash };
 }
 
 /* Returns the item of a key, live or expired, or NULL: with the shard's lock held, or between epoch_enter and
@@ -87,6 +79,13 @@ static inline struct item *memory_find(const struct memory *memory, const struct
 {
     struct item *item = memory_find_any(memory, place);
     return item != NULL && !memory_expired(memory, item) ? item : NULL;
+}
+
+/* Count a hit, where something asks for it: the order of eviction. */
+static inline void memory_count_hit(const struct memory *memory, struct item *item)
+{
+    if (memory->limited)
+        item_count_hit(item);
 }
 
 /* The deadline of what lives for `ttl_ms` from now; 0, for ever, stays 0. */
@@ -124,8 +123,18 @@ size_t cache_mem_sweep(struct memory *memory, size_t n, int64_t now_ms, bool wai
 /* What follows a write: sweep a little, evict until the limits hold, but never `keep`, free what nobody reads. */
 void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t now_ms);
 
-/* Called by each operation that reads: now and then it sweeps, so that what died goes though nobody writes. */
-void cache_mem_tick(struct memory *memory);
+/* How many more reads of this thread do not sweep; use memory_tick(). */
+extern CACHE_HOT_THREAD_LOCAL unsigned cache_mem_reads_before_sweep;
+
+/* Sweep a little, as what a thread's first read, and then one of 61, does besides. */
+void cache_mem_sweep_by_the_way(struct memory *memory);
+
+/* Called by each operation that reads, so that expired items are removed even if nobody writes. */
+static inline void memory_tick(struct memory *memory)
+{
+    if (__builtin_expect(--cache_mem_reads_before_sweep == 0, 0))
+        cache_mem_sweep_by_the_way(memory);
+}
 
 /* ---- the operations of other files ------------------------------------------------------------------------------ */
 
@@ -136,9 +145,6 @@ cache_compare_and_set_fn cache_mem_compare_and_set;
 cache_inc_fn cache_mem_inc;
 cache_clear_fn cache_mem_clear;
 cache_list_fn cache_mem_list;
-
-/* The key of an item with the store's prefix, written to `out`, which has room for the longest. */
-cache_bytes cache_mem_whole_key(const struct memory *memory, const struct item *item, char *out);
 
 /* A child may use its copy of a store at once. Defined in fork.c. */
 void cache_mem_enlist(struct memory *memory);

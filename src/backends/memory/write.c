@@ -82,7 +82,7 @@ static cache_status remove_if(struct memory *memory, cache_bytes key, cache_byte
     }
     lock_give(&shard->lock);
     limbo_reclaim(&memory->limbo);
-    cache_mem_tick(memory);
+    memory_tick(memory);
     return is_it ? CACHE_OK : CACHE_NOT_STORED;
 }
 
@@ -107,7 +107,7 @@ cache_status cache_mem_remove(void *self, cache_bytes key)
     }
     lock_give(&shard->lock);
     limbo_reclaim(&memory->limbo);
-    cache_mem_tick(memory);
+    memory_tick(memory);
     return live ? CACHE_OK : CACHE_MISS;
 }
 
@@ -122,7 +122,7 @@ cache_status cache_mem_touch(void *self, cache_bytes key, int64_t ttl_ms)
     if (item != NULL)
         cache_mem_reschedule(memory, place.shard, item, deadline_ms);
     lock_give(&shard->lock);
-    cache_mem_tick(memory);
+    memory_tick(memory);
     return item != NULL ? CACHE_OK : CACHE_MISS;
 }
 
@@ -164,8 +164,7 @@ static void clear_shard(struct memory *memory, size_t at, cache_bytes prefix)
 cache_status cache_mem_clear(void *self, cache_bytes prefix)
 {
     struct memory *memory = self;
-    const cache_bytes known = memory_without_prefix(memory, prefix);
     for (size_t i = 0; i < memory->n_shards; i++)
-        clear_shard(memory, i, known);
+        clear_shard(memory, i, prefix);
     return CACHE_OK;
 }
