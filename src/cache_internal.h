@@ -14,12 +14,15 @@
 struct cache_flights;                  /* flight_invalidate.h */
 struct cache_named_counters;           /* named_counters.h */
 
+enum { CACHE_TAG_COUNTERS = 4096 };
+
 /* A store and what all handles on it share. */
 struct cache_store {
     cache_env env;
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
     void *self;
     bool sampled;                      /* only one of some operations is timed: see cache_store_begin */
+    atomic_uint_fast64_t *tag_versions;    /* CACHE_TAG_COUNTERS of them; NULL: versions are keys of the store (tag.c) */
     char *url;                         /* for cache_url */
     struct cache_live_counters *counters;
     struct cache_named_counters *named_counters;
@@ -35,6 +38,7 @@ struct cache {
     struct cache_store *store;
     int64_t default_ttl_ms;
     bool miss_on_error;
+    uint64_t tag_seed;                 /* so that one tag of two prefixes is two tags */
     size_t given_size;                 /* of all its prefixes as they were given */
     size_t prefix_size;
     char prefix[CACHE_MAX_STORED_PREFIX + 1]; /* as it is stored: prefix.h */

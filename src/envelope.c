@@ -30,13 +30,23 @@ static unsigned char *put(unsigned char *to, uint64_t number, size_t size)
     return to + size;
 }
 
-static uint64_t take(const char **from, size_t size)
+/* Written out, so that a compiler makes one load of it. */
+static inline uint64_t read_4(const char *from)
 {
-    uint64_t number = 0;
-    for (size_t i = 0; i < size; i++)
-        number |= (uint64_t)(unsigned char)(*from)[i] << (8 * i);
+    const unsigned char *at = (const unsigned char *)from;
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
+}
+
+static inline uint64_t take(const char **from, size_t size)
+{
+    const char *at = *from;
     *from += size;
-    return number;
+    switch (size) {
+    case 1: return (unsigned char)at[0];
+    case 2: return (uint64_t)(unsigned char)at[0] | (uint64_t)(unsigned char)at[1] << 8;
+    case 4: return read_4(at);
+    default: return read_4(at) | read_4(at + 4) << 32;
+    }
 }
 
 /* ---- writing and reading --------------------------------------------------------------------------------------- */

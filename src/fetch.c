@@ -69,7 +69,7 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
     fetch->cache = cache;
     fetch->compute = NULL;
     fetch->ctx = NULL;
-    fetch->tags = (struct cache_tags){ 0, NULL, NULL, NULL };
+    fetch->tags = (struct cache_tags){ .n = 0 };
     fetch->flight = NULL;
     fetch->n_completed = 0;
     fetch->is_present = fetch->was_late = false;
@@ -95,14 +95,13 @@ static double seconds_left(int64_t expires_ms, int64_t now_ms)
     return (double)(left_ms == 0 || left_ms == -1000 ? left_ms - 1 : left_ms) / 1000;
 }
 
-static void fill_info(const struct fetch *fetch, cache_source source, const struct cache_outcome *what)
+void cache_fetch_fill_info(const cache_t *cache, cache_fetch_info *info, cache_source source,
+                           const struct cache_outcome *what)
 {
-    cache_fetch_info *info = fetch->options.info;
     if (info == NULL)
         return;
     /* Of a fresh value to the tick: the exact clock is a tenth of a hit's cost. */
-    const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_stored_recent_ms(fetch->cache)
-                                                      : cache_stored_now_ms(fetch->cache);
+    const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_stored_recent_ms(cache) : cache_stored_now_ms(cache);
     *info = (cache_fetch_info){
         .source = source, .negative = what->negative, .stored = what->stored,
         .age = now_ms > what->created_ms ? (double)(now_ms - what->created_ms) / 1000 : 0,
@@ -120,7 +119,7 @@ cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading 
                        cache_event_key(fetch->cache, fetch->key), 0);
     }
     const struct cache_outcome what = cache_fetch_outcome(reading);
-    fill_info(fetch, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);
+    cache_fetch_fill_info(fetch->cache, fetch->options.info, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);
     if (reading->negative)
         cache_value_release(&reading->value);
     else
@@ -140,7 +139,7 @@ cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_
     if (source == CACHE_SOURCE_SHARED && something)
         cache_fetch_count(fetch, COUNT_WAIT_SAVED);
     if (something)
-        fill_info(fetch, source, outcome);
+        cache_fetch_fill_info(fetch->cache, fetch->options.info, source, outcome);
     *out = outcome->value;
     return outcome->status;
 }
@@ -436,13 +435,11 @@ cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *k
     return cache_fetch_init_tags(fetch, room, &fetch->tags);
 }
 
-cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
-                         cache_compute_fn *compute_fn, void *ctx, cache_value *out)
+/* All of a fetch but the usual hit. Out of line, so that a hit does not pay for the room on the stack. */
+__attribute__((noinline)) static cache_status read_or_compute(cache_t *cache, const char *key,
+                                                              const cache_fetch_options *options,
+                                                              cache_compute_fn *compute_fn, void *ctx, cache_value *out)
 {
-    if (out == NULL)
-        return cache_fail(CACHE_ERR_INVALID, "fetch: out is NULL");
-    *out = (cache_value){ NULL, 0, NULL };
-    cache = cache_or_none(cache);
     struct cache_full_key full;
     union cache_tags_room room;
     struct fetch fetch;
@@ -457,4 +454,16 @@ cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_opti
         status = run(&fetch, out);
     cache_tags_release(cache, &fetch.tags);
     return status;
+}
+
+cache_status cache_fetch(cache_t *cache, const char *key, const cache_fetch_options *options,
+                         cache_compute_fn *compute_fn, void *ctx, cache_value *out)
+{
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "fetch: out is NULL");
+    *out = (cache_value){ NULL, 0, NULL };
+    cache = cache_or_none(cache);
+    if (compute_fn != NULL && cache_fetch_hit(cache, key, options, out))
+        return CACHE_OK;
+    return read_or_compute(cache, key, options, compute_fn, ctx, out);
 }

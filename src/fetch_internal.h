@@ -80,7 +80,18 @@ struct cache_lifetime {
     uint64_t cost_us;
 };
 
+/* fetch_hit.c */
+
+/* Hand out a hit as most are: fresh, in a store of this process, with nothing asked of it but its name and its tags.
+ * Returns false, and leaves `*out`, if the value is not there or anything is unusual: then the call has to be made in
+ * full, from its start. A hit does not check the options that only a miss uses. */
+bool cache_fetch_hit(cache_t *cache, const char *key, const cache_fetch_options *options, cache_value *out);
+
 /* fetch.c */
+
+/* Fill what a fetch says of its result. `info` may be NULL. */
+void cache_fetch_fill_info(const cache_t *cache, cache_fetch_info *info, cache_source source,
+                           const struct cache_outcome *what);
 
 /* The options as this library knows them: what an older, shorter struct lacks, or NULL, is as CACHE_FETCH_OPTIONS_INIT
  * has it. CACHE_ERR_INVALID: its size cannot be. */
@@ -121,6 +132,10 @@ cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_
 bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* fetch_read.c */
+
+/* When a read under a name began, for the name's histogram. 0: it is not timed, as most are not in a store of this
+ * process (cache_counters_sample), and none without a name. */
+uint64_t cache_fetch_begin_read(const cache_t *cache, const struct cache_live_counters *named);
 
 /* Judge `reading->value`, as it is stored, by the options: what is good becomes the payload, else it is released. */
 void cache_fetch_classify(struct fetch *fetch, struct reading *reading);

@@ -103,15 +103,13 @@ static void read_some(struct many *many, size_t n, struct reading readings[])
     const struct fetch *any = &many->entries[0].fetch;
     for (size_t k = 0; k < n; k++)
         many->asked[k] = many->keys[many->indices[k]];
-    for (size_t t = 1; t <= many->tags.n; t++)
+    const size_t n_tags = cache_tags_n_asked(cache, &many->tags);
+    for (size_t t = 1; t <= n_tags; t++)
         many->asked[n + t - 1] = many->tags.keys[t];
     const uint64_t begun = any->named != NULL ? cache_now_ns() : 0;
-    const cache_status status = cache_store_get_many(cache, many->asked, n + many->tags.n, many->read);
+    const cache_status status = cache_store_get_many(cache, many->asked, n + n_tags, many->read);
     cache_fetch_count_store(any, TIMED_GET, begun, status);
-    for (size_t t = 1; t <= many->tags.n; t++) {
-        cache_value_release(&many->tags.values[t]);
-        many->tags.values[t] = many->read[n + t - 1];
-    }
+    cache_tags_take(cache, &many->tags, many->read + n);
     for (size_t k = 0; k < n; k++) {
         readings[k] = (struct reading){ .value = many->read[k] };
         many->entries[many->indices[k]].fetch.is_present = many->read[k].data != NULL;

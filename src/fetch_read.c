@@ -45,13 +45,12 @@ static enum found classify_entry(const struct fetch *fetch, const struct cache_e
     return past_ms < (own ? envelope->stale_if_error_ms : fetch->stale_if_error_ms) ? FOUND_FALLBACK : FOUND_NOTHING;
 }
 
-/* For the name's histogram. 0: not timed, as for a store in this process most of the time (cache_counters_sample). */
-static uint64_t begin(const struct fetch *fetch)
+uint64_t cache_fetch_begin_read(const cache_t *cache, const struct cache_live_counters *named)
 {
     static _Thread_local unsigned reads;
-    if (fetch->named == NULL)
+    if (named == NULL)
         return 0;
-    const bool is_local = (fetch->cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
+    const bool is_local = (cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
     return !is_local || reads++ % CACHE_SAMPLE_EVERY == 0 ? cache_now_ns() : 0;
 }
 
@@ -60,7 +59,7 @@ void cache_fetch_read(struct fetch *fetch, struct reading *reading)
     *reading = (struct reading){ FOUND_NOTHING, { NULL, 0, NULL }, 0, 0, false };
     fetch->n_completed = cache_flights_n_completed(fetch->cache->store->flights);
     cache_value *value = &reading->value;
-    const uint64_t begun = begin(fetch);
+    const uint64_t begun = cache_fetch_begin_read(fetch->cache, fetch->named);
     const cache_status status = fetch->tags.n > 0 ? cache_tags_read(fetch->cache, &fetch->tags, value)
                                                   : cache_store_get(fetch->cache, fetch->key, value);
     cache_fetch_count_store(fetch, TIMED_GET, begun, status);

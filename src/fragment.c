@@ -96,7 +96,7 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
     rendering->fetch.cache = cache;
     rendering->fetch.key.data = memcpy(rendering->key.text, fetch->key.data, fetch->key.size + 1);
     rendering->old = (cache_value){ NULL, 0, NULL };
-    fetch->tags = (struct cache_tags){ 0, NULL, NULL, NULL };
+    fetch->tags = (struct cache_tags){ .n = 0 };
     return rendering;
 }
 

@@ -8,6 +8,7 @@
 #include "options.h"
 #include "prefix.h"
 #include "registry.h"
+#include "tag.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static void store_free(struct cache_store *store)
     cache_flights_free(store->flights);
     cache_named_counters_free(&env, store->named_counters);
     cache_counters_free(&env, store->counters);
+    cache_env_free(&env, store->tag_versions);
     cache_env_free(&env, store->url);
     cache_env_free(&env, store);
 }
@@ -41,7 +43,13 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
     store->counters = cache_counters_new(&store->env);
     store->named_counters = cache_named_counters_new(&store->env);
     store->flights = cache_flights_new(&store->env);
-    if (store->counters == NULL || store->named_counters == NULL || store->flights == NULL) {
+    const bool counts_tags = (store->ops.flags & CACHE_BACKEND_NO_PREFIX) != 0;
+    const size_t size = CACHE_TAG_COUNTERS * sizeof *store->tag_versions;
+    store->tag_versions = counts_tags ? cache_env_alloc(&store->env, size) : NULL;
+    if (store->tag_versions != NULL)
+        memset(store->tag_versions, 0, size);
+    if (store->counters == NULL || store->named_counters == NULL || store->flights == NULL ||
+        (counts_tags && store->tag_versions == NULL)) {
         store_free(store);
         return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
     }
@@ -60,6 +68,7 @@ static cache_status handle_new(struct cache_store *store, const cache_t *behind,
     *cache = behind != NULL ? *behind : (cache_t){ .store = store };
     cache->given_size += strlen(prefix);
     const cache_status status = cache_prefix_append(cache->prefix, &cache->prefix_size, prefix);
+    cache->tag_seed = cache_tag_seed(cache);
     if (status != CACHE_OK)
         cache_env_free(&store->env, cache);
     else

@@ -1,12 +1,19 @@
 /* tag.c - tags: one version key a tag, and values that say which versions they were computed under.
  *
  * Invalidating writes a new version, so it costs one write however many values there are. A version is never used
- * twice: when a version key is evicted, the values under it miss, and an old one never comes back. */
+ * twice: when a version key is evicted, the values under it miss, and an old one never comes back.
+ *
+ * A store that one process has for itself (CACHE_BACKEND_NO_PREFIX) needs no version keys. There a version is one of
+ * some thousand counters, which the hash of the tag chooses: a hit reads a word that changes seldom, and two tags that
+ * share a counter are invalidated together. */
 #include "tag.h"
 
 #include "unique.h"
 
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 _Static_assert(TAG_VERSION_SIZE == UNIQUE_SIZE, "a tag's version is a unique id");
 
@@ -17,6 +24,45 @@ static cache_bytes name_of(const cache_t *cache, cache_bytes tag_key)
 {
     const size_t skip = cache->prefix_size + KIND_SIZE;
     return (cache_bytes){ tag_key.data + skip, tag_key.size - skip };
+}
+
+/* ---- versions that are counters ---------------------------------------------------------------------------------- */
+
+static bool counts(const cache_t *cache)
+{
+    return cache->store->tag_versions != NULL;
+}
+
+uint64_t cache_tag_seed(const cache_t *cache)
+{
+    return XXH3_64bits(cache->prefix, cache->prefix_size);
+}
+
+static atomic_uint_fast64_t *counter_of(const cache_t *cache, cache_bytes name)
+{
+    const uint64_t hash = XXH3_64bits_withSeed(name.data, name.size, cache->tag_seed);
+    return &cache->store->tag_versions[hash % CACHE_TAG_COUNTERS];
+}
+
+/* The counter as an envelope holds a version: eight bytes, the others 0. */
+static void counted_version(const cache_t *cache, cache_bytes name, char version[TAG_VERSION_SIZE])
+{
+    const uint64_t count = atomic_load_explicit(counter_of(cache, name), memory_order_acquire);
+    memset(version, 0, TAG_VERSION_SIZE);
+    memcpy(version, &count, sizeof count);
+}
+
+static bool counted_hold(const cache_t *cache, cache_bytes stored)
+{
+    cache_bytes rest = stored, name;
+    const char *version = NULL;
+    while (cache_envelope_next_tag(&rest, &name, &version)) {
+        char now[TAG_VERSION_SIZE];
+        counted_version(cache, name, now);
+        if (memcmp(now, version, TAG_VERSION_SIZE) != 0)
+            return false;
+    }
+    return true;
 }
 
 /* ---- a fetch's tags -------------------------------------------------------------------------------------------- */
@@ -60,14 +106,14 @@ static size_t key_room(const cache_t *cache, size_t name_size)
 cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *const names[], size_t n,
                              union cache_tags_room *room, struct cache_tags *out)
 {
-    *out = (struct cache_tags){ 0, NULL, NULL, NULL };
+    *out = (struct cache_tags){ .n = 0 };
     if (n == 0)
         return CACHE_OK;
     if (names == NULL)
         return cache_fail(CACHE_ERR_INVALID, "fetch: tags is NULL");
     if (n > CACHE_MAX_TAGS)
         return cache_fail(CACHE_ERR_TOO_LARGE, "fetch: %zu tags: at most %d are possible", n, CACHE_MAX_TAGS);
-    size_t text = key.size + 1;
+    size_t text = key.size + 1 + (counts(cache) ? n * TAG_VERSION_SIZE : 0);
     for (size_t i = 0; i < n; i++) {
         const size_t size = names[i] != NULL ? strnlen(names[i], CACHE_MAX_KEY + 1) : 0;
         if (size == 0)
@@ -85,6 +131,7 @@ cache_status cache_tags_init(const cache_t *cache, cache_bytes key, const char *
     at += key.size + 1;
     for (size_t i = 0; i < n; i++)
         out->keys[i + 1] = put_key(cache, (cache_bytes){ names[i], strlen(names[i]) }, &at);
+    out->versions = counts(cache) ? at : NULL;
     return CACHE_OK;
 }
 
@@ -98,12 +145,40 @@ void cache_tags_release(const cache_t *cache, struct cache_tags *tags)
 {
     drop_values(tags);
     cache_env_free(&cache->store->env, tags->block);
-    *tags = (struct cache_tags){ 0, NULL, NULL, NULL };
+    *tags = (struct cache_tags){ .n = 0 };
+}
+
+size_t cache_tags_n_asked(const cache_t *cache, const struct cache_tags *tags)
+{
+    return counts(cache) ? 0 : tags->n;
+}
+
+static void take_counters(const cache_t *cache, struct cache_tags *tags)
+{
+    for (size_t i = 1; i <= tags->n; i++) {
+        char *version = tags->versions + (i - 1) * TAG_VERSION_SIZE;
+        counted_version(cache, name_of(cache, tags->keys[i]), version);
+        tags->values[i] = (cache_value){ version, TAG_VERSION_SIZE, NULL };
+    }
+}
+
+void cache_tags_take(const cache_t *cache, struct cache_tags *tags, const cache_value read[])
+{
+    drop_values(tags);
+    if (counts(cache))
+        take_counters(cache, tags);
+    else
+        for (size_t i = 1; i <= tags->n; i++)
+            tags->values[i] = read[i - 1];
 }
 
 cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cache_value *value)
 {
     drop_values(tags);
+    if (counts(cache)) {
+        take_counters(cache, tags);
+        return cache_store_get(cache, tags->keys[0], value);
+    }
     const cache_status status = cache_store_get_many(cache, tags->keys, tags->n + 1, tags->values);
     *value = tags->values[0];
     tags->values[0] = (cache_value){ NULL, 0, NULL };
@@ -173,6 +248,8 @@ static cache_status ensure_one(const cache_t *cache, cache_bytes key, int64_t ke
 cache_status cache_tags_ensure(const cache_t *cache, struct cache_tags *tags, int64_t kept_ms)
 {
     cache_status status = CACHE_OK;
+    if (counts(cache) && tags->n > 0 && tags->values[1].data == NULL)
+        take_counters(cache, tags);
     for (size_t i = 1; status == CACHE_OK && i <= tags->n; i++) {
         if (!cache_tag_is_version(&tags->values[i]))
             status = ensure_one(cache, tags->keys[i], kept_ms, &tags->values[i]);
@@ -219,6 +296,8 @@ static const cache_value *version_of(const cache_t *cache, const struct cache_ta
 
 bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache_bytes stored)
 {
+    if (counts(cache))
+        return counted_hold(cache, stored);
     cache_bytes rest = stored, name;
     const char *version = NULL;
     while (cache_envelope_next_tag(&rest, &name, &version)) {
@@ -233,6 +312,10 @@ bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache
 
 bool cache_tags_hold(const cache_t *cache, cache_bytes stored)
 {
+    if (stored.size == 0)
+        return true;
+    if (counts(cache))
+        return counted_hold(cache, stored);
     size_t n = 0, text = 1;
     cache_bytes rest = stored, name;
     const char *version = NULL;
@@ -240,7 +323,7 @@ bool cache_tags_hold(const cache_t *cache, cache_bytes stored)
         text += key_room(cache, name.size);
     if (n == 0)
         return true;
-    struct cache_tags tags = { 0, NULL, NULL, NULL };
+    struct cache_tags tags = { .n = 0 };
     union cache_tags_room room;
     char *at = NULL;
     if (make_room(cache, n, text, &room, &tags, &at) != CACHE_OK)
@@ -263,6 +346,10 @@ void cache_tag_key(const cache_t *cache, const char *tag, struct cache_full_key 
 
 cache_status cache_tag_renew(const cache_t *cache, cache_bytes tag_key)
 {
+    if (counts(cache)) {
+        atomic_fetch_add(counter_of(cache, name_of(cache, tag_key)), 1);
+        return CACHE_OK;
+    }
     /* No value is stored under it yet: the first one that is makes it live longer. */
     char record[RECORD_SIZE];
     const int64_t life_ms = life_of(cache, 1);

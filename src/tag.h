@@ -16,6 +16,7 @@ struct cache_tags {
     size_t n;                          /* of the tags, without the value's key */
     cache_bytes *keys;                 /* n + 1, whole; NULL if there are no tags */
     cache_value *values;
+    char *versions;                    /* where counted versions are written; NULL: the store has them */
     void *block;                       /* to be freed; NULL: they stand in the caller's room */
 };
 
@@ -27,6 +28,15 @@ void cache_tags_release(const cache_t *cache, struct cache_tags *tags);
 
 /* Read the value and all versions in one round trip. CACHE_OK and CACHE_MISS are about the value. */
 cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cache_value *value);
+
+/* How many keys of `tags`, from 1 on, the store is to be asked for: all, or none where versions are counters. */
+size_t cache_tags_n_asked(const cache_t *cache, const struct cache_tags *tags);
+
+/* Take over what was read under those keys, or the counters' present values. */
+void cache_tags_take(const cache_t *cache, struct cache_tags *tags, const cache_value read[]);
+
+/* Returns what keeps this handle's tags apart from those of handles with other prefixes. */
+uint64_t cache_tag_seed(const cache_t *cache);
 
 /* Returns true for the record of a version: its id, TAG_VERSION_SIZE digits, and maybe its end. */
 bool cache_tag_is_version(const cache_value *record);

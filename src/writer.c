@@ -213,10 +213,7 @@ cache_status cache_writer_pin(cache_writer *writer, const void *data, size_t siz
     }
     if (writer->owner != NULL)
         writer->owner->ops->release(writer->owner);
-    writer->memory = WRITER_PINNED;
-    writer->owner = owner;
-    writer->data = (char *)(uintptr_t)data;    /* never written through: make_room refuses pinned bytes */
-    writer->size = writer->capacity = size;
+    cache_writer_pin_first(writer, data, size, owner);
     return CACHE_OK;
 }
 

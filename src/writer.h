@@ -73,6 +73,21 @@ static inline bool cache_writer_append_in_place(cache_writer *writer, const void
     return true;
 }
 
+/* cache_writer_pin for a writer that nothing was written to yet. */
+static inline void cache_writer_pin_first(cache_writer *writer, const char *data, size_t size, cache_owner *owner)
+{
+    writer->memory = WRITER_PINNED;
+    writer->owner = owner;
+    writer->data = (char *)(uintptr_t)data;    /* never written through: make_room refuses pinned bytes */
+    writer->size = writer->capacity = size;
+}
+
+/* Returns true if nothing was written yet, and nothing has failed. */
+static inline bool cache_writer_is_fresh(const cache_writer *writer)
+{
+    return writer->size == 0 && writer->owner == NULL && writer->status == CACHE_OK;
+}
+
 /* Another reference to the same bytes. */
 cache_value cache_value_retain(const cache_value *value);
 

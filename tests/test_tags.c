@@ -54,6 +54,43 @@ static void invalidating_a_tag_makes_all_values_under_it_misses(void **state)
     cache_close(elsewhere);
 }
 
+static uint64_t items_of(cache_t *cache)
+{
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    return counters.items;
+}
+
+/* So no eviction can make values under a tag miss, and its end leaves nothing behind. */
+static void a_tag_of_a_store_in_memory_is_no_item_of_it(void **state)
+{
+    (void)state;
+    runs = 0;
+    cache_t *cache = test_open("memory://?max_items=100"), *part = NULL;
+    const cache_fetch_options both = tagged(news, 2);
+    assert_status(CACHE_OK, cache_with_prefix(cache, "part:", &part));
+    expect(cache, "a", &both, "v1");
+    expect(part, "a", &both, "v2");
+    assert_int_equal(items_of(cache), 2);
+    for (int i = 0; i < 1000; i++) {
+        char tag[32];
+        (void)snprintf(tag, sizeof tag, "other:%d", i);
+        assert_status(CACHE_OK, cache_invalidate_tag(part, tag));
+    }
+    assert_status(CACHE_OK, cache_invalidate_tag(part, "news"));
+    assert_int_equal(items_of(cache), 2);
+    expect(part, "a", &both, "v3");
+    cache_value value;
+    assert_status(CACHE_OK, cache_get(part, "a", &value));
+    cache_value_release(&value);
+    assert_status(CACHE_OK, cache_invalidate_tag(cache, "post:7"));
+    assert_status(CACHE_MISS, cache_get(cache, "a", &value));
+    assert_status(CACHE_OK, cache_get(part, "a", &value));
+    cache_value_release(&value);
+    cache_close(part);
+    cache_close(cache);
+}
+
 static void get_knows_of_tags_too(void **state)
 {
     (void)state;
@@ -295,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest all[] = {
         cmocka_unit_test(invalidating_a_tag_makes_all_values_under_it_misses),
+        cmocka_unit_test(a_tag_of_a_store_in_memory_is_no_item_of_it),
         cmocka_unit_test(get_knows_of_tags_too),
         cmocka_unit_test(a_caller_that_names_no_tags_does_not_get_an_invalidated_value),
         cmocka_unit_test(invalidating_costs_one_write_and_a_hit_one_round_trip),

@@ -414,6 +414,8 @@ typedef struct cache_fetch_info {
     uint64_t reserved[4];
 } cache_fetch_info;
 
+/* A call that has to compute checks all options. A hit in a store of this process does not look at those that only a
+ * miss uses. */
 typedef struct cache_fetch_options {
     size_t size;                   /* sizeof(cache_fetch_options) */
     double ttl;                    /* seconds the value is fresh */

@@ -219,11 +219,13 @@ static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
         return CACHE_MISS;
     }
     memory_count_hit(memory, item);
-    if (copy_value(out, item)) {
-        end(memory, place.shard, reader);
-        return CACHE_OK;
+    if (!copy_value(out, item)) {
+        if (item_is_counter(item) || !cache_writer_is_fresh(out))
+            return write_item(memory, place.shard, reader, item, out);
+        cache_writer_pin_first(out, item_value(item), item->size, keep(reader, item));
     }
-    return write_item(memory, place.shard, reader, item, out);
+    end(memory, place.shard, reader);
+    return CACHE_OK;
 }
 
 static cache_status memory_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)

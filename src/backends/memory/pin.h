@@ -34,14 +34,14 @@ static inline void pins_init(struct pins *pins)
 /* By the thread of the record, while it reads. Returns the owner of a new view of `item`. */
 static inline cache_owner *pins_take(struct pins *pins, struct item *item)
 {
-    for (unsigned i = 0; i < PINS; i++) {
-        struct pin *pin = &pins->pins[(pins->next + i) % PINS];
-        if (atomic_load_explicit(&pin->item, memory_order_acquire) == 0) {
-            pins->next = (pins->next + i) % PINS;
+    for (unsigned tried = 0; tried < PINS; tried++) {
+        struct pin *pin = &pins->pins[pins->next];
+        if (__builtin_expect(atomic_load_explicit(&pin->item, memory_order_acquire) == 0, 1)) {
             atomic_store_explicit(&pin->views, 1, memory_order_relaxed);
             atomic_store_explicit(&pin->item, (uintptr_t)item, memory_order_release);
             return &pin->owner;
         }
+        pins->next = (pins->next + 1) % PINS;
     }
     item_retain(item);                 /* so many views at once count as references from the start */
     return &item->owner;
