@@ -16,7 +16,8 @@ static void before_fork(void)
     for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
         for (size_t i = 0; i < memory->n_shards; i++)
             lock_take(&memory->shards[i].lock);
-        lock_take(&memory->limbo.lock);
+        for (int i = 0; i < LIMBOS; i++)
+            lock_take(&memory->limbos[i].lock);
     }
     cache_mem_epoch_before_fork();
 }
@@ -25,7 +26,8 @@ static void after_fork_in_parent(void)
 {
     cache_mem_epoch_after_fork(false);
     for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
-        lock_give(&memory->limbo.lock);
+        for (int i = 0; i < LIMBOS; i++)
+            lock_give(&memory->limbos[i].lock);
         for (size_t i = 0; i < memory->n_shards; i++)
             lock_give(&memory->shards[i].lock);
     }
@@ -36,8 +38,10 @@ static void after_fork_in_child(void)
 {
     cache_mem_epoch_after_fork(true);
     for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
-        lock_reset(&memory->limbo.lock);
-        memory->limbo.asking = false;    /* whoever asked is not here */
+        for (int i = 0; i < LIMBOS; i++) {
+            lock_reset(&memory->limbos[i].lock);
+            memory->limbos[i].asking = false;    /* whoever asked is not here */
+        }
         for (size_t i = 0; i < memory->n_shards; i++)
             lock_reset(&memory->shards[i].lock);
     }

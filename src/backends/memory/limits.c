@@ -128,9 +128,9 @@ void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t no
         while (over_a_limit(memory)) {
             if (cache_mem_sweep(memory, 1, now_ms, true) == 0 && !evict(memory, keep))
                 break;
-            limbo_reclaim(&memory->limbo);
+            limbo_reclaim(memory_limbo(memory));
         }
-    limbo_reclaim(&memory->limbo);
+    limbo_reclaim(memory_limbo(memory));
 }
 
 /* Each thread counts for itself, and begins with a sweep: threads that live for a few calls sweep, too. */
@@ -142,5 +142,5 @@ void cache_mem_sweep_by_the_way(struct memory *memory)
     if (atomic_load_explicit(&memory->next_due, memory_order_relaxed) == EXPIRY_NEVER)
         return;
     if (cache_mem_sweep(memory, SWEEP_BY_THE_WAY, cache_env_monotonic_ms(memory->env), false) > 0)
-        limbo_reclaim(&memory->limbo);
+        limbo_reclaim(memory_limbo(memory));
 }

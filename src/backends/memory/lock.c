@@ -10,7 +10,17 @@
 #include <unistd.h>
 #endif
 
-enum { SPINS = 100 };
+enum { SPINS = 40 };
+
+/* Tell the processor that this is a loop that waits. */
+static void pause_a_little(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 /* Sleep while the lock is contended. May return early. syscall(2) is no cancellation point. */
 static void sleep_while_contended(struct lock *lock)
@@ -27,9 +37,11 @@ static void sleep_while_contended(struct lock *lock)
 
 void cache_mem_lock_wait(struct lock *lock)
 {
-    for (int i = 0; i < SPINS; i++)
+    for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE && lock_try(lock))
             return;
+        pause_a_little();
+    }
     /* Whoever slept takes the lock as contended, since others may be asleep too. */
     while (atomic_exchange_explicit(&lock->state, LOCK_CONTENDED, memory_order_acquire) != LOCK_FREE)
         sleep_while_contended(lock);

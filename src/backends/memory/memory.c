@@ -90,8 +90,9 @@ static cache_status memory_open(const cache_backend_config *config, void **self)
     atomic_init(&memory->next_due, EXPIRY_NEVER);
     for (size_t i = 0; i < n_shards; i++)
         atomic_init(&memory->next_expiry[i], EXPIRY_NEVER);
-    cache_mem_limbo_init(&memory->limbo, memory->allocator,
-                         max_bytes / 64 < LIMBO_BYTES ? max_bytes / 64 : LIMBO_BYTES);
+    for (int i = 0; i < LIMBOS; i++)
+        cache_mem_limbo_init(&memory->limbos[i], memory->allocator,
+                             (max_bytes / 64 < LIMBO_BYTES ? max_bytes / 64 : LIMBO_BYTES) / LIMBOS);
     cache_mem_epoch_init();
     cache_mem_enlist(memory);
     *self = memory;
@@ -118,7 +119,8 @@ static void memory_close(void *self)
     cache_mem_epoch_count_pins();
     for (size_t i = 0; i < memory->n_shards; i++)
         release_shard(memory, i);
-    cache_mem_limbo_release(&memory->limbo);
+    for (int i = 0; i < LIMBOS; i++)
+        cache_mem_limbo_release(&memory->limbos[i]);
     cache_mem_pool_release(memory->pool);
     cache_env_free(memory->env, memory->block);
 }

@@ -20,6 +20,8 @@ struct shard {
     atomic_ullong evictions, expirations;
 };
 
+enum { LIMBOS = 8 };
+
 /* First what all read and none changes, then, each on its own cache lines, what writers change. */
 struct memory {
     const cache_env *env;
@@ -38,7 +40,7 @@ struct memory {
     _Alignas(64) atomic_size_t items, bytes;    /* of all shards, if there is a limit */
     atomic_size_t next_victim, next_swept;      /* the shards whose turn it is */
     _Atomic int64_t next_due;          /* nothing in the store expires before */
-    struct limbo limbo;
+    struct limbo limbos[LIMBOS];       /* a thread uses the one of its slot, so that writers seldom meet there */
 };
 
 /* A key and where it is. */
@@ -47,6 +49,11 @@ struct place {
     size_t shard;
     uint32_t hash;
 };
+
+static inline struct limbo *memory_limbo(struct memory *memory)
+{
+    return &memory->limbos[cache_thread_slot() % LIMBOS];
+}
 
 static inline table_word memory_table(const struct memory *memory, size_t shard)
 {

@@ -50,7 +50,7 @@ static bool change_table(struct memory *memory, size_t shard, uint32_t class)
         return false;
     atomic_store_explicit(&memory->tables[shard], table, memory_order_release);
     account_bytes(memory, shard, cache_mem_index_cost(table), cache_mem_index_cost(old));
-    cache_mem_limbo_table(&memory->limbo, old);
+    cache_mem_limbo_table(memory_limbo(memory), old);
     return true;
 }
 
@@ -116,7 +116,7 @@ static void replace(struct memory *memory, size_t shard, struct item *item, stru
     table_replace(table, slot, item);
     cache_mem_expiry_lower(table, slot.bucket, item_deadline(item));
     account_bytes(memory, shard, item_cost(item), item_cost(old));
-    cache_mem_limbo_item(&memory->limbo, old);
+    cache_mem_limbo_item(memory_limbo(memory), old);
 }
 
 static bool add(struct memory *memory, size_t shard, struct item *item)
@@ -165,5 +165,5 @@ void cache_mem_take_out(struct memory *memory, size_t shard, struct item *item)
         cache_mem_order_remove(&memory->orders[shard], item);
     account_items(memory, shard, 0, 1);
     account_bytes(memory, shard, 0, item_cost(item));
-    cache_mem_limbo_item(&memory->limbo, item);
+    cache_mem_limbo_item(memory_limbo(memory), item);
 }

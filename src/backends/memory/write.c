@@ -81,7 +81,7 @@ static cache_status remove_if(struct memory *memory, cache_bytes key, cache_byte
         cache_mem_trim(memory, place.shard);
     }
     lock_give(&shard->lock);
-    limbo_reclaim(&memory->limbo);
+    limbo_reclaim(memory_limbo(memory));
     memory_tick(memory);
     return is_it ? CACHE_OK : CACHE_NOT_STORED;
 }
@@ -106,7 +106,7 @@ cache_status cache_mem_remove(void *self, cache_bytes key)
         cache_mem_trim(memory, place.shard);
     }
     lock_give(&shard->lock);
-    limbo_reclaim(&memory->limbo);
+    limbo_reclaim(memory_limbo(memory));
     memory_tick(memory);
     return live ? CACHE_OK : CACHE_MISS;
 }
@@ -154,7 +154,7 @@ static void clear_shard(struct memory *memory, size_t at, cache_bytes prefix)
         if (!more)
             cache_mem_trim(memory, at);
         lock_give(&shard->lock);
-        limbo_reclaim(&memory->limbo);
+        limbo_reclaim(memory_limbo(memory));
         /* In a table that replaced this one, items stand elsewhere. */
         if (more && memory_table(memory, at) != before)
             bucket = 0;
