@@ -12,6 +12,7 @@
  * or UTF-8. */
 #include "envelope.h"
 
+#include "little_endian.h"
 #include "unique.h"
 
 #include <string.h>
@@ -30,22 +31,15 @@ static unsigned char *put(unsigned char *to, uint64_t number, size_t size)
     return to + size;
 }
 
-/* Written out, so that a compiler makes one load of it. */
-static inline uint64_t read_4(const char *from)
-{
-    const unsigned char *at = (const unsigned char *)from;
-    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24;
-}
-
 static inline uint64_t take(const char **from, size_t size)
 {
     const char *at = *from;
     *from += size;
     switch (size) {
     case 1: return (unsigned char)at[0];
-    case 2: return (uint64_t)(unsigned char)at[0] | (uint64_t)(unsigned char)at[1] << 8;
-    case 4: return read_4(at);
-    default: return read_4(at) | read_4(at + 4) << 32;
+    case 2: return little_16(at);
+    case 4: return little_32(at);
+    default: return little_64(at);
     }
 }
 

@@ -6,7 +6,7 @@
 static bool is_usual(const cache_fetch_options *options)
 {
     return options->size == sizeof *options && options->beta == 0 && options->refresh_after == 0 && !options->force &&
-           !options->unless && options->validate == NULL;
+           !options->unless;
 }
 
 static bool has_type(const struct cache_envelope *envelope, const char *type)
@@ -51,7 +51,8 @@ bool cache_fetch_hit(cache_t *cache, const char *key, const cache_fetch_options 
     if (cache_store_get(cache, full.bytes, &value) != CACHE_OK)
         return false;
     struct cache_outcome what = { .status = CACHE_OK, .stored = true };
-    if (!open_fresh(cache, full.bytes, options != NULL ? options->type : NULL, &value, &what)) {
+    if (!open_fresh(cache, full.bytes, options != NULL ? options->type : NULL, &value, &what) ||
+        (options != NULL && options->validate != NULL && !options->validate(options->validate_ctx, &value))) {
         cache_value_release(&value);
         return false;
     }

@@ -58,7 +58,7 @@ static bool make_room(struct memo_key *key, size_t more)
     return key->whole != NULL;
 }
 
-static void put(struct memo_key *key, const char *text, size_t size)
+static inline void put(struct memo_key *key, const char *text, size_t size)
 {
     if (!make_room(key, size))
         return;

@@ -25,17 +25,17 @@ bool cache_number_parse(const char *text, size_t size, int64_t *out)
 
 size_t cache_number_format(int64_t number, char out[NUMBER_MAX_SIZE + 1])
 {
-    char reversed[NUMBER_MAX_SIZE];
-    size_t digits = 0, size = 0;
+    char text[NUMBER_MAX_SIZE + 1];
+    char *at = text + NUMBER_MAX_SIZE;
     uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    *at = '\0';
     do
-        reversed[digits++] = (char)('0' + rest % 10);
+        *--at = (char)('0' + rest % 10);
     while ((rest /= 10) != 0);
     if (number < 0)
-        out[size++] = '-';
-    while (digits > 0)
-        out[size++] = reversed[--digits];
-    out[size] = '\0';
+        *--at = '-';
+    const size_t size = (size_t)(text + NUMBER_MAX_SIZE - at);
+    memcpy(out, at, size + 1);
     return size;
 }
 

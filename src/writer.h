@@ -65,10 +65,7 @@ static inline bool cache_writer_append_in_place(cache_writer *writer, const void
 {
     if (writer->memory != WRITER_BUFFER || writer->data == NULL || size > writer->capacity - writer->size)
         return false;
-    /* A compiler that knows a bound of the size copies with an instruction that is slow for few bytes ("rep movs"). */
-    size_t any_size = size;
-    __asm__("" : "+r"(any_size));
-    memcpy(writer->data + writer->size, data, any_size);
+    memcpy(writer->data + writer->size, data, size);
     writer->size += size;
     return true;
 }

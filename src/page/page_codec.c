@@ -11,6 +11,7 @@
 
 #include "conditional.h"
 #include "http_rules.h"
+#include "little_endian.h"
 #include "number.h"
 
 #include <string.h>
@@ -40,14 +41,6 @@ static void put_number(unsigned char *at, uint64_t number, int bytes)
 {
     for (int i = 0; i < bytes; i++)
         at[i] = (unsigned char)(number >> (8 * i));
-}
-
-static uint64_t get_number(const unsigned char *at, int bytes)
-{
-    uint64_t number = 0;
-    for (int i = 0; i < bytes; i++)
-        number |= (uint64_t)at[i] << (8 * i);
-    return number;
 }
 
 struct shape {
@@ -121,10 +114,10 @@ cache_status cache_page_encode(const cache_response *response, cache_writer *out
 /* The header's name or value. */
 static const char *text_at(const struct stored_page *stored, size_t index, int part, bool *in_304)
 {
-    const uint64_t place = get_number(stored->entries + index * ENTRY + 4 * part, 4);
+    const uint32_t place = little_32(stored->entries + index * ENTRY + 4 * part);
     if (in_304 != NULL)
         *in_304 = (place & NOT_IN_304) == 0;
-    return stored->texts.data + (place & ~(uint64_t)NOT_IN_304);
+    return stored->texts.data + (place & ~NOT_IN_304);
 }
 
 static cache_header header_at(const struct stored_page *stored, size_t index, bool *in_304)
@@ -136,7 +129,7 @@ static cache_header header_at(const struct stored_page *stored, size_t index, bo
 static bool places_are_inside(const struct stored_page *stored)
 {
     for (size_t i = 0; i < 2 * stored->n_headers; i++)
-        if ((get_number(stored->entries + 4 * i, 4) & ~(uint64_t)NOT_IN_304) >= stored->texts.size)
+        if ((little_32(stored->entries + 4 * i) & ~NOT_IN_304) >= stored->texts.size)
             return false;
     return stored->n_headers == 0 || stored->texts.data[stored->texts.size - 1] == '\0';
 }
@@ -151,8 +144,8 @@ bool cache_page_decode(cache_bytes bytes, struct stored_page *out)
     const unsigned char *at = (const unsigned char *)bytes.data;
     if (bytes.size < FIXED || at[0] != VERSION || at[1] != 0)
         return false;
-    const size_t left = bytes.size - FIXED, n = (size_t)get_number(at + 4, 2), texts = (size_t)get_number(at + 12, 4);
-    *out = (struct stored_page){ .status = (int)get_number(at + 2, 2), .n_headers = n };
+    const size_t left = bytes.size - FIXED, n = little_16(at + 4), texts = little_32(at + 12);
+    *out = (struct stored_page){ .status = little_16(at + 2), .n_headers = n };
     if (n > MAX_HEADERS || n * ENTRY > left || texts > left - n * ENTRY || out->status < 100 || out->status > 599)
         return false;
     out->entries = at + FIXED;
@@ -160,8 +153,8 @@ bool cache_page_decode(cache_bytes bytes, struct stored_page *out)
     out->body = (cache_bytes){ out->texts.data + texts, left - n * ENTRY - texts };
     if (!places_are_inside(out))
         return false;
-    out->etag = value_at(out, get_number(at + 6, 2));
-    out->last_modified = value_at(out, get_number(at + 8, 2));
+    out->etag = value_at(out, little_16(at + 6));
+    out->last_modified = value_at(out, little_16(at + 8));
     return true;
 }
 
