@@ -37,13 +37,11 @@ static struct memo_key *inside(cache_memo_key *opaque)
     return (struct memo_key *)(void *)opaque->room;
 }
 
-/* Room for `more` bytes: past its own, the key moves to `whole`. */
+/* Make room for `more` bytes, which do not fit behind the text: the key moves to `whole`. */
 static bool make_room(struct memo_key *key, size_t more)
 {
     if (key->status != CACHE_OK)
         return false;
-    if (key->whole == NULL && more <= CACHE_MAX_KEY - key->size)
-        return true;
     if (more > WHOLE_MAX - key->size) {
         key->status = cache_fail(CACHE_ERR_TOO_LARGE, "memoize: the arguments have more than %d bytes", WHOLE_MAX);
         return false;
@@ -51,24 +49,33 @@ static bool make_room(struct memo_key *key, size_t more)
     if (key->whole == NULL) {
         key->whole = malloc(WHOLE_MAX + 1);
         if (key->whole != NULL)
-            memcpy(key->whole, key->text, key->size + 1);
+            memcpy(key->whole, key->text, key->size);
         else
             key->status = cache_fail(CACHE_ERR_NOMEM, "memoize: out of memory for a key");
     }
     return key->whole != NULL;
 }
 
-static inline void put(struct memo_key *key, const char *text, size_t size)
+static void put_slowly(struct memo_key *key, const char *text, size_t size)
 {
     if (!make_room(key, size))
         return;
     char *to = key->whole != NULL ? key->whole : key->text;
     memcpy(to + key->size, text, size);
     key->size += size;
-    to[key->size] = '\0';
 }
 
-static void put_text(struct memo_key *key, const char *text)
+/* Append. The NUL behind it all is cache_memo_end's. */
+static inline void put(struct memo_key *key, const char *text, size_t size)
+{
+    if (key->status == CACHE_OK && key->whole == NULL && size <= CACHE_MAX_KEY - key->size) {
+        memcpy(key->text + key->size, text, size);
+        key->size += size;
+    } else
+        put_slowly(key, text, size);
+}
+
+static inline void put_text(struct memo_key *key, const char *text)
 {
     put(key, text, strlen(text));
 }
@@ -79,7 +86,7 @@ static void put_number(struct memo_key *key, int64_t number)
     put(key, text, cache_number_format(number, text));
 }
 
-static void put_letter(struct memo_key *key, char letter)
+static inline void put_letter(struct memo_key *key, char letter)
 {
     put(key, &letter, 1);
 }
@@ -190,6 +197,7 @@ void cache_memo_end(cache_memo_key *opaque)
 {
     struct memo_key *key = inside(opaque);
     put_text(key, ")");
+    (key->whole != NULL ? key->whole : key->text)[key->size] = '\0';
     if (key->whole == NULL || key->status != CACHE_OK)
         return;
     const XXH128_hash_t hash = XXH3_128bits(key->whole, key->size);
