@@ -11,7 +11,7 @@
 #include "../backends.h"
 #include "epoch.h"
 
-enum { MAX_SHARDS = 1024, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 1 << 20, CACHE_LINE = 64, COPY_AT_MOST = 4096,
+enum { MAX_SHARDS = 4096, ITEMS_PER_SHARD = 1024, BYTES_PER_SHARD = 1 << 20, CACHE_LINE = 64, COPY_AT_MOST = 4096,
        LIMBO_BYTES = 256 * 1024 };
 
 static const cache_option memory_options[] = {
