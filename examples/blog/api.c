@@ -9,21 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTED = 100 };
+enum { LISTED = 100 };    /* on a page; one more is asked for, to know whether there is another page */
 
 /* ---- the handlers, which read the database and nothing else ------------------------------------------------------ */
 
 static cache_status posts(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    size_t n = 0;
-    (void)request;
-    struct post *list = malloc(LISTED * sizeof *list);
+    size_t n = 0, page = 1;
+    if (!visit_page(request, &page))
+        return respond_json_error(response, 400, JSON_WRONG_PAGE);
+    struct post *list = malloc((LISTED + 1) * sizeof *list);
     if (list == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = db_newest(visit->blog->db, 0, list, LISTED, &n);
+    cache_status status = db_newest(visit->blog->db, (page - 1) * LISTED, list, LISTED + 1, &n);
     if (status == CACHE_OK)
-        status = respond_json(response, 200, json_posts(list, n));
+        status = respond_json(response, 200, json_add_next(json_posts(list, n < LISTED ? n : LISTED), request->path, page,
+                                                           n > LISTED));
     free(list);
     return status;
 }
@@ -53,14 +55,16 @@ static cache_status post(void *ctx, const cache_request *request, cache_response
 static cache_status products(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    size_t n = 0;
-    (void)request;
-    struct product *list = malloc(LISTED * sizeof *list);
+    size_t n = 0, page = 1;
+    if (!visit_page(request, &page))
+        return respond_json_error(response, 400, JSON_WRONG_PAGE);
+    struct product *list = malloc((LISTED + 1) * sizeof *list);
     if (list == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = db_products(visit->blog->db, 0, list, LISTED, &n);
+    cache_status status = db_products(visit->blog->db, (page - 1) * LISTED, list, LISTED + 1, &n);
     if (status == CACHE_OK)
-        status = respond_json(response, 200, json_products(list, n));
+        status = respond_json(response, 200, json_add_next(json_products(list, n < LISTED ? n : LISTED), request->path, page,
+                                                           n > LISTED));
     free(list);
     return status;
 }
@@ -122,8 +126,10 @@ static const char *const gets[] = { "GET", NULL };
 static const char *const posts_tag[] = { "posts", NULL };
 static const char *const products_tag[] = { "products", NULL };
 
-static const cache_view posts_view = CACHE_VIEW("api posts", 60, .tags = posts_tag);
-static const cache_view products_view = CACHE_VIEW("api products", 60, .tags = products_tag);
+static const char *const pages[] = { "page", NULL };    /* all that counts of the query */
+
+static const cache_view posts_view = CACHE_VIEW("api posts", 60, .tags = posts_tag, .query_only = pages);
+static const cache_view products_view = CACHE_VIEW("api products", 60, .tags = products_tag, .query_only = pages);
 
 static const cache_rule rules[] = {
     { "/api/posts**", gets, &posts_view },

@@ -43,6 +43,21 @@ void html_time(cache_writer *out, const char *time)
     (void)cache_writer_printf(out, "<time datetime=\"%.10sT%.8sZ\">%.16s UTC</time>", time, time + 11, time);
 }
 
+void html_pages(cache_writer *out, size_t page, bool has_more, const char *before, const char *after)
+{
+    if (page == 1 && !has_more)
+        return;
+    (void)cache_writer_puts(out, "<nav class=\"pages\" aria-label=\"Pages\">");
+    if (page == 2)
+        (void)cache_writer_printf(out, "<a href=\"?\" rel=\"prev\">%s</a>", before);
+    else if (page > 2)
+        (void)cache_writer_printf(out, "<a href=\"?page=%zu\" rel=\"prev\">%s</a>", page - 1, before);
+    (void)cache_writer_printf(out, "<span>Page %zu</span>", page);
+    if (has_more)
+        (void)cache_writer_printf(out, "<a href=\"?page=%zu\" rel=\"next\">%s</a>", page + 1, after);
+    (void)cache_writer_puts(out, "</nav>\n");
+}
+
 /* ---- the frame of every page ------------------------------------------------------------------------------------- */
 
 static void put_menu(cache_writer *out, const char *here)

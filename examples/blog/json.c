@@ -1,6 +1,7 @@
 /* json.c - records as JSON objects. */
 #include "json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* "a b" as ["a", "b"] */
@@ -59,5 +60,13 @@ cJSON *json_products(const struct product products[], size_t n)
     cJSON *object = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(object, "products");
     for (size_t i = 0; i < n; i++)
         (void)cJSON_AddItemToArray(list, json_product(&products[i]));
+    return object;
+}
+
+cJSON *json_add_next(cJSON *object, const char *path, size_t page, bool has_more)
+{
+    char url[64];
+    (void)snprintf(url, sizeof url, "%s?page=%zu", path, page + 1);
+    (void)cJSON_AddItemToObject(object, "next", has_more ? cJSON_CreateString(url) : cJSON_CreateNull());
     return object;
 }

@@ -107,28 +107,13 @@ static bool end_list(struct list *list)
     return list->n > 0 || list->page == 1;
 }
 
-static void put_pages(cache_writer *out, const struct list *list, const char *newer, const char *older)
-{
-    if (list->page == 1 && !list->has_more)
-        return;
-    (void)cache_writer_puts(out, "<nav class=\"pages\" aria-label=\"Pages\">");
-    if (list->page == 2)
-        (void)cache_writer_printf(out, "<a href=\"?\" rel=\"prev\">%s</a>", newer);
-    else if (list->page > 2)
-        (void)cache_writer_printf(out, "<a href=\"?page=%zu\" rel=\"prev\">%s</a>", list->page - 1, newer);
-    (void)cache_writer_printf(out, "<span>Page %zu</span>", list->page);
-    if (list->has_more)
-        (void)cache_writer_printf(out, "<a href=\"?page=%zu\" rel=\"next\">%s</a>", list->page + 1, older);
-    (void)cache_writer_puts(out, "</nav>\n");
-}
-
 static cache_status list_page(cache_response *response, const char *title, const char *here, struct list *list)
 {
     if (!end_list(list))
         return respond_not_found(response);
     cache_writer *out = respond_html(response, 200, title, here);
     put_summaries(out, list->posts, list->n);
-    put_pages(out, list, "Newer posts", "Older posts");
+    html_pages(out, list->page, list->has_more, "Newer posts", "Older posts");
     html_end(out);
     return cache_writer_status(out);
 }
@@ -162,7 +147,7 @@ cache_status popular_page(void *ctx, const cache_request *request, cache_respons
         (void)cache_writer_printf(out, "<div class=\"about\">%" PRId64 " view%s</div></article>\n", post->views,
                                   post->views == 1 ? "" : "s");
     }
-    put_pages(out, &list, "More viewed", "Less viewed");
+    html_pages(out, list.page, list.has_more, "More viewed", "Less viewed");
     html_end(out);
     return cache_writer_status(out);
 }

@@ -24,8 +24,11 @@ static void put_price(cache_writer *out, const struct product *product)
                               (int)(product->cents % 100));
 }
 
-static cache_status respond_list(cache_response *response, const struct product products[], size_t n)
+static cache_status respond_list(cache_response *response, const struct product products[], size_t n, size_t page,
+                                 bool has_more)
 {
+    if (n == 0 && page > 1)
+        return respond_not_found(response);
     cache_writer *out = respond_html(response, 200, "Products", "/products");
     for (size_t i = 0; i < n; i++) {
         (void)cache_writer_printf(out, "<article><h2><a href=\"/product/%" PRId64 "\">", products[i].id);
@@ -36,22 +39,34 @@ static cache_status respond_list(cache_response *response, const struct product 
         put_price(out, &products[i]);
         (void)cache_writer_puts(out, "</article>\n");
     }
-    (void)cache_writer_puts(out, "<p class=\"about\">The same <a href=\"/products.json\">as JSON</a>.</p>\n");
+    html_pages(out, page, has_more, "Back", "More products");
+    (void)cache_writer_puts(out, "<p class=\"about\">The same <a href=\"/products.json");
+    if (page > 1)
+        (void)cache_writer_printf(out, "?page=%zu", page);
+    (void)cache_writer_puts(out, "\">as JSON</a>.</p>\n");
     html_end(out);
     return cache_writer_status(out);
 }
 
+/* One product more than the page shows is asked for, to know whether there is another page. */
 cache_status products_page(void *ctx, const cache_request *request, cache_response *response)
 {
     struct visit *visit = ctx;
-    size_t n = 0;
-    struct product *products = malloc(LISTED_PRODUCTS * sizeof *products);
+    const bool as_html = respond_wants_html(request);
+    size_t n = 0, page = 1;
+    if (!visit_page(request, &page))
+        return as_html ? respond_not_found(response) : respond_json_error(response, 400, JSON_WRONG_PAGE);
+    struct product *products = malloc((LISTED_PRODUCTS + 1) * sizeof *products);
     if (products == NULL)
         return CACHE_ERR_NOMEM;
-    cache_status status = db_products(visit->blog->db, 0, products, LISTED_PRODUCTS, &n);
-    if (status == CACHE_OK)
-        status = respond_wants_html(request) ? respond_list(response, products, n)
-                                             : respond_json(response, 200, json_products(products, n));
+    cache_status status = db_products(visit->blog->db, (page - 1) * LISTED_PRODUCTS, products, LISTED_PRODUCTS + 1, &n);
+    const bool has_more = n > LISTED_PRODUCTS;
+    if (has_more)
+        n = LISTED_PRODUCTS;
+    if (status == CACHE_OK && as_html)
+        status = respond_list(response, products, n, page, has_more);
+    else if (status == CACHE_OK)
+        status = respond_json(response, 200, json_add_next(json_products(products, n), request->path, page, has_more));
     free(products);
     return status;
 }

@@ -4,7 +4,7 @@
 
 #include "visit.h"
 
-enum { LISTED_PRODUCTS = 100 };
+enum { LISTED_PRODUCTS = 20 };
 
 cache_handler_fn products_page, product_page, update_product;
 

@@ -65,7 +65,8 @@ static const cache_view popular_view = CACHE_VIEW("popular", 300, .tags = posts_
 static const cache_view author_view = CACHE_VIEW("author", 60, .make_tags = tag_author, .query_only = pages);
 static const cache_view tag_view = CACHE_VIEW("tag", 60, .make_tags = tag_tag, .query_only = pages);
 static const cache_view dashboard_view = CACHE_VIEW("dashboard", 60, .vary_user = true, .make_tags = tag_visitor);
-static const cache_view products_view = CACHE_VIEW("products", 300, .tags = products_tag, .vary_headers = accept);
+static const cache_view products_view = CACHE_VIEW("products", 300, .tags = products_tag, .vary_headers = accept,
+                                                   .query_only = pages);
 static const cache_view user_view = CACHE_VIEW("user", 60, .make_tags = tag_user);
 static const cache_view file_view = CACHE_VIEW("files", 300);
 

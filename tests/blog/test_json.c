@@ -4,6 +4,9 @@
 
 #include "site.h"
 
+#include <sqlite3.h>
+#include <stdio.h>
+
 static struct site site;
 
 static int start(void **state)
@@ -64,6 +67,46 @@ static void an_updated_product_is_new_wherever_it_is_shown(void **state)
     assert_has(get("/search?q=notebook"), "\"count\":0");
     assert_has(post("/update-product/2", "{\"price\":0}"), "\"name\":\"Sketchbook\"");
     assert_has(get("/product/2"), "\"price\":0}");
+}
+
+/* Straight into the database: there is no form that adds a product. */
+static void add_many(int n)
+{
+    char file[128], sql[400];
+    sqlite3 *db = NULL;
+    (void)snprintf(file, sizeof file, "%s/blog.db", site.server.directory);
+    (void)snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+                                    "INSERT INTO products (name, cents) SELECT 'Number ' || i || '.', i FROM n;"
+                                    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+                                    "INSERT INTO posts (title, content) SELECT 'Number ' || i || '.', 'c' FROM n", n, n);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void lists_go_on_on_a_second_page(void **state)
+{
+    static const char *const wrong[] = { "/products.json?page=0", "/api/posts?page=x", "/api/products?page=-1" };
+    (void)state;
+    assert_has(get("/api/products"), "\"next\":null");
+    site_stop(&site);
+    site_start_on_store(&site, NULL);    /* an empty cache */
+    add_many(110);
+    assert_has(get("/api/products"), "\"next\":\"/api/products?page=2\"");
+    assert_has_not(site.answer, "Number 110.");
+    assert_has(get("/api/products?page=2"), "Number 110.");
+    assert_has(site.answer, "\"next\":null");
+    assert_has(get("/api/products?page=2&other=1"), "X-Cache: HIT");
+    assert_has(get("/api/posts"), "\"next\":\"/api/posts?page=2\"");
+    assert_has(get("/api/posts?page=2"), "Number 1.");
+    assert_has(get("/products.json"), "\"next\":\"/products.json?page=2\"");
+    assert_has(get("/products.json?page=2"), "Number 20.");
+    assert_has(site_ask(&site, "GET", "/products?page=2", "Accept: text/html\r\n", ""), "rel=\"next\">More products");
+    assert_has(site.answer, "/products.json?page=2");
+    assert_has(site_ask(&site, "GET", "/products?page=99", "Accept: text/html\r\n", ""), "404 Not Found");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_has(get(wrong[i]), "page must be a number");
 }
 
 static void an_update_leaves_other_products_cached(void **state)
@@ -257,6 +300,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         json_test(an_updated_product_is_new_wherever_it_is_shown),
+        json_test(lists_go_on_on_a_second_page),
         json_test(an_update_leaves_other_products_cached),
         json_test(a_broken_update_changes_nothing),
         json_test(browsers_get_pages_and_programs_json),
