@@ -27,7 +27,8 @@ class LibcacheConan(ConanFile):
         self.version = re.search(r'CACHE_VERSION +"([0-9.]+)"', header).group(1)
 
     def export_sources(self):
-        for pattern in ("CMakeLists.txt", "cmake/*", "include/*", "src/*", "docs/*.md", "LICENSE", "*.md"):
+        for pattern in ("CMakeLists.txt", "cmake/*", "include/*", "src/*", "docs/*", "scripts/reference.awk",
+                        "LICENSE", "*.md"):
             copy(self, pattern, self._tree, self.export_sources_folder)
 
     def configure(self):
@@ -57,7 +58,7 @@ class LibcacheConan(ConanFile):
         for option, names in {"redis": ["REDIS"], "tls": ["TLS"], "compression": ["LZ4", "ZSTD"], "seal": ["SEAL"]}.items():
             for name in names:
                 toolchain.cache_variables[f"LIBCACHE_{name}"] = bool(self.options.get_safe(option))
-        for part in ("EXAMPLES", "BLOG", "TESTS", "BENCH"):
+        for part in ("TOOL", "EXAMPLES", "BLOG", "TESTS", "BENCH"):
             toolchain.cache_variables[f"LIBCACHE_{part}"] = False
         toolchain.generate()
 
