@@ -1,6 +1,8 @@
 /* What the C in the guides takes for granted: the program around it. */
+#include <libcache/backend.h>
 #include <libcache/cache.h>
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,16 @@ cache_handler_fn dispatch;
 bool is_preview(void *ctx, const cache_request *request);
 bool is_good(void *ctx, const cache_response *response);
 
+cache_open_fn list_open;
+cache_close_fn list_close;
+cache_get_fn list_get;
+cache_set_fn list_set;
+cache_remove_fn list_remove;
+cache_inc_fn list_inc;
+cache_clear_fn list_clear;
+cache_touch_fn list_touch;
+extern const cache_backend_ops list_store_ops;
+
 /* In scope of snippets that are statements. */
 struct scope {
     cache_t *cache;
@@ -40,4 +52,5 @@ struct scope {
     struct user *user;
     const char *text;
     int id;
+    const cache_backend_config *config;
 };
