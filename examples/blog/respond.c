@@ -36,8 +36,12 @@ cache_status respond_message(cache_response *response, int status, const char *t
 
 cache_status respond_not_found(cache_response *response)
 {
-    return respond_message(response, 404, "Page not found",
-                           "There is no page at this address. It may have been deleted, or the link is wrong.");
+    cache_writer *out = respond_html(response, 404, "Page not found", NULL);
+    (void)cache_writer_puts(out, "<p>There is no page at this address. It may have been deleted, or the link is wrong."
+                                 "</p>\n<p>The <a href=\"/\">newest posts</a> are there, and the "
+                                 "<a href=\"/search\">search</a>.</p>\n");
+    html_end(out);
+    return cache_writer_status(out);
 }
 
 cache_status respond_redirect(cache_response *response, const char *location)
