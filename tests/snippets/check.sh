@@ -35,19 +35,19 @@ for guide in "$@"; do
         inside { body = body $0 "\n" }
         inside && /^(static|struct [a-z]+ [{]|CACHE_MEMOIZE|#include|int main)/ { whole = 1 }' "$guide"
 done
-found=no
-for snippet in "$work"/*.c; do
-    found=yes
-    for cc in gcc clang; do
-        $cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -Wno-unused-function -Wno-unused-const-variable \
-            -Wno-unused-variable -I"$include" -include "$here/prelude.h" -fsyntax-only "$snippet"
-    done
+[ -n "$(find "$work" -name '*.c')" ]
+
+# check SUFFIX COMPILER OPTION…: every such file, some at a time.
+check() {
+    suffix=$1
+    compiler=$2
+    shift 2
+    find "$work" -name "*.$suffix" -print0 |
+        xargs -0 -r -P "$(nproc)" -n 4 "$compiler" -Wall -Wextra -Wpedantic -Werror -Wno-unused-variable -I"$include" "$@" -fsyntax-only
+}
+for cc in gcc clang; do
+    check c $cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wno-unused-function -Wno-unused-const-variable -include "$here/prelude.h"
 done
-for snippet in "$work"/*.cc; do
-    [ -e "$snippet" ] || continue
-    for cc in g++ clang++; do
-        $cc -std=c++17 -Wall -Wextra -Wpedantic -Werror -Wno-unused-variable -I"$include" -include "$here/prelude.hpp" \
-            -fsyntax-only "$snippet"
-    done
+for cc in g++ clang++; do
+    check cc $cc -std=c++17 -include "$here/prelude.hpp"
 done
-[ $found = yes ]
