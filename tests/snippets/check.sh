@@ -43,7 +43,8 @@ check() {
     compiler=$2
     shift 2
     find "$work" -name "*.$suffix" -print0 |
-        xargs -0 -r -P "$(nproc)" -n 4 "$compiler" -Wall -Wextra -Wpedantic -Werror -Wno-unused-variable -I"$include" "$@" -fsyntax-only
+        xargs -0 -r -P "$(nproc)" -n 4 "$compiler" -Wall -Wextra -Wpedantic -Werror -Wno-unused-variable \
+            -I"$include" "$@" -fsyntax-only
 }
 for cc in gcc clang; do
     check c $cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wno-unused-function -Wno-unused-const-variable -include "$here/prelude.h"
