@@ -95,7 +95,7 @@ cache_status cache_has(cache_t *cache, const char *key)
         status = store->ops.has(store->self, full.bytes);
         if (status == CACHE_OK)
             status = look_inside(cache, full.bytes);
-        status = cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes,
+        status = cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes, 0,
                                  cache_store_elapsed(begun));
     } else {
         cache_value value;    /* in this process nothing is cheaper than get, and others may have only that */
@@ -172,7 +172,7 @@ cache_status cache_touch(cache_t *cache, const char *key, double ttl)
         return cache_apply_on_error(cache, status, CACHE_MISS);
     status = store->ops.touch(store->self, full.bytes, ttl_ms);
     if (status < 0)
-        cache_store_end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0);
+        cache_store_end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0, 0);
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
@@ -190,7 +190,7 @@ cache_status cache_delete(cache_t *cache, const char *key)
     cache_flights_invalidate(cache->store->flights, full.bytes);
     status = cache_lease_revoke(cache, full.bytes);
     if (status < 0)
-        cache_store_end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0);
+        cache_store_end(cache, status, CACHE_EVENT_ERROR, full.bytes, 0, 0);
     else
         status = cache_store_remove(cache, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_MISS);
@@ -205,7 +205,7 @@ cache_status cache_clear(cache_t *cache)
     cache_flights_invalidate_prefix(store->flights, prefix);
     const cache_status status = store->ops.clear(store->self, prefix);
     if (status < 0)
-        cache_store_end(cache, status, CACHE_EVENT_ERROR, prefix, 0);
+        cache_store_end(cache, status, CACHE_EVENT_ERROR, prefix, 0, 0);
     return cache_apply_on_error(cache, status, CACHE_OK);
 }
 
@@ -249,7 +249,7 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
     if (status == CACHE_ERR_TYPE || status == CACHE_ERR_RANGE)    /* the store says why, and not of which key */
         (void)cache_fail(status, "inc '%.100s': %s", key, cache_last_error());
     if (store->env.event != NULL || status < 0)
-        cache_store_end(cache, status, CACHE_EVENT_SET, full.bytes, 0);
+        cache_store_end(cache, status, CACHE_EVENT_SET, full.bytes, 0, 0);
     status = cache_apply_on_error(cache, status, CACHE_OK);
     if (status == CACHE_OK && result != NULL)
         *result = number;

@@ -129,10 +129,11 @@ static inline uint64_t cache_store_elapsed(uint64_t begun)
 }
 
 cache_status cache_store_end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
-                             uint64_t nanoseconds);
+                             size_t size, uint64_t nanoseconds);
 
-/* What follows a read. */
-cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, uint64_t begun);
+/* What follows a read of `size` bytes. */
+cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, size_t size,
+                                  uint64_t begun);
 
 /* cache_store_get into a writer of the caller's: the way that allocates nothing. */
 static inline cache_status cache_store_read(const cache_t *cache, cache_bytes key, cache_writer *writer)
@@ -141,7 +142,8 @@ static inline cache_status cache_store_read(const cache_t *cache, cache_bytes ke
     const uint64_t begun = cache_store_begin(store);
     const cache_status status = store->ops.get(store->self, key, writer);
     /* What goes untimed sends no event either. */
-    return __builtin_expect(begun == 0 && status >= 0, 1) ? status : cache_store_end_read(cache, status, key, begun);
+    return __builtin_expect(begun == 0 && status >= 0, 1) ? status : cache_store_end_read(cache, status, key, writer->size,
+                                                                                         begun);
 }
 
 /* The store's operations for the core's own keys (leases, tags): neither counted nor reported as the user's. */

@@ -115,8 +115,9 @@ cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading 
     cache_fetch_count(fetch, COUNT_HIT);
     if (stale) {
         cache_fetch_count(fetch, COUNT_STALE);
-        cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_STALE, CACHE_OK,
-                       cache_event_key(fetch->cache, fetch->key), 0);
+        cache_env_emit(&fetch->cache->store->env,
+                       (cache_event){ .type = CACHE_EVENT_STALE, .status = CACHE_OK, .size = reading->value.size,
+                                      .key = cache_event_key(fetch->cache, fetch->key) });
     }
     const struct cache_outcome what = cache_fetch_outcome(reading);
     cache_fetch_fill_info(fetch->cache, fetch->options.info, stale ? CACHE_SOURCE_STALE : CACHE_SOURCE_HIT, &what);
@@ -435,6 +436,21 @@ cache_status cache_fetch_init(struct fetch *fetch, cache_t *cache, const char *k
     return cache_fetch_init_tags(fetch, room, &fetch->tags);
 }
 
+static cache_status run_with_event(struct fetch *fetch, cache_value *out)
+{
+    cache_fetch_info info = { .source = CACHE_SOURCE_NONE };
+    if (fetch->options.info == NULL)
+        fetch->options.info = &info;
+    const cache_fetch_info *said = fetch->options.info;
+    const uint64_t begun = cache_now_ns();
+    const cache_status status = run(fetch, out);
+    cache_env_emit(&fetch->cache->store->env,
+                   (cache_event){ .type = CACHE_EVENT_FETCH, .status = status, .source = said->source,
+                                  .size = out->size, .nanoseconds = cache_now_ns() - begun,
+                                  .key = cache_event_key(fetch->cache, fetch->key) });
+    return status;
+}
+
 /* All of a fetch but the usual hit. Out of line, so that a hit does not pay for the room on the stack. */
 __attribute__((noinline)) static cache_status read_or_compute(cache_t *cache, const char *key,
                                                               const cache_fetch_options *options,
@@ -450,6 +466,8 @@ __attribute__((noinline)) static cache_status read_or_compute(cache_t *cache, co
     fetch.ctx = ctx;
     if (compute_fn == NULL)
         status = cache_fail(CACHE_ERR_INVALID, "fetch: compute is NULL");
+    else if (cache->store->env.event != NULL)
+        status = run_with_event(&fetch, out);
     else
         status = run(&fetch, out);
     cache_tags_release(cache, &fetch.tags);

@@ -83,8 +83,10 @@ bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cac
     cache_fetch_count(fetch, COUNT_COMPUTE);
     if (status < 0)
         cache_fetch_count(fetch, COUNT_COMPUTE_ERROR);
-    cache_env_emit(&fetch->cache->store->env, CACHE_EVENT_COMPUTE, status, cache_event_key(fetch->cache, fetch->key),
-                   took_ns);
+    cache_env_emit(&fetch->cache->store->env,
+                   (cache_event){ .type = CACHE_EVENT_COMPUTE, .status = status, .nanoseconds = took_ns,
+                                  .key = cache_event_key(fetch->cache, fetch->key),
+                                  .size = status == CACHE_OK ? writer->size : 0 });
     const bool storable = !writer->no_store;
     outcome->status = status;
     outcome->negative = storable && status == CACHE_MISS && (fetch->negative_ms > 0 || writer->has_ttl);

@@ -2,6 +2,7 @@
 #include "hooks.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,9 +48,53 @@ static int64_t system_ms(clockid_t clock)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Values age while the machine is suspended, so ages are counted by Linux' CLOCK_BOOTTIME, which goes on then. */
+static int64_t exact_ms(void)
+{
+#ifdef CLOCK_BOOTTIME
+    return system_ms(CLOCK_BOOTTIME);
+#else
+    return system_ms(CLOCK_MONOTONIC);
+#endif
+}
+
+#if defined(CLOCK_BOOTTIME) && defined(CLOCK_MONOTONIC_COARSE)
+/* There is no coarse kind of that clock. It is the monotonic one, and how long the machine was suspended, which is
+ * looked at once a second. */
+enum { LOOK_EACH_MS = 1000, LOOKS = 3 };
+
+static _Atomic int64_t suspended_ms, looked_at_ms = -LOOK_EACH_MS;
+
+/* Look at both clocks. Where this thread was interrupted between them, the difference says nothing: look again. */
+static void look_at_suspension(int64_t awake_ms)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        const int64_t before = system_ms(CLOCK_MONOTONIC), boot = exact_ms(), after = system_ms(CLOCK_MONOTONIC);
+        if (after - before <= 1 || i + 1 == LOOKS) {
+            atomic_store_explicit(&suspended_ms, boot - before, memory_order_relaxed);
+            break;
+        }
+    }
+    atomic_store_explicit(&looked_at_ms, awake_ms, memory_order_relaxed);
+}
+
+static int64_t recent_ms(void)
+{
+    const int64_t awake_ms = system_ms(CLOCK_MONOTONIC_COARSE);
+    if (awake_ms - atomic_load_explicit(&looked_at_ms, memory_order_relaxed) >= LOOK_EACH_MS)
+        look_at_suspension(awake_ms);
+    return awake_ms + atomic_load_explicit(&suspended_ms, memory_order_relaxed);
+}
+#else
+static int64_t recent_ms(void)
+{
+    return exact_ms();
+}
+#endif
+
 int64_t cache_env_monotonic_ms(const cache_env *env)
 {
-    return env->clock.now_ms != NULL ? env->clock.now_ms(env->clock.ctx) : system_ms(CLOCK_MONOTONIC);
+    return env->clock.now_ms != NULL ? env->clock.now_ms(env->clock.ctx) : exact_ms();
 }
 
 int64_t cache_env_wall_ms(const cache_env *env)
@@ -59,11 +104,7 @@ int64_t cache_env_wall_ms(const cache_env *env)
 
 int64_t cache_env_recent_monotonic_ms(const cache_env *env)
 {
-#ifdef CLOCK_MONOTONIC_COARSE
-    if (env->clock.now_ms == NULL)
-        return system_ms(CLOCK_MONOTONIC_COARSE);
-#endif
-    return cache_env_monotonic_ms(env);
+    return env->clock.now_ms != NULL ? env->clock.now_ms(env->clock.ctx) : recent_ms();
 }
 
 int64_t cache_env_recent_wall_ms(const cache_env *env)
@@ -77,16 +118,14 @@ int64_t cache_env_recent_wall_ms(const cache_env *env)
 
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms)
 {
-#ifdef CLOCK_MONOTONIC_COARSE
-    /* The coarse clock lags by a tick of at most 10 ms and costs a quarter; within that lag the exact one decides. */
+    /* The recent time lags by a tick of at most 10 ms and costs a quarter; within that lag the exact one decides. */
     if (env->clock.now_ms == NULL) {
-        const int64_t coarse = system_ms(CLOCK_MONOTONIC_COARSE);
-        if (coarse >= deadline_ms)
+        const int64_t recent = recent_ms();
+        if (recent >= deadline_ms + 2)    /* the two clocks are rounded each for itself */
             return true;
-        if (coarse + 20 < deadline_ms)
+        if (recent + 20 < deadline_ms)
             return false;
     }
-#endif
     return cache_env_monotonic_ms(env) >= deadline_ms;
 }
 
@@ -143,6 +182,13 @@ void cache_env_log(const cache_env *env, cache_log_level level, const char *form
     env->log(env->log_ctx, level, text);
 }
 
+_Thread_local void *cache_event_context;
+
+void cache_set_event_context(void *context)
+{
+    cache_event_context = context;
+}
+
 bool cache_env_wants_events(const cache_env *env)
 {
     return env->event != NULL;
@@ -153,5 +199,5 @@ void cache_env_evicted(const cache_env *env, cache_bytes key)
     const size_t skip = key.size < env->prefix_size ? key.size : env->prefix_size;
     const char *user = cache_key_of_user(key.data + skip);
     if (user != NULL)
-        cache_env_emit(env, CACHE_EVENT_EVICT, CACHE_OK, user, 0);
+        cache_env_emit(env, (cache_event){ .type = CACHE_EVENT_EVICT, .status = CACHE_OK, .key = user });
 }

@@ -27,7 +27,8 @@ void *cache_env_resize(const cache_env *env, void *block, size_t size);
 /* A copy of `text`, or NULL for lack of memory; to be freed with cache_env_free. */
 char *cache_env_strdup(const cache_env *env, const char *text);
 
-/* The same clocks as of their last tick, up to 10 ms ago, at a quarter of the cost. */
+/* The same clocks as of their last tick, up to 10 ms ago, at a quarter of the cost. In the second after a suspended
+ * machine wakes up, the monotonic one may not count that time yet. */
 int64_t cache_env_recent_monotonic_ms(const cache_env *env);
 int64_t cache_env_recent_wall_ms(const cache_env *env);
 
@@ -50,11 +51,15 @@ static inline const char *cache_key_of_user(const char *key)
     return key[1] == key[0] ? key + 1 : NULL;
 }
 
-static inline void cache_env_emit(const cache_env *env, cache_event_type type, cache_status status, const char *key,
-                                  uint64_t nanoseconds)
+/* What cache_set_event_context was given. */
+extern _Thread_local void *cache_event_context;
+
+/* Send an event, if somebody wants it; prefix and context are added. */
+static inline void cache_env_emit(const cache_env *env, cache_event event)
 {
     if (env->event != NULL) {
-        const cache_event event = { type, status, key, nanoseconds, env->prefix };
+        event.prefix = env->prefix;
+        event.context = cache_event_context;
         env->event(env->event_ctx, &event);
     }
 }

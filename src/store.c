@@ -66,16 +66,17 @@ bool cache_is_store_failure(cache_status status)
 
 /* Not of the core's own keys, such as the tags that a fetch asks for with its value. */
 static void emit_event(const cache_t *cache, cache_event_type event, cache_status status, cache_bytes key,
-                       uint64_t nanoseconds)
+                       size_t size, uint64_t nanoseconds)
 {
     ASSERT(key.size >= cache->prefix_size && memcmp(key.data, cache->prefix, cache->prefix_size) == 0);
     const char *user = cache->store->env.event != NULL ? cache_event_key(cache, key) : NULL;
     if (user != NULL)
-        cache_env_emit(&cache->store->env, event, status, user, nanoseconds);
+        cache_env_emit(&cache->store->env, (cache_event){ .type = event, .status = status, .key = user, .size = size,
+                                                          .nanoseconds = nanoseconds });
 }
 
 cache_status cache_store_end(const cache_t *cache, cache_status status, cache_event_type event, cache_bytes key,
-                        uint64_t nanoseconds)
+                             size_t size, uint64_t nanoseconds)
 {
     struct cache_store *store = cache->store;
     if (status < 0) {
@@ -83,17 +84,17 @@ cache_status cache_store_end(const cache_t *cache, cache_status status, cache_ev
             cache_counters_add(store->counters, COUNT_ERROR, 1);
         event = CACHE_EVENT_ERROR;
     }
-    emit_event(cache, event, status, key, nanoseconds);
+    emit_event(cache, event, status, key, status == CACHE_OK ? size : 0, nanoseconds);
     return status;
 }
 
 static cache_status end_timed(const cache_t *cache, cache_status status, enum timed what, cache_event_type event,
-                              cache_bytes key, uint64_t begun)
+                              cache_bytes key, size_t size, uint64_t begun)
 {
     const uint64_t nanoseconds = cache_store_elapsed(begun);
     if (begun != 0)
         cache_counters_time(cache->store->counters, what, nanoseconds);
-    return cache_store_end(cache, status, event, key, nanoseconds);
+    return cache_store_end(cache, status, event, key, size, nanoseconds);
 }
 
 int64_t cache_store_now_ms(const cache_t *cache)
@@ -103,9 +104,11 @@ int64_t cache_store_now_ms(const cache_t *cache)
     return is_local ? cache_env_monotonic_ms(env) : cache_env_wall_ms(env);
 }
 
-cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, uint64_t begun)
+cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, size_t size,
+                                  uint64_t begun)
 {
-    return end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, begun);
+    return end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, size,
+                     begun);
 }
 
 cache_status cache_store_get(const cache_t *cache, cache_bytes key, cache_value *out)
@@ -136,7 +139,7 @@ cache_status cache_store_get_left(const cache_t *cache, cache_bytes key, cache_v
     *out = (cache_value){ NULL, 0, NULL };
     const uint64_t begun = cache_store_begin(store);
     cache_status status = store->ops.get_left(store->self, key, &writer, left_ms);
-    status = end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, begun);
+    status = cache_store_end_read(cache, status, key, writer.size, begun);
     if (status == CACHE_OK)
         status = cache_writer_take(&writer, out);
     cache_writer_release(&writer);
@@ -153,7 +156,7 @@ cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes 
     const cache_status status = store->ops.set(store->self, key, value, ttl_ms, flags);
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_SET, 1);
-    return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, begun);
+    return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, value.size, begun);
 }
 
 cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
@@ -163,7 +166,7 @@ cache_status cache_store_remove(const cache_t *cache, cache_bytes key)
     const cache_status status = store->ops.remove(store->self, key);
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_DELETE, 1);
-    return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
+    return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, 0, cache_store_elapsed(begun));
 }
 
 cache_status cache_store_compare_and_set(const cache_t *cache, cache_bytes key, cache_bytes expected, cache_bytes value,
@@ -176,10 +179,10 @@ cache_status cache_store_compare_and_set(const cache_t *cache, cache_bytes key, 
     const uint64_t begun = cache_store_begin(store);
     const cache_status status = store->ops.compare_and_set(store->self, key, expected, value, ttl_ms);
     if (value.data == NULL)
-        return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, cache_store_elapsed(begun));
+        return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, 0, cache_store_elapsed(begun));
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_SET, 1);
-    return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, begun);
+    return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, value.size, begun);
 }
 
 void cache_store_drop(const cache_t *cache, cache_bytes key)
@@ -196,7 +199,7 @@ cache_status cache_store_list(const cache_t *cache, cache_bytes prefix, cache_cu
     if (store->ops.list == NULL)
         return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: this store cannot list its keys", store->ops.scheme);
     const cache_status status = store->ops.list(store->self, prefix, cursor, each, ctx);
-    return status < 0 ? cache_store_end(cache, status, CACHE_EVENT_ERROR, prefix, 0) : status;
+    return status < 0 ? cache_store_end(cache, status, CACHE_EVENT_ERROR, prefix, 0, 0) : status;
 }
 
 cache_status cache_store_ping(const cache_t *cache)
@@ -206,7 +209,7 @@ cache_status cache_store_ping(const cache_t *cache)
     cache_key_make_internal(cache, CACHE_INTERNAL_MARK "ping", "", &key);
     if (store->ops.ping != NULL) {
         const cache_status status = store->ops.ping(store->self);
-        return status < 0 ? cache_store_end(cache, status, CACHE_EVENT_ERROR, key.bytes, 0) : CACHE_OK;
+        return status < 0 ? cache_store_end(cache, status, CACHE_EVENT_ERROR, key.bytes, 0, 0) : CACHE_OK;
     }
     /* A read asks the server; that nothing is there is an answer. */
     cache_value value;
@@ -240,11 +243,12 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
     if (begun != 0)
         cache_counters_time(store->counters, TIMED_GET, cache_store_elapsed(begun));
     if (first < 0)
-        return cache_store_end(cache, first, CACHE_EVENT_ERROR, keys[0], cache_store_elapsed(begun));
+        return cache_store_end(cache, first, CACHE_EVENT_ERROR, keys[0], 0, cache_store_elapsed(begun));
     if (store->env.event != NULL)
         for (size_t i = 0; i < n; i++) {
             const bool there = out[i].data != NULL;
-            emit_event(cache, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS, keys[i], 0);
+            emit_event(cache, there ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, there ? CACHE_OK : CACHE_MISS, keys[i],
+                       out[i].size, 0);
         }
     return first;
 }
@@ -266,7 +270,7 @@ cache_status cache_store_remove_many(const cache_t *cache, const cache_bytes key
     first = n > 0 ? store->ops.remove_many(store->self, keys, n, removed) : CACHE_OK;
     cache_counters_add(store->counters, COUNT_DELETE, *removed);
     for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
-        cache_store_end(cache, first, CACHE_EVENT_DELETE, keys[i], cache_store_elapsed(begun));
+        cache_store_end(cache, first, CACHE_EVENT_DELETE, keys[i], 0, cache_store_elapsed(begun));
         if (first < 0)
             break;
     }
@@ -294,7 +298,7 @@ cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[]
     if (first == CACHE_OK)
         cache_counters_add(store->counters, COUNT_SET, n);
     for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
-        cache_store_end(cache, first, CACHE_EVENT_SET, keys[i], cache_store_elapsed(begun));
+        cache_store_end(cache, first, CACHE_EVENT_SET, keys[i], values[i].size, cache_store_elapsed(begun));
         if (first < 0)
             break;
     }

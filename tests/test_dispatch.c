@@ -366,6 +366,64 @@ static void each_operation_is_one_event_with_the_users_key(void **state)
     cache_close(cache);
 }
 
+struct events {
+    cache_event of[16];
+    int n;
+};
+
+static void keep_event(void *ctx, const cache_event *event)
+{
+    struct events *events = ctx;
+    if (events->n < 16)
+        events->of[events->n++] = *event;
+}
+
+static cache_status five_bytes(void *ctx, cache_writer *out)
+{
+    (void)ctx;
+    return cache_writer_puts(out, "12345");
+}
+
+static void expect_event(const cache_event *event, cache_event_type type, size_t size, cache_source source)
+{
+    assert_int_equal(event->type, type);
+    assert_int_equal(event->size, size);
+    assert_int_equal(event->source, source);
+}
+
+static void events_say_how_large_a_value_is_where_it_came_from_and_whose_it_is(void **state)
+{
+    struct events events = { .n = 0 };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    cache_value value;
+    int request = 0;
+    (void)state;
+    config.url = "memory://";
+    config.event = keep_event;
+    config.event_ctx = &events;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    cache_set_event_context(&request);
+    assert_status(CACHE_OK, cache_fetch(cache, "a", NULL, five_bytes, NULL, &value));    /* miss, compute, set, fetch */
+    cache_value_release(&value);
+    assert_status(CACHE_OK, cache_fetch(cache, "a", NULL, five_bytes, NULL, &value));    /* hit, fetch */
+    cache_value_release(&value);
+    cache_set_event_context(NULL);
+    assert_status(CACHE_OK, cache_set_string(cache, "b", "xy", 60));
+    assert_status(CACHE_OK, cache_get(cache, "b", &value));
+    cache_value_release(&value);
+    assert_int_equal(events.n, 8);
+    expect_event(&events.of[0], CACHE_EVENT_MISS, 0, CACHE_SOURCE_NONE);
+    expect_event(&events.of[1], CACHE_EVENT_COMPUTE, 5, CACHE_SOURCE_NONE);
+    expect_event(&events.of[3], CACHE_EVENT_FETCH, 5, CACHE_SOURCE_COMPUTED);
+    expect_event(&events.of[5], CACHE_EVENT_FETCH, 5, CACHE_SOURCE_HIT);
+    expect_event(&events.of[6], CACHE_EVENT_SET, 2, CACHE_SOURCE_NONE);
+    expect_event(&events.of[7], CACHE_EVENT_HIT, 2, CACHE_SOURCE_NONE);
+    for (int i = 0; i < events.n; i++)
+        assert_ptr_equal(events.of[i].context, i < 6 ? &request : NULL);
+    cache_close(cache);
+}
+
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static int closed;
@@ -434,6 +492,7 @@ int main(void)
         cmocka_unit_test(on_error_miss_does_not_hide_what_the_caller_did_wrong),
         cmocka_unit_test(after_a_failure_the_rest_of_many_is_still_tried),
         cmocka_unit_test(each_operation_is_one_event_with_the_users_key),
+        cmocka_unit_test(events_say_how_large_a_value_is_where_it_came_from_and_whose_it_is),
         cmocka_unit_test(a_store_that_could_not_open_is_not_closed),
         cmocka_unit_test(a_table_that_lacks_something_is_refused_and_it_is_named),
     };

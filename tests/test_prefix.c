@@ -120,14 +120,14 @@ static void events_name_a_key_in_one_way(void **state)
     config.event_ctx = &seen;
     assert_status(CACHE_OK, cache_open_config(&config, &cache));
     assert_status(CACHE_OK, cache_with_prefix(cache, "users:", &further));
-    assert_status(CACHE_OK, cache_fetch(further, "7", NULL, compute, NULL, &value));    /* miss, compute, set */
+    assert_status(CACHE_OK, cache_fetch(further, "7", NULL, compute, NULL, &value));    /* miss, compute, set, fetch */
     cache_value_release(&value);
-    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.n, 4);
     assert_status(CACHE_OK, cache_set_string(cache, "other", "x", 60));    /* evicts it */
-    assert_true(seen.n >= 5);
+    assert_true(seen.n >= 6);
     for (int i = 0; i < seen.n; i++)
-        assert_string_equal(seen.keys[i], i == 3 || i == 4 ? seen.keys[i] : "users:7");
-    assert_true(strcmp(seen.keys[3], "users:7") == 0 || strcmp(seen.keys[4], "users:7") == 0);
+        assert_string_equal(seen.keys[i], i == 4 || i == 5 ? seen.keys[i] : "users:7");
+    assert_true(strcmp(seen.keys[4], "users:7") == 0 || strcmp(seen.keys[5], "users:7") == 0);
     assert_string_equal(seen.prefix, "app:");
     cache_close(further);
     cache_close(cache);

@@ -36,12 +36,14 @@ cache_status cache_fail(cache_status status, const char *format, ...);
 /* The clock, allocator, log and hooks of the handle that opened the store. Valid until `close` has returned. */
 typedef struct cache_env cache_env;
 
-/* Return milliseconds of a clock that never goes back, and of the wall clock (since 1970). Tests replace both. */
+/* Return milliseconds of a clock that never goes back and goes on while the machine is suspended, and of the wall clock
+ * (since 1970). Tests replace both. */
 int64_t cache_env_monotonic_ms(const cache_env *env);
 int64_t cache_env_wall_ms(const cache_env *env);
 
 /* Returns true if the monotonic clock has reached `deadline_ms`. This is as exact as cache_env_monotonic_ms, and
- * cheaper if the deadline is more than some milliseconds away in either direction. */
+ * cheaper if the deadline is more than some milliseconds away in either direction. In the second after a suspended
+ * machine wakes up it may answer for the time before. */
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms);
 
 /* Returns the allocator of the handle. It is never NULL, and stays valid after `close` until the last value is

@@ -90,23 +90,40 @@ typedef struct cache_allocator {
     void *ctx;
 } cache_allocator;
 
-/* What an operation did, for the event hook. */
+/* Where the result of a fetch came from. */
+typedef enum cache_source {
+    CACHE_SOURCE_NONE,             /* nothing was found or computed */
+    CACHE_SOURCE_HIT,
+    CACHE_SOURCE_STALE,            /* an old value: recomputation is running, or has failed */
+    CACHE_SOURCE_COMPUTED,         /* this call computed it */
+    CACHE_SOURCE_SHARED            /* another call computed it while this one waited */
+} cache_source;
+
+/* What an operation did, for the event hook. A fetch is several operations; CACHE_EVENT_FETCH follows the last one. */
 typedef enum cache_event_type {
     CACHE_EVENT_HIT, CACHE_EVENT_MISS, CACHE_EVENT_STALE, CACHE_EVENT_SET, CACHE_EVENT_DELETE,
-    CACHE_EVENT_EVICT, CACHE_EVENT_ERROR, CACHE_EVENT_COMPUTE
+    CACHE_EVENT_EVICT, CACHE_EVENT_ERROR, CACHE_EVENT_COMPUTE, CACHE_EVENT_FETCH
 } cache_event_type;
 
+/* The library makes it; fields are added at its end. The texts are valid during the call. */
 typedef struct cache_event {
     cache_event_type type;
     cache_status status;
     const char *key;               /* without the prefix; of a handle of cache_with_prefix with its further prefix */
     uint64_t nanoseconds;          /* how long the operation took; 0 where nothing was timed */
-    const char *prefix;            /* of the URL, as it is stored; both texts are valid during the call */
+    const char *prefix;            /* of the URL, as it is stored */
+    size_t size;                   /* bytes of the value that was read, written, computed or fetched; 0: none */
+    cache_source source;           /* of CACHE_EVENT_FETCH */
+    void *context;                 /* what cache_set_event_context was given in this thread */
 } cache_event;
 
 /* Called when an operation ends, outside all locks, in the thread that ran the operation. It must not block for
  * long. */
 typedef void cache_event_fn(void *ctx, const cache_event *event);
+
+/* Sets the pointer that the events of this thread carry from now on, on every cache: the request that it serves, a span,
+ * a connection. It is NULL at first, and in threads of `spawn`. The library only passes it on. */
+void cache_set_event_context(void *context);
 
 /* Runs task(arg) soon on another thread of the application, such as a thread pool's. Returns true if the task will run
  * exactly once. If it returns false, the task must not run: the caller then does the work itself. */
@@ -393,14 +410,6 @@ typedef cache_status cache_compute_fn(void *ctx, cache_writer *out);
 
 /* Returns true if a stored value is still valid. False makes it a miss. */
 typedef bool cache_validate_fn(void *ctx, const cache_value *value);
-
-typedef enum cache_source {
-    CACHE_SOURCE_NONE,             /* nothing was found or computed */
-    CACHE_SOURCE_HIT,
-    CACHE_SOURCE_STALE,            /* an old value: recomputation is running, or has failed */
-    CACHE_SOURCE_COMPUTED,         /* this call computed it */
-    CACHE_SOURCE_SHARED            /* another call computed it while this one waited */
-} cache_source;
 
 /* Describes the result of a fetch. The library fills all of it; new fields will use the reserved space. */
 typedef struct cache_fetch_info {
