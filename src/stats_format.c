@@ -12,8 +12,11 @@ static const struct field {
     const char *name, *help;
     size_t offset;
     bool is_gauge, is_named;           /* is_named: known for each name too */
+    bool is_held;                      /* of what is held: known where knows_items says so */
 } fields[] = {
-#define FIELD(member, is_gauge, is_named, help) { #member, help, offsetof(cache_counters, member), is_gauge, is_named }
+#define FIELD(member, is_gauge, is_named, help) \
+    { #member, help, offsetof(cache_counters, member), is_gauge, is_named, false }
+#define HELD(member, help) { #member, help, offsetof(cache_counters, member), true, false, true }
     FIELD(hits, false, true, "Reads that found a value"),
     FIELD(misses, false, true, "Reads that found none"),
     FIELD(stale_hits, false, true, "Hits served past their TTL"),
@@ -33,11 +36,12 @@ static const struct field {
     FIELD(front_heard_ms, true, false, "Milliseconds since the front heard from the store"),
     FIELD(evictions, false, false, "Values evicted for room"),
     FIELD(expirations, false, false, "Values removed after their TTL"),
-    FIELD(items, true, false, "Values held"),
-    FIELD(bytes, true, false, "Bytes held"),
-    FIELD(max_items, true, false, "Most values held, 0 for no limit"),
-    FIELD(max_bytes, true, false, "Most bytes held, 0 for no limit"),
+    HELD(items, "Values held"),
+    HELD(bytes, "Bytes held"),
+    HELD(max_items, "Most values held, 0 for no limit"),
+    HELD(max_bytes, "Most bytes held, 0 for no limit"),
 #undef FIELD
+#undef HELD
 };
 
 static const struct timed_field {
@@ -61,6 +65,12 @@ static uint64_t value_of(const cache_counters *counters, const struct field *fie
 static const cache_latency *latency_of(const cache_counters *counters, const struct timed_field *field)
 {
     return (const cache_latency *)(const void *)((const char *)counters + field->offset);
+}
+
+/* A store that does not know how much it holds is not shown as an empty one. */
+static bool is_shown(const struct field *field, const cache_counters *total)
+{
+    return !field->is_held || total->knows_items;
 }
 
 /* ---- what both formats show ------------------------------------------------------------------------------------ */
@@ -112,18 +122,20 @@ static void put_number(cache_writer *out, const char *before, const char *name, 
     (void)cache_writer_append(out, text, size);
 }
 
-/* No floating point and no locale: per mille, rounded, as "93.1%". */
+/* No floating point and no locale: per mille, rounded, as "93.1%" and as 0.931. */
 static void put_hit_rate(cache_writer *out, const cache_counters *counters)
 {
     const uint64_t reads = counters->hits + counters->misses;
     if (reads == 0) {
-        (void)cache_writer_puts(out, "\"hit_rate\":\"N/A\"");
+        (void)cache_writer_puts(out, "\"hit_rate\":\"N/A\",\"hit_ratio\":null");
         return;
     }
     const uint64_t rate = (uint64_t)((double)counters->hits / (double)reads * 1000 + 0.5);
     put_number(out, "\"", "hit_rate", "\":\"", rate / 10);
     put_number(out, "", "", ".", rate % 10);
     (void)cache_writer_puts(out, "%\"");
+    put_number(out, ",\"", "hit_ratio", rate == 1000 ? "\":1.0" : rate < 10 ? "\":0.00" : rate < 100 ? "\":0.0" : "\":0.",
+               rate % 1000);
 }
 
 /* The latency that `per_mille` of the operations did not exceed: the bound of its bucket. */
@@ -143,7 +155,7 @@ static void put_json_counters(cache_writer *out, const cache_counters *counters,
 {
     put_hit_rate(out, counters);
     for (size_t i = 0; i < N_FIELDS; i++)
-        if (fields[i].is_named || !of_a_name)
+        if (of_a_name ? fields[i].is_named : is_shown(&fields[i], counters))
             put_number(out, ",\"", fields[i].name, "\":", value_of(counters, &fields[i]));
     (void)cache_writer_puts(out, ",\"latency\":{\"unit\":\"ns\"");
     for (size_t i = 0; i < N_LATENCIES; i++) {
@@ -256,6 +268,8 @@ static void put_total(cache_writer *out, const struct report *report)
 {
     for (size_t i = 0; i < N_FIELDS; i++) {
         char family[64];
+        if (!is_shown(&fields[i], &report->total))
+            continue;
         (void)snprintf(family, sizeof family, "libcache_%s", fields[i].name);
         const char *suffix = fields[i].is_gauge ? "" : "_total";
         put_family(out, family, suffix, fields[i].help, "", fields[i].is_gauge ? "gauge" : "counter");

@@ -25,6 +25,8 @@ static void json_is_valid_and_has_the_counters(void **state)
     assert_int_equal(cJSON_GetObjectItem(json, "hits")->valueint, 27);
     assert_int_equal(cJSON_GetObjectItem(json, "misses")->valueint, 2);
     assert_string_equal(cJSON_GetObjectItem(json, "hit_rate")->valuestring, "93.1%");
+    assert_true(cJSON_GetObjectItem(json, "hit_ratio")->valuedouble > 0.9309 &&
+                cJSON_GetObjectItem(json, "hit_ratio")->valuedouble < 0.9311);
     assert_int_equal(cJSON_GetObjectItem(json, "items")->valueint, 1);
     assert_int_equal(cJSON_GetObjectItem(json, "max_items")->valueint, 1000);
     assert_non_null(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "latency"), "get"));
@@ -39,8 +41,27 @@ static void a_hit_rate_of_no_reads_is_not_available(void **state)
     cache_t *cache = test_open("null://");
     cache_writer *out = cache_writer_new();
     assert_status(CACHE_OK, cache_stats_json(cache, out));
-    assert_non_null(strstr(cache_writer_data(out, NULL), "\"hit_rate\":\"N/A\""));
+    assert_non_null(strstr(cache_writer_data(out, NULL), "\"hit_rate\":\"N/A\",\"hit_ratio\":null"));
     cache_writer_free(out);
+    cache_close(cache);
+}
+
+static void a_store_that_does_not_know_what_it_holds_shows_no_zeros(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open("null://");
+    cache_writer *json = cache_writer_new(), *text = cache_writer_new();
+    cache_counters counters;
+    assert_status(CACHE_OK, cache_stats(cache, &counters));
+    assert_int_equal(counters.knows_items, 0);
+    assert_status(CACHE_OK, cache_stats_json(cache, json));
+    assert_status(CACHE_OK, cache_stats_prometheus(cache, text));
+    assert_null(strstr(cache_writer_data(json, NULL), "\"items\""));
+    assert_null(strstr(cache_writer_data(json, NULL), "\"max_bytes\""));
+    assert_null(strstr(cache_writer_data(text, NULL), "libcache_items"));
+    assert_null(strstr(cache_writer_data(text, NULL), "libcache_bytes"));
+    cache_writer_free(json);
+    cache_writer_free(text);
     cache_close(cache);
 }
 
@@ -259,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_is_valid_and_has_the_counters),
         cmocka_unit_test(a_hit_rate_of_no_reads_is_not_available),
+        cmocka_unit_test(a_store_that_does_not_know_what_it_holds_shows_no_zeros),
         cmocka_unit_test(gets_and_the_sets_behind_them_are_both_timed),
         cmocka_unit_test(prometheus_text_keeps_the_formats_rules),
         cmocka_unit_test(names_are_escaped_in_both_formats),

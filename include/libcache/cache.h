@@ -537,7 +537,8 @@ typedef struct cache_counters {
     uint64_t front_hits;           /* hits that the front served without asking the store */
     uint64_t front_refused;        /* values that the front did not keep, since the key changed meanwhile */
     uint64_t front_heard_ms;       /* how long ago the front heard from the store; 0 without a front */
-    uint64_t reserved[10];
+    uint64_t knows_items;          /* 1 if the store knows items, bytes and their limits; 0: those four say nothing */
+    uint64_t reserved[9];
 } cache_counters;
 
 /* Fills `*out` with the counts up to now. */

@@ -137,7 +137,7 @@ int tool_stats(const struct tool *tool)
         cache_writer_free(out);
         return status < 0 ? tool_fail("stats", status) : TOOL_FOUND;
     }
-    if (counters.items == 0 && counters.bytes == 0)
+    if (!counters.knows_items)
         (void)puts("the store answers; it tells of no items");
     else
         (void)printf("items     %llu\nbytes     %llu\n", (unsigned long long)counters.items,

@@ -589,6 +589,7 @@ static cache_status store_stats(void *self, cache_counters *out)
     if (cache_fs_prepare(store) == CACHE_OK) {
         cache_fs_usage_all(store, table);
         sum = cache_fs_usage_sum(table);
+        out->knows_items = 1;
     }
     out->items += sum.items;
     out->bytes += sum.bytes;

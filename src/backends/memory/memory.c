@@ -281,6 +281,7 @@ static cache_status memory_has(void *self, cache_bytes key)
 static cache_status memory_stats(void *self, cache_counters *out)
 {
     struct memory *memory = self;
+    out->knows_items = 1;
     for (size_t i = 0; i < memory->n_shards; i++) {
         struct shard *shard = &memory->shards[i];
         out->items += atomic_load_explicit(&shard->items, memory_order_relaxed);
