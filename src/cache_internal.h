@@ -22,7 +22,7 @@ struct cache_store {
     cache_backend_ops ops;             /* a full-sized copy: operations that the store's own table lacks are NULL */
     void *self;
     bool sampled;                      /* only one of some operations is timed: see cache_store_begin */
-    atomic_uint_fast64_t *tag_versions;    /* CACHE_TAG_COUNTERS of them; NULL: versions are keys of the store (tag.c) */
+    atomic_uint_fast64_t *tag_versions;    /* CACHE_TAG_COUNTERS; NULL: versions are keys of the store (tag.c) */
     char *url;                         /* for cache_url */
     struct cache_live_counters *counters;
     struct cache_named_counters *named_counters;
@@ -53,8 +53,9 @@ struct cache_full_key {
 /* The config as this library knows it: what an older, shorter struct lacks is at its default. CACHE_ERR_INVALID. */
 cache_status cache_config_copy(const cache_config *config, cache_config *known);
 
-/* What a NULL cache is: a handle on a store that holds nothing, so that a program whose cache cannot be opened goes on.
- * It is made at its first use and never closed. NULL: no memory. Defined in open.c. */
+/* What a NULL cache is: a handle on a store that holds nothing, so that a program whose cache cannot be opened goes
+ * on. It is made at its first use and never closed. cache_none returns NULL for lack of memory. It is defined in
+ * open.c. */
 cache_t *cache_none(void);
 
 static inline cache_t *cache_or_none(cache_t *cache)
@@ -62,7 +63,7 @@ static inline cache_t *cache_or_none(cache_t *cache)
     return cache != NULL ? cache : cache_none();
 }
 
-/* Another handle on the same store, for what may outlive the caller's. NULL: no memory. */
+/* Another handle on the same store, for what may outlive the caller's. Returns NULL for lack of memory. */
 cache_t *cache_handle_copy(const cache_t *cache);
 
 /* Check a user's key and put the prefix before it. CACHE_ERR_INVALID. */
@@ -142,8 +143,9 @@ static inline cache_status cache_store_read(const cache_t *cache, cache_bytes ke
     const uint64_t begun = cache_store_begin(store);
     const cache_status status = store->ops.get(store->self, key, writer);
     /* What goes untimed sends no event either. */
-    return __builtin_expect(begun == 0 && status >= 0, 1) ? status : cache_store_end_read(cache, status, key, writer->size,
-                                                                                         begun);
+    if (__builtin_expect(begun == 0 && status >= 0, 1))
+        return status;
+    return cache_store_end_read(cache, status, key, writer->size, begun);
 }
 
 /* The store's operations for the core's own keys (leases, tags): neither counted nor reported as the user's. */
@@ -174,7 +176,7 @@ void cache_keep_first(cache_status *first, cache_status status);
 /* How often this thread failed: if it changed, cache_last_error() is another failure's. */
 unsigned cache_n_failures(void);
 
-/* True for what happens to a store, rather than to what it was asked: on_error and cache_fetch look over it. */
+/* Returns true for what happens to a store, rather than to what it was asked: on_error and cache_fetch overlook it. */
 bool cache_is_store_failure(cache_status status);
 
 /* on_error=miss: `instead`, what an empty store would have answered, in place of a store's failure. */

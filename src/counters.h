@@ -30,10 +30,11 @@ struct cache_stripe {
 /* The counts of a store, or of one name in it. Reading adds up the stripes. */
 struct cache_live_counters {
     const cache_env *env;
-    _Atomic(struct cache_stripe *) stripes[THREAD_SLOTS];    /* made when their thread first counts; the first at once */
+    _Atomic(struct cache_stripe *) stripes[THREAD_SLOTS];    /* made when their thread first counts */
 };
 
-/* NULL: no memory. A thread's stripe is made when it first counts. `env` stays until the counters is freed. */
+/* Returns NULL for lack of memory. A thread's stripe is made when it first counts. `env` stays until the counters is
+ * freed. */
 struct cache_live_counters *cache_counters_new(const cache_env *env);
 void cache_counters_free(const cache_env *env, struct cache_live_counters *counters);
 

@@ -110,7 +110,7 @@ static bool is_span(int64_t ms)
     return ms >= 0 && is_time(ms);
 }
 
-/* False: the bytes end before what the flags say is there. */
+/* Returns false if the bytes end before what the flags say is there. */
 static bool take_stale(const char **at, size_t *left, struct cache_envelope *out)
 {
     const bool said = (out->flags & ENVELOPE_STALE) != 0;

@@ -40,8 +40,8 @@ static inline bool cache_envelope_is(const void *data, size_t size)
  * CACHE_ERR_TOO_LARGE: a part does not fit its field. */
 cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_bytes key, cache_writer *out);
 
-/* Read what has the magic; whatever the bytes, nothing outside them is touched. False: it is damaged, of a later
- * version, or of another key. The parts of `*out` point into the bytes. */
+/* Read what has the magic; whatever the bytes, nothing outside them is touched. Returns false if it is damaged, of a
+ * later version, or of another key. The parts of `*out` point into the bytes. */
 bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out);
 
 /* One tag and the version it had when the computation began. */

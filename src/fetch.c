@@ -163,8 +163,8 @@ static cache_status lead_here(struct fetch *fetch, struct reading *reading, cach
     return cache_fetch_return_outcome(fetch, &outcome, source, reading, out);
 }
 
-/* A flight that landed between our read and our taking the lead has stored what we missed. True: so it was, and our
- * flight has landed with it. */
+/* A flight that landed between our read and our taking the lead has stored what we missed. Returns true if that
+ * happened; then our flight has landed with it. */
 static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *flight, struct reading *reading)
 {
     const unsigned n_completed = fetch->n_completed;

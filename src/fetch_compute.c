@@ -255,9 +255,9 @@ static void pause_ms(int64_t ms)
     (void)nanosleep(&pause, NULL);
 }
 
-/* While another process computes: ask for its result, or for its lease. True: `*outcome` is its result, or that it did
- * not come in time, or that there is an old value to serve meanwhile; false: the lease is ours, or cannot be had since
- * the store fails. */
+/* While another process computes: ask for its result, or for its lease. Returns true if `*outcome` is its result, or
+ * says that it did not come in time, or that there is an old value to serve meanwhile. Returns false if the lease is
+ * ours, or cannot be had since the store fails. */
 static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool *held, struct cache_outcome *outcome)
 {
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;

@@ -126,9 +126,9 @@ cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading 
 cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_outcome *outcome, cache_source source,
                                         struct reading *reading, cache_value *out);
 
-/* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn. True:
- * `*out` is the value, and the reading is spent. False: compute; if `flight` is not NULL now, count the miss, and end
- * with cache_fetch_finish. */
+/* For a computation that is no function, when what was read is not fresh: wait for another's, or take the turn.
+ * Returns true if `*out` is the value; then the reading is spent. Returns false if the caller has to compute; if
+ * `flight` is not NULL then, it counts the miss, and ends with cache_fetch_finish. */
 bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out);
 
 /* fetch_read.c */
@@ -151,8 +151,8 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading);
 
 /* fetch_compute.c */
 
-/* What a run of the caller's function that took so long came to, counted. True: it may be stored, for as long as
- * `*lifetime` says. The writer is emptied. */
+/* What a run of the caller's function that took so long came to, counted. Returns true if it may be stored, for as
+ * long as `*lifetime` says. The writer is emptied. */
 bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
                              struct cache_outcome *outcome, struct cache_lifetime *lifetime);
 

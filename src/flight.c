@@ -241,7 +241,8 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* True if this thread is computing the key already, further out: also when that flight is invalidated by now. */
+/* Returns true if this thread is computing the key already, further out: also when that flight is invalidated by
+ * now. */
 static bool computes_already(const struct cache_flights *flights, cache_bytes key)
 {
     for (const struct cache_flight *flight = cache_flight_me.computes; flight != NULL; flight = flight->outer)

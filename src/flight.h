@@ -64,7 +64,7 @@ bool cache_flight_begin_queued(struct cache_flight *flight);
 /* The versions that the computation begins under, as cache_tags_ensure made them. */
 void cache_flight_note_tags(struct cache_flight *flight, const struct cache_tags *tags);
 
-/* True once the key was set, deleted, cleared, or its tag invalidated: the result is not to be stored. */
+/* Returns true once the key was set, deleted, cleared, or its tag invalidated: the result is not to be stored. */
 bool cache_flight_is_invalidated(const struct cache_flight *flight);
 
 /* Hand the outcome to those who wait, and to those who come, before it is stored. It stays the caller's. */

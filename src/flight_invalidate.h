@@ -4,7 +4,7 @@
 
 #include "cache_internal.h"
 
-/* The computations under way in this process. NULL: no memory. */
+/* The computations under way in this process. Returns NULL for lack of memory. */
 struct cache_flights *cache_flights_new(const cache_env *env);
 void cache_flights_free(struct cache_flights *flights);
 

@@ -81,7 +81,7 @@ static void abandon(struct cache_writer_cleanup_hook *hook)
     free_rendering(rendering);
 }
 
-/* The fetch moves in. NULL: no memory, and it stays where it is. */
+/* Move the fetch into a new rendering. Returns NULL for lack of memory; then it stays where it is. */
 static struct cache_rendering *new_rendering(struct fetch *fetch)
 {
     const cache_env *env = &fetch->cache->store->env;
@@ -126,7 +126,7 @@ static bool take_lease(struct cache_rendering *rendering)
     return status != CACHE_NOT_STORED;
 }
 
-/* Nothing fresh is there: another's text, or this call's turn to render. True: `*value` is the text. */
+/* Nothing fresh is there: another's text, or this call's turn to render. Returns true if `*value` is the text. */
 static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struct reading *reading, cache_value *value)
 {
     cache_writer *out = fragment->out;
@@ -159,7 +159,7 @@ static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struc
     return false;
 }
 
-/* True: `*value` is the text. A key that cannot be, or a store that fails, costs a rendering. */
+/* Returns true if `*value` is the text. A key that cannot be, or a store that fails, costs a rendering. */
 static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_options *options,
                  const char *const parts[], size_t n, cache_value *value)
 {

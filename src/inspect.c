@@ -117,7 +117,7 @@ static double until_stale(const struct cache_envelope *envelope, int64_t now_ms)
     return seconds(left_ms == 0 || left_ms == -1000 ? left_ms - 1 : left_ms);
 }
 
-/* Copy the type and the tags as texts into one block, behind the array of the tags. NULL: no memory. */
+/* Copy the type and the tags as texts into one block, behind the array of the tags. Returns NULL for lack of memory. */
 static void *copy_texts(const cache_t *cache, const struct cache_envelope *envelope, cache_entry *entry)
 {
     cache_bytes tags = envelope->tags, name;

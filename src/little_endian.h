@@ -1,4 +1,5 @@
-/* little_endian.h - reads numbers of stored formats. They are written out, so that a compiler makes one load of each. */
+/* little_endian.h - reads numbers of stored formats. They are written out, so that a compiler makes one load of
+ * each. */
 #ifndef LITTLE_ENDIAN_H
 #define LITTLE_ENDIAN_H
 

@@ -192,7 +192,7 @@ static size_t list(struct cache_named_counters *names, struct row rows[CACHE_MAX
     return n;
 }
 
-/* True if anything was counted. */
+/* Returns true if anything was counted. */
 static bool is_used(const cache_counters *counters)
 {
     return counters->hits + counters->misses + counters->computations + counters->errors > 0;

@@ -8,7 +8,7 @@
  * so that a hit finds its own without a lock. */
 struct cache_named_counters;
 
-/* NULL: no memory. `env` stays until the names are freed. */
+/* Returns NULL for lack of memory. `env` stays until the names are freed. */
 struct cache_named_counters *cache_named_counters_new(const cache_env *env);
 void cache_named_counters_free(const cache_env *env, struct cache_named_counters *names);
 

@@ -14,7 +14,7 @@ bool cache_number_parse(const char *text, size_t size, int64_t *out);
 /* Write the decimal and a NUL; how many bytes it has without it. */
 size_t cache_number_format(int64_t number, char out[NUMBER_MAX_SIZE + 1]);
 
-/* False: the sum leaves int64. */
+/* Returns false if the sum leaves int64. */
 bool cache_number_add(int64_t a, int64_t b, int64_t *sum);
 
 #endif

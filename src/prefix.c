@@ -1,9 +1,9 @@
 /* prefix.c - how a prefix is stored, so that no two share a key.
  *
  * Were a prefix written as it is, "app" and "app2" would share keys: "app" + "2k" is "app2" + "k". So each stored
- * prefix ends with the only ':' in it, and none begins with another. What is written that way already, such as "app:", is
- * stored as it is, for other programs to read. In any other, ':' becomes "%3A" and '%' becomes "%25", and "%:" ends it:
- * "app" is stored as "app%:", "app:v1:" as "app%3Av1%3A%:". No prefix at all stays none. */
+ * prefix ends with the only ':' in it, and none begins with another. What is written that way already, such as
+ * "app:", is stored as it is, for other programs to read. In any other, ':' becomes "%3A" and '%' becomes "%25", and
+ * "%:" ends it: "app" is stored as "app%:", "app:v1:" as "app%3Av1%3A%:". No prefix at all stays none. */
 #include "prefix.h"
 
 #include <string.h>

@@ -13,7 +13,7 @@ static uint32_t now_units(const cache_env *env)
     return (uint32_t)(cache_env_monotonic_ms(env) / UNIT_MS);
 }
 
-/* NULL: no memory. */
+/* Returns NULL for lack of memory. */
 static struct cache_recent_keys *table_of(cache_recent_keys_ref *table, const cache_env *env)
 {
     struct cache_recent_keys *there = atomic_load_explicit(table, memory_order_acquire);

@@ -134,8 +134,8 @@ static void put_hit_rate(cache_writer *out, const cache_counters *counters)
     put_number(out, "\"", "hit_rate", "\":\"", rate / 10);
     put_number(out, "", "", ".", rate % 10);
     (void)cache_writer_puts(out, "%\"");
-    put_number(out, ",\"", "hit_ratio", rate == 1000 ? "\":1.0" : rate < 10 ? "\":0.00" : rate < 100 ? "\":0.0" : "\":0.",
-               rate % 1000);
+    const char *whole = rate == 1000 ? "\":1.0" : rate < 10 ? "\":0.00" : rate < 100 ? "\":0.0" : "\":0.";
+    put_number(out, ",\"", "hit_ratio", whole, rate % 1000);
 }
 
 /* The latency that `per_mille` of the operations did not exceed: the bound of its bucket. */

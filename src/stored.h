@@ -9,7 +9,7 @@
 int64_t cache_stored_now_ms(const cache_t *cache);
 int64_t cache_stored_recent_ms(const cache_t *cache);    /* up to 10 ms ago, and cheap */
 
-/* True past the TTL. */
+/* Returns true if the envelope's TTL is over. */
 bool cache_stored_is_stale(const cache_t *cache, const struct cache_envelope *envelope);
 
 /* What cache_get shows of a value with the magic: the payload alone, in place of the stored bytes, which stay owned by

@@ -51,8 +51,8 @@ void cache_tags_extend(const cache_t *cache, const struct cache_tags *tags, int6
 /* Append the tags and the versions that were read, as an envelope holds them. */
 cache_status cache_tags_write(const cache_t *cache, const struct cache_tags *tags, cache_writer *out);
 
-/* True if every tag of an envelope still has the version that stands there: by what was read, or by asking the
- * store. */
+/* Returns true if every tag of an envelope still has the version that stands there: by what was read, or by asking
+ * the store. */
 bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache_bytes stored);
 bool cache_tags_hold(const cache_t *cache, cache_bytes stored);
 

@@ -40,7 +40,7 @@ struct cache_template {
     size_t n_steps, step_capacity, n_arguments, argument_capacity;
 };
 
-/* Seconds: digits, perhaps with a point and more digits, fifteen in all. False: it is something else. */
+/* Seconds: digits, perhaps with a point and more digits, fifteen in all. Returns false if it is something else. */
 bool cache_template_seconds(const char *text, size_t size, double *out);
 
 #endif

@@ -145,7 +145,8 @@ static void rules_of_a_program_with_other_fields_are_found(void **state)
     assert_status(CACHE_OK, (cache_middleware)(cache, &rules[1].rule, 1, &request, handle, text, &page));
     assert_string_equal(page.headers[page.n_headers - 1].value, "HIT");
     cache_page_release(&page);
-    assert_status(CACHE_ERR_INVALID, cache_middleware_sized(cache, &rules[0].rule, 2, 8, &request, handle, text, &page));
+    assert_status(CACHE_ERR_INVALID, cache_middleware_sized(cache, &rules[0].rule, 2, 8, &request, handle, text,
+                                                            &page));
     cache_close(cache);
 }
 

@@ -275,7 +275,8 @@ static void counts_are_of_keys_in_total_and_by_name(void **state)
     assert_int_equal(counters.sets, 3);
     cache_writer *text = cache_writer_new();
     assert_status(CACHE_OK, cache_stats_json(cache, text));
-    assert_non_null(strstr(cache_writer_data(text, NULL), "\"load\":{\"hit_rate\":\"40.0%\",\"hit_ratio\":0.400,\"hits\":2,\"misses\":3,"
+    assert_non_null(strstr(cache_writer_data(text, NULL), "\"load\":{\"hit_rate\":\"40.0%\",\"hit_ratio\":0.400,"
+                                                            "\"hits\":2,\"misses\":3,"
                                                           "\"stale_hits\":0,\"sets\":3,\"computations\":3,"));
     cache_writer_free(text);
     cache_close(cache);

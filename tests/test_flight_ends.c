@@ -32,8 +32,8 @@ static void a_child_does_not_wait_for_its_parents_computations(void **state)
 
 enum way { EXIT, LONGJMP, CANCEL, WAYS };
 
-/* AddressSanitizer does not see a cancelled thread's frames go, and takes the cleanup's for theirs; ThreadSanitizer takes
- * it to be in the call that was cancelled still, and does not see its locks. */
+/* AddressSanitizer does not see a cancelled thread's frames go, and takes the cleanup's for theirs; ThreadSanitizer
+ * takes it to be in the call that was cancelled still, and does not see its locks. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 static const bool can_cancel = false;
 #else

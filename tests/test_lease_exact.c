@@ -1,6 +1,6 @@
 /* One computation a key at a time among processes, on a store that can compare and set: whatever changes a key takes
- * the right to store from a computation that began before. Two opens of one store know nothing of each other but what is in
- * it. */
+ * the right to store from a computation that began before. Two opens of one store know nothing of each other but
+ * what is in it. */
 #include "gate.h"
 
 static cache_t *open_one(void)

@@ -2,7 +2,8 @@
 #include "fake_store.h"
 
 static const char *const prefixes[] = { "app", "app2", "app:", "app:2", "app%:", "app%", "app::", "app:2:", "a", ":",
-                                        "::", "%", "%3A", "%25", "user1", "user10", "libcache", "\001", "\001\001tag/" };
+                                        "::", "%", "%3A", "%25", "user1", "user10", "libcache", "\001",
+                                        "\001\001tag/" };
 enum { PREFIXES = sizeof prefixes / sizeof prefixes[0] };
 
 /* What comes behind one prefix in the other, and so might be read as a key there. */

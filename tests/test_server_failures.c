@@ -85,7 +85,8 @@ static int memcached_answer(char *out, size_t size, const char *value)
     return snprintf(out, size, "VALUE %.200s 0 %zu\r\n%s\r\nEND\r\n", value, strlen(value), value);
 }
 
-static const struct protocol redis = { "redis", "&gather=off&client_name=off", "-NOAUTH Authentication required.\r\n", redis_greeting, redis_key,
+static const struct protocol redis = { "redis", "&gather=off&client_name=off", "-NOAUTH Authentication required.\r\n",
+                                        redis_greeting, redis_key,
                                        redis_answer };
 static const struct protocol memcached = { "memcached", "&generation=off", "CLIENT_ERROR unauthenticated\r\n",
                                            memcached_greeting, memcached_key, memcached_answer };

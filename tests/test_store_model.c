@@ -48,7 +48,7 @@ static size_t draw(struct run *run, size_t n)
                      cache_last_error());                                                                    \
     } while (0)
 
-/* ---- the model ---------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static struct model_value *live(struct run *run, size_t key)
 {
@@ -100,7 +100,7 @@ static size_t draw_value(struct run *run, char out[MAX_VALUE])
     return size;
 }
 
-/* ---- the operations ------------------------------------------------------------------------------------------------ */
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
 
 static void compare_value(struct run *run, size_t key, const cache_value *value)
 {

@@ -104,7 +104,8 @@ static void a_header_that_cannot_be_read_is_no_permission_to_store(void **state)
         { "Cache-Control", "public max-age=60" }, { "Cache-Control", "x=\"open, max-age=60" },
         { "Cache-Control", "max-age=60, private=\"x" }, { "Cache-Control", "=60" }, { "Cache-Control", "PRIVATE" },
         { "Cache-Control", "max-age=60 private" }, { "Cache-Control", "max-age=\"60\" no-store" },
-        { "Cache-Control", "max-age" }, { "Cache-Control", "max-age=-1" }, { "Vary", "*;" }, { "Vary", "Accept Cookie" },
+        { "Cache-Control", "max-age" }, { "Cache-Control", "max-age=-1" }, { "Vary", "*;" },
+        { "Vary", "Accept Cookie" },
         { "Expires", "soon" }, { "Set-Cookie", "" }, { "Set-Cookie", ";" },
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
@@ -299,7 +300,7 @@ static void who_waited_long_enough_runs_the_handler_himself(void **state)
     site_close(&site);
 }
 
-/* ---- hosts --------------------------------------------------------------------------------------------------------- */
+/* ---- hosts ------------------------------------------------------------------------------------------------------- */
 
 static void tenants_and_schemes_have_pages_of_their_own(void **state)
 {

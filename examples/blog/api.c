@@ -24,8 +24,9 @@ static cache_status posts(void *ctx, const cache_request *request, cache_respons
         return CACHE_ERR_NOMEM;
     cache_status status = db_newest(visit->blog->db, (page - 1) * LISTED, list, LISTED + 1, &n);
     if (status == CACHE_OK)
-        status = respond_json(response, 200, json_add_next(json_posts(list, n < LISTED ? n : LISTED), request->path, page,
-                                                           n > LISTED));
+        status = respond_json(response, 200,
+                              json_add_next(json_posts(list, n < LISTED ? n : LISTED), request->path, page,
+                                            n > LISTED));
     free(list);
     return status;
 }
@@ -63,8 +64,9 @@ static cache_status products(void *ctx, const cache_request *request, cache_resp
         return CACHE_ERR_NOMEM;
     cache_status status = db_products(visit->blog->db, (page - 1) * LISTED, list, LISTED + 1, &n);
     if (status == CACHE_OK)
-        status = respond_json(response, 200, json_add_next(json_products(list, n < LISTED ? n : LISTED), request->path, page,
-                                                           n > LISTED));
+        status = respond_json(response, 200,
+                              json_add_next(json_products(list, n < LISTED ? n : LISTED), request->path, page,
+                                            n > LISTED));
     free(list);
     return status;
 }

@@ -90,8 +90,8 @@ cache_status db_password_hash(struct db *db, int64_t user, char hash[PASSWORD_HA
 cache_status db_add_user(struct db *db, const char *name, const char *password_hash, bool is_admin, int64_t *id);
 cache_status db_set_password_hash(struct db *db, int64_t user, const char *password_hash);
 
-/* Who has the session, for SESSION_SECONDS. Its `id` is a hash of what the cookie holds. Sessions whose time is over are
- * dropped when one is added. */
+/* Who has the session, for SESSION_SECONDS. Its `id` is a hash of what the cookie holds. Sessions whose time is over
+ * are dropped when one is added. */
 cache_status db_add_session(struct db *db, const char *id, int64_t user);
 cache_status db_session(struct db *db, const char *id, struct user *out);
 cache_status db_delete_session(struct db *db, const char *id);

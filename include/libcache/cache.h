@@ -121,8 +121,8 @@ typedef struct cache_event {
  * long. */
 typedef void cache_event_fn(void *ctx, const cache_event *event);
 
-/* Sets the pointer that the events of this thread carry from now on, on every cache: the request that it serves, a span,
- * a connection. It is NULL at first, and in threads of `spawn`. The library only passes it on. */
+/* Sets the pointer that the events of this thread carry from now on, on every cache: the request that it serves, a
+ * span, a connection. It is NULL at first, and in threads of `spawn`. The library only passes it on. */
 void cache_set_event_context(void *context);
 
 /* Runs task(arg) soon on another thread of the application, such as a thread pool's. Returns true if the task will run
@@ -454,9 +454,9 @@ typedef struct cache_fetch_options {
     bool no_wait;                  /* while another thread computes: compute beside it and do not store, in place of
                                     * waiting */
     double soft_timeout;           /* with an old value at hand (`stale`, `stale_if_error`): longest wait for its
-                                    * successor, seconds, before the old one is served. It is computed on, by cache_config.spawn or
-                                    * by the caller who began it. 0: a stale value is served at once, and one that is
-                                    * for stale_if_error alone after `wait` */
+                                    * successor, seconds, before the old one is served. It is computed on, by
+                                    * cache_config.spawn or by the caller who began it. 0: a stale value is served at
+                                    * once, and one that is for stale_if_error alone after `wait` */
     double refresh_after;          /* 0 to 1: a read past this part of the ttl has the successor computed, once, as that
                                     * of a stale value; 0: not before the ttl is over */
     double error_ttl;              /* after a computation that failed while an old value was there, that one is served

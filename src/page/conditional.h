@@ -4,7 +4,7 @@
 
 #include "page_codec.h"
 
-/* True if the request has this page already: by If-None-Match, else by If-Modified-Since. */
+/* Returns true if the request has this page already: by If-None-Match, else by If-Modified-Since. */
 bool cache_page_is_not_modified(const struct stored_page *stored, const cache_request *request);
 
 #endif

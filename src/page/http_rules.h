@@ -14,10 +14,10 @@ bool cache_http_is_field_value(const char *text);
 bool cache_http_same_name(const char *a, const char *b);
 
 /* Take the next element off a comma-separated list, without the spaces around it; commas in quotes do not count.
- * False: there is none. */
+ * Returns false if there is none. */
 bool cache_http_next_element(const char **list, cache_bytes *element);
 
-/* True if an element of the list is `name`, without case. `list` may be NULL. */
+/* Returns true if an element of the list is `name`, without case. `list` may be NULL. */
 bool cache_http_list_has(const char *list, const char *name);
 
 /* RFC 6265 section 4.2.1: "name=value; name=value". The first cookie of the name counts, as everywhere. `cookies` may
@@ -51,7 +51,7 @@ bool cache_http_is_dropped(const char *name);
 /* RFC 9110 section 15.4.5: headers that describe a content that a 304 does not have. */
 bool cache_http_is_of_content(const char *name);
 
-/* RFC 9110 section 5.6.7, in any of its three forms: seconds since 1970. False: it is none. */
+/* RFC 9110 section 5.6.7, in any of its three forms: seconds since 1970. Returns false if it is none. */
 bool cache_http_read_date(const char *text, int64_t *seconds);
 
 /* RFC 9110 section 13.1.2: true if If-None-Match names this ETag, compared weakly. `etag` may be NULL: a star names any

@@ -4,9 +4,9 @@
  *     8 index of Last-Modified (2)   10 zero (2)   12 size of the texts (4)
  *     16 for each header, where in the texts its name (4) and its value (4) begin; the texts; the body
  *
- * Numbers are little-endian. Texts end with NUL, so that a page's headers point into the stored bytes; checking that the
- * last byte of all texts is NUL proves that every text inside is terminated. The upper bit of a name's place says that a
- * 304 has no such header. */
+ * Numbers are little-endian. Texts end with NUL, so that a page's headers point into the stored bytes; checking that
+ * the last byte of all texts is NUL proves that every text inside is terminated. The upper bit of a name's place
+ * says that a 304 has no such header. */
 #include "page_codec.h"
 
 #include "conditional.h"

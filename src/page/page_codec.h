@@ -18,10 +18,10 @@ struct stored_page {
  * CACHE_ERR_TOO_LARGE. */
 cache_status cache_page_encode(const cache_response *response, cache_writer *out);
 
-/* Whatever the bytes, nothing outside them is touched. False: they are no page. */
+/* Whatever the bytes, nothing outside them is touched. Returns false if they are no page. */
 bool cache_page_decode(cache_bytes bytes, struct stored_page *out);
 
-/* The stored page as a response that can be read and not be written. False: no memory. */
+/* The stored page as a response that can be read and not be written. Returns false for lack of memory. */
 bool cache_page_as_response(const cache_env *env, const struct stored_page *stored, cache_response *out);
 void cache_page_as_response_release(cache_response *response);
 

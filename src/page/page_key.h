@@ -4,7 +4,8 @@
 
 #include "api.h"
 
-/* True if one path has several pages: their keys begin like the path's, and they are stored under the path's tag. */
+/* Returns true if one path has several pages: their keys begin like the path's, and they are stored under the path's
+ * tag. */
 bool cache_view_has_variants(const cache_view *view);
 
 /* Append the key of the request's page, at most CACHE_MAX_KEY bytes:

@@ -72,7 +72,7 @@ static bool is_negative(const cache_response *response)
     return response->status == 404 || response->status == 410;
 }
 
-/* False: it has none, or one of 0. */
+/* Returns false if it has none, or one of 0. */
 static bool find_ttl(const cache_view *view, const cache_response *response, const struct cache_http_control *control,
                      double *ttl)
 {

@@ -4,7 +4,7 @@
 
 #include "response.h"
 
-/* True if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
+/* Returns true if the request names somebody whose pages the view does not tell from others'. `view` may be NULL. */
 bool cache_view_has_credentials(const cache_view *view, const cache_request *request);
 
 /* May the request be answered from the cache at all? */

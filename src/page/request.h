@@ -12,7 +12,7 @@ static inline const char *cache_request_header(const cache_request *request, con
     return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
 }
 
-/* True if there is such a cookie; its value has no NUL behind it. */
+/* Returns true if there is such a cookie; its value has no NUL behind it. */
 static inline bool cache_request_cookie(const cache_request *request, const char *name, cache_bytes *value)
 {
     if (request->cookie == NULL)

@@ -319,7 +319,8 @@ static void check_clocks(struct doctor *doctor)
 
 /* ---- the visit ------------------------------------------------------------------------------------------------- */
 
-/* The URL as it would be with on_error=fail: failures are what a doctor wants to see. NULL: no memory. */
+/* The URL as it would be with on_error=fail: failures are what a doctor wants to see. Returns NULL for lack of
+ * memory. */
 static char *url_that_fails(const char *url)
 {
     static const char from[] = "on_error=miss", to[] = "on_error=fail";

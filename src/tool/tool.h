@@ -42,7 +42,7 @@ int tool_usage(const char *format, ...);
 
 /* keys.c */
 
-/* True if the key is one of those that --pattern names. */
+/* Returns true if the key is one of those that --pattern names. */
 bool tool_matches(const struct tool *tool, const char *key);
 
 /* Receives up to some thousand keys of one step. Returns false to end the listing. */

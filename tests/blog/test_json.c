@@ -78,7 +78,8 @@ static void add_many(int n)
     (void)snprintf(sql, sizeof sql, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
                                     "INSERT INTO products (name, cents) SELECT 'Number ' || i || '.', i FROM n;"
                                     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
-                                    "INSERT INTO posts (title, content) SELECT 'Number ' || i || '.', 'c' FROM n", n, n);
+                                    "INSERT INTO posts (title, content) SELECT 'Number ' || i || '.', 'c' FROM n",
+                                    n, n);
     assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 5000);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);

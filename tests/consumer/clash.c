@@ -1,5 +1,5 @@
-/* clash.c - a program whose own functions have names that a cache might use inside: it links, and the library calls none
- * of them. */
+/* clash.c - a program whose own functions have names that a cache might use inside: it links, and the library calls
+ * none of them. */
 #include <libcache/cache.h>
 
 #include <stdlib.h>

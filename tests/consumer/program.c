@@ -1,4 +1,5 @@
-/* program.c - somebody's program, in what C11 and C++11 have in common: it fetches a value twice and computes it once. */
+/* program.c - somebody's program, in what C11 and C++11 have in common: it fetches a value twice and computes it
+ * once. */
 #include <libcache/backend.h>
 #include <libcache/cache.h>
 
@@ -32,7 +33,8 @@ int main(int argc, char **argv)
     cache_clear(cache);
     cache_close(cache);
     if (computed != 1 || wrong || strcmp(cache_version(), CACHE_VERSION) != 0) {
-        fprintf(stderr, "computed %d times, with libcache %s and headers %s\n", computed, cache_version(), CACHE_VERSION);
+        fprintf(stderr, "computed %d times, with libcache %s and headers %s\n", computed, cache_version(),
+                CACHE_VERSION);
         return 1;
     }
     return 0;

@@ -30,7 +30,8 @@ static size_t draw(size_t n)
     return n > 0 ? state % n : 0;
 }
 
-/* One to three changes: a flipped bit, another byte, some bytes again, a cut. Returns the new size, at most `capacity`. */
+/* One to three changes: a flipped bit, another byte, some bytes again, a cut. Returns the new size, at most
+ * `capacity`. */
 static size_t change(uint8_t *bytes, size_t size, size_t capacity)
 {
     for (size_t i = 1 + draw(3); i > 0 && size > 0; i--) {

@@ -13,8 +13,8 @@
 /* Runs the scenario. `fault` is what fails in it, for messages: "pread 3: Input/output error"; NULL: nothing. */
 typedef void faults_scenario(void *ctx, const char *fault);
 
-/* Returns how many faults were tried. Of calls that are made more often than `each`, the first `each` fail one after the
- * other, and then one in 37. */
+/* Returns how many faults were tried. Of calls that are made more often than `each`, the first `each` fail one after
+ * the other, and then one in 37. */
 unsigned faults_try_all(faults_scenario *scenario, void *ctx, unsigned each);
 
 void faults_on(void);

@@ -27,8 +27,8 @@ int files_exist(const char *path);
 /* How many file descriptors this process has open. */
 int files_count_descriptors(void);
 
-/* What each test of the store begins with, an empty directory in `path`, and ends with: the directory is removed, and the
- * test fails if a file descriptor was left open, whatever happened meanwhile. */
+/* What each test of the store begins with, an empty directory in `path`, and ends with: the directory is removed,
+ * and the test fails if a file descriptor was left open, whatever happened meanwhile. */
 void files_begin(char *path, size_t size);
 void files_end(const char *path);
 

@@ -195,7 +195,7 @@ static void restart(struct cache_exchange *exchange)
 
 static cache_take_fn take;
 
-/* The share's next batch. False: out of memory, and its keys are given up. */
+/* Make the share's next batch. Returns false for lack of memory; then its keys are given up. */
 static bool next_batch(struct mc_many *many, struct mc_share *share)
 {
     const size_t most = many->verb == MC_SET ? MAX_SET_BYTES : MAX_LINE_BYTES;

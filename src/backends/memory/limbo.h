@@ -1,7 +1,7 @@
 /* limbo.h - what left the index and may still be read: items and tables that wait for the readers to leave.
  *
- * Some rings a store. A ring's entries become safe to free in the order in which they came, hundreds at once, since it takes
- * a system call to know (epoch.h); they are freed a few at each write, so that no call frees them all. */
+ * Some rings a store. A ring's entries become safe to free in the order in which they came, hundreds at once, since
+ * it takes a system call to know (epoch.h); they are freed a few at each write, so that no call frees them all. */
 #ifndef MEMORY_LIMBO_H
 #define MEMORY_LIMBO_H
 

@@ -144,7 +144,8 @@ static void end(struct memory *memory, size_t shard, struct reader *reader)
         epoch_leave(reader);
 }
 
-/* What a read found, once it has ended: nothing, a counter's number, or an item that stays as long as `owner` has it. */
+/* What a read found, once it has ended: nothing, a counter's number, or an item that stays as long as `owner` has
+ * it. */
 struct found {
     struct item *item;
     cache_owner *owner;

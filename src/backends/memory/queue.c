@@ -2,9 +2,9 @@
 #include "queue.h"
 
 /* The small queue has a thirtieth of the items, but six. A tenth, as in the paper, misses more often on nearly all
- * traces of bench/miss_ratio.c, given that one hit is enough to pass on and that the ghost remembers what leaves either
- * queue. A hundredth misses what is asked for a few times within a short while. PATIENCE is how many items one eviction gives
- * another chance, so that it takes no long time. */
+ * traces of bench/miss_ratio.c, given that one hit is enough to pass on and that the ghost remembers what leaves
+ * either queue. A hundredth misses what is asked for a few times within a short while. PATIENCE is how many items
+ * one eviction gives another chance, so that it takes no long time. */
 enum { SMALLEST = 8, SMALL_SHARE = 32, SMALL_LEAST = 6, PATIENCE = 256 };
 
 static uint32_t place_of(enum queue_name name, uint32_t position)

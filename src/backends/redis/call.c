@@ -67,7 +67,8 @@ const redisReply *cache_redis_first_error(const struct redis_request *request)
     return NULL;
 }
 
-/* True: nothing of the request was done, since each of its commands was refused. (MULTI is none that does anything.) */
+/* Returns true if nothing of the request was done, since each of its commands was refused. (MULTI is none that does
+ * anything.) */
 static bool was_refused(const struct redis_request *request)
 {
     for (size_t i = 0; i < request->n_taken && !request->fold; i++)
@@ -89,7 +90,7 @@ static bool may_have_a_successor(struct redis_store *store)
                                            cache_env_monotonic_ms(store->env) + store->retry_after_ms));
 }
 
-/* True: a demoted master refused the request, which goes to its successor. */
+/* Returns true if a demoted master refused the request, which goes to its successor. */
 static bool was_demoted(struct redis_store *store, const struct redis_request *request)
 {
     const redisReply *error = cache_redis_first_error(request);

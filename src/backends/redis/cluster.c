@@ -299,7 +299,7 @@ bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, ui
            cache_redis_cluster_node(store, slot, deadline, node) == CACHE_OK;
 }
 
-/* The node was not reached. True: the map has another one by now, and the request may go there. */
+/* The node was not reached. Returns true if the map has another one by now, and the request may go there. */
 static bool has_successor(struct redis_store *store, unsigned slot, const struct redis_request *request,
                           cache_status status, uint16_t *node, uint64_t deadline)
 {

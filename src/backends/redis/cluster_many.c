@@ -144,7 +144,7 @@ static void judge_part(struct many *many, const struct cache_server_call *call, 
         keep_first(many, cache_fail(call->status, "%s", part->exchange.message));
 }
 
-/* True: some keys are left. */
+/* Returns true if some keys are left. */
 static bool send_round(struct many *many, struct part parts[], struct cache_server_call calls[], size_t n_nodes)
 {
     size_t n_calls = 0, at = 0;

@@ -1,8 +1,8 @@
 /* compare.c - to replace a value only if it is still what was read.
  *
- * Redis has no command for that before version 8.4, and a transaction with WATCH wants a connection of its own, so it
- * is a script of a few lines. Where scripts are refused (by an ACL), the value is read, compared and written in two steps:
- * another process may come between them, and the log says so once. */
+ * Redis has no command for that before version 8.4, and a transaction with WATCH wants a connection of its own, so
+ * it is a script of a few lines. Where scripts are refused (by an ACL), the value is read, compared and written in
+ * two steps: another process may come between them, and the log says so once. */
 #include "store.h"
 
 #include "hooks.h"

@@ -66,7 +66,7 @@ const char *cache_redis_removal(struct redis_store *store)
     return atomic_load_explicit(&store->no_unlink, memory_order_relaxed) ? "DEL" : "UNLINK";
 }
 
-/* True: `error` was the answer to UNLINK, which is not sent again. */
+/* Returns true if `error` was the answer to UNLINK, which is not sent again. */
 bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error)
 {
     return error != NULL && cache_redis_is_refusal(error) && !atomic_exchange(&store->no_unlink, true);

@@ -154,7 +154,8 @@ struct redis_request {
     bool repeatable;                   /* may be sent again when a connection turns out to be dead */
     bool alone;                        /* has a connection to itself */
     bool fold;                         /* of the replies only the sum of all integers is kept */
-    /* With `fold`: use a reply, in whichever thread. True: an error was used too, and is not kept. NULL: nothing. */
+    /* With `fold`: use a reply, in whichever thread. Returns true if an error was used too, and is not kept. If
+     * it is NULL, no reply is used. */
     bool (*use)(struct redis_request *request, size_t index, const redisReply *reply);
     void (*restart)(struct redis_request *request);    /* forget what was used. NULL: there is nothing to forget */
     void *ctx;
@@ -195,7 +196,7 @@ uint64_t cache_redis_deadline(const struct redis_store *store);
 /* The status of an error reply, with Redis' own words as the message. */
 cache_status cache_redis_error(const char *where, const char *text);
 
-/* True: the server does not know the command, or refuses it to this user. */
+/* Returns true if the server does not know the command, or refuses it to this user. */
 bool cache_redis_is_refusal(const redisReply *reply);
 
 /* The same of a message that has the server's words in it. */
@@ -219,16 +220,17 @@ void cache_redis_close_cluster(struct redis_store *store);
 cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
                                       uint64_t deadline);
 
-/* True: a slot leads to the node. */
+/* Returns true if a slot leads to the node. */
 bool cache_redis_has_slots(const struct redis_cluster *cluster, size_t node);
 
 /* The node that has the slot, after a look at the map if nobody is known to have it. */
 cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
 
-/* The same after a node failed: the map is read again if that was not done a moment ago. False: it is not known. */
+/* The same after a node failed: the map is read again if that was not done a moment ago. Returns false if it is not
+ * known. */
 bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
 
-/* True: the error says that the key is elsewhere. */
+/* Returns true if the error says that the key is elsewhere. */
 bool cache_redis_is_redirection(const redisReply *error);
 
 /* One request to each node, all at once (cluster_many.c). */
@@ -270,7 +272,7 @@ cache_clear_fn cache_redis_clear;
 cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms);
 const char *cache_redis_removal(struct redis_store *store);
 
-/* True: `error` was the answer to UNLINK, which is not sent again. */
+/* Returns true if `error` was the answer to UNLINK, which is not sent again. */
 bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error);
 
 /* SCAN of the prefix from the cursor, and the cursor that came; "0" at the end. */

@@ -1,12 +1,13 @@
 /* watch.c - what the server says of keys that change, for a front in this process.
  *
  * Redis tells whoever asks by CLIENT TRACKING, in broadcast mode, of each change of a key with a prefix. Replies of the
- * second protocol have no place for that, so it redirects them to a connection that has subscribed; and a connection may
- * redirect them to itself. So tracker and listener are one connection: it is lost as a whole, and cannot be half.
+ * second protocol have no place for that, so it redirects them to a connection that has subscribed; and a connection
+ * may redirect them to itself. So tracker and listener are one connection: it is lost as a whole, and cannot be half.
  *
  * Nothing here waits but the first request on a new connection, and that is sent by calls that wait for the server
  * anyway. A PING tells how far was heard: its answer comes behind all that the server had said before, so what was
- * acknowledged to anybody before the PING was sent has been heard. A cluster has a watch on each node that has slots. */
+ * acknowledged to anybody before the PING was sent has been heard. A cluster has a watch on each node that has
+ * slots. */
 #include "store.h"
 
 #include "hooks.h"

@@ -193,7 +193,7 @@ static void drop(struct dial *dial, nfds_t i)
     dial->which[i] = dial->which[dial->n_pending];
 }
 
-/* Begin with the next address. True: it is connected already, and is the last of the pending. */
+/* Begin with the next address. Returns true if it is connected already, and is the last of the pending. */
 static bool begin_next(struct dial *dial, size_t first, uint64_t deadline)
 {
     const size_t which = (first + dial->begun++) % dial->addresses->n;

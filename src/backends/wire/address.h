@@ -68,8 +68,8 @@ cache_status cache_resolver_get(struct cache_resolver *resolver, struct cache_ad
 void cache_resolver_worked(struct cache_resolver *resolver, const struct cache_address *address);
 void cache_resolver_doubt(struct cache_resolver *resolver);
 
-/* Once a minute: look the name up again. False: a connection to `address`, made when the set had `*version`, leads to
- * where the name no longer does. */
+/* Once a minute: look the name up again. Returns false if a connection to `address`, made when the set had
+ * `*version`, leads to where the name no longer does. */
 bool cache_resolver_still_has(struct cache_resolver *resolver, const struct cache_address *address, unsigned *version);
 
 #endif

@@ -181,7 +181,7 @@ static void set_failure(const struct cache_attempt *attempt, struct cache_exchan
         atomic_fetch_add_explicit(&attempt->server->config.counters->timeouts, 1, memory_order_relaxed);
 }
 
-/* What the batch's outcome means for one request. True: it goes out again. */
+/* What the batch's outcome means for one request. Returns true if it goes out again. */
 static bool judge(const struct cache_attempt *attempt, struct cache_exchange *exchange, const char *message,
                   uint64_t now)
 {
@@ -201,8 +201,8 @@ static bool judge(const struct cache_attempt *attempt, struct cache_exchange *ex
     return again;
 }
 
-/* Judge all requests of the batch; the slot is given on before those that are done are woken. True: the own request
- * goes out again. */
+/* Judge all requests of the batch; the slot is given on before those that are done are woken. Returns true if the
+ * own request goes out again. */
 static bool finish(struct cache_attempt *attempt, int slot)
 {
     struct cache_server *server = attempt->server;

@@ -13,11 +13,12 @@ struct cache_attempt {
     bool was_idle;                     /* the connection was there already */
 };
 
-/* Lead on the connection of `slot`: the own request, and those that go with it. True: the own one goes out again. */
+/* Lead on the connection of `slot`: the own request, and those that go with it. Returns true if the own one goes out
+ * again. */
 bool cache_attempt_lead(struct cache_server *server, struct cache_exchange *own, int slot, bool trying);
 
-/* The second half of an attempt whose batch has begun: take the replies, and judge. True: the own request goes out
- * again. */
+/* The second half of an attempt whose batch has begun: take the replies, and judge. Returns true if the own request
+ * goes out again. */
 bool cache_attempt_run(struct cache_attempt *attempt, int slot);
 
 /* The connection may be used again: it leads where it should, and is quiet. */

@@ -48,7 +48,7 @@ static void keep(struct cache_resolver *resolver, const struct cache_addresses *
     }
 }
 
-/* True: the caller is the one who looks. A path is never looked up again. */
+/* Returns true if the caller is the one who looks. A path is never looked up again. */
 static bool is_due(struct cache_resolver *resolver)
 {
     pthread_mutex_lock(&resolver->lock);

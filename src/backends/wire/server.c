@@ -159,7 +159,7 @@ cache_status cache_connection_call(struct cache_connection *connection, struct c
 
 /* ---- several servers at once ------------------------------------------------------------------------------------- */
 
-/* Send on an idle connection that is there already, without a wait. False: not now. */
+/* Send on an idle connection that is there already, without a wait. Returns false if there is none. */
 static bool send_at_once(struct cache_server_call *call, struct cache_attempt *attempt)
 {
     struct cache_server *server = call->server;

@@ -72,7 +72,7 @@ struct cache_protocol {
     cache_status (*locate)(struct cache_server *server, uint64_t deadline, char host[256], int *port);
     /* The end of a connection's state. NULL: it has none. */
     void (*release)(void *state);
-    /* True if `state` holds bytes behind the last reply. NULL: it never does. */
+    /* Returns true if `state` holds bytes behind the last reply. If it is NULL, it never does. */
     bool (*has_more)(const void *state);
     /* A request that has no effect and an answer of its own each time, behind every batch: so that a reply which came
      * late or twice is never taken for another's. Write it to `out` and return its size; 0: none this time. NULL: there
@@ -117,8 +117,8 @@ struct cache_connection {
 };
 
 /* A connection of the caller's own, beside the server's: set its `server`, and wire.fd to -1. Open it: connect and
- * greet. It is closed again after a failure. The server's breaker is neither asked nor told. Close it: without a byte to the
- * server, so that a child of a fork may close its parent's. */
+ * greet. It is closed again after a failure. The server's breaker is neither asked nor told. Close it: without a byte
+ * to the server, so that a child of a fork may close its parent's. */
 cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline);
 void cache_connection_close(struct cache_connection *connection);
 

@@ -78,7 +78,7 @@ static struct cache_exchange *dequeue(struct cache_server *server)
     return exchange;
 }
 
-/* False: it is in the queue no longer. */
+/* Returns false if it is in the queue no longer. */
 static bool remove_from_queue(struct cache_server *server, struct cache_exchange *exchange)
 {
     struct cache_exchange **at = &server->first;
