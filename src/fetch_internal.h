@@ -89,10 +89,6 @@ bool cache_fetch_hit(cache_t *cache, const char *key, const cache_fetch_options 
 
 /* fetch.c */
 
-/* Fill what a fetch says of its result. `info` may be NULL. */
-void cache_fetch_fill_info(const cache_t *cache, cache_fetch_info *info, cache_source source,
-                           const struct cache_outcome *what);
-
 /* The options as this library knows them: what an older, shorter struct lacks, or NULL, is as CACHE_FETCH_OPTIONS_INIT
  * has it. CACHE_ERR_INVALID: its size cannot be. */
 cache_status cache_fetch_copy_options(cache_fetch_options *known, const cache_fetch_options *options);
@@ -145,6 +141,10 @@ void cache_fetch_read(struct fetch *fetch, struct reading *reading);
 
 /* What a second read found, when another computation has ended since the first: is it that one's result? */
 bool cache_fetch_is_new(const struct fetch *fetch, const struct reading *reading);
+
+/* Fill what a fetch says of its result. `info` may be NULL. */
+void cache_fetch_fill_info(const cache_t *cache, cache_fetch_info *info, cache_source source,
+                           const struct cache_outcome *what);
 
 /* The reading as a flight's outcome; the value stays the reading's. */
 struct cache_outcome cache_fetch_outcome(const struct reading *reading);

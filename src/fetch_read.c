@@ -115,3 +115,29 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading)
         .created_ms = reading->created_ms, .expires_ms = reading->expires_ms,
     };
 }
+
+/* ---- what is said of it ----------------------------------------------------------------------------------------- */
+
+/* What becomes stale in this very millisecond is stale, and counts as past. What became stale exactly one second ago
+ * must not look like CACHE_TTL_FOREVER. */
+static double seconds_left(int64_t expires_ms, int64_t now_ms)
+{
+    if (expires_ms == 0)
+        return CACHE_TTL_FOREVER;
+    const int64_t left_ms = expires_ms - now_ms;
+    return (double)(left_ms == 0 || left_ms == -1000 ? left_ms - 1 : left_ms) / 1000;
+}
+
+void cache_fetch_fill_info(const cache_t *cache, cache_fetch_info *info, cache_source source,
+                           const struct cache_outcome *what)
+{
+    if (info == NULL)
+        return;
+    /* Of a fresh value to the tick: the exact clock is a tenth of a hit's cost. */
+    const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_stored_recent_ms(cache) : cache_stored_now_ms(cache);
+    *info = (cache_fetch_info){
+        .source = source, .negative = what->negative, .stored = what->stored,
+        .age = now_ms > what->created_ms ? (double)(now_ms - what->created_ms) / 1000 : 0,
+        .ttl_left = seconds_left(what->expires_ms, now_ms),
+    };
+}
