@@ -3,6 +3,7 @@
 #define CACHE_INTERNAL_H
 
 #include "hooks.h"
+#include "hot_keys.h"
 #include "recent_keys.h"
 #include "counters.h"
 #include "time_to_live.h"
@@ -28,6 +29,7 @@ struct cache_store {
     struct cache_named_counters *named_counters;
     struct cache_flights *flights;
     cache_recent_keys_ref hit_for_miss;    /* page/hit_for_miss.h */
+    struct cache_hot_keys *hot_keys;
     cache_recent_keys_ref failed;      /* keys whose computation failed lately, while an old value was there */
     atomic_uint handles;
     atomic_uint n_untaggable;          /* fetches whose tags could not be */

@@ -4,6 +4,8 @@
  * swap and never change again. It has twice as many slots as names, so a search always ends at an empty one. */
 #include "named_counters.h"
 
+#include "utf8.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,34 +68,6 @@ void cache_named_counters_free(const cache_env *env, struct cache_named_counters
 
 /* ---- finding and adding ---------------------------------------------------------------------------------------- */
 
-/* One character of UTF-8, as RFC 3629 has it; 0: it is none. */
-static size_t character_size(const unsigned char *at)
-{
-    if (at[0] < 0x80)
-        return 1;
-    const size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-    if (at[0] < 0xc2 || at[0] > 0xf4)
-        return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||    /* overlong, surrogates */
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))      /* overlong, past U+10FFFF */
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)    /* the NUL at the end too */
-            return 0;
-    return size;
-}
-
-static bool is_utf8(const char *text)
-{
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
-        const size_t size = character_size(at);
-        if (size == 0)
-            return false;
-        at += size;
-    }
-    return true;
-}
-
 static struct entry *entry_new(const cache_env *env, const char *name, size_t size, uint64_t hash)
 {
     struct entry *entry = cache_env_alloc(env, sizeof *entry + size + 1);
@@ -141,7 +115,7 @@ static struct cache_live_counters *add(struct cache_named_counters *names, struc
 static struct cache_live_counters *add_new(struct cache_named_counters *names, const char *name, size_t size,
                                            uint64_t hash)
 {
-    if (size > CACHE_MAX_NAME || strcmp(name, CACHE_NAME_OTHER) == 0 || !is_utf8(name) ||
+    if (size > CACHE_MAX_NAME || strcmp(name, CACHE_NAME_OTHER) == 0 || !text_is_utf8(name) ||
         atomic_load(&names->n) >= CACHE_MAX_NAMES)
         return names->other;
     if (atomic_fetch_add(&names->n, 1) >= CACHE_MAX_NAMES) {

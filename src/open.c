@@ -22,6 +22,7 @@ static void store_free(struct cache_store *store)
         store->ops.close(store->self);
     cache_recent_keys_free(&store->hit_for_miss, &env);
     cache_recent_keys_free(&store->failed, &env);
+    cache_hot_keys_free(store->hot_keys, &env);
     cache_flights_free(store->flights);
     cache_named_counters_free(&env, store->named_counters);
     cache_counters_free(&env, store->counters);
@@ -48,7 +49,8 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
     store->tag_versions = counts_tags ? cache_env_alloc(&store->env, size) : NULL;
     if (store->tag_versions != NULL)
         memset(store->tag_versions, 0, size);
-    if (store->counters == NULL || store->named_counters == NULL || store->flights == NULL ||
+    store->hot_keys = cache_hot_keys_new(&store->env);
+    if (store->counters == NULL || store->named_counters == NULL || store->flights == NULL || store->hot_keys == NULL ||
         (counts_tags && store->tag_versions == NULL)) {
         store_free(store);
         return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");

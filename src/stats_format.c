@@ -2,6 +2,7 @@
 #include "cache_internal.h"
 #include "named_counters.h"
 #include "number.h"
+#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -202,6 +203,48 @@ cache_status cache_stats_json(cache_t *cache, cache_writer *out)
     }
     report_release(&report);
     return cache_writer_puts(out, "}}");
+}
+
+/* A key may have any bytes. One that is no UTF-8 is written as if it were Latin-1, so that the JSON is valid. */
+static void put_json_key(cache_writer *out, const char *key)
+{
+    if (text_is_utf8(key)) {
+        put_json_text(out, key);
+        return;
+    }
+    (void)cache_writer_puts(out, "\"");
+    for (const char *at = key; *at != '\0'; at++)
+        if ((unsigned char)*at >= 0x80 || (unsigned char)*at < 0x20 || *at == '"' || *at == '\\')
+            (void)cache_writer_printf(out, "\\u%04x", (unsigned)(unsigned char)*at);
+        else
+            (void)cache_writer_append(out, at, 1);
+    (void)cache_writer_puts(out, "\"");
+}
+
+cache_status cache_stats_hot(cache_t *cache, cache_hot_key out[CACHE_HOT_KEYS], size_t *n)
+{
+    if (out == NULL || n == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "stats_hot: %s is NULL", out == NULL ? "out" : "n");
+    *n = cache != NULL ? cache_hot_keys_read(cache->store->hot_keys, out) : 0;
+    return CACHE_OK;
+}
+
+cache_status cache_stats_hot_json(cache_t *cache, cache_writer *out)
+{
+    cache_hot_key hot[CACHE_HOT_KEYS];
+    size_t n = 0;
+    if (out == NULL)
+        return cache_fail(CACHE_ERR_INVALID, "stats_hot_json: out is NULL");
+    (void)cache_stats_hot(cache, hot, &n);
+    (void)cache_writer_puts(out, "[");
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_puts(out, i > 0 ? ",{\"key\":" : "{\"key\":");
+        put_json_key(out, hot[i].key);
+        put_number(out, ",\"", "reads", "\":", hot[i].reads);
+        put_number(out, ",\"", "error", "\":", hot[i].error);
+        (void)cache_writer_puts(out, "}");
+    }
+    return cache_writer_puts(out, "]");
 }
 
 /* ---- Prometheus ------------------------------------------------------------------------------------------------ */

@@ -97,6 +97,15 @@ static cache_status end_timed(const cache_t *cache, cache_status status, enum ti
     return cache_store_end(cache, status, event, key, size, nanoseconds);
 }
 
+/* A read that was timed, of the many that are not in a store of this process. */
+static void note_hot(const cache_t *cache, cache_bytes key)
+{
+    struct cache_store *store = cache->store;
+    const char *user = cache_event_key(cache, key);
+    if (user != NULL)
+        cache_hot_keys_add(store->hot_keys, user, store->sampled ? CACHE_SAMPLE_EVERY : 1);
+}
+
 int64_t cache_store_now_ms(const cache_t *cache)
 {
     const cache_env *env = &cache->store->env;
@@ -107,6 +116,8 @@ int64_t cache_store_now_ms(const cache_t *cache)
 cache_status cache_store_end_read(const cache_t *cache, cache_status status, cache_bytes key, size_t size,
                                   uint64_t begun)
 {
+    if (begun != 0 && status == CACHE_OK)
+        note_hot(cache, key);
     return end_timed(cache, status, TIMED_GET, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, size,
                      begun);
 }
@@ -242,6 +253,9 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
     first = n > 0 ? store->ops.get_many(store->self, keys, n, &results) : CACHE_OK;
     if (begun != 0)
         cache_counters_time(store->counters, TIMED_GET, cache_store_elapsed(begun));
+    for (size_t i = 0; i < n && begun != 0; i++)
+        if (out[i].data != NULL)
+            note_hot(cache, keys[i]);
     if (first < 0)
         return cache_store_end(cache, first, CACHE_EVENT_ERROR, keys[0], 0, cache_store_elapsed(begun));
     if (store->env.event != NULL)

@@ -87,6 +87,8 @@ static void put_member(cache_writer *out, const char *unit, const cJSON *member)
         html_text(out, member->valuestring);
     else if (cJSON_IsNumber(member))
         put_number(out, unit, member->valuedouble);
+    else                               /* the store does not know it */
+        (void)cache_writer_puts(out, "\xE2\x80\x93");
 }
 
 static void put_tiles(cache_writer *out, const cJSON *stats)
@@ -148,6 +150,25 @@ static void put_names(cache_writer *out, const cJSON *names)
             (void)cache_writer_puts(out, "</td>");
         }
         (void)cache_writer_puts(out, "</tr>\n");
+    }
+    (void)cache_writer_puts(out, "</tbody></table></div>\n");
+}
+
+/* Keys name visitors' sessions and searches: this page is the admin's alone. */
+static void put_hot(cache_writer *out, cache_t *cache)
+{
+    cache_hot_key hot[CACHE_HOT_KEYS];
+    size_t n = 0;
+    if (cache_stats_hot(cache, hot, &n) != CACHE_OK || n == 0)
+        return;
+    (void)cache_writer_puts(out, "<h2>Read most</h2>\n"
+                                 "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Read most\">"
+                                 "<table id=\"hot\">\n<thead><tr><th scope=\"col\">Key</th>"
+                                 "<th scope=\"col\">Reads, about</th></tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < n; i++) {
+        (void)cache_writer_puts(out, "<tr><th scope=\"row\">");
+        html_text(out, hot[i].key);
+        (void)cache_writer_printf(out, "</th><td>%llu</td></tr>\n", (unsigned long long)hot[i].reads);
     }
     (void)cache_writer_puts(out, "</tbody></table></div>\n");
 }
@@ -214,6 +235,7 @@ cache_status admin_page(void *ctx, const cache_request *request, cache_response 
     (void)cache_writer_puts(out, "<p class=\"about\">Half of the operations took no longer than the median, 99 of 100 "
                                  "no "
                                  "longer than the 99th percentile. Times are rounded up to a power of 2.</p>\n");
+    put_hot(out, visit->blog->cache);
     put_buttons(out);
     (void)cache_writer_puts(out,
                             "<script src=\"/chart.js\" defer></script>\n<script src=\"/admin.js\" defer></script>\n");

@@ -5,7 +5,7 @@ const SCALES = { bytes: [1024, ["B", "kB", "MB", "GB"]], ns: [1000, ["ns", "µs"
 
 // As put_number in admin.c.
 function format(value, unit) {
-    if (typeof value !== "number") return value ?? "";
+    if (typeof value !== "number") return value ?? "–";
     if (!(unit in SCALES)) return String(value);
     if (unit === "ns" && value === 0) return "–";
     const [base, names] = SCALES[unit];

@@ -557,7 +557,24 @@ typedef void cache_stats_name_fn(void *ctx, const char *name, const cache_counte
  * and others, sorted by strcmp. If it returns CACHE_ERR_NOMEM, `each` was not called. */
 cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *ctx);
 
-/* Appends all statistics to `out` as JSON: the counters, "hit_rate" ("93.1%" or "N/A"), "latency", and the same for
+/* One of the keys that are read most often. */
+typedef struct cache_hot_key {
+    char key[240];                 /* without the URL's prefix; the head of a longer one */
+    uint64_t reads;                /* since the store was opened. About: in memory one read in 61 is looked at */
+    uint64_t error;                /* `reads` is too high by at most so many */
+} cache_hot_key;
+
+enum { CACHE_HOT_KEYS = 32 };
+
+/* Finds the keys that are read most often in this process: a key that more than a 128th of all reads are of is among
+ * them. Fills `out` with up to CACHE_HOT_KEYS of them, most reads first, and sets `*n`. Keys are data of users: show them
+ * to operators alone. */
+cache_status cache_stats_hot(cache_t *cache, cache_hot_key out[CACHE_HOT_KEYS], size_t *n);
+
+/* Appends the same to `out` as JSON: [{"key":"product:7","reads":1220,"error":0}, …]. */
+cache_status cache_stats_hot_json(cache_t *cache, cache_writer *out);
+
+/* Appends all statistics to `out` as JSON: the counters, "hit_rate" ("93.1%" or "N/A"), "hit_ratio" (0.931 or null), "latency", and the same for
  * each name under "names". docs/statistics.md shows an example. */
 cache_status cache_stats_json(cache_t *cache, cache_writer *out);
 
