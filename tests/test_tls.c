@@ -4,8 +4,11 @@
 #include "certificates.h"
 #include "fake_server.h"
 #include "server.h"
+#include "traffic.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -224,6 +227,69 @@ static void the_child_of_a_fork_has_connections_of_its_own(void **state)
     cache_close(cache);
 }
 
+static atomic_bool stop_now;
+
+static bool can_connect_and_get(void)
+{
+    cache_value value;
+    cache_t *cache = open_tls("127.0.0.1", server_port, "ca", "");
+    const bool good = cache_get(cache, "k", &value) == CACHE_OK;
+    cache_value_release(&value);
+    cache_close(cache);
+    return good;
+}
+
+static void *connect_once(void *unused)
+{
+    (void)unused;
+    traffic_enter();
+    (void)can_connect_and_get();
+    traffic_leave();
+    return NULL;
+}
+
+/* A thread that is new asks OpenSSL for a generator of random numbers, which is made under a lock of all threads. */
+static void *connect_in_new_threads(void *unused)
+{
+    (void)unused;
+    while (!stop_now) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, connect_once, NULL) == 0)
+            pthread_join(thread, NULL);
+    }
+    return NULL;
+}
+
+/* OpenSSL's locks are as they were at the fork: one that another thread held then would never be free in the child. */
+static void a_child_forked_in_the_middle_of_handshakes_connects(void **state)
+{
+    enum { THREADS = 3, FORKS = 200 };
+    pthread_t threads[THREADS];
+    int failed = 0;
+    (void)state;
+    stop_now = false;
+    cache_t *cache = open_tls("127.0.0.1", server_port, "ca", "");
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 600));
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, connect_in_new_threads, NULL), 0);
+    for (int i = 0; i < FORKS; i++) {
+        int status = -1;
+        const pid_t child = traffic_fork();
+        if (child == 0) {
+            alarm(60);    /* a child that hangs must end, and be seen */
+            _exit(can_connect_and_get() ? 0 : 1);
+        }
+        failed += waitpid(child, &status, 0) != child || status != 0;
+        if (failed > 0)
+            break;
+    }
+    stop_now = true;
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(failed, 0);
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_handshake_that_stalls_ends_with_the_timeout),
         cmocka_unit_test(a_server_that_is_killed_raises_no_signal),
         cmocka_unit_test(the_child_of_a_fork_has_connections_of_its_own),
+        cmocka_unit_test(a_child_forked_in_the_middle_of_handshakes_connects),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

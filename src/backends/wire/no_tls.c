@@ -15,11 +15,6 @@ void cache_tls_close(struct cache_tls *tls)
     (void)tls;
 }
 
-void cache_tls_forked(struct cache_tls *tls)
-{
-    (void)tls;
-}
-
 cache_status cache_tls_begin(struct cache_tls *tls, struct cache_wire *wire, const char *host, uint64_t deadline)
 {
     (void)tls, (void)host, (void)deadline;

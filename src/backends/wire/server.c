@@ -54,8 +54,6 @@ static void forked(void *ctx)
     server->n_waiting = 0;
     cache_breaker_forked(&server->breaker);
     cache_resolver_forked(&server->resolver);
-    if (server->config.tls != NULL)
-        cache_tls_forked(server->config.tls);
 }
 
 void cache_server_release(struct cache_server *server)

@@ -4,6 +4,7 @@
  * host's name or address. Nothing switches that off: a certificate that nobody signed is its own `ca`. */
 #include "tls.h"
 
+#include "tls_gate.h"
 #include "wait.h"
 
 #include "../../hooks.h"
@@ -58,11 +59,23 @@ static int bio_write(BIO *bio, const char *data, int size)
     return (int)n;
 }
 
+/* OpenSSL holds no lock while it calls for bytes, and a fork must not wait for a server. */
+static ssize_t receive_outside(int fd, char *out, size_t size)
+{
+    cache_tls_gate_leave();
+    const ssize_t n = recv(fd, out, size, 0);
+    const int error = errno;
+    cache_tls_gate_enter();
+    errno = error;
+    return n;
+}
+
 static int bio_read(BIO *bio, char *out, int size)
 {
     const struct tls_link *link = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    const ssize_t n = recv(link->fd, out, (size_t)size, link->wait ? 0 : MSG_DONTWAIT);
+    const ssize_t n = link->wait ? receive_outside(link->fd, out, (size_t)size)
+                                 : recv(link->fd, out, (size_t)size, MSG_DONTWAIT);
     if (n < 0 && is_for_later(errno))
         BIO_set_retry_read(bio);
     return (int)n;
@@ -234,7 +247,10 @@ cache_status cache_tls_open(const struct cache_tls_config *config, struct cache_
         return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", config->scheme);
     *tls = (struct cache_tls){ .env = config->env, .has_certificate = config->cert != NULL };
     pthread_mutex_init(&tls->lock, NULL);
+    cache_tls_gate_init();
+    cache_tls_gate_enter();
     cache_status status = make_context(config, tls);
+    cache_tls_gate_leave();
     if (status == CACHE_OK && config->server_name != NULL) {
         tls->server_name = cache_env_strdup(config->env, config->server_name);
         if (tls->server_name == NULL)
@@ -252,18 +268,15 @@ void cache_tls_close(struct cache_tls *tls)
 {
     if (tls == NULL)
         return;
+    cache_tls_gate_enter();
     for (unsigned i = 0; i < MAX_SESSIONS; i++)
         SSL_SESSION_free(tls->sessions[i].session);
     SSL_CTX_free(tls->context);
     BIO_meth_free(tls->bio);
+    cache_tls_gate_leave();
     pthread_mutex_destroy(&tls->lock);
     cache_env_free(tls->env, tls->server_name);
     cache_env_free(tls->env, tls);
-}
-
-void cache_tls_forked(struct cache_tls *tls)
-{
-    pthread_mutex_init(&tls->lock, NULL);    /* whoever held the old one is not in this process */
 }
 
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
@@ -310,12 +323,12 @@ static cache_status shake_hands(struct cache_wire *wire, uint64_t deadline)
     struct tls_link *link = wire->ssl;
     for (;;) {
         short ready = 0;
+        cache_tls_gate_enter();
         ERR_clear_error();
         const int outcome = SSL_connect(link->ssl);
-        if (outcome == 1)
-            return CACHE_OK;
-        const cache_status status = judge(wire, link, outcome);
-        if (status != CACHE_OK)
+        const cache_status status = outcome == 1 ? CACHE_OK : judge(wire, link, outcome);
+        cache_tls_gate_leave();
+        if (outcome == 1 || status != CACHE_OK)
             return status;
         if (cache_wait_ready(wire->fd, (short)link->wants, deadline, &ready) != CACHE_OK)
             return cache_fail(CACHE_ERR_TIMEOUT, "%s: TLS: no handshake within the time for it (is it a port for TLS?)",
@@ -325,7 +338,9 @@ static cache_status shake_hands(struct cache_wire *wire, uint64_t deadline)
 
 cache_status cache_tls_begin(struct cache_tls *tls, struct cache_wire *wire, const char *host, uint64_t deadline)
 {
+    cache_tls_gate_enter();
     const cache_status status = make_link(tls, wire, tls->server_name != NULL ? tls->server_name : host);
+    cache_tls_gate_leave();
     return status == CACHE_OK ? shake_hands(wire, deadline) : status;
 }
 
@@ -335,9 +350,11 @@ void cache_tls_end(struct cache_wire *wire)
     struct tls_link *link = wire->ssl;
     if (link == NULL)
         return;
+    cache_tls_gate_enter();
     SSL_set_shutdown(link->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(link->ssl);
     ERR_clear_error();
+    cache_tls_gate_leave();
     cache_env_free(link->tls->env, link);
     wire->ssl = NULL;
 }
@@ -363,12 +380,14 @@ cache_status cache_tls_send_some(struct cache_wire *wire, const struct iovec par
     const char *data = whole ? parts[0].iov_base : room;
     const size_t size = whole ? parts[0].iov_len : join(parts, n, room);
     link->wants = 0;
+    cache_tls_gate_enter();
     ERR_clear_error();
     const int outcome = SSL_write_ex(link->ssl, data, size, sent);
-    if (outcome == 1)
-        return CACHE_OK;
-    *sent = 0;
-    return judge(wire, link, outcome);
+    const cache_status status = outcome == 1 ? CACHE_OK : judge(wire, link, outcome);
+    cache_tls_gate_leave();
+    if (outcome != 1)
+        *sent = 0;
+    return status;
 }
 
 cache_status cache_tls_read_some(struct cache_wire *wire, char *out, size_t capacity, bool wait, size_t *size)
@@ -376,13 +395,15 @@ cache_status cache_tls_read_some(struct cache_wire *wire, char *out, size_t capa
     struct tls_link *link = wire->ssl;
     link->wants = 0;
     link->wait = wait;
+    cache_tls_gate_enter();
     ERR_clear_error();
     const int outcome = SSL_read_ex(link->ssl, out, capacity, size);
+    const cache_status status = outcome == 1 ? CACHE_OK : judge(wire, link, outcome);
+    cache_tls_gate_leave();
     link->wait = false;
-    if (outcome == 1)
-        return CACHE_OK;
-    *size = 0;
-    return judge(wire, link, outcome);
+    if (outcome != 1)
+        *size = 0;
+    return status;
 }
 
 bool cache_tls_has_bytes(const struct cache_wire *wire)

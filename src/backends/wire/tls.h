@@ -16,7 +16,6 @@ struct cache_tls_config {
 /* One for a store. CACHE_ERR_CONFIG: a file is missing or wrong (the message names it), or this build has no TLS. */
 cache_status cache_tls_open(const struct cache_tls_config *config, struct cache_tls **out);
 void cache_tls_close(struct cache_tls *tls);
-void cache_tls_forked(struct cache_tls *tls);
 
 /* The handshake, on a wire that is connected: the certificate is verified, always, and names `host`. */
 cache_status cache_tls_begin(struct cache_tls *tls, struct cache_wire *wire, const char *host, uint64_t deadline);
