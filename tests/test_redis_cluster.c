@@ -214,19 +214,43 @@ static void *use_all_keys(void *arg)
     return NULL;
 }
 
+/* A node that follows a master it is connected to. Which nodes do may have changed. */
+static int find_replica(void)
+{
+    for (int i = 0; i < 1200; i++) {
+        const char *said = test_cluster_ask(&cluster, i % CLUSTER_NODES, "INFO replication");
+        if (strstr(said, "master_link_status:up") != NULL)
+            return i % CLUSTER_NODES;
+        pause_ms(25);
+    }
+    fail_msg("no node follows another");
+    return -1;
+}
+
+/* The cluster may have just seen another change, and then refuses one for a while. */
+static void make_it_the_master(int replica)
+{
+    for (int i = 0; strstr(test_cluster_ask(&cluster, replica, "ROLE"), "slave") != NULL; i++) {
+        if (i == 60)
+            fail_msg("node %d does not become a master", replica);
+        (void)test_cluster_ask(&cluster, replica, "CLUSTER FAILOVER");
+        for (int wait = 0; wait < 40 && strstr(test_cluster_ask(&cluster, replica, "ROLE"), "slave") != NULL; wait++)
+            pause_ms(25);
+    }
+}
+
 static void no_call_fails_while_a_replica_is_made_the_master(void **state)
 {
     pthread_t threads[THREADS];
     (void)state;
-    shared = open_cluster("timeout=10&connect_timeout=10");
+    shared = open_cluster("timeout=20&connect_timeout=20");
     stop_now = false;
     good = failed = wrong = 0;
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, use_all_keys, (void *)(intptr_t)(i + 1)), 0);
     while (good < 1000)
         pause_ms(5);
-    assert_non_null(strstr(test_cluster_ask(&cluster, CLUSTER_MASTERS, "CLUSTER FAILOVER"), "OK"));
-    test_cluster_wait(&cluster, CLUSTER_MASTERS, "ROLE", "master");
+    make_it_the_master(find_replica());
     const int before = good;
     while (good < before + 5000)
         pause_ms(5);
@@ -257,12 +281,22 @@ static double rate_without(cache_t *cache, int without, const int nodes[KEYS])
     return n / (seconds() - begun);
 }
 
+/* Whether a replica takes the place of a master that is silent. */
+static void let_replicas_take_over(bool yes)
+{
+    char command[64];
+    (void)snprintf(command, sizeof command, "CONFIG SET cluster-replica-no-failover %s", yes ? "no" : "yes");
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        assert_non_null(strstr(test_cluster_ask(&cluster, i, command), "OK"));
+}
+
 static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
 {
     static int nodes[KEYS];
     int hung = 0;
     cache_t *cache = open_cluster("prefix=&timeout=0.3&connect_timeout=0.3");
     (void)state;
+    let_replicas_take_over(false);
     for (int i = 0; i < KEYS; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "hang%d", i);
@@ -278,18 +312,20 @@ static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
     const double before = rate_without(cache, hung, nodes);
     kill(cluster.nodes[hung].pid, SIGSTOP);
     cache_value value;
-    for (int i = 0; i < 3; i++)
+    /* After some failures the node is left alone, and a call fails at once. */
+    for (double took = 1; took > 0.1;) {
+        const double begun = seconds();
         assert_true(cache_get(cache, "hang0", &value) < 0);
-    const double begun = seconds();
-    assert_true(cache_get(cache, "hang0", &value) < 0);
-    assert_true(seconds() - begun < 0.2);
+        took = seconds() - begun;
+    }
     const double during = rate_without(cache, hung, nodes);
     kill(cluster.nodes[hung].pid, SIGCONT);
     print_message("%.0f calls a second before, %.0f while it hangs\n", before, during);
-    assert_true(during > before / 4);    /* the machine may be busy with something else */
+    assert_true(during > 50);    /* with the time for one answer of the hung node in each call it would be 3 */
     while (cache_get(cache, "hang0", &value) != CACHE_OK)
         pause_ms(20);
     cache_value_release(&value);
+    let_replicas_take_over(true);
     cache_close(cache);
 }
 
