@@ -51,11 +51,13 @@ enum { SHORT = -1, MOST_FAULTS = 7, STEP = 37 };
     X(getentropy, ENOSYS)                                                                                             \
     X(clock_gettime, EINVAL)                                                                                          \
     X(socket, EMFILE, ENOBUFS, EAFNOSUPPORT)                                                                          \
-    X(connect, ECONNREFUSED, EINTR, EAGAIN, ENETUNREACH)                                                              \
-    X(send, EPIPE, ECONNRESET, EINTR, EAGAIN, SHORT)                                                                  \
-    X(sendmsg, EPIPE, ECONNRESET, EINTR, EAGAIN)                                                                      \
-    X(recv, ECONNRESET, EINTR, EAGAIN, SHORT)                                                                         \
+    X(connect, ECONNREFUSED, EINTR, EAGAIN, ENETUNREACH, ETIMEDOUT, EADDRNOTAVAIL)                                    \
+    X(send, EPIPE, ECONNRESET, EINTR, EAGAIN, ENOBUFS, SHORT)                                                         \
+    X(sendmsg, EPIPE, ECONNRESET, EINTR, EAGAIN, ENOBUFS, SHORT)                                                      \
+    X(recv, ECONNRESET, ETIMEDOUT, EINTR, EAGAIN, ENOMEM, SHORT)                                                      \
     X(poll, EINTR, ENOMEM)                                                                                            \
+    X(setsockopt, ENOMEM, ENOPROTOOPT)                                                                                \
+    X(getsockopt, ENOBUFS)                                                                                            \
     X(pthread_create, EAGAIN)
 
 #define AS_NUMBER(name, ...) call_##name,
@@ -343,7 +345,10 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     REAL(ssize_t, int, const struct msghdr *, int);
     FAIL_IF_CHOSEN(call_sendmsg, -1)
-    return real(fd, message, flags);
+    struct iovec half = *message->msg_iov;
+    half.iov_len = shortened(fault, half.iov_len);
+    const struct msghdr first = { .msg_iov = &half, .msg_iovlen = 1 };
+    return real(fd, fault == SHORT ? &first : message, flags);
 }
 
 ssize_t recv(int fd, void *to, size_t size, int flags)
@@ -351,6 +356,20 @@ ssize_t recv(int fd, void *to, size_t size, int flags)
     REAL(ssize_t, int, void *, size_t, int);
     FAIL_IF_CHOSEN(call_recv, -1)
     return real(fd, to, shortened(fault, size), flags);
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+    REAL(int, int, int, int, const void *, socklen_t);
+    FAIL_IF_CHOSEN(call_setsockopt, -1)
+    return real(fd, level, option, value, size);
+}
+
+int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict size)
+{
+    REAL(int, int, int, int, void *, socklen_t *);
+    FAIL_IF_CHOSEN(call_getsockopt, -1)
+    return real(fd, level, option, value, size);
 }
 
 int poll(struct pollfd *fds, nfds_t n, int timeout)
