@@ -1,0 +1,66 @@
+/* gauges.c - what the process holds, and how busy the machine is. */
+#include "soak.h"
+
+#include "files.h"
+
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+static long field(const char *name)
+{
+    char line[256];
+    long number = -1;
+    const size_t length = strlen(name);
+    FILE *file = fopen("/proc/self/status", "r");
+    assert_non_null(file);
+    while (number < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, length) == 0)
+            number = strtol(line + length, NULL, 10);
+    (void)fclose(file);
+    return number;
+}
+
+struct soak_gauges soak_gauges_read(void)
+{
+    return (struct soak_gauges){ field("VmRSS:"), files_count_descriptors(), (int)field("Threads:") };
+}
+
+/* ---- lag --------------------------------------------------------------------------------------------------------- */
+
+static pthread_t watcher;
+static atomic_bool stop_now;
+static double worst_ms;
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static void *watch(void *unused)
+{
+    (void)unused;
+    while (!stop_now) {
+        const double begun = now_ms();
+        nanosleep(&(const struct timespec){ 0, 10 * 1000 * 1000 }, NULL);
+        const double late = now_ms() - begun - 10;
+        if (late > worst_ms)
+            worst_ms = late;
+    }
+    return NULL;
+}
+
+void soak_lag_start(void)
+{
+    stop_now = false;
+    assert_int_equal(pthread_create(&watcher, NULL, watch, NULL), 0);
+}
+
+double soak_lag_stop(void)
+{
+    stop_now = true;
+    pthread_join(watcher, NULL);
+    return worst_ms;
+}

@@ -1,0 +1,56 @@
+/* soak.h - the parts of the soak test: what disturbs the store, the threads that use it and judge what they get, and the
+ * process' gauges. */
+#ifndef SOAK_H
+#define SOAK_H
+
+#include "test.h"
+
+/* ---- disturbances (disturb.c) ------------------------------------------------------------------------------------ */
+
+/* Start what the store needs. Returns the URL. "memory", "file", "redis", "redis+front", "redis+cluster", "memcached". */
+const char *soak_store_start(const char *name);
+void soak_store_stop(void);
+
+/* Do the next harm to the store, and undo it. Returns what it was. */
+const char *soak_disturb(void);
+
+/* ---- traffic (traffic.c) ----------------------------------------------------------------------------------------- */
+
+enum { SOAK_TIMEOUT_MS = 500 };       /* of one call, in the URL */
+
+struct soak_report {
+    unsigned long calls;
+    unsigned long failures;            /* calls that said so */
+    unsigned long torn;                /* values that no thread wrote */
+    unsigned long foreign;             /* values of another key, or that nobody has sent yet */
+    unsigned long stale;               /* values from before a change that was confirmed */
+    unsigned long calm_failures;       /* failures while nothing disturbed the store */
+    double longest_ms;                 /* of a call; a fetch is three calls at most */
+    char first_wrong[256];             /* what the first wrong one was */
+    char first_failure[256];           /* and the first failure in a calm time */
+};
+
+void soak_traffic_start(cache_t *cache, unsigned n_threads);
+void soak_traffic_stop(void);
+
+/* Around each disturbance. A time is calm from `SOAK_GRACE_MS` after one until the next begins: then no call may fail,
+ * and a confirmed change must be seen by all who ask later. */
+enum { SOAK_GRACE_MS = 1500 };
+void soak_traffic_disturbed(bool yes);
+
+struct soak_report soak_traffic_report(void);
+
+/* ---- gauges (gauges.c) ------------------------------------------------------------------------------------------- */
+
+struct soak_gauges {
+    long memory_kb;                    /* resident */
+    int descriptors, threads;
+};
+
+struct soak_gauges soak_gauges_read(void);
+
+/* How late the machine woke up a thread that slept for 10 ms, at worst: no call can be quicker than that. */
+void soak_lag_start(void);
+double soak_lag_stop(void);            /* in ms */
+
+#endif

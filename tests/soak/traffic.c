@@ -1,0 +1,359 @@
+/* traffic.c - threads that use one cache in all ways, and judge each value.
+ *
+ * A value is its key, a number that grows with each change of the key, and bytes that follow from the two, so that a
+ * value that is torn, of another key, or from before a confirmed change is seen. A key of `own` is changed by one thread
+ * and read by all; what a fetch computes is the present number of a source that all threads change. */
+#include "soak.h"
+
+#include <pthread.h>
+#include <time.h>
+
+enum { MAX_THREADS = 16, OWN = 24, FETCHED = 16, TAGGED = 16, TAGS = 4, MANY = 8, MOST = 3000, HUGE_SIZE = 60000 };
+
+/* What a reader may get of a key: a number from `floor` to `sent`, or nothing. */
+struct source {
+    atomic_uint floor, sent;
+};
+
+static struct source own[MAX_THREADS][OWN], fetched[FETCHED], tagged[TAGS];
+static cache_t *cache;
+static pthread_t threads[MAX_THREADS];
+static unsigned n_threads;
+static atomic_bool stop_now, is_disturbed;
+static _Atomic double calm_from;       /* ms */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    /* of the report */
+static struct soak_report report;
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static void raise(atomic_uint *floor, unsigned to)
+{
+    unsigned old = atomic_load(floor);
+    while (old < to && !atomic_compare_exchange_weak(floor, &old, to))
+        continue;
+}
+
+/* ---- calm -------------------------------------------------------------------------------------------------------- */
+
+void soak_traffic_disturbed(bool yes)
+{
+    if (yes)
+        is_disturbed = true;
+    else {
+        calm_from = now_ms() + SOAK_GRACE_MS;
+        is_disturbed = false;
+    }
+}
+
+static bool was_calm(double since)
+{
+    return !is_disturbed && since >= calm_from;
+}
+
+/* ---- the report -------------------------------------------------------------------------------------------------- */
+
+static void note_wrong(unsigned long *counter, const char *what, const char *key, unsigned got, const struct source *source)
+{
+    pthread_mutex_lock(&lock);
+    if (++*counter == 1 && report.first_wrong[0] == '\0')
+        (void)snprintf(report.first_wrong, sizeof report.first_wrong, "%s: '%s' is %u, from %u to %u", what, key, got,
+                       atomic_load(&source->floor), atomic_load(&source->sent));
+    pthread_mutex_unlock(&lock);
+}
+
+/* Count a call that began at `begun`. Returns true if it succeeded. */
+static bool note_call(cache_status status, double begun, int most_calls)
+{
+    const double took = (now_ms() - begun) / most_calls;
+    const bool calm = was_calm(begun);
+    pthread_mutex_lock(&lock);
+    report.calls++;
+    if (took > report.longest_ms)
+        report.longest_ms = took;
+    if (status < 0) {
+        report.failures++;
+        if (calm && report.calm_failures++ == 0)
+            (void)snprintf(report.first_failure, sizeof report.first_failure, "%s", cache_last_error());
+    }
+    pthread_mutex_unlock(&lock);
+    return status >= 0;
+}
+
+struct soak_report soak_traffic_report(void)
+{
+    pthread_mutex_lock(&lock);
+    const struct soak_report copy = report;
+    pthread_mutex_unlock(&lock);
+    return copy;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+static unsigned mix(unsigned x)
+{
+    x = (x ^ x >> 16) * 0x7feb352dU;
+    x = (x ^ x >> 15) * 0x846ca68bU;
+    return x ^ x >> 16;
+}
+
+static size_t make_text(char out[HUGE_SIZE], const char *key, unsigned number)
+{
+    const unsigned seed = mix(number * 31 + (unsigned)key[0] * 7 + (unsigned)key[strlen(key) - 1]);
+    const size_t head = (size_t)snprintf(out, HUGE_SIZE, "%s|%u|", key, number);
+    const size_t size = head + (seed % 64 == 0 ? HUGE_SIZE - head : seed % MOST);
+    for (size_t i = head; i < size; i++)
+        out[i] = (char)(seed + i * 7);
+    return size;
+}
+
+/* A value that was read by a call that began when `floor` was the least that may be seen. */
+static void judge(const char *key, const cache_value *value, unsigned floor, const struct source *source)
+{
+    static _Thread_local char expected[HUGE_SIZE];
+    const char *text = value->data;
+    const size_t length = strlen(key);
+    unsigned number = 0;
+    if (value->size <= length || memcmp(text, key, length) != 0 || text[length] != '|') {
+        note_wrong(&report.foreign, "another key's value", key, 0, source);
+        return;
+    }
+    number = (unsigned)strtoul(text + length + 1, NULL, 10);
+    if (make_text(expected, key, number) != value->size || memcmp(expected, text, value->size) != 0)
+        note_wrong(&report.torn, "a torn value", key, number, source);
+    else if (number > atomic_load(&source->sent))
+        note_wrong(&report.foreign, "a value that nobody sent", key, number, source);
+    else if (number < floor)
+        note_wrong(&report.stale, "an outdated value", key, number, source);
+}
+
+/* ---- keys that one thread changes -------------------------------------------------------------------------------- */
+
+static void own_name(char key[32], unsigned thread, unsigned i)
+{
+    (void)snprintf(key, 32, "own %u %u", thread, i);
+}
+
+/* After a change by the only thread that makes any. What it sent is the least that may be seen if it was confirmed. */
+static void note_change(struct source *source, bool confirmed, double begun, unsigned least)
+{
+    if (confirmed && was_calm(begun))
+        raise(&source->floor, least);
+}
+
+static void change_own(unsigned thread, unsigned i, unsigned kind)
+{
+    static _Thread_local char text[HUGE_SIZE];
+    struct source *source = &own[thread][i];
+    char key[32];
+    own_name(key, thread, i);
+    const unsigned number = atomic_fetch_add(&source->sent, 1) + 1;
+    const size_t size = make_text(text, key, number);
+    const double begun = now_ms();
+    if (kind == 0) {
+        const cache_status status = cache_delete(cache, key);
+        note_change(source, note_call(status, begun, 1), begun, number);
+    } else if (kind == 1) {
+        const cache_status status = cache_add(cache, key, text, size, 60);
+        note_change(source, note_call(status, begun, 1) && status == CACHE_OK, begun, number);
+    } else {
+        const cache_status status = cache_set(cache, key, text, size, 60);
+        note_change(source, note_call(status, begun, 1), begun, number);
+    }
+}
+
+static void read_own(unsigned thread, unsigned i)
+{
+    char key[32];
+    cache_value value;
+    own_name(key, thread, i);
+    const unsigned floor = atomic_load(&own[thread][i].floor);
+    const double begun = now_ms();
+    const cache_status status = cache_get(cache, key, &value);
+    if (note_call(status, begun, 1) && status == CACHE_OK)
+        judge(key, &value, floor, &own[thread][i]);
+    cache_value_release(&value);
+}
+
+static void read_many(unsigned thread, unsigned first)
+{
+    char names[MANY][32];
+    const char *keys[MANY];
+    unsigned floors[MANY];
+    cache_value values[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        own_name(names[i], thread, (first + i) % OWN);
+        keys[i] = names[i];
+        floors[i] = atomic_load(&own[thread][(first + i) % OWN].floor);
+    }
+    const double begun = now_ms();
+    (void)note_call(cache_get_many(cache, keys, MANY, values), begun, 1);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (values[i].data != NULL)
+            judge(keys[i], &values[i], floors[i], &own[thread][(first + i) % OWN]);
+        cache_value_release(&values[i]);
+    }
+}
+
+static void change_many(unsigned thread, unsigned first)
+{
+    static _Thread_local char texts[MANY][HUGE_SIZE];
+    char names[MANY][32];
+    unsigned numbers[MANY];
+    cache_item items[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        own_name(names[i], thread, (first + i) % OWN);
+        numbers[i] = atomic_fetch_add(&own[thread][(first + i) % OWN].sent, 1) + 1;
+        items[i] = (cache_item){ names[i], texts[i], make_text(texts[i], names[i], numbers[i]) };
+    }
+    const double begun = now_ms();
+    const bool confirmed = note_call(cache_set_many(cache, items, MANY, 60), begun, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        note_change(&own[thread][(first + i) % OWN], confirmed, begun, numbers[i]);
+}
+
+/* ---- keys that are computed -------------------------------------------------------------------------------------- */
+
+struct work {
+    const char *key;
+    struct source *source;
+};
+
+static cache_status compute(void *ctx, cache_writer *out)
+{
+    static _Thread_local char text[HUGE_SIZE];
+    const struct work *work = ctx;
+    return cache_writer_append(out, text, make_text(text, work->key, atomic_load(&work->source->sent)));
+}
+
+static void fetch(const char *key, struct source *source, const char *tag, bool locked)
+{
+    cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+    struct work work = { key, source };
+    cache_value value;
+    how.ttl = 60;
+    how.lock = locked;
+    how.lock_ttl = 0.5;    /* a lock that was lost with its server holds nobody up for long */
+    how.tags = &tag;
+    how.n_tags = tag != NULL;
+    const unsigned floor = atomic_load(&source->floor);
+    const double begun = now_ms();
+    const cache_status status = cache_fetch(cache, key, &how, compute, &work, &value);
+    if (note_call(status, begun, 3) && status == CACHE_OK)
+        judge(key, &value, floor, source);
+    cache_value_release(&value);
+}
+
+static void fetch_any(unsigned i)
+{
+    char key[32];
+    (void)snprintf(key, sizeof key, "fetched %u", i);
+    fetch(key, &fetched[i], NULL, i % 4 == 0);
+}
+
+static void forget_fetched(unsigned i)
+{
+    char key[32];
+    (void)snprintf(key, sizeof key, "fetched %u", i);
+    const unsigned number = atomic_fetch_add(&fetched[i].sent, 1) + 1;
+    const double begun = now_ms();
+    note_change(&fetched[i], note_call(cache_delete(cache, key), begun, 1), begun, number);
+}
+
+static void fetch_tagged(unsigned i)
+{
+    char key[32], tag[32];
+    (void)snprintf(key, sizeof key, "tagged %u", i);
+    (void)snprintf(tag, sizeof tag, "tag %u", i % TAGS);
+    fetch(key, &tagged[i % TAGS], tag, false);
+}
+
+static void forget_tag(unsigned i)
+{
+    char tag[32];
+    (void)snprintf(tag, sizeof tag, "tag %u", i);
+    const unsigned number = atomic_fetch_add(&tagged[i].sent, 1) + 1;
+    const double begun = now_ms();
+    note_change(&tagged[i], note_call(cache_invalidate_tag(cache, tag), begun, 1), begun, number);
+}
+
+/* ---- counters ---------------------------------------------------------------------------------------------------- */
+
+/* A counter of this thread alone. It begins anew when the store lost it; else it grows by one. */
+static void count(unsigned thread, int64_t *last, double *last_begun, int64_t *sent)
+{
+    char key[32];
+    int64_t result = 0;
+    (void)snprintf(key, sizeof key, "counter %u", thread);
+    const double begun = now_ms();
+    ++*sent;
+    if (!note_call(cache_inc(cache, key, 1, &result), begun, 1)) {
+        *last = -1;
+        return;
+    }
+    const bool known = *last >= 0 && was_calm(*last_begun);
+    if (result < 1 || result > *sent || (known && result != *last + 1 && result != 1)) {
+        const struct source is = { 0, (unsigned)*last };
+        note_wrong(&report.torn, "a counter", key, (unsigned)result, &is);
+    }
+    *last = result;
+    *last_begun = begun;
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+static void *use(void *arg)
+{
+    const unsigned self = (unsigned)(uintptr_t)arg;
+    unsigned random = self * 977 + 1;
+    int64_t last = -1, sent = 0;
+    double last_begun = 0;
+    while (!stop_now) {
+        random = mix(random + 0x9e3779b9U);
+        const unsigned kind = random % 100, i = (random >> 8) % OWN, other = (random >> 16) % n_threads;
+        if (kind < 25)
+            read_own(self, i);
+        else if (kind < 40)
+            read_own(other, i);
+        else if (kind < 55)
+            change_own(self, i, 2);
+        else if (kind < 58)
+            change_own(self, i, kind == 55);
+        else if (kind < 63)
+            read_many(other, i);
+        else if (kind < 65)
+            change_many(self, i);
+        else if (kind < 78)
+            fetch_any(i % FETCHED);
+        else if (kind < 81)
+            forget_fetched(i % FETCHED);
+        else if (kind < 92)
+            fetch_tagged(i % TAGGED);
+        else if (kind < 94)
+            forget_tag(i % TAGS);
+        else
+            count(self, &last, &last_begun, &sent);
+    }
+    return NULL;
+}
+
+void soak_traffic_start(cache_t *with, unsigned n)
+{
+    cache = with;
+    n_threads = n < MAX_THREADS ? n : MAX_THREADS;
+    stop_now = false;
+    for (unsigned i = 0; i < n_threads; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use, (void *)(uintptr_t)i), 0);
+}
+
+void soak_traffic_stop(void)
+{
+    stop_now = true;
+    for (unsigned i = 0; i < n_threads; i++)
+        pthread_join(threads[i], NULL);
+}
