@@ -3,7 +3,9 @@
 
 #include "epoch.h"
 
-enum { SMALLEST = 64, ASK_AT = 256, LOOK_EACH = 16, FREE_AT_ONCE = 64, IS_TABLE = 1 };
+#include <sched.h>
+
+enum { SMALLEST = 64, ASK_AT = 256, LOOK_EACH = 16, FREE_AT_ONCE = 64, BEHIND = 2, IS_TABLE = 1 };
 
 void cache_mem_limbo_init(struct limbo *limbo, const cache_allocator *allocator, size_t most_bytes)
 {
@@ -93,9 +95,14 @@ void cache_mem_limbo_reclaim(struct limbo *limbo)
     for (; n < safe && n < most && n < FREE_AT_ONCE; n++)
         taken[n] = limbo->entries[limbo->head++ & (limbo->capacity - 1)];
     atomic_store_explicit(&limbo->due, n == FREE_AT_ONCE || limbo->bytes >= limbo->most_bytes, memory_order_relaxed);
+    const bool behind = limbo->asked != limbo->safe && limbo->bytes >= BEHIND * limbo->most_bytes;
     lock_give(&limbo->lock);
     for (size_t i = 0; i < n; i++)
         free_entry(limbo, taken[i]);
+    /* A reader that lost its processor holds up the freeing. If writers went on at full speed meanwhile, they would fill
+     * the memory with what they replace. */
+    if (behind)
+        sched_yield();
 }
 
 void cache_mem_limbo_release(struct limbo *limbo)
