@@ -95,6 +95,47 @@ static void a_counter_that_is_refused_says_so_and_does_not_count(void **state)
     cache_close(cache);
 }
 
+static char warning[256];
+
+static void note_warning(void *ctx, cache_log_level level, const char *text)
+{
+    (void)ctx, (void)level;
+    (void)snprintf(warning, sizeof warning, "%s", text);
+}
+
+static cache_status compute(void *ctx, cache_writer *out)
+{
+    return cache_writer_puts(out, ctx);
+}
+
+/* Results of computations replace what they found by a script, or in two steps. */
+static void without_scripts_results_are_stored_all_the_same_and_the_log_says_what_is_lost(void **state)
+{
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+    char url[128];
+    cache_t *cache = NULL;
+    cache_value value;
+    (void)state;
+    set_user("+@all -eval");
+    (void)snprintf(url, sizeof url, "redis://app:hush@127.0.0.1:%d?prefix=lean:", server.port);
+    config.url = url;
+    config.log = note_warning;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    how.ttl = 60;
+    how.lock = true;
+    assert_status(CACHE_OK, cache_fetch(cache, "computed", &how, compute, "first", &value));
+    cache_value_release(&value);
+    assert_text(cache, "computed", "first");
+    how.force = true;
+    assert_status(CACHE_OK, cache_fetch(cache, "computed", &how, compute, "second", &value));
+    cache_value_release(&value);
+    assert_text(cache, "computed", "second");
+    assert_non_null(strstr(warning, "EVAL"));
+    assert_null(strstr(warning, "hush"));
+    cache_close(cache);
+}
+
 static void a_user_with_the_least_permissions_reads_and_writes(void **state)
 {
     (void)state;
@@ -265,6 +306,7 @@ int main(void)
         cmocka_unit_test(without_unlink_keys_are_deleted_all_the_same),
         cmocka_unit_test(without_transactions_a_counter_counts_once_and_has_its_time),
         cmocka_unit_test(a_counter_that_is_refused_says_so_and_does_not_count),
+        cmocka_unit_test(without_scripts_results_are_stored_all_the_same_and_the_log_says_what_is_lost),
         cmocka_unit_test(a_user_with_the_least_permissions_reads_and_writes),
         cmocka_unit_test(a_value_over_the_limit_of_the_server_is_too_large),
         cmocka_unit_test(blanks_in_a_list_of_hosts_are_no_part_of_a_host),

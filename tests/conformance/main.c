@@ -192,6 +192,16 @@ static void make_seal_key(void)
     assert_int_equal(fclose(file), 0);
 }
 
+static void make_redis_codec(void)
+{
+    make_redis(false);
+    test_directory_make(directory, sizeof directory);
+    make_seal_key();
+    const size_t size = strlen(made_url);
+    (void)snprintf(made_url + size, sizeof made_url - size, "?compress=lz4&compress_min=1&seal=%s", key_file);
+    target.redis_port = 0;    /* other programs do not read what is sealed */
+}
+
 static void make_memcached_unix(void)
 {
     test_server_start_memcached_unix(&servers[0], NULL);
@@ -216,6 +226,8 @@ static void make(const char *what)
     target.url = made_url;
     if (strcmp(what, "redis") == 0)
         make_redis(false);
+    else if (strcmp(what, "redis+codec") == 0)
+        make_redis_codec();
     else if (strcmp(what, "redis+unix") == 0)
         make_redis(true);
     else if (strcmp(what, "rediss") == 0)
