@@ -6,6 +6,7 @@
 #include "server.h"
 #include "traffic.h"
 
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,16 +16,21 @@
 static struct test_server server, strict;    /* the second one wants certificates of its clients */
 static char files[64], server_port[8], strict_port[8];
 
-static void start_tls(struct test_server *one, char port[8], const char *wants)
+static void start_tls_as(const char *name, struct test_server *one, char port[8], const char *wants)
 {
     char cert[96], key[96], ca[96];
     (void)snprintf(port, 8, "%d", test_free_port());
-    (void)snprintf(cert, sizeof cert, "%s/server.pem", files);
-    (void)snprintf(key, sizeof key, "%s/server.key", files);
+    (void)snprintf(cert, sizeof cert, "%s/%s.pem", files, name);
+    (void)snprintf(key, sizeof key, "%s/%s.key", files, name);
     (void)snprintf(ca, sizeof ca, "%s/ca.pem", files);
     const char *extra[] = { "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file",
                             ca, "--tls-auth-clients", wants, NULL };
     test_server_start_redis(one, extra);
+}
+
+static void start_tls(struct test_server *one, char port[8], const char *wants)
+{
+    start_tls_as("server", one, port, wants);
 }
 
 static int start(void **state)
@@ -124,6 +130,17 @@ static void a_certificate_must_name_the_host(void **state)
     cache_close(cache);
 }
 
+static void a_certificate_whose_time_is_over_is_refused(void **state)
+{
+    struct test_server late = { .pid = 0 };
+    char port[8];
+    (void)state;
+    test_certificates_sign_expired(files, "ca", "late", "IP:127.0.0.1");
+    start_tls_as("late", &late, port, "no");
+    assert_refused(open_tls("127.0.0.1", port, "ca", ""), CACHE_ERR_CONNECT, "expired");
+    test_server_stop(&late);
+}
+
 static void a_server_may_want_a_certificate_of_its_clients(void **state)
 {
     char options[192];
@@ -152,6 +169,90 @@ static void files_that_are_wrong_are_named(void **state)
         if (strstr(cache_last_error(), cases[i].word) == NULL)
             fail_msg("no '%s': %s", cases[i].word, cache_last_error());
     }
+}
+
+/* ---- resumption -------------------------------------------------------------------------------------------------- */
+
+/* A server of the test's own, since Redis does not say whether a session was resumed. */
+struct resuming_server {
+    SSL_CTX *context;
+    atomic_int resumed;
+};
+
+/* Answers the greeting and one request, and ends the session. */
+static void answer_by_tls(struct fake_server *fake, int fd, int number)
+{
+    struct resuming_server *resuming = fake->ctx;
+    char request[1024], mark[32], answer[64] = "";
+    (void)number;
+    SSL *ssl = SSL_new(resuming->context);
+    if (SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1) {
+        atomic_fetch_add(&resuming->resumed, SSL_session_reused(ssl));
+        for (int size; strstr(answer, "v") == NULL && (size = SSL_read(ssl, request, sizeof request - 1)) > 0;) {
+            request[size] = '\0';
+            fake_redis_cut_mark(request, mark);
+            (void)snprintf(answer, sizeof answer, "%s%s", strstr(request, "GET") != NULL ? "$1\r\nv\r\n" : "+PONG\r\n",
+                           mark);
+            (void)SSL_write(ssl, answer, (int)strlen(answer));
+        }
+        (void)SSL_shutdown(ssl);
+        while (fake_server_read(fd, request, sizeof request))    /* until the client has seen it */
+            continue;
+    }
+    SSL_free(ssl);
+}
+
+static void a_second_connection_resumes_the_session_of_the_first(void **state)
+{
+    struct resuming_server resuming = { .context = SSL_CTX_new(TLS_server_method()) };
+    struct fake_server fake;
+    char port[8], path[96];
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/server.pem", files);
+    assert_int_equal(SSL_CTX_use_certificate_chain_file(resuming.context, path), 1);
+    (void)snprintf(path, sizeof path, "%s/server.key", files);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(resuming.context, path, SSL_FILETYPE_PEM), 1);
+    fake_server_start(&fake, answer_by_tls, &resuming);
+    (void)snprintf(port, sizeof port, "%d", fake.port);
+    char url[256];
+    (void)snprintf(url, sizeof url, "rediss://127.0.0.1:%s?ca=%s/ca.pem&client_name=off&retry_after=0.001", port, files);
+    cache_t *cache = test_open(url);
+    for (int i = 0; i < 3; i++)
+        assert_text(cache, "k", "v");
+    cache_close(cache);
+    fake_server_stop(&fake);
+    assert_int_equal(atomic_load(&resuming.resumed), atomic_load(&fake.accepted) - 1);
+    assert_true(atomic_load(&fake.accepted) >= 3);
+    SSL_CTX_free(resuming.context);
+}
+
+/* ---- Sentinels --------------------------------------------------------------------------------------------------- */
+
+static void sentinels_are_asked_by_tls(void **state)
+{
+    struct test_server sentinel = { .port = test_free_port() };
+    char path[96], url[256];
+    (void)state;
+    test_directory_make(sentinel.directory, sizeof sentinel.directory);
+    (void)snprintf(path, sizeof path, "%s/sentinel.conf", sentinel.directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "port 0\ntls-port %d\nbind 127.0.0.1\ndir %s\ntls-replication yes\ntls-auth-clients no\n"
+            "tls-cert-file %s/server.pem\ntls-key-file %s/server.key\ntls-ca-cert-file %s/ca.pem\n"
+            "sentinel monitor blog 127.0.0.1 %s 1\n",
+            sentinel.port, sentinel.directory, files, files, files, server_port);
+    assert_int_equal(fclose(file), 0);
+    const char *argv[] = { "redis-sentinel", path, NULL };
+    test_server_start(&sentinel, sentinel.port, argv);
+    (void)snprintf(url, sizeof url, "rediss+sentinel://127.0.0.1:%d/blog?ca=%s/ca.pem", sentinel.port, files);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_text(cache, "k", "v");
+    cache_close(cache);
+    (void)snprintf(url, sizeof url, "rediss+sentinel://127.0.0.1:%d/blog?ca=%s/other.pem", sentinel.port, files);
+    assert_refused(test_open(url), CACHE_ERR_CONNECT, "certificate");
+    test_server_stop(&sentinel);
 }
 
 static void plain_and_tls_ports_that_are_mistaken_are_told(void **state)
@@ -296,7 +397,10 @@ int main(void)
         cmocka_unit_test(values_of_every_size_travel),
         cmocka_unit_test(a_certificate_of_a_stranger_is_refused),
         cmocka_unit_test(a_certificate_must_name_the_host),
+        cmocka_unit_test(a_certificate_whose_time_is_over_is_refused),
         cmocka_unit_test(a_server_may_want_a_certificate_of_its_clients),
+        cmocka_unit_test(a_second_connection_resumes_the_session_of_the_first),
+        cmocka_unit_test(sentinels_are_asked_by_tls),
         cmocka_unit_test(files_that_are_wrong_are_named),
         cmocka_unit_test(plain_and_tls_ports_that_are_mistaken_are_told),
         cmocka_unit_test(a_handshake_that_stalls_ends_with_the_timeout),
