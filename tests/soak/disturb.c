@@ -127,10 +127,32 @@ static const char *cluster_failover(void)
     return "a replica is made a master";
 }
 
-static void start_cluster(void)
+/* Its replica takes over; the node comes back empty as the replica of its successor. */
+static const char *cluster_kill(void)
+{
+    static unsigned n_killed;
+    struct test_server *node = &cluster.nodes[n_killed++ % CLUSTER_NODES];
+    test_server_kill(node);
+    test_cluster_wait_for_successor(&cluster);
+    test_cluster_restart(&cluster, node);
+    return "a node is killed and comes back";
+}
+
+static void start_cluster_with(const char *options)
 {
     test_cluster_start(&cluster);
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?pool=2", cluster.nodes[0].port);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?%s", cluster.nodes[0].port,
+                   cluster.nodes[1].port, options);
+}
+
+static void start_cluster(void)
+{
+    start_cluster_with("pool=2");
+}
+
+static void start_cluster_front(void)
+{
+    start_cluster_with("pool=2&front=4mb");
 }
 
 static void stop_cluster(void)
@@ -239,7 +261,8 @@ static const struct soak_store {
     { "file", start_files, stop_files, { kill_writer, remove_files, cut_files } },
     { "redis", start_redis_plain, stop_server, { hang, restart_redis, cut_redis, empty_redis, evict_redis } },
     { "redis+front", start_redis_front, stop_server, { hang, restart_redis, cut_redis, empty_redis, evict_redis } },
-    { "redis+cluster", start_cluster, stop_cluster, { cluster_hang, cluster_failover } },
+    { "redis+cluster", start_cluster, stop_cluster, { cluster_hang, cluster_failover, cluster_kill } },
+    { "redis+cluster+front", start_cluster_front, stop_cluster, { cluster_hang, cluster_failover, cluster_kill } },
     { "memcached", start_memcached, stop_server, { hang, restart_memcached } },
 };
 

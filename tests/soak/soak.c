@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "writer") == 0)
         write_for_ever(argv[2]);
     if (argc != 3 || atof(argv[2]) <= 0) {
-        fprintf(stderr, "usage: soak memory|file|redis|redis+front|redis+cluster|memcached SECONDS\n");
+        fprintf(stderr, "usage: soak memory|file|redis|redis+front|redis+cluster|redis+cluster+front|memcached SECONDS\n");
         return 2;
     }
     return soak(argv[1], atof(argv[2]));

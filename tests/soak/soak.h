@@ -7,7 +7,8 @@
 
 /* ---- disturbances (disturb.c) ------------------------------------------------------------------------------------ */
 
-/* Start what the store needs. Returns the URL. "memory", "file", "redis", "redis+front", "redis+cluster", "memcached". */
+/* Start what the store needs. Returns the URL. "memory", "file", "redis", "redis+front", "redis+cluster",
+ * "redis+cluster+front", "memcached". */
 const char *soak_store_start(const char *name);
 void soak_store_stop(void);
 

@@ -28,16 +28,40 @@ void test_cluster_wait(const struct test_cluster *cluster, int node, const char 
     }
 }
 
+static void start_node(struct test_server *node, const char *bus)
+{
+    const char *extra[] = { "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-config-file",
+                            "nodes.conf", "--cluster-port", bus, NULL };
+    test_server_start_redis(node, extra);
+}
+
+void test_cluster_wait_for_successor(const struct test_cluster *cluster)
+{
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        if (cluster->nodes[i].pid > 0) {
+            test_cluster_wait(cluster, i, "CLUSTER NODES", ",fail ");
+            test_cluster_wait(cluster, i, "CLUSTER INFO", "cluster_state:ok");
+        }
+}
+
+void test_cluster_restart(const struct test_cluster *cluster, struct test_server *node)
+{
+    char bus[8];
+    const int i = (int)(node - cluster->nodes);
+    (void)snprintf(bus, sizeof bus, "%d", cluster->bus[i]);
+    start_node(node, bus);
+    test_cluster_wait(cluster, i, "CLUSTER INFO", "cluster_state:ok");
+}
+
 void test_cluster_start(struct test_cluster *cluster)
 {
     char bus[8];
-    const char *extra[] = { "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-config-file",
-                            "nodes.conf", "--cluster-port", bus, NULL };
     char command[512] = "redis-cli --cluster create";
     memset(cluster, 0, sizeof *cluster);
     for (int i = 0; i < CLUSTER_NODES; i++) {
-        (void)snprintf(bus, sizeof bus, "%d", test_free_port());
-        test_server_start_redis(&cluster->nodes[i], extra);
+        cluster->bus[i] = test_free_port();
+        (void)snprintf(bus, sizeof bus, "%d", cluster->bus[i]);
+        start_node(&cluster->nodes[i], bus);
         const size_t size = strlen(command);
         (void)snprintf(command + size, sizeof command - size, " 127.0.0.1:%d", cluster->nodes[i].port);
     }

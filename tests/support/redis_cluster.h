@@ -8,11 +8,18 @@ enum { CLUSTER_NODES = 6, CLUSTER_MASTERS = 3 };
 
 struct test_cluster {
     struct test_server nodes[CLUSTER_NODES];    /* the masters first, as long as nothing failed over */
+    int bus[CLUSTER_NODES];                     /* the ports on which they talk to each other */
 };
 
 /* Started, and every node says that the cluster is well. */
 void test_cluster_start(struct test_cluster *cluster);
 void test_cluster_stop(struct test_cluster *cluster);
+
+/* After a node was killed: wait until the others agree that it is away, and a replica has its slots. */
+void test_cluster_wait_for_successor(const struct test_cluster *cluster);
+
+/* Start a node that was killed, and wait until it has its place again. */
+void test_cluster_restart(const struct test_cluster *cluster, struct test_server *node);
 
 /* Ask one node with redis-cli; what it answered. The next answer takes its place. */
 const char *test_cluster_ask(const struct test_cluster *cluster, int node, const char *command);
