@@ -4,8 +4,10 @@
 #include "fake_server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,10 +29,20 @@ static void *serve_connection(void *arg)
     return NULL;
 }
 
+/* The next connection; -1: the server is stopped. Where a test takes all descriptors away, accept fails before there is
+ * anything to accept. */
+static int next_connection(const struct fake_server *server)
+{
+    int fd;
+    while ((fd = accept(server->listener, NULL, NULL)) < 0 && (errno == EMFILE || errno == EINTR))
+        sched_yield();
+    return fd;
+}
+
 static void *accept_connections(void *arg)
 {
     struct fake_server *server = arg;
-    for (int fd; (fd = accept(server->listener, NULL, NULL)) >= 0;) {
+    for (int fd; (fd = next_connection(server)) >= 0;) {
         const int number = atomic_load(&server->accepted), on = 1;
         struct connection *connection = malloc(sizeof *connection);
         if (number == FAKE_MAX_CONNECTIONS || connection == NULL)
@@ -49,11 +61,18 @@ static void *accept_connections(void *arg)
 
 void fake_server_start(struct fake_server *server, fake_serve_fn *serve, void *ctx)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET };
+    fake_server_start_at(server, "127.0.0.1", 0, serve, ctx);
+}
+
+void fake_server_start_at(struct fake_server *server, const char *host, int port, fake_serve_fn *serve, void *ctx)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     socklen_t size = sizeof address;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int on = 1;
+    assert_int_equal(inet_pton(AF_INET, host, &address.sin_addr), 1);
     *server = (struct fake_server){ .serve = serve, .ctx = ctx, .listener = socket(AF_INET, SOCK_STREAM, 0) };
     pthread_mutex_init(&server->lock, NULL);
+    (void)setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     assert_int_equal(bind(server->listener, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(server->listener, 64), 0);
     assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &size), 0);

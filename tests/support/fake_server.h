@@ -15,7 +15,7 @@ typedef void fake_serve_fn(struct fake_server *server, int fd, int number);
 enum { FAKE_MAX_CONNECTIONS = 256 };
 
 struct fake_server {
-    int port;                          /* on 127.0.0.1 */
+    int port;
     void *ctx;                         /* the test's own */
     atomic_int accepted;               /* connections so far */
     /* its own */
@@ -27,7 +27,9 @@ struct fake_server {
     pthread_mutex_t lock;              /* of the descriptors: -1 once closed */
 };
 
+/* On a free port of 127.0.0.1; or on any address of the loopback, and if `port` is not 0, on that port. */
 void fake_server_start(struct fake_server *server, fake_serve_fn *serve, void *ctx);
+void fake_server_start_at(struct fake_server *server, const char *host, int port, fake_serve_fn *serve, void *ctx);
 
 /* End all connections, and wait for their threads. */
 void fake_server_stop(struct fake_server *server);
