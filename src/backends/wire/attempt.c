@@ -115,11 +115,19 @@ static cache_status connect_anew(struct cache_attempt *attempt)
     return CACHE_OK;
 }
 
+/* A server that hung up may have moved: then the name is looked up before the next connection is made. */
+static bool is_quiet(struct cache_connection *connection)
+{
+    const bool quiet = cache_wire_is_quiet(&connection->wire);
+    if (!quiet)
+        cache_resolver_doubt(&connection->server->resolver);
+    return quiet;
+}
+
 bool cache_connection_is_good(struct cache_connection *connection)
 {
     struct cache_server *server = connection->server;
-    return connection->connected && connection->epoch == atomic_load(&server->epoch) &&
-           cache_wire_is_quiet(&connection->wire) &&
+    return connection->connected && connection->epoch == atomic_load(&server->epoch) && is_quiet(connection) &&
            (server->config.protocol->locate != NULL ||
             cache_resolver_still_has(&server->resolver, &connection->wire.address, &connection->wire.version));
 }
@@ -140,8 +148,10 @@ static void judge_server(struct cache_attempt *attempt)
     const struct cache_batch *batch = &attempt->batch;
     if (batch->status == CACHE_OK)
         cache_breaker_reset(&server->breaker);
-    else if (batch->status == CACHE_ERR_TIMEOUT)
+    else if (batch->status == CACHE_ERR_TIMEOUT) {
         cache_breaker_timed_out(&server->breaker);
+        cache_resolver_doubt(&server->resolver);
+    }
     if (attempt->was_idle && batch->status == CACHE_ERR_CONNECT) {
         cache_server_distrust(server);    /* the others lead to the same place */
         cache_resolver_doubt(&server->resolver);
