@@ -421,27 +421,34 @@ static void serve_reply(struct fake_server *server, int fd, int number)
             return;
 }
 
+/* As memcached does with -S: it waits for the header of the binary protocol, and hangs up on what is none. */
 static void serve_no_text(struct fake_server *server, int fd, int number)
 {
     char request[1024];
+    size_t size = 0;
     (void)server, (void)number;
-    (void)fake_server_read(fd, request, sizeof request);
+    while (size < 24 && fake_server_read(fd, request, sizeof request))
+        size += strlen(request);
 }
 
-/* As one does that wants SASL, in the binary protocol, or TLS. */
-static void a_server_that_hangs_up_at_the_first_word_is_told_with_what_it_may_want(void **state)
+static void a_server_that_wants_sasl_is_told_with_that_word(void **state)
 {
+    static const char *const prefixes[] = { "libcache:", "a:", "" };
     struct fake_server fake;
-    char url[96];
+    char url[160];
     cache_value value;
     (void)state;
     fake_server_start(&fake, serve_no_text, NULL);
-    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?timeout=20", fake.port);
-    cache_t *cache = test_open(url);
-    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
-    assert_non_null(strstr(cache_last_error(), "SASL"));
-    assert_non_null(strstr(cache_last_error(), "memcacheds://"));
-    cache_close(cache);
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        (void)snprintf(url, sizeof url, "memcached://app:hush@127.0.0.1:%d?timeout=20&connect_timeout=20&prefix=%s",
+                       fake.port, prefixes[i]);
+        cache_t *cache = test_open(url);
+        assert_status(CACHE_ERR_CONNECT, cache_get(cache, "k", &value));
+        assert_non_null(strstr(cache_last_error(), "SASL"));
+        assert_non_null(strstr(cache_last_error(), "memcacheds://"));
+        assert_null(strstr(cache_last_error(), "hush"));
+        cache_close(cache);
+    }
     fake_server_stop(&fake);
 }
 
@@ -648,7 +655,7 @@ int main(void)
         cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),
         cmocka_unit_test(a_server_that_wants_a_login_gets_the_right_one),
         cmocka_unit_test(a_server_that_asks_for_no_login_gets_no_password),
-        cmocka_unit_test(a_server_that_hangs_up_at_the_first_word_is_told_with_what_it_may_want),
+        cmocka_unit_test(a_server_that_wants_sasl_is_told_with_that_word),
         cmocka_unit_test(spaces_in_a_list_of_hosts_are_no_part_of_them),
         cmocka_unit_test(a_reply_to_something_else_is_an_error_and_no_value),
         cmocka_unit_test(nobody_gets_anothers_value_from_a_middlebox_that_repeats_and_mixes_replies),

@@ -60,6 +60,23 @@ static cache_status log_in(struct cache_connection *connection, struct greeting 
     return cache_connection_call(connection, &exchange, deadline);
 }
 
+/* A get of the generation. A server that speaks the binary protocol alone reads the 24 bytes of a header before it finds
+ * that there is none, and hangs up: to less it would be silent. */
+static size_t write_question(const struct mc_store *store, char line[MC_MAX_COMMAND])
+{
+    enum { BINARY_HEADER = 24 };
+    struct mc_key key;
+    cache_mc_generation_key(store, &key);
+    size_t size = cache_mc_write_command(line, "get", cache_mc_name(&key));
+    if (size < BINARY_HEADER) {        /* the name has at least ten bytes: twice is enough */
+        line[size - 2] = ' ';
+        memcpy(line + size - 1, key.text, key.size);
+        memcpy(line + size - 1 + key.size, "\r\n", 2);
+        size += 1 + key.size;
+    }
+    return size;
+}
+
 static cache_status greet(struct cache_connection *connection, uint64_t deadline)
 {
     struct greeting greeting = { .server = connection->server->config.ctx };
@@ -70,9 +87,7 @@ static cache_status greet(struct cache_connection *connection, uint64_t deadline
     *reader = (struct mc_reader){ .env = store->env };
     connection->state = reader;
     char line[MC_MAX_COMMAND];
-    struct mc_key key;
-    cache_mc_generation_key(store, &key);
-    const struct iovec part = { line, cache_mc_write_command(line, "get", cache_mc_name(&key)) };
+    const struct iovec part = { line, write_question(store, line) };
     struct cache_exchange exchange = { .parts = &part, .n_parts = 1, .take = take_sign, .ctx = &greeting };
     const cache_status status = cache_connection_call(connection, &exchange, deadline);
     if (status == CACHE_ERR_CONNECT && store->tls == NULL)
