@@ -225,11 +225,32 @@ static cache_status put_redis(struct description *description)
     return status == CACHE_OK ? put_redis_number(description, "CACHE_REDIS_DB", "/", 2000000000) : status;
 }
 
+/* A server with SASL wants these too in Python; here they are for one with -Y, and one with SASL is refused by that
+ * name when it is met. */
+static cache_status put_memcached_login(struct description *description)
+{
+    static const char *const names[] = { "CACHE_MEMCACHED_USERNAME", "CACHE_MEMCACHED_PASSWORD" };
+    const char *const values[] = { variable(names[0]), variable(names[1]) };
+    if (values[0] == NULL && values[1] == NULL)
+        return CACHE_OK;
+    for (int i = 0; i < 2; i++) {
+        if (values[i] == NULL)
+            return cache_fail(CACHE_ERR_CONFIG, "%s is set, and %s is not: a login is both", names[1 - i], names[i]);
+        use(description, names[i]);
+        cache_url_encode(&description->url, values[i], "");
+        (void)cache_writer_puts(&description->url, i == 0 ? ":" : "@");
+    }
+    return CACHE_OK;
+}
+
 /* A list in Python, so a list here: with commas or spaces between the servers. */
 static cache_status put_memcached(struct description *description)
 {
     const char *servers = variable("CACHE_MEMCACHED_SERVERS");
     (void)cache_writer_puts(&description->url, "memcached://");
+    const cache_status status = put_memcached_login(description);
+    if (status != CACHE_OK)
+        return status;
     if (servers == NULL)
         return cache_writer_puts(&description->url, "127.0.0.1");
     use(description, "CACHE_MEMCACHED_SERVERS");
@@ -254,12 +275,10 @@ static cache_status put_memcached(struct description *description)
 static const struct { const char *name, *type, *why; } lost[] = {
     { "CACHE_OPTIONS", NULL, "it is a Python dictionary; a store's options stand in CACHE_URL" },
     { "CACHE_ARGS", NULL, "it is a Python list; a store's options stand in CACHE_URL" },
-    { "CACHE_MEMCACHED_USERNAME", "MemcachedCache", "SASL is not supported" },
-    { "CACHE_MEMCACHED_PASSWORD", "MemcachedCache", "SASL is not supported" },
     { "CACHE_REDIS_SENTINELS", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0" },
     { "CACHE_REDIS_SENTINEL_MASTER", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0" },
-    { "CACHE_REDIS_SENTINEL_PASSWORD", "RedisCache", "sentinels that want a password are not supported" },
-    { "CACHE_REDIS_CLUSTER", "RedisCache", "Redis Cluster is not supported" },
+    { "CACHE_REDIS_SENTINEL_PASSWORD", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0?sentinel_password=…" },
+    { "CACHE_REDIS_CLUSTER", "RedisCache", "set CACHE_URL=redis+cluster://host1,host2" },
 };
 
 static cache_status refuse_lost(const char *type)
@@ -296,9 +315,11 @@ static cache_status refuse_type(const char *type)
 {
     if (strcasecmp(type, "RedisSentinelCache") == 0 || strcasecmp(type, "redissentinel") == 0)
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisSentinelCache set CACHE_URL=redis+sentinel://…");
+    if (strcasecmp(type, "RedisClusterCache") == 0 || strcasecmp(type, "rediscluster") == 0)
+        return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisClusterCache set CACHE_URL=redis+cluster://…");
     if (strcasecmp(type, "SASLMemcachedCache") == 0 || strcasecmp(type, "SpreadSASLMemcachedCache") == 0)
         return cache_fail(CACHE_ERR_CONFIG,
-                          "CACHE_TYPE: %s: SASL is not supported; use MemcachedCache without a password", type);
+                          "CACHE_TYPE: %s: SASL is not supported; MemcachedCache logs in to servers with -Y", type);
     return cache_fail(CACHE_ERR_CONFIG,
                       "CACHE_TYPE must be SimpleCache, FileSystemCache, RedisCache, MemcachedCache or "
                       "NullCache, not '%.60s'",

@@ -249,6 +249,15 @@ static void no_message_shows_a_password(void **state)
     set("CACHE_REDIS_PORT", "x");
     assert_refused("CACHE_REDIS_PORT");
     assert_null(strstr(cache_last_error(), "s3cret"));
+    clear_environment(state);
+    set("CACHE_TYPE", "MemcachedCache");
+    set("CACHE_MEMCACHED_PASSWORD", "s3cret");
+    assert_refused("CACHE_MEMCACHED_PASSWORD");
+    assert_null(strstr(cache_last_error(), "s3cret"));
+    set("CACHE_MEMCACHED_USERNAME", "us3cret");
+    set("CACHE_MEMCACHED_SERVERS", "host:notaport");
+    assert_refused("CACHE_MEMCACHED_PASSWORD");    /* among those that went into the URL */
+    assert_null(strstr(cache_last_error(), "s3cret"));
 }
 
 static void a_null_out_is_refused(void **state)

@@ -378,6 +378,35 @@ static void a_server_that_wants_a_login_gets_the_right_one(void **state)
     test_server_stop(&guarded);
 }
 
+static void the_environment_has_a_login_too(void **state)
+{
+    struct test_server guarded = { .pid = 0 };
+    char host[32];
+    cache_t *cache = NULL;
+    (void)state;
+    test_server_start_memcached_login(&guarded, NULL);
+    (void)snprintf(host, sizeof host, "127.0.0.1:%d", guarded.port);
+    assert_int_equal(setenv("CACHE_TYPE", "MemcachedCache", 1), 0);
+    assert_int_equal(setenv("CACHE_MEMCACHED_SERVERS", host, 1), 0);
+    assert_int_equal(setenv("CACHE_MEMCACHED_USERNAME", "app", 1), 0);
+    assert_int_equal(setenv("CACHE_MEMCACHED_PASSWORD", "hush", 1), 0);
+    assert_status(CACHE_OK, cache_open_env(&cache));
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_text(cache, "k", "v");
+    cache_close(cache);
+    assert_int_equal(setenv("CACHE_MEMCACHED_PASSWORD", "a@b:s3cret%", 1), 0);
+    assert_status(CACHE_OK, cache_open_env(&cache));
+    assert_status(CACHE_ERR_AUTH, cache_set_string(cache, "k", "v", 60));
+    assert_null(strstr(cache_last_error(), "s3cret"));
+    assert_null(strstr(cache_url(cache), "s3cret"));
+    cache_close(cache);
+    unsetenv("CACHE_TYPE");
+    unsetenv("CACHE_MEMCACHED_SERVERS");
+    unsetenv("CACHE_MEMCACHED_USERNAME");
+    unsetenv("CACHE_MEMCACHED_PASSWORD");
+    test_server_stop(&guarded);
+}
+
 static atomic_bool password_came;
 
 static void serve_nothing(struct fake_server *server, int fd, int number)
@@ -654,6 +683,7 @@ int main(void)
         cmocka_unit_test(a_ttl_over_30_days_is_that_long),
         cmocka_unit_test(a_restarted_server_is_met_again_without_an_error),
         cmocka_unit_test(a_server_that_wants_a_login_gets_the_right_one),
+        cmocka_unit_test(the_environment_has_a_login_too),
         cmocka_unit_test(a_server_that_asks_for_no_login_gets_no_password),
         cmocka_unit_test(a_server_that_wants_sasl_is_told_with_that_word),
         cmocka_unit_test(spaces_in_a_list_of_hosts_are_no_part_of_them),

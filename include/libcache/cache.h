@@ -163,8 +163,8 @@ cache_status cache_open_config(const cache_config *config, cache_t **out);
 
 /* Like cache_open, with settings from the environment: CACHE_URL, or else the names of Flask-Caching: CACHE_TYPE
  * (SimpleCache, FileSystemCache, RedisCache, MemcachedCache, NullCache), CACHE_DEFAULT_TIMEOUT, CACHE_KEY_PREFIX,
- * CACHE_THRESHOLD, CACHE_DIR, CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS,
- * CACHE_IGNORE_ERRORS. Opens memory:// if none is set. Settings of Flask-Caching that libcache cannot honour
+ * CACHE_THRESHOLD, CACHE_DIR, CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, _USERNAME,
+ * _PASSWORD, CACHE_IGNORE_ERRORS. Opens memory:// if none is set. Settings of Flask-Caching that libcache cannot honour
  * (CACHE_OPTIONS, SASL, Sentinel, …) are refused by name with CACHE_ERR_CONFIG. */
 cache_status cache_open_env(cache_t **out);
 

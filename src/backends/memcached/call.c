@@ -36,13 +36,14 @@ static void keep_text(cache_bytes from, char *out, size_t capacity)
     out[size] = '\0';
 }
 
-static enum cache_reply refuse(struct cache_exchange *exchange, const char *where, const struct mc_reply *reply,
-                               const struct mc_answer *answer)
+static enum cache_reply refuse(struct cache_exchange *exchange, const char *where, enum mc_verb verb,
+                               const struct mc_reply *reply, const struct mc_answer *answer)
 {
     if (begins(reply->text, "unauthenticated") || begins(reply->text, "authentication failure"))
         exchange->status = cache_fail(CACHE_ERR_AUTH, "%s: %s", where, answer->text);
     else if (reply->kind == MC_CLIENT_ERROR || reply->kind == MC_ERROR)
-        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: the command was refused: %s", where, answer->text);
+        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: the command '%s' was refused: %s", where,
+                                      cache_mc_commands[verb].text, answer->text);
     else
         exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: the answer to another command came", where);
     return CACHE_REPLY_BROKEN;
@@ -61,7 +62,7 @@ enum cache_reply cache_mc_answer_take(struct cache_exchange *exchange, const cha
         out->kind = MC_NOT_FOUND;      /* it became a text meanwhile */
         return CACHE_REPLY_DONE;
     }
-    return refuse(exchange, where, reply, out);
+    return refuse(exchange, where, verb, reply, out);
 }
 
 static cache_status too_large(const char *where, const struct mc_answer *answer, size_t value_size)
