@@ -141,25 +141,27 @@ static void set_slot(struct redis_cluster *cluster, unsigned slot, uint16_t node
         atomic_fetch_add(&cluster->changes, 1);
 }
 
-/* One range of CLUSTER SLOTS: first, last, its master (host, port, …), its replicas. */
-static void use_range(struct redis_store *store, const struct redis_node *said_by, const redisReply *range)
+/* One range of CLUSTER SLOTS: first, last, its master (host, port, …), its replicas. A range that makes no sense is
+ * passed over. */
+static cache_status use_range(struct redis_store *store, const struct redis_node *said_by, const redisReply *range)
 {
     const redisReply *master = range->elements >= 3 ? range->element[2] : NULL;
     if (range->type != REDIS_REPLY_ARRAY || master == NULL || master->type != REDIS_REPLY_ARRAY ||
         master->elements < 2 || master->element[1]->type != REDIS_REPLY_INTEGER ||
         range->element[0]->type != REDIS_REPLY_INTEGER || range->element[1]->type != REDIS_REPLY_INTEGER)
-        return;
+        return CACHE_OK;
     const redisReply *name = master->element[0];
     const bool named = name->type == REDIS_REPLY_STRING && name->len > 0 && name->len <= REDIS_MAX_HOST &&
                        strcmp(name->str, "?") != 0;
     const long long first = range->element[0]->integer, last = range->element[1]->integer;
     const long long port = master->element[1]->integer;
     uint16_t node = 0;
-    if (first < 0 || last >= REDIS_SLOTS || port < 1 || port > UINT16_MAX ||
-        get_node(store, named ? name->str : said_by->host, (int)port, &node) != CACHE_OK)
-        return;
-    for (long long slot = first; slot <= last; slot++)
+    if (first < 0 || last >= REDIS_SLOTS || port < 1 || port > UINT16_MAX)
+        return CACHE_OK;
+    const cache_status status = get_node(store, named ? name->str : said_by->host, (int)port, &node);
+    for (long long slot = first; status == CACHE_OK && slot <= last; slot++)
         set_slot(store->cluster, (unsigned)slot, node);
+    return status == CACHE_ERR_NOMEM ? status : CACHE_OK;    /* of a cluster with too many nodes the first ones serve */
 }
 
 static cache_status ask_for_map(struct redis_store *store, struct redis_node *node, uint64_t deadline)
@@ -175,7 +177,7 @@ static cache_status ask_for_map(struct redis_store *store, struct redis_node *no
     if (status == CACHE_OK && request.replies[0]->elements == 0)
         status = cache_fail(CACHE_ERR_CONNECT, "%s: it knows of no slots", node->where);
     for (size_t i = 0; status == CACHE_OK && i < request.replies[0]->elements; i++)
-        use_range(store, node, request.replies[0]->element[i]);
+        status = use_range(store, node, request.replies[0]->element[i]);
     cache_redis_release(&request);
     return status;
 }

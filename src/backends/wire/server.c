@@ -23,13 +23,13 @@ cache_status cache_server_init(struct cache_server *server, const struct cache_s
     cache_resolver_init(&server->resolver, &server->config.place, config->where);
     server->connections = cache_env_alloc(config->env, n * sizeof *server->connections);
     server->busy = cache_env_alloc(config->env, n * sizeof *server->busy);
+    for (size_t i = 0; server->connections != NULL && i < n; i++)
+        server->connections[i] = (struct cache_connection){ .server = server, .wire = { .fd = -1 } };
     if (server->connections == NULL || server->busy == NULL) {
         cache_server_release(server);
         return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", config->where);
     }
     memset(server->busy, 0, n * sizeof *server->busy);
-    for (size_t i = 0; i < n; i++)
-        server->connections[i] = (struct cache_connection){ .server = server, .wire = { .fd = -1 } };
     return CACHE_OK;
 }
 

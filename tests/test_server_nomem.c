@@ -1,0 +1,104 @@
+/* No memory, in the stores with a server and in the layers before them: see nomem.h. */
+#include "nomem.h"
+
+#include "redis_cluster.h"
+#include "server.h"
+
+static char files[64];
+
+/* `seal` wants a file with a key. */
+static const char *key_file(void)
+{
+    static char path[80];
+    test_directory_make(files, sizeof files);
+    (void)snprintf(path, sizeof path, "%s/key", files);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fprintf(file, "%064x\n", 7) > 0);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+/* A prefix of its own for each run: what an earlier one left is not in the way. */
+static void survives_each(const char *base, bool for_good)
+{
+    bool ended = false;
+    long n = 0;
+    for (; !ended; n++) {
+        char url[512];
+        (void)snprintf(url, sizeof url, "%s&prefix=n%d-%ld:&timeout=10&connect_timeout=10&retry_after=0.001", base,
+                       for_good, n);
+        ended = nomem_run(url, n, for_good);
+    }
+    assert_true(n > 100);
+}
+
+static void survives(const char *base)
+{
+    survives_each(base, false);
+}
+
+static void no_memory_at_any_call_loses_nothing_in_redis(void **state)
+{
+    struct test_server server = { .pid = 0 };
+    char url[256];
+    (void)state;
+    test_server_start_redis(&server, NULL);
+    (void)snprintf(url, sizeof url, "redis+unix://%s?db=1", server.socket);
+    survives(url);
+    survives_each(url, true);
+    (void)snprintf(url, sizeof url, "redis+unix://%s?front=1mb", server.socket);
+    survives(url);
+    (void)snprintf(url, sizeof url, "redis+unix://%s?compress=lz4&compress_min=1&seal=%s", server.socket, key_file());
+    survives(url);
+    test_directory_remove(files);
+    test_server_stop(&server);
+}
+
+static void no_memory_at_any_call_loses_nothing_in_a_cluster(void **state)
+{
+    struct test_cluster cluster;
+    char url[256];
+    (void)state;
+    test_cluster_start(&cluster);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?pool=1", cluster.nodes[0].port);
+    survives(url);
+    test_cluster_stop(&cluster);
+}
+
+static void no_memory_at_any_call_loses_nothing_in_memcached(void **state)
+{
+    struct test_server servers[2] = { { .pid = 0 }, { .pid = 0 } };
+    char url[256];
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        test_server_start_memcached(&servers[i], NULL);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d,127.0.0.1:%d?pool=1", servers[0].port, servers[1].port);
+    survives(url);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?front=1mb", servers[0].port);
+    survives(url);
+    for (int i = 0; i < 2; i++)
+        test_server_stop(&servers[i]);
+}
+
+static void no_memory_at_any_call_loses_nothing_by_tls(void **state)
+{
+    struct test_server server = { .pid = 0 };
+    char url[256];
+    (void)state;
+    test_server_start_memcached_tls(&server, NULL);
+    (void)snprintf(url, sizeof url, "memcacheds://127.0.0.1:%d?ca=%s/ca.pem", server.port, server.directory);
+    survives(url);
+    test_server_stop(&server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_memory_at_any_call_loses_nothing_in_redis),
+        cmocka_unit_test(no_memory_at_any_call_loses_nothing_in_a_cluster),
+        cmocka_unit_test(no_memory_at_any_call_loses_nothing_in_memcached),
+        cmocka_unit_test(no_memory_at_any_call_loses_nothing_by_tls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
