@@ -1,5 +1,6 @@
 /* The filesystem store mends itself: torn files leave, a directory that lost files works again, and no size in a file
  * is believed. */
+#define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 
 #include "backends/filesystem/store.h"
@@ -10,6 +11,7 @@
 #include <xxhash.h>
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { N = 200 };
@@ -206,6 +208,54 @@ static void an_unfinished_meta_file_is_written_again(void **state)
     }
 }
 
+/* ---- a directory that loses files meanwhile ---------------------------------------------------------------------- */
+
+static int removals;                   /* so many of the next calls below find that all files have just been removed */
+
+static void remove_all_if_due(void)
+{
+    if (removals > 0) {
+        removals--;
+        files_remove_below(directory);
+    }
+}
+
+/* In place of the C library's. */
+int renameat(int from_at, const char *from, int to_at, const char *to)
+{
+    remove_all_if_due();
+    return (int)syscall(SYS_renameat2, from_at, from, to_at, to, 0);
+}
+
+int mkdirat(int at, const char *path, mode_t mode)
+{
+    remove_all_if_due();
+    return (int)syscall(SYS_mkdirat, at, path, mode);
+}
+
+static void a_write_succeeds_whose_directory_is_removed_in_the_middle_of_it(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url);
+    for (int n = 1; n <= 5; n++) {
+        int64_t number = 0;
+        removals = n;
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+        assert_text(cache, "k", "x");
+        removals = n;
+        assert_status(CACHE_OK, cache_add(cache, "added", "y", 1, 60));
+        assert_text(cache, "added", "y");
+        removals = n;
+        assert_status(CACHE_OK, cache_inc(cache, "n", 1, &number));
+        assert_int_equal(number, 1);
+        assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+        removals = n;
+        assert_status(CACHE_MISS, cache_touch(cache, "k", 90));
+    }
+    removals = 0;
+    cache_close(cache);
+}
+
 /* ---- forged sizes ------------------------------------------------------------------------------------------------ */
 
 static size_t largest;
@@ -279,6 +329,7 @@ int main(void)
         files_test(entries_that_lost_their_meta_file_make_way),
         files_test(a_directory_that_only_looks_like_a_cache_is_refused_and_left_alone),
         files_test(an_unfinished_meta_file_is_written_again),
+        files_test(a_write_succeeds_whose_directory_is_removed_in_the_middle_of_it),
         files_test(a_forged_size_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

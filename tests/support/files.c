@@ -47,6 +47,19 @@ void files_each(const char *directory, void (*visit)(const char *path))
     visit_entry = NULL;
 }
 
+static int remove_below(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info, (void)type;
+    if (where->level > 0 && strcmp(path + where->base, ".libcache") != 0)
+        (void)remove(path);    /* it may have gone, or been filled again */
+    return 0;
+}
+
+void files_remove_below(const char *directory)
+{
+    (void)nftw(directory, remove_below, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 char *files_read(const char *path, size_t *size)
 {
     struct stat info;

@@ -19,6 +19,9 @@ struct files files_look(const char *directory);
 /* Call `visit` with the path of each entry's file. */
 void files_each(const char *directory, void (*visit)(const char *path));
 
+/* Remove all files and directories below the cache directory, but not its meta file. */
+void files_remove_below(const char *directory);
+
 /* The whole file, to be freed; or the test fails. */
 char *files_read(const char *path, size_t *size);
 void files_write(const char *path, const void *data, size_t size);

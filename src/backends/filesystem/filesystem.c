@@ -192,6 +192,11 @@ static cache_status check_size(const struct fs_store *store, cache_bytes key, si
                       store->path, (unsigned long long)size, (unsigned long long)store->max_bytes);
 }
 
+/* What an operation that writes has tried already. */
+struct attempts {
+    int to_make_room, after_removal;
+};
+
 /* The disk was full. If nothing can be done about that, its message is the one that stays. */
 static bool make_room(struct fs_store *store, const struct fs_name *name, cache_bytes key, uint64_t value_size,
                       bool replace, int *attempt)
@@ -201,6 +206,17 @@ static bool make_room(struct fs_store *store, const struct fs_name *name, cache_
         return true;
     (void)cache_fs_fail(store, name->path, error);
     return false;
+}
+
+/* Returns true if a write that ended with `status` may succeed now: there is room on a disk that was full, or somebody
+ * removed the leaf's directory in the middle of the write, and the next attempt makes it again. */
+static bool may_succeed_now(struct fs_store *store, cache_status status, const struct fs_name *name, cache_bytes key,
+                            uint64_t value_size, bool replace, struct attempts *attempts)
+{
+    enum { MOST_REMOVALS = 5 };
+    if (cache_fs_lacks_space(status))
+        return make_room(store, name, key, value_size, replace, &attempts->to_make_room);
+    return status == CACHE_ERR_IO && errno == ENOENT && attempts->after_removal++ < MOST_REMOVALS;
 }
 
 /* Write an entry in a leaf that is locked. */
@@ -299,7 +315,7 @@ static cache_status store_compare_and_set(void *self, cache_bytes key, cache_byt
 {
     struct fs_store *store = self;
     struct fs_name name;
-    int attempt = 0;
+    struct attempts attempts = { 0, 0 };
     cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
@@ -308,7 +324,7 @@ static cache_status store_compare_and_set(void *self, cache_bytes key, cache_byt
     if (status == CACHE_OK)
         do
             status = compare_once(store, &name, key, expected, value, deadline(store, ttl_ms));
-        while (cache_fs_lacks_space(status) && make_room(store, &name, key, value.size, false, &attempt));
+        while (may_succeed_now(store, status, &name, key, value.size, false, &attempts));
     if (status == CACHE_OK && value.data != NULL)
         after_write(store, &name);
     return status;
@@ -358,7 +374,7 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     struct fs_store *store = self;
     const bool replace = (flags & CACHE_SET_IF_ABSENT) == 0;
     struct fs_name name;
-    int attempt = 0;
+    struct attempts attempts = { 0, 0 };
     cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
@@ -367,7 +383,7 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     if (status == CACHE_OK)
         do
             status = set_once(store, &name, key, value, deadline(store, ttl_ms), flags);
-        while (cache_fs_lacks_space(status) && make_room(store, &name, key, value.size, replace, &attempt));
+        while (may_succeed_now(store, status, &name, key, value.size, replace, &attempts));
     if (status == CACHE_OK)
         after_write(store, &name);
     else if (status < 0 && replace)
@@ -462,14 +478,14 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     struct fs_store *store = self;
     struct fs_name name;
     uint64_t size = 0;
-    int attempt = 0;
+    struct attempts attempts = { 0, 0 };
     cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
     cache_fs_name(store, key, &name);
     do
         status = touch_once(store, &name, key, deadline(store, ttl_ms), &size);
-    while (cache_fs_lacks_space(status) && make_room(store, &name, key, size, false, &attempt));
+    while (may_succeed_now(store, status, &name, key, size, false, &attempts));
     if (status == CACHE_OK)
         cache_fs_sweep(store);
     return status;
@@ -531,14 +547,14 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
 {
     struct fs_store *store = self;
     struct fs_name name;
-    int attempt = 0;
+    struct attempts attempts = { 0, 0 };
     cache_status status = cache_fs_prepare(store);
     if (status != CACHE_OK)
         return status;
     cache_fs_name(store, key, &name);
     do
         status = inc_once(store, &name, key, delta, ttl_ms, result);
-    while (cache_fs_lacks_space(status) && make_room(store, &name, key, NUMBER_MAX_SIZE, false, &attempt));
+    while (may_succeed_now(store, status, &name, key, NUMBER_MAX_SIZE, false, &attempts));
     if (status == CACHE_OK)
         after_write(store, &name);
     return status;
