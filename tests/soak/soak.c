@@ -1,5 +1,5 @@
-/* soak.c - a store under mixed traffic of eight threads, disturbed every few seconds: no value is wrong, no call outlasts
- * its time, and the process stays as large as it is.
+/* soak.c - a store under mixed traffic of eight threads, disturbed every few seconds: no value is wrong, no call
+ * outlasts its time, and the process stays as large as it is.
  *
  *     soak STORE SECONDS        scripts/soak builds it first
  *
@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-enum { THREADS = 8, PERIOD_MS = 4000, SPARE_MS = 100 };
+enum { THREADS = 8, PERIOD_MS = 4000, CALM_MS = 1000, PROGRESS_MS = 10000, SPARE_MS = 100 };
 
 static double now_ms(void)
 {
@@ -67,6 +67,20 @@ static bool verdict(const struct soak_report *report, const struct soak_gauges h
     return good;
 }
 
+static void say(double ms, const char *what, const struct soak_gauges *now)
+{
+    const struct soak_report report = soak_traffic_report();
+    printf("%5.0f s: %s; %lu calls, %lu failed, %lu wrong, %ld kB, %d descriptors, %d threads\n", ms / 1e3, what,
+           report.calls, report.failures, report.torn + report.foreign + report.stale, now->memory_kb,
+           now->descriptors, now->threads);
+    (void)fflush(stdout);
+}
+
+static double later(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 static int soak(const char *name, double seconds)
 {
     struct soak_gauges halves[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
@@ -80,19 +94,19 @@ static int soak(const char *name, double seconds)
     const double begun = now_ms(), end = begun + seconds * 1e3;
     soak_lag_start();
     soak_traffic_start(cache, THREADS);
-    for (double next = begun + PERIOD_MS / 2.0; next < end; next += PERIOD_MS) {
+    double next = begun + PERIOD_MS / 2.0, said = begun - PROGRESS_MS;
+    while (next < end) {
         pause_until(next);
         const int half = now_ms() - begun > seconds * 500;
-        soak_traffic_disturbed(true);
-        const char *what = soak_disturb();
-        soak_traffic_disturbed(false);
+        const char *what = soak_disturb(cache);
         const struct soak_gauges now = soak_gauges_read();
         halves[half] = most(halves[half], now);
-        if (n++ % 10 == 0) {
-            printf("%5.0f s: %s; %lu calls, %ld kB, %d descriptors, %d threads\n", (now_ms() - begun) / 1e3, what,
-                   soak_traffic_report().calls, now.memory_kb, now.descriptors, now.threads);
-            (void)fflush(stdout);
+        n++;
+        if (now_ms() - said >= PROGRESS_MS) {
+            say(now_ms() - begun, what, &now);
+            said = now_ms();
         }
+        next = later(next + PERIOD_MS, now_ms() + SOAK_GRACE_MS + CALM_MS);    /* some harm takes long */
     }
     pause_until(end);
     halves[1] = most(halves[1], soak_gauges_read());
@@ -103,9 +117,9 @@ static int soak(const char *name, double seconds)
     const struct soak_report report = soak_traffic_report();
     cache_close(cache);
     soak_store_stop();
-    printf("%s, %.0f s, %u disturbances: %lu calls, %lu failed; torn %lu, foreign %lu, outdated %lu, failed in calm %lu; "
-           "longest %.0f ms (lag of the machine %.0f ms); memory %ld then %ld kB, descriptors %d then %d, threads %d "
-           "then %d\n",
+    printf("%s, %.0f s, %u disturbances: %lu calls, %lu failed; torn %lu, foreign %lu, outdated %lu, "
+           "failed in calm %lu; longest %.0f ms (lag of the machine %.0f ms); memory %ld then %ld kB, "
+           "descriptors %d then %d, threads %d then %d\n",
            name, seconds, n, report.calls, report.failures, report.torn, report.foreign, report.stale,
            report.calm_failures, report.longest_ms, lag, halves[0].memory_kb, halves[1].memory_kb,
            halves[0].descriptors, halves[1].descriptors, halves[0].threads, halves[1].threads);
@@ -117,7 +131,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "writer") == 0)
         write_for_ever(argv[2]);
     if (argc != 3 || atof(argv[2]) <= 0) {
-        fprintf(stderr, "usage: soak memory|file|redis|redis+front|redis+cluster|redis+cluster+front|memcached SECONDS\n");
+        fprintf(stderr, "usage: soak STORE SECONDS; scripts/soak names the stores\n");
         return 2;
     }
     return soak(argv[1], atof(argv[2]));

@@ -1,9 +1,11 @@
-/* soak.h - the parts of the soak test: what disturbs the store, the threads that use it and judge what they get, and the
- * process' gauges. */
+/* soak.h - the parts of the soak test: what disturbs the store, the threads that use it and judge what they get, and
+ * the process' gauges. */
 #ifndef SOAK_H
 #define SOAK_H
 
 #include "test.h"
+
+#include <sys/types.h>
 
 /* ---- disturbances (disturb.c) ------------------------------------------------------------------------------------ */
 
@@ -12,12 +14,17 @@
 const char *soak_store_start(const char *name);
 void soak_store_stop(void);
 
-/* Do the next harm to the store, and undo it. Returns what it was. */
-const char *soak_disturb(void);
+/* Do the next harm to the store of `cache`, and undo it. Returns what it was. */
+const char *soak_disturb(cache_t *cache);
 
 /* ---- traffic (traffic.c) ----------------------------------------------------------------------------------------- */
 
-enum { SOAK_TIMEOUT_MS = 500 };       /* of one call, in the URL */
+/* Of one call, in the URL. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)    /* all is slower by far */
+enum { SOAK_TIMEOUT_MS = 1500 };
+#else
+enum { SOAK_TIMEOUT_MS = 500 };
+#endif
 
 struct soak_report {
     unsigned long calls;
@@ -34,12 +41,17 @@ struct soak_report {
 void soak_traffic_start(cache_t *cache, unsigned n_threads);
 void soak_traffic_stop(void);
 
-/* Around each disturbance. A time is calm from `SOAK_GRACE_MS` after one until the next begins: then no call may fail,
- * and a confirmed change must be seen by all who ask later. */
+/* Around each disturbance that calls may notice. A time is calm from `SOAK_GRACE_MS` after one until the next begins:
+ * then no call may fail, and a confirmed change must be seen by all who ask later. */
 enum { SOAK_GRACE_MS = 1500 };
 void soak_traffic_disturbed(bool yes);
 
 struct soak_report soak_traffic_report(void);
+
+/* Fork in the middle of the traffic. The child uses the cache for a while, judges what it gets, and ends with 0 if all
+ * was well; the parent tells the report how it ended. */
+pid_t soak_traffic_fork(void);
+void soak_traffic_note_child(int status);
 
 /* ---- gauges (gauges.c) ------------------------------------------------------------------------------------------- */
 

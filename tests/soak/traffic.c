@@ -1,14 +1,16 @@
 /* traffic.c - threads that use one cache in all ways, and judge each value.
  *
  * A value is its key, a number that grows with each change of the key, and bytes that follow from the two, so that a
- * value that is torn, of another key, or from before a confirmed change is seen. A key of `own` is changed by one thread
- * and read by all; what a fetch computes is the present number of a source that all threads change. */
+ * value that is torn, of another key, or from before a confirmed change is seen. A key of `own` is changed by one
+ * thread and read by all; what a fetch computes is the present number of a source that all threads change. */
 #include "soak.h"
 
-#include <pthread.h>
+#include "traffic.h"
+
 #include <time.h>
 
-enum { MAX_THREADS = 16, OWN = 24, FETCHED = 16, TAGGED = 16, TAGS = 4, MANY = 8, MOST = 3000, HUGE_SIZE = 60000 };
+enum { MAX_THREADS = 16, OWN = 24, FETCHED = 16, TAGGED = 16, TAGS = 4, MANY = 8, FEW = 4 };
+enum { MOST = 3000, HUGE_SIZE = 60000 };
 
 /* What a reader may get of a key: a number from `floor` to `sent`, or nothing. */
 struct source {
@@ -58,7 +60,8 @@ static bool was_calm(double since)
 
 /* ---- the report -------------------------------------------------------------------------------------------------- */
 
-static void note_wrong(unsigned long *counter, const char *what, const char *key, unsigned got, const struct source *source)
+static void note_wrong(unsigned long *counter, const char *what, const char *key, unsigned got,
+                       const struct source *source)
 {
     pthread_mutex_lock(&lock);
     if (++*counter == 1 && report.first_wrong[0] == '\0')
@@ -180,6 +183,15 @@ static void read_own(unsigned thread, unsigned i)
     cache_value_release(&value);
 }
 
+/* It changes no value, whoever does it. */
+static void touch_own(unsigned thread, unsigned i)
+{
+    char key[32];
+    own_name(key, thread, i);
+    const double begun = now_ms();
+    (void)note_call(cache_touch(cache, key, 60), begun, 1);
+}
+
 static void read_many(unsigned thread, unsigned first)
 {
     char names[MANY][32];
@@ -217,6 +229,22 @@ static void change_many(unsigned thread, unsigned first)
         note_change(&own[thread][(first + i) % OWN], confirmed, begun, numbers[i]);
 }
 
+static void delete_many(unsigned thread, unsigned first)
+{
+    char names[MANY][32];
+    const char *keys[MANY];
+    unsigned numbers[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        own_name(names[i], thread, (first + i) % OWN);
+        keys[i] = names[i];
+        numbers[i] = atomic_fetch_add(&own[thread][(first + i) % OWN].sent, 1) + 1;
+    }
+    const double begun = now_ms();
+    const bool confirmed = note_call(cache_delete_many(cache, keys, MANY, NULL), begun, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        note_change(&own[thread][(first + i) % OWN], confirmed, begun, numbers[i]);
+}
+
 /* ---- keys that are computed -------------------------------------------------------------------------------------- */
 
 struct work {
@@ -249,17 +277,54 @@ static void fetch(const char *key, struct source *source, const char *tag, bool 
     cache_value_release(&value);
 }
 
+static void fetched_name(char key[32], unsigned i)
+{
+    (void)snprintf(key, 32, "fetched %u", i);
+}
+
+static cache_status compute_many(void *ctx, cache_missing missing[], size_t n)
+{
+    const unsigned *first = ctx;
+    for (size_t i = 0; i < n; i++) {
+        struct work work = { missing[i].key, &fetched[(*first + missing[i].index) % FETCHED] };
+        missing[i].status = compute(&work, missing[i].out);
+    }
+    return CACHE_OK;
+}
+
+static void fetch_many(unsigned first)
+{
+    cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+    char names[FEW][32];
+    const char *keys[FEW];
+    unsigned floors[FEW];
+    cache_value values[FEW];
+    how.ttl = 60;
+    for (unsigned i = 0; i < FEW; i++) {
+        fetched_name(names[i], (first + i) % FETCHED);
+        keys[i] = names[i];
+        floors[i] = atomic_load(&fetched[(first + i) % FETCHED].floor);
+    }
+    const double begun = now_ms();
+    (void)note_call(cache_fetch_many(cache, keys, FEW, &how, compute_many, &first, values), begun, 3);
+    for (unsigned i = 0; i < FEW; i++) {
+        if (values[i].data != NULL)
+            judge(keys[i], &values[i], floors[i], &fetched[(first + i) % FETCHED]);
+        cache_value_release(&values[i]);
+    }
+}
+
 static void fetch_any(unsigned i)
 {
     char key[32];
-    (void)snprintf(key, sizeof key, "fetched %u", i);
+    fetched_name(key, i);
     fetch(key, &fetched[i], NULL, i % 4 == 0);
 }
 
 static void forget_fetched(unsigned i)
 {
     char key[32];
-    (void)snprintf(key, sizeof key, "fetched %u", i);
+    fetched_name(key, i);
     const unsigned number = atomic_fetch_add(&fetched[i].sent, 1) + 1;
     const double begun = now_ms();
     note_change(&fetched[i], note_call(cache_delete(cache, key), begun, 1), begun, number);
@@ -307,37 +372,54 @@ static void count(unsigned thread, int64_t *last, double *last_begun, int64_t *s
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
+struct user {
+    unsigned self, random;
+    int64_t last, sent;                /* of its counter */
+    double last_begun;
+};
+
+static void use_once(struct user *user)
+{
+    const unsigned self = user->self, random = user->random = mix(user->random + 0x9e3779b9U);
+    const unsigned kind = random % 100, i = (random >> 8) % OWN, other = (random >> 16) % n_threads;
+    if (kind < 25)
+        read_own(self, i);
+    else if (kind < 40)
+        read_own(other, i);
+    else if (kind < 54)
+        change_own(self, i, 2);
+    else if (kind < 57)
+        change_own(self, i, kind == 55);
+    else if (kind < 59)
+        touch_own(other, i);
+    else if (kind < 63)
+        read_many(other, i);
+    else if (kind < 65)
+        change_many(self, i);
+    else if (kind < 66)
+        delete_many(self, i);
+    else if (kind < 76)
+        fetch_any(i % FETCHED);
+    else if (kind < 78)
+        fetch_many(i);
+    else if (kind < 81)
+        forget_fetched(i % FETCHED);
+    else if (kind < 92)
+        fetch_tagged(i % TAGGED);
+    else if (kind < 94)
+        forget_tag(i % TAGS);
+    else
+        count(self, &user->last, &user->last_begun, &user->sent);
+}
+
 static void *use(void *arg)
 {
     const unsigned self = (unsigned)(uintptr_t)arg;
-    unsigned random = self * 977 + 1;
-    int64_t last = -1, sent = 0;
-    double last_begun = 0;
+    struct user user = { .self = self, .random = self * 977 + 1, .last = -1 };
     while (!stop_now) {
-        random = mix(random + 0x9e3779b9U);
-        const unsigned kind = random % 100, i = (random >> 8) % OWN, other = (random >> 16) % n_threads;
-        if (kind < 25)
-            read_own(self, i);
-        else if (kind < 40)
-            read_own(other, i);
-        else if (kind < 55)
-            change_own(self, i, 2);
-        else if (kind < 58)
-            change_own(self, i, kind == 55);
-        else if (kind < 63)
-            read_many(other, i);
-        else if (kind < 65)
-            change_many(self, i);
-        else if (kind < 78)
-            fetch_any(i % FETCHED);
-        else if (kind < 81)
-            forget_fetched(i % FETCHED);
-        else if (kind < 92)
-            fetch_tagged(i % TAGGED);
-        else if (kind < 94)
-            forget_tag(i % TAGS);
-        else
-            count(self, &last, &last_begun, &sent);
+        traffic_enter();
+        use_once(&user);
+        traffic_leave();
     }
     return NULL;
 }
@@ -356,4 +438,48 @@ void soak_traffic_stop(void)
     stop_now = true;
     for (unsigned i = 0; i < n_threads; i++)
         pthread_join(threads[i], NULL);
+}
+
+/* ---- a child ----------------------------------------------------------------------------------------------------- */
+
+/* It knows no floors any more: its parent goes on. What it fetches is its own, and nobody else changes it. */
+static int use_in_child(void)
+{
+    struct source guest = { 0, 1 };
+    pthread_mutex_init(&lock, NULL);    /* a thread that is not in this process may hold it */
+    report = (struct soak_report){ .calls = 0 };
+    for (unsigned thread = 0; thread < n_threads; thread++)
+        for (unsigned i = 0; i < OWN; i++) {
+            own[thread][i].floor = 0;
+            own[thread][i].sent = UINT32_MAX;
+        }
+    for (unsigned i = 0; i < OWN * n_threads; i++) {
+        read_own(i % n_threads, i / n_threads);
+        fetch("guest", &guest, NULL, i % 2 == 0);
+    }
+    if (report.first_wrong[0] != '\0' || report.first_failure[0] != '\0')
+        (void)fprintf(stderr, "child: %s %s\n", report.first_wrong, report.first_failure);
+    return report.torn + report.foreign + report.stale + report.calm_failures > 0;
+}
+
+pid_t soak_traffic_fork(void)
+{
+    enum { MOST_SECONDS = 60 };
+    const pid_t child = traffic_fork();
+    if (child == 0) {
+        (void)alarm(MOST_SECONDS);
+        _exit(use_in_child());
+    }
+    return child;
+}
+
+void soak_traffic_note_child(int status)
+{
+    pthread_mutex_lock(&lock);
+    if (status != 0) {
+        report.torn++;
+        (void)snprintf(report.first_wrong, sizeof report.first_wrong, "a child ended with status %#x",
+                       (unsigned)status);
+    }
+    pthread_mutex_unlock(&lock);
 }

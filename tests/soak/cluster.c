@@ -1,0 +1,73 @@
+/* cluster.c - a cluster of Redis whose nodes hang, are killed, and change places. */
+#include "disturb.h"
+
+#include "redis_cluster.h"
+
+#include <signal.h>
+
+static struct test_cluster cluster;
+
+static const char *hang(cache_t *cache)
+{
+    static unsigned n_hung;
+    const pid_t pid = cluster.nodes[n_hung++ % CLUSTER_NODES].pid;
+    (void)cache;
+    kill(pid, SIGSTOP);
+    soak_pause_ms(700);
+    kill(pid, SIGCONT);
+    return "a node hangs for 0.7 s";
+}
+
+static const char *failover(cache_t *cache)
+{
+    (void)cache;
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        if (strstr(test_cluster_ask(&cluster, i, "INFO replication"), "master_link_status:up") != NULL) {
+            (void)test_cluster_ask(&cluster, i, "CLUSTER FAILOVER");
+            soak_pause_ms(300);
+            break;
+        }
+    return "a replica is made a master";
+}
+
+/* Its replica takes over; the node comes back empty as the replica of its successor. */
+static const char *kill_one(cache_t *cache)
+{
+    static unsigned n_killed;
+    struct test_server *node = &cluster.nodes[n_killed++ % CLUSTER_NODES];
+    (void)cache;
+    test_server_kill(node);
+    test_cluster_wait_for_successor(&cluster);
+    test_cluster_restart(&cluster, node);
+    return "a node is killed and comes back";
+}
+
+static void start_with(char url[SOAK_URL], const char *options)
+{
+    test_cluster_start(&cluster);
+    (void)snprintf(url, SOAK_URL, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?%s", cluster.nodes[0].port,
+                   cluster.nodes[1].port, options);
+}
+
+static void start_plain(char url[SOAK_URL])
+{
+    start_with(url, "pool=2");
+}
+
+static void start_front(char url[SOAK_URL])
+{
+    start_with(url, "pool=2&front=4mb");
+}
+
+static void stop(void)
+{
+    test_cluster_stop(&cluster);
+}
+
+#define DISTURBANCES { { hang, true }, { failover, true }, { kill_one, true }, { soak_fork, false } }
+
+const struct soak_store soak_clusters[] = {
+    { "redis+cluster", start_plain, stop, DISTURBANCES },
+    { "redis+cluster+front", start_front, stop, DISTURBANCES },
+    { NULL, NULL, NULL, { { NULL, false } } },
+};
