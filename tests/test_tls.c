@@ -171,6 +171,46 @@ static void files_that_are_wrong_are_named(void **state)
     }
 }
 
+static void nothing_switches_the_verification_off(void **state)
+{
+    static const char *const options[] = { "verify=off", "insecure=1", "ssl_cert_reqs=none", "ca=" };
+    (void)state;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        char url[256], name[32];
+        cache_t *cache = NULL;
+        (void)snprintf(url, sizeof url, "rediss://127.0.0.1:%s?%s", server_port, options[i]);
+        (void)snprintf(name, sizeof name, "'%.*s'", (int)strcspn(options[i], "="), options[i]);
+        assert_status(CACHE_ERR_CONFIG, cache_open(url, &cache));
+        if (strstr(cache_last_error(), name) == NULL)
+            fail_msg("no %s: %s", name, cache_last_error());
+    }
+}
+
+#ifdef HAVE_MEMCACHED
+static cache_t *open_memcached(const char *host, int port, const char *directory, const char *ca)
+{
+    char url[256];
+    (void)snprintf(url, sizeof url, "memcacheds://%s:%d?timeout=20&connect_timeout=20&ca=%s/%s.pem", host, port,
+                   directory, ca);
+    return test_open(url);
+}
+
+static void memcached_is_believed_no_sooner(void **state)
+{
+    struct test_server memcached = { .pid = 0 };
+    (void)state;
+    test_server_start_memcached_tls(&memcached, NULL);
+    assert_refused(open_memcached("127.0.0.1", memcached.port, files, "other"), CACHE_ERR_CONNECT, "certificate");
+    assert_refused(open_memcached("localhost", memcached.port, memcached.directory, "ca"), CACHE_ERR_CONNECT,
+                   "ostname mismatch");
+    cache_t *cache = open_memcached("127.0.0.1", memcached.port, memcached.directory, "ca");
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "v", 60));
+    assert_text(cache, "k", "v");
+    cache_close(cache);
+    test_server_stop(&memcached);
+}
+#endif
+
 /* ---- resumption -------------------------------------------------------------------------------------------------- */
 
 /* A server of the test's own, since Redis does not say whether a session was resumed. */
@@ -402,6 +442,10 @@ int main(void)
         cmocka_unit_test(a_second_connection_resumes_the_session_of_the_first),
         cmocka_unit_test(sentinels_are_asked_by_tls),
         cmocka_unit_test(files_that_are_wrong_are_named),
+        cmocka_unit_test(nothing_switches_the_verification_off),
+#ifdef HAVE_MEMCACHED
+        cmocka_unit_test(memcached_is_believed_no_sooner),
+#endif
         cmocka_unit_test(plain_and_tls_ports_that_are_mistaken_are_told),
         cmocka_unit_test(a_handshake_that_stalls_ends_with_the_timeout),
         cmocka_unit_test(a_server_that_is_killed_raises_no_signal),
