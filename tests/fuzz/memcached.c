@@ -1,7 +1,9 @@
-/* Replies of Memcached. The first byte is the size of the pieces they come in: in pieces they read as they do whole. */
+/* Replies of Memcached. The first byte is the size of the pieces they come in: in pieces they read as they do whole. The
+ * same bytes are read as a record of generations. */
 #include "fuzz.h"
 
 #include "backends/memcached/protocol.h"
+#include "backends/memcached/record.h"
 
 enum { MOST_LEFT = 256 };
 
@@ -72,6 +74,23 @@ static struct seen read_in_pieces(const char *bytes, size_t size, size_t piece)
     return seen;
 }
 
+/* What is written of a record reads as the record, and has room. */
+static void check_record(cache_bytes text)
+{
+    static struct mc_record record, again;
+    static char written[MC_MAX_RECORD];
+    if (!cache_mc_record_read(text, &record))
+        return;
+    FUZZ_CHECK(record.id > 0 && record.n <= MC_MAX_PARTS);
+    const size_t size = cache_mc_record_write(&record, written);
+    FUZZ_CHECK(size <= sizeof written);
+    FUZZ_CHECK(cache_mc_record_read((cache_bytes){ written, size }, &again));
+    FUZZ_CHECK(again.id == record.id && again.n == record.n);
+    for (size_t i = 0; i < record.n; i++)
+        FUZZ_CHECK(again.parts[i].hash == record.parts[i].hash && again.parts[i].id == record.parts[i].id);
+    FUZZ_CHECK(cache_mc_record_find(&record, text) <= cache_mc_record_latest(&record));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = { data, size };
@@ -80,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct seen whole = read_whole(bytes, input.size), pieces = read_in_pieces(bytes, input.size, piece);
     FUZZ_CHECK(whole.n == pieces.n && whole.bytes == pieces.bytes && whole.hash == pieces.hash);
     FUZZ_CHECK(whole.nonsense == pieces.nonsense);
+    check_record((cache_bytes){ bytes, input.size });
     free(bytes);
     return 0;
 }

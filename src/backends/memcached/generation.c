@@ -1,15 +1,16 @@
 /* generation.c - clear without a list of keys: every key carries its prefix's generation, and clear begins a new one.
+ * To clear a further prefix alone begins one for the keys of that part.
  *
  * Each host keeps a record of its own, so that one that is gone takes nobody else's keys with it. A generation is a
  * time in microseconds: one that memcached has evicted is followed by a later one, and what was stored under it never
  * comes back. */
 #include "store.h"
 
+#include "hooks.h"
+
 #include <time.h>
 
-enum { READ_AGAIN_MS = 1000, MAX_ATTEMPTS = 4 };
-
-#define LATEST (INT64_MAX / 2)         /* far in the future; what is beyond is no generation */
+enum { READ_AGAIN_MS = 1000, MAX_ATTEMPTS = 4, MAX_CHANGES = 1000 };
 
 static int64_t clock_id(void)
 {
@@ -20,28 +21,41 @@ static int64_t clock_id(void)
 
 /* ---- the record on the host -------------------------------------------------------------------------------------- */
 
-/* 0: what is there is no generation. */
-static cache_status take_id(void *ctx, const struct mc_reply *reply)
+struct reading {
+    struct mc_record *record;
+    bool is_record;                    /* what is there is one */
+    uint64_t cas;
+};
+
+static cache_status take_record(void *ctx, const struct mc_reply *reply)
 {
-    uint64_t id = 0;
-    if (!cache_mc_read_number(reply->value.data, reply->value.size, LATEST, &id))
-        id = 0;
-    *(int64_t *)ctx = (int64_t)id;
+    struct reading *reading = ctx;
+    reading->is_record = cache_mc_record_read(reply->value, reading->record);
+    reading->cas = reply->number;
     return CACHE_OK;
 }
 
-static cache_status read_id(const struct mc_place *place, uint64_t deadline, int64_t *id)
+/* `verb`: MC_GET, or MC_GETS for reading->cas. */
+static cache_status read_record(const struct mc_place *place, uint64_t deadline, enum mc_verb verb,
+                                struct reading *reading)
 {
-    struct mc_call call = { .verb = MC_GET, .place = place, .deadline = deadline, .take = take_id, .ctx = id };
+    struct mc_call call = { .verb = verb, .place = place, .deadline = deadline, .take = take_record, .ctx = reading };
+    reading->is_record = false;
     return cache_mc_call(&call);
 }
 
-static cache_status write_id(const struct mc_place *place, uint64_t deadline, enum mc_verb verb, int64_t id)
+static cache_status write_record(const struct mc_place *place, uint64_t deadline, enum mc_verb verb,
+                                 const struct reading *reading)
 {
-    char text[MC_MAX_DIGITS];
-    struct mc_item item = { .value = { text, cache_mc_write_number(text, (uint64_t)id) } };
+    const cache_env *env = place->server->store->env;
+    char *text = cache_env_alloc(env, MC_MAX_RECORD);
+    if (text == NULL)
+        return cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", place->server->where);
+    struct mc_item item = { .value = { text, cache_mc_record_write(reading->record, text) }, .cas = reading->cas };
     struct mc_call call = { .verb = verb, .place = place, .deadline = deadline, .item = &item };
-    return cache_mc_call(&call);
+    const cache_status status = cache_mc_call(&call);
+    cache_env_free(env, text);
+    return status;
 }
 
 static void place_of(struct mc_server *server, struct mc_place *out)
@@ -51,19 +65,19 @@ static void place_of(struct mc_server *server, struct mc_place *out)
 }
 
 /* Read the record, or make it. */
-static cache_status load(struct mc_server *server, uint64_t deadline, int64_t *id)
+static cache_status load(struct mc_server *server, uint64_t deadline, struct mc_record *record)
 {
     struct mc_place place;
+    struct reading reading = { .record = record };
     place_of(server, &place);
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
-        cache_status status = read_id(&place, deadline, id);
-        if (status == CACHE_OK && *id == 0) {
-            *id = clock_id();    /* somebody wrote over it */
-            status = write_id(&place, deadline, MC_SET, *id);
-        } else if (status == CACHE_MISS) {
-            *id = clock_id();
-            status = write_id(&place, deadline, MC_ADD, *id);
-        }
+        cache_status status = read_record(&place, deadline, MC_GET, &reading);
+        if (status < 0 || reading.is_record)
+            return status;
+        const enum mc_verb verb = status == CACHE_MISS ? MC_ADD : MC_SET;    /* set: somebody wrote over it */
+        record->id = clock_id();
+        record->n = 0;
+        status = write_record(&place, deadline, verb, &reading);
         if (status != CACHE_NOT_STORED)    /* else another process was quicker: its id counts */
             return status;
     }
@@ -71,44 +85,107 @@ static cache_status load(struct mc_server *server, uint64_t deadline, int64_t *i
                       server->store->prefix);
 }
 
-static cache_status begin_new(struct mc_server *server, uint64_t deadline, int64_t *id)
+/* Later than all that this process or the record knows. */
+static int64_t next_id(struct mc_server *server, const struct reading *reading)
 {
-    struct mc_place place;
     struct mc_generation *generation = &server->generation;
-    place_of(server, &place);
+    int64_t next = clock_id();
+    if (reading->is_record && cache_mc_record_latest(reading->record) >= next)
+        next = cache_mc_record_latest(reading->record) + 1;
     pthread_mutex_lock(&generation->lock);
-    const int64_t old = generation->known ? generation->id : 0;
+    if (generation->known && cache_mc_record_latest(&generation->record) >= next)
+        next = cache_mc_record_latest(&generation->record) + 1;
     pthread_mutex_unlock(&generation->lock);
-    const int64_t now = clock_id();
-    *id = now > old ? now : old + 1;
-    return write_id(&place, deadline, MC_SET, *id);
+    return next;
 }
 
-/* With what a read or a clear gave. A read that began before a clear of this process counts for nothing. */
-static cache_status take_over(struct mc_server *server, cache_status status, int64_t fresh, unsigned version,
-                              int64_t *id)
+/* A part of the keys, or with NULL all of them. */
+struct change {
+    const uint64_t *part;
+    int64_t id;                        /* the generation that they begin */
+    bool full;                         /* the record has no room for the part: all keys begin it */
+    bool whole;                        /* they do for any reason */
+};
+
+/* Begin a generation, in the record and in `record`, which is what the record is then. */
+static cache_status begin_new(struct mc_server *server, uint64_t deadline, struct change *change,
+                              struct mc_record *record)
+{
+    struct mc_place place;
+    struct reading reading = { .record = record };
+    place_of(server, &place);
+    for (int i = 0; i < MAX_CHANGES; i++) {
+        cache_status status = read_record(&place, deadline, MC_GETS, &reading);
+        if (status < 0)
+            return status;
+        const enum mc_verb verb = status == CACHE_MISS ? MC_ADD : MC_CAS;
+        change->id = next_id(server, &reading);
+        change->whole = change->part == NULL || !reading.is_record;
+        change->full = !change->whole && !cache_mc_record_put(record, *change->part, change->id);
+        change->whole = change->whole || change->full;
+        if (change->whole) {
+            record->id = change->id;
+            record->n = 0;
+        }
+        status = write_record(&place, deadline, verb, &reading);
+        if (status != CACHE_NOT_STORED && status != CACHE_MISS)
+            return status;
+    }
+    return cache_fail(CACHE_ERR_PROTOCOL, "%s: others changed the generation under '%s' %d times in a row",
+                      server->where, server->store->prefix, MAX_CHANGES);
+}
+
+/* ---- what this process knows of it ------------------------------------------------------------------------------- */
+
+/* With the lock held. */
+static void know(struct mc_server *server, const struct mc_record *record, int64_t now)
 {
     struct mc_generation *generation = &server->generation;
+    generation->record.id = record->id;
+    generation->record.n = record->n;
+    memcpy(generation->record.parts, record->parts, record->n * sizeof record->parts[0]);
+    generation->known = true;
+    generation->read_again_at = now + READ_AGAIN_MS;
+}
+
+/* With the lock held: the generation of `key`. */
+static void answer(const struct mc_server *server, cache_bytes key, int64_t *id, bool *of_all)
+{
+    const struct mc_record *record = &server->generation.record;
+    const size_t prefix = server->store->prefix_size;
+    *id = cache_mc_record_find(record, (cache_bytes){ key.data + prefix, key.size - prefix });
+    *of_all = record->n == 0;
+}
+
+/* Read the record again, or do what a clear could not. A read that began before a clear of this process counts for
+ * nothing. */
+static cache_status refresh(struct mc_server *server, uint64_t deadline, bool bump, unsigned version)
+{
+    struct mc_generation *generation = &server->generation;
+    struct mc_record fresh;
+    struct change all = { .part = NULL };
+    cache_status status = bump ? begin_new(server, deadline, &all, &fresh) : load(server, deadline, &fresh);
     const int64_t now = cache_env_monotonic_ms(server->store->env);
     pthread_mutex_lock(&generation->lock);
     generation->refreshing = false;
-    generation->read_again_at = now + READ_AGAIN_MS;
+    if (status != CACHE_OK)
+        generation->read_again_at = now + READ_AGAIN_MS;
     if (status == CACHE_OK && generation->version == version) {
-        generation->id = fresh;
-        generation->known = true;
+        know(server, &fresh, now);
         generation->bump = false;
     } else if (generation->known && !generation->bump)
-        status = CACHE_OK;    /* the host's own operations tell how it is; the last known id will do */
-    *id = generation->id;
+        status = CACHE_OK;    /* the host's own operations tell how it is; the last known record will do */
     pthread_mutex_unlock(&generation->lock);
     return status;
 }
 
-cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, int64_t *id)
+cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, cache_bytes key, int64_t *id,
+                                 bool *of_all)
 {
     struct mc_generation *generation = &server->generation;
     const struct mc_store *store = server->store;
     *id = -1;
+    *of_all = true;
     if (!store->generations)
         return CACHE_OK;
     pthread_mutex_lock(&generation->lock);
@@ -116,41 +193,59 @@ cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, in
     const unsigned version = generation->version;
     if (version_known
         && (generation->refreshing || !cache_env_monotonic_reached(store->env, generation->read_again_at))) {
-        *id = generation->id;
+        answer(server, key, id, of_all);
         pthread_mutex_unlock(&generation->lock);
         return CACHE_OK;
     }
     generation->refreshing = true;
     pthread_mutex_unlock(&generation->lock);
-
-    int64_t fresh = 0;
-    const cache_status status = bump ? begin_new(server, deadline, &fresh) : load(server, deadline, &fresh);
-    return take_over(server, status, fresh, version, id);
-}
-
-static cache_status clear_one(struct mc_server *server)
-{
-    struct mc_generation *generation = &server->generation;
-    int64_t id = 0, now = 0;
-    const cache_status status = begin_new(server, cache_mc_deadline(server->store), &id);
-    now = cache_env_monotonic_ms(server->store->env);
-    pthread_mutex_lock(&generation->lock);
-    generation->version++;
-    generation->bump = status != CACHE_OK;
+    const cache_status status = refresh(server, deadline, bump, version);
     if (status == CACHE_OK) {
-        generation->id = id;
-        generation->known = true;
-        generation->read_again_at = now + READ_AGAIN_MS;
+        pthread_mutex_lock(&generation->lock);
+        answer(server, key, id, of_all);
+        pthread_mutex_unlock(&generation->lock);
     }
-    pthread_mutex_unlock(&generation->lock);
     return status;
 }
 
-cache_status cache_mc_clear(struct mc_store *store)
+/* ---- clear ------------------------------------------------------------------------------------------------------- */
+
+/* Of another clear that ended meanwhile nothing is undone: only what this one changed is taken over. */
+static void take_over_clear(struct mc_server *server, const struct change *change, const struct mc_record *fresh)
 {
+    struct mc_generation *generation = &server->generation;
+    if (change->whole)
+        generation->bump = false;
+    if (change->whole || !generation->known || !cache_mc_record_put(&generation->record, *change->part, change->id))
+        know(server, fresh, cache_env_monotonic_ms(server->store->env));
+}
+
+static cache_status clear_one(struct mc_server *server, const uint64_t *part)
+{
+    struct mc_generation *generation = &server->generation;
+    struct mc_record fresh;
+    struct change change = { .part = part };
+    const cache_status status = begin_new(server, cache_mc_deadline(server->store), &change, &fresh);
+    pthread_mutex_lock(&generation->lock);
+    generation->version++;
+    if (status == CACHE_OK)
+        take_over_clear(server, &change, &fresh);
+    else
+        generation->bump = true;
+    pthread_mutex_unlock(&generation->lock);
+    if (status == CACHE_OK && change.full)
+        cache_env_log(server->store->env, CACHE_LOG_WARN,
+                      "%s: all keys of '%s' were cleared: it had %d further prefixes that were cleared one by one",
+                      server->where, server->store->prefix, MC_MAX_PARTS);
+    return status;
+}
+
+cache_status cache_mc_clear(struct mc_store *store, cache_bytes further_prefix)
+{
+    const uint64_t part = further_prefix.size > 0 ? cache_mc_part_hash(further_prefix) : 0;
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < store->n_servers; i++) {
-        const cache_status status = clear_one(&store->servers[i]);
+        const cache_status status = clear_one(&store->servers[i], further_prefix.size > 0 ? &part : NULL);
         if (first == CACHE_OK)
             first = status;
     }

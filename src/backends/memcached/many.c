@@ -67,9 +67,9 @@ static int by_server(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-/* Where names of the server's generation begin alike. Neighbours are mostly of one server. */
+/* All names on the server begin alike, unless parts of the keys were cleared. Neighbours are mostly of one server. */
 struct neighbour {
-    const struct mc_server *server;
+    const struct mc_server *server;    /* NULL: the next one's name may begin otherwise */
     struct mc_key_head head;
 };
 
@@ -78,10 +78,11 @@ static cache_status find_place(struct mc_many *many, cache_bytes key, struct nei
     out->server = cache_mc_route(many->store, key);
     if (out->server != last->server) {
         int64_t generation = -1;
-        const cache_status status = cache_mc_generation(out->server, many->deadline, &generation);
+        bool of_all = true;
+        const cache_status status = cache_mc_generation(out->server, many->deadline, key, &generation, &of_all);
         if (status != CACHE_OK)
             return status;
-        last->server = out->server;
+        last->server = of_all ? out->server : NULL;
         cache_mc_key_head(many->store, generation, &last->head);
     }
     cache_mc_key(&last->head, key, &out->wire);

@@ -62,9 +62,10 @@ cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *d
     cache_mc_check_fork(store);
     struct mc_key_head head;
     int64_t generation = -1;
+    bool of_all = true;
     *deadline = cache_mc_deadline(store);
     place->server = cache_mc_route(store, key);
-    const cache_status status = cache_mc_generation(place->server, *deadline, &generation);
+    const cache_status status = cache_mc_generation(place->server, *deadline, key, &generation, &of_all);
     if (status == CACHE_OK) {
         cache_mc_key_head(store, generation, &head);
         cache_mc_key(&head, key, &place->wire);
@@ -184,12 +185,15 @@ static cache_status store_clear(void *self, cache_bytes prefix)
     struct mc_store *store = self;
     if (!store->generations)
         return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: with generation=off keys cannot be told apart: no clear");
-    if (prefix.size != store->prefix_size || memcmp(prefix.data, store->prefix, prefix.size) != 0)
-        return cache_fail(CACHE_ERR_UNSUPPORTED,
-                          "memcached: only the prefix of the URL can be cleared, not the further one of '%.*s'",
-                          (int)prefix.size, prefix.data);
+    const size_t own = store->prefix_size;
+    if (prefix.size < own || memcmp(prefix.data, store->prefix, own) != 0)
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: only keys of the URL's prefix can be cleared");
+    const cache_bytes further = { prefix.data + own, prefix.size - own };
+    if (further.size > CACHE_MAX_STORED_PREFIX || (further.size > 0 && further.data[further.size - 1] != ':'))
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: no handle has the prefix '%.*s'", (int)prefix.size,
+                          prefix.data);
     cache_mc_check_fork(store);
-    return cache_mc_clear(store);
+    return cache_mc_clear(store, further);
 }
 
 static cache_status drop_value(void *ctx, const struct mc_reply *reply)

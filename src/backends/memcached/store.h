@@ -11,21 +11,23 @@
 #include "ketama.h"
 #include "number.h"
 #include "protocol.h"
+#include "record.h"
 
 #include <pthread.h>
+#include <string.h>
 
 enum {
     MC_FLAG_COUNTER = 0x4c430001,      /* our counters: an unsigned decimal, to be read as two's complement */
     MC_FLAG_WRAPPED = 0x4c430002       /* the whole key stands before the value */
 };
 
-/* The generation that keys on this host carry, as this process last read it. */
+/* The generations that keys on this host carry, as this process last read them. */
 struct mc_generation {
     pthread_mutex_t lock;              /* never held while the network runs */
     bool known, refreshing;
     bool bump;                         /* a clear could not reach the host: it gets a new generation when it is back */
     unsigned version;                  /* counts the clears of this process */
-    int64_t id;
+    struct mc_record record;
     int64_t read_again_at;             /* of the monotonic clock */
 };
 
@@ -179,9 +181,13 @@ extern const struct cache_protocol cache_mc_protocol;
 
 /* ---- the rest -------------------------------------------------------------------------------------------------- */
 
-/* The generation of the keys on `server` (generation.c); -1 if the store has none. */
-cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, int64_t *id);
-cache_status cache_mc_clear(struct mc_store *store);
+/* The generation of `key`, whose host is `server` (generation.c); -1 if the store has none. `*of_all`: it is that of
+ * every key on this host. */
+cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, cache_bytes key, int64_t *id,
+                                 bool *of_all);
+
+/* Clear the keys that begin with the store's prefix and the further one, which may be empty. */
+cache_status cache_mc_clear(struct mc_store *store, cache_bytes further_prefix);
 
 cache_inc_fn cache_mc_inc;
 cache_get_many_fn cache_mc_get_many;
