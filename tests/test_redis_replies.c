@@ -46,8 +46,8 @@ static void every_error_has_a_status_and_keeps_its_words(void **state)
         { "BUSY Redis is busy running a script.", CACHE_ERR_CONNECT },
         { "MASTERDOWN Link with MASTER is down", CACHE_ERR_CONNECT },
         { "CLUSTERDOWN The cluster is down", CACHE_ERR_CONNECT },
-        { "MOVED 3999 127.0.0.1:6381", CACHE_ERR_UNSUPPORTED },
-        { "CROSSSLOT Keys in request don't hash to the same slot", CACHE_ERR_UNSUPPORTED },
+        { "MOVED 3999 127.0.0.1:6381", CACHE_ERR_PROTOCOL },
+        { "CROSSSLOT Keys in request don't hash to the same slot", CACHE_ERR_PROTOCOL },
         { "ERR something that nobody knows yet", CACHE_ERR_PROTOCOL },
     };
     _Atomic(const char *) text = "";

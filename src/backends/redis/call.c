@@ -7,6 +7,12 @@
 
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
 
+bool cache_redis_spans_slots(const char *text)
+{
+    static const char word[] = "CROSSSLOT";
+    return strncmp(text, word, sizeof word - 1) == 0;
+}
+
 cache_status cache_redis_error(const char *where, const char *text)
 {
     static const struct { const char *begins; cache_status status; } known[] = {
@@ -28,10 +34,10 @@ cache_status cache_redis_error(const char *where, const char *text)
         { "MASTERDOWN", CACHE_ERR_CONNECT },
         { "CLUSTERDOWN", CACHE_ERR_CONNECT },
         { "ERR max number of clients", CACHE_ERR_CONNECT },
-        { "MOVED", CACHE_ERR_UNSUPPORTED },    /* a cluster: its keys are spread by a client that knows its map */
-        { "CROSSSLOT", CACHE_ERR_UNSUPPORTED },
         { "ERR DB index is out of range", CACHE_ERR_CONFIG },
     };
+    if (strncmp(text, "MOVED", 5) == 0 || cache_redis_spans_slots(text))
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: %s (it is a node of a cluster: redis+cluster://)", where, text);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strncmp(text, known[i].begins, strlen(known[i].begins)) == 0)
             return known[i].status == CACHE_ERR_TOO_LARGE
@@ -116,8 +122,8 @@ static cache_status send_request(struct redis_store *store, struct redis_request
 /* A cluster's node that was taken for a server of its own: its other keys are elsewhere. */
 static void tell_of_the_cluster(struct redis_store *store, const redisReply *error)
 {
-    if (error != NULL && store->cluster == NULL && (cache_redis_is_redirection(error) ||
-                                                    strncmp(error->str, "CROSSSLOT", strlen("CROSSSLOT")) == 0) &&
+    if (error != NULL && store->cluster == NULL &&
+        (cache_redis_is_redirection(error) || cache_redis_spans_slots(error->str)) &&
         !atomic_exchange(&store->told_of_cluster, true))
         cache_env_log(store->env, CACHE_LOG_WARN, "%s: this is a node of a cluster: the scheme is redis+cluster://",
                       store->where);

@@ -44,6 +44,48 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
     return status;
 }
 
+/* ---- a node of a cluster that was taken for a server of its own --------------------------------------------------- *
+ *
+ * It refuses a command whose keys have different slots, and takes them one by one, but for those that are elsewhere. */
+
+static bool spans_slots(const struct redis_request *request)
+{
+    return request->error != NULL && cache_redis_spans_slots(request->error->str);
+}
+
+/* Returns false if it is no use to go on: the server is away. Else what it refused is kept as the outcome of all. */
+static bool goes_on(cache_status status, cache_status *all)
+{
+    if (status < 0)
+        *all = status;
+    return status >= 0 || status == CACHE_ERR_PROTOCOL;
+}
+
+static cache_status get_one_by_one(struct redis_store *store, const cache_bytes keys[], size_t n, cache_results *out)
+{
+    cache_status all = CACHE_OK;
+    bool going_on = true;
+    for (size_t i = 0; i < n && going_on; i++) {
+        cache_writer value;
+        cache_writer_init(&value, cache_env_allocator(store->env));
+        cache_status status = cache_redis_ops.get(store, keys[i], &value);
+        if (status == CACHE_OK)
+            status = cache_results_put(out, i, value.data, value.size);
+        cache_writer_release(&value);
+        going_on = goes_on(status, &all);
+    }
+    return all;
+}
+
+static cache_status remove_one_by_one(struct redis_store *store, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    cache_status all = CACHE_OK;
+    bool going_on = true;
+    for (size_t i = 0; i < n && going_on; i++)
+        going_on = goes_on(cache_redis_remove_many(store, &keys[i], 1, removed), &all);
+    return all;
+}
+
 /* ---- get --------------------------------------------------------------------------------------------------------- */
 
 /* The values go to the caller while they come; what is no string is nil here, which is a miss. */
@@ -54,7 +96,12 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
     struct redis_values values = { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND };
     struct redis_request request = { .types = "a", .values = &values };
     const cache_status status = call_with_keys(self, "MGET", keys, n, cache_redis_deadline(self), &request);
+    const bool one_by_one = spans_slots(&request);
     cache_redis_release(&request);
+    if (one_by_one) {
+        cache_redis_values_forget(&values);    /* of another command, whose keys had one slot */
+        return get_one_by_one(self, keys, n, out);
+    }
     return status != CACHE_OK ? status : values.status;
 }
 
@@ -76,7 +123,7 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
 {
     struct redis_store *store = self;
     const uint64_t deadline = cache_redis_deadline(store);
-    bool again = true;
+    bool again = true, one_by_one = false;
     cache_status status = CACHE_OK;
     if (store->cluster != NULL)
         return cache_redis_cluster_remove_many(self, keys, n, removed);
@@ -84,10 +131,11 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
         struct redis_request request = { .types = "i" };
         status = call_with_keys(store, cache_redis_removal(store), keys, n, deadline, &request);
         again = cache_redis_do_without_unlink(store, request.error);
+        one_by_one = spans_slots(&request);
         *removed += status == CACHE_OK ? (size_t)request.sum : 0;
         cache_redis_release(&request);
     }
-    return status;
+    return one_by_one ? remove_one_by_one(store, keys, n, removed) : status;
 }
 
 /* ---- set --------------------------------------------------------------------------------------------------------- */

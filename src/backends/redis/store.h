@@ -233,6 +233,9 @@ bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, ui
 /* Returns true if the error says that the key is elsewhere. */
 bool cache_redis_is_redirection(const redisReply *error);
 
+/* Returns true for the error of a command whose keys have different slots. */
+bool cache_redis_spans_slots(const char *error);
+
 /* One request to each node, all at once (cluster_many.c). */
 cache_get_many_fn cache_redis_cluster_get_many;
 cache_set_many_fn cache_redis_cluster_set_many;

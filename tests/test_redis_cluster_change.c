@@ -1,0 +1,326 @@
+/* test_redis_cluster_change.c - a cluster that changes under load: masters are killed, slots move; nodes that send a
+ * request round in circles; and what a client that takes a node for a single Redis gets. */
+#include "test.h"
+
+#include "fake_server.h"
+#include "redis_cluster.h"
+
+#include <pthread.h>
+#include <time.h>
+
+enum { KEYS = 256, THREADS = 4 };
+
+static struct test_cluster cluster;
+
+static int start(void **state)
+{
+    (void)state;
+    test_cluster_start(&cluster);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    test_cluster_stop(&cluster);
+    return 0;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+static cache_t *open_cluster(const char *options)
+{
+    char url[256];
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d?%s",
+                   cluster.nodes[0].port, cluster.nodes[1].port, cluster.nodes[2].port, options);
+    return test_open(url);
+}
+
+/* ---- traffic ----------------------------------------------------------------------------------------------------- */
+
+static cache_t *shared;
+static atomic_bool stop_now;
+static atomic_int good, missed, failed, wrong;
+
+static void note(cache_status status, const char *key, const cache_value *value)
+{
+    if (status < 0)
+        atomic_fetch_add(&failed, 1);
+    else if (status == CACHE_MISS)
+        atomic_fetch_add(&missed, 1);
+    else if (value != NULL && strcmp(value->data, key) != 0)
+        atomic_fetch_add(&wrong, 1);
+    else
+        atomic_fetch_add(&good, 1);
+}
+
+static void read_and_write(unsigned first)
+{
+    char names[8][16];
+    const char *keys[8];
+    cache_value values[8], value;
+    for (unsigned i = 0; i < 8; i++) {
+        (void)snprintf(names[i], sizeof names[i], "k%u", (first + i * 31) % KEYS);
+        keys[i] = names[i];
+    }
+    note(cache_set_string(shared, keys[0], keys[0], 600), keys[0], NULL);
+    note(cache_get(shared, keys[1], &value), keys[1], &value);
+    cache_value_release(&value);
+    const cache_status status = cache_get_many(shared, keys, 8, values);
+    for (int i = 0; i < 8; i++) {
+        note(status < 0 ? status : values[i].data != NULL ? CACHE_OK : CACHE_MISS, keys[i], &values[i]);
+        cache_value_release(&values[i]);
+    }
+}
+
+static void *use(void *arg)
+{
+    unsigned random = (unsigned)(uintptr_t)arg;
+    while (!stop_now)
+        read_and_write((random = random * 1664525 + 1013904223) >> 16);
+    return NULL;
+}
+
+static pthread_t threads[THREADS];
+
+static void begin_traffic(const char *options)
+{
+    shared = open_cluster(options);
+    stop_now = false;
+    for (int i = 0; i < KEYS; i++)
+        test_set_numbered(shared, "k", i, 600);
+    good = missed = failed = wrong = 0;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, use, (void *)(uintptr_t)(i + 1)), 0);
+}
+
+static void end_traffic(void)
+{
+    stop_now = true;
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    cache_close(shared);
+    print_message("%d good, %d missed, %d failed, %d wrong\n", good, missed, failed, wrong);
+}
+
+static void wait_for_good(int more)
+{
+    for (const int before = good; good < before + more;)
+        pause_ms(5);
+}
+
+/* ---- changes ----------------------------------------------------------------------------------------------------- */
+
+static void slots_that_move_under_load_cost_no_call_and_no_value(void **state)
+{
+    char ids[2][64], command[512];
+    (void)state;
+    begin_traffic("timeout=20&connect_timeout=20&pool=2");
+    for (int i = 0; i < 2; i++)
+        (void)snprintf(ids[i], sizeof ids[i], "%.40s", test_cluster_ask(&cluster, i, "CLUSTER MYID"));
+    wait_for_good(1000);
+    for (int there = 0; there < 2; there++) {    /* and back */
+        (void)snprintf(command, sizeof command,
+                       "redis-cli --cluster reshard 127.0.0.1:%d --cluster-from %s --cluster-to %s --cluster-slots 400 "
+                       "--cluster-yes >%s/reshard 2>&1",
+                       cluster.nodes[2].port, ids[there], ids[!there], cluster.nodes[0].directory);
+        if (system(command) != 0)
+            fail_msg("%s", command);
+        wait_for_good(1000);
+    }
+    end_traffic();
+    assert_int_equal(failed, 0);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(missed, 0);
+}
+
+/* Its replica takes over once the others agree that it is away; until then calls for its keys fail, and later none. */
+static void a_killed_master_is_followed_by_its_replica(void **state)
+{
+    (void)state;
+    begin_traffic("timeout=0.5&connect_timeout=0.5&retry_after=0.1");
+    wait_for_good(1000);
+    test_server_kill(&cluster.nodes[1]);
+    test_cluster_wait_for_successor(&cluster);
+    for (int before = -1; before != failed; pause_ms(500))    /* until half a second passes without a failure */
+        before = failed;
+    const int before = failed;
+    wait_for_good(5000);
+    end_traffic();
+    assert_int_equal(failed, before);
+    assert_int_equal(wrong, 0);
+    test_cluster_restart(&cluster, &cluster.nodes[1]);
+}
+
+/* ---- circles ----------------------------------------------------------------------------------------------------- */
+
+/* Says of each key that it has moved to where it was asked for. */
+static void send_round(struct fake_server *fake, int fd, int number)
+{
+    char request[4096], mark[32], answer[256];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        if (strstr(request, "SLOTS") != NULL)
+            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n%s",
+                           fake->port, mark);
+        else if (strstr(request, "GET") != NULL) {
+            atomic_fetch_add((atomic_int *)fake->ctx, 1);
+            (void)snprintf(answer, sizeof answer, "-MOVED 1 127.0.0.1:%d\r\n%s", fake->port, mark);
+        } else
+            (void)snprintf(answer, sizeof answer, "+PONG\r\n%s", mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+static void a_request_that_is_sent_round_in_circles_ends(void **state)
+{
+    static atomic_int asked;
+    struct fake_server fake;
+    char url[128];
+    const char *const keys[] = { "a", "b" };
+    cache_value value, values[2];
+    (void)state;
+    fake_server_start(&fake, send_round, &asked);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
+    assert_non_null(strstr(cache_last_error(), "redirected"));
+    assert_in_range(asked, 2, 20);
+    assert_true(cache_get_many(cache, keys, 2, values) < 0);
+    assert_in_range(asked, 3, 60);
+    assert_int_equal(test_counters(cache).errors, 2);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
+/* ---- a node that is taken for a single Redis --------------------------------------------------------------------- */
+
+static char warning[512];
+
+static void note_warning(void *ctx, cache_log_level level, const char *text)
+{
+    (void)ctx, (void)level;
+    (void)snprintf(warning, sizeof warning, "%s", text);
+}
+
+static cache_t *open_plain(const char *options)
+{
+    char url[128];
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?prefix=%s", cluster.nodes[0].port, options);
+    config.url = url;
+    config.log = note_warning;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    return cache;
+}
+
+static void many_keys_by_a_plain_url_are_those_of_the_node(void **state)
+{
+    enum { N = 40 };
+    char names[N][16];
+    const char *keys[N];
+    cache_value values[N];
+    size_t deleted = 0, own = 0;
+    cache_t *cache = open_plain("manyplain:");
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(names[i], sizeof names[i], "m%d", i);
+        keys[i] = names[i];
+        own += cache_set_string(cache, keys[i], keys[i], 60) == CACHE_OK;
+    }
+    assert_status(CACHE_ERR_PROTOCOL, cache_get_many(cache, keys, N, values));
+    size_t found = 0;
+    for (int i = 0; i < N; i++) {
+        if (values[i].data != NULL) {
+            assert_string_equal(values[i].data, keys[i]);
+            found++;
+        }
+        cache_value_release(&values[i]);
+    }
+    assert_true(found > 0);
+    assert_int_equal(found, own);
+    assert_status(CACHE_ERR_PROTOCOL, cache_delete_many(cache, keys, N, &deleted));
+    assert_int_equal(deleted, own);
+    cache_close(cache);
+}
+
+static cache_status compute(void *ctx, cache_writer *out)
+{
+    return cache_writer_puts(out, ctx);
+}
+
+static void a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others(void **state)
+{
+    cache_t *cache = open_plain("plain:"), *lenient = open_plain("plain:&on_error=miss");
+    int served = 0, refused = 0;
+    (void)state;
+    warning[0] = '\0';
+    for (int i = 0; i < 40; i++) {
+        char key[16];
+        cache_value value;
+        (void)snprintf(key, sizeof key, "p%d", i);
+        const cache_status status = cache_set_string(cache, key, key, 60);
+        if (status == CACHE_OK) {
+            assert_text(cache, key, key);
+            served++;
+            continue;
+        }
+        refused++;
+        assert_non_null(strstr(cache_last_error(), "redis+cluster://"));
+        assert_true(cache_get(cache, key, &value) < 0);
+        assert_status(CACHE_OK, cache_set_string(lenient, key, key, 60));
+        assert_status(CACHE_MISS, cache_get(lenient, key, &value));
+    }
+    assert_true(served > 0 && refused > 0);
+    assert_int_equal(test_counters(cache).errors, 2 * refused);
+    assert_int_equal(test_counters(lenient).errors, 2 * refused);
+    assert_non_null(strstr(warning, "redis+cluster://"));
+    cache_close(cache);
+    cache_close(lenient);
+}
+
+static void a_fetch_that_a_plain_url_cannot_store_says_so_and_counts(void **state)
+{
+    static const char *const tags[] = { "one", "two", "three", "four", "five", "six" };
+    cache_t *cache = open_plain("fetched:");
+    int computed = 0, stored = 0;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+        cache_fetch_info info;
+        char key[16];
+        cache_value value;
+        (void)snprintf(key, sizeof key, "f%d", i);
+        how.ttl = 60;
+        how.tags = tags;
+        how.n_tags = sizeof tags / sizeof tags[0];
+        how.info = &info;
+        assert_status(CACHE_OK, cache_fetch(cache, key, &how, compute, key, &value));
+        assert_string_equal(value.data, key);
+        cache_value_release(&value);
+        computed++;
+        stored += info.stored;
+    }
+    assert_int_equal(stored, 0);    /* some of six tags always lie on other nodes */
+    assert_true(test_counters(cache).errors >= (uint64_t)computed);
+    cache_close(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
+        cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),
+        cmocka_unit_test(many_keys_by_a_plain_url_are_those_of_the_node),
+        cmocka_unit_test(a_fetch_that_a_plain_url_cannot_store_says_so_and_counts),
+        cmocka_unit_test(slots_that_move_under_load_cost_no_call_and_no_value),
+        cmocka_unit_test(a_killed_master_is_followed_by_its_replica),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
