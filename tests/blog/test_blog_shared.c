@@ -2,7 +2,10 @@
  * once. And the blog starts and serves on every store that processes can share. */
 #include "test.h"
 
+#include "redis_cluster.h"
 #include "site.h"
+
+#include <time.h>
 
 static struct site here, there;
 
@@ -54,6 +57,61 @@ static void two_blogs_on_one_redis_see_each_others_changes(void **state)
     test_server_stop(&redis);
 }
 
+/* With a memory in front, a change is seen elsewhere once Redis' word of it has arrived: usually at once, and never
+ * later than front_lag, a second. */
+static void assert_shows_soon(struct site *site, const char *path, const char *text)
+{
+    for (int i = 0; strstr(site_get(site, path), text) == NULL; i++) {
+        if (i == 150)
+            fail_msg("%s does not show '%s' after more than a second", path, text);
+        nanosleep(&(const struct timespec){ 0, 10 * 1000 * 1000 }, NULL);
+    }
+}
+
+static void assert_fronts_hear_of_changes(const char *cache_url)
+{
+    start_both(cache_url);
+    const char *ada = site_log_in(&here, "ada", ADA_PASSWORD);
+    for (int i = 0; i < 5; i++) {
+        char form[80], title[24];
+        (void)snprintf(title, sizeof title, "Written as number %d", i);
+        (void)snprintf(form, sizeof form, "title=Written+as+number+%d&content=Text&tags=front", i);
+        struct site *writer = i % 2 == 0 ? &here : &there, *reader = i % 2 == 0 ? &there : &here;
+        warm(reader, "/");
+        warm(reader, "/");    /* the second one comes from the memory in front */
+        assert_has(site_post(writer, "/new-post", ada, form), "303 See Other");
+        assert_has(site_get(writer, "/"), title);    /* at once where it was written */
+        assert_shows_soon(reader, "/", title);
+    }
+    site_stop(&there);
+    site_stop(&here);
+}
+
+static void two_blogs_with_a_front_see_each_others_changes_within_its_lag(void **state)
+{
+    struct test_server redis = { .pid = 0 };
+    char url[128];
+    (void)state;
+    test_server_start_redis(&redis, NULL);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?front=8mb", redis.port);
+    assert_fronts_hear_of_changes(url);
+    test_server_stop(&redis);
+}
+
+static void two_blogs_with_a_front_before_a_cluster_do_too(void **state)
+{
+    struct test_cluster cluster;
+    char url[128];
+    (void)state;
+    test_cluster_start(&cluster);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?front=8mb", cluster.nodes[0].port,
+                   cluster.nodes[1].port);
+    assert_they_share(url);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?prefix=second:&front=8mb", cluster.nodes[2].port);
+    assert_fronts_hear_of_changes(url);
+    test_cluster_stop(&cluster);
+}
+
 static void two_blogs_on_two_memcached_see_each_others_changes(void **state)
 {
     struct test_server servers[2] = { { .pid = 0 }, { .pid = 0 } };
@@ -101,6 +159,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_blogs_on_one_redis_see_each_others_changes),
+        cmocka_unit_test(two_blogs_with_a_front_see_each_others_changes_within_its_lag),
+        cmocka_unit_test(two_blogs_with_a_front_before_a_cluster_do_too),
         cmocka_unit_test(two_blogs_on_two_memcached_see_each_others_changes),
         cmocka_unit_test(two_blogs_on_one_directory_see_each_others_changes),
         cmocka_unit_test(a_blog_whose_redis_is_away_serves_all_the_same),
