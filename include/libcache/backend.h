@@ -12,11 +12,11 @@
 extern "C" {
 #endif
 
-/* A prefix may be longer where it is stored: cache_with_prefix says why. */
+/* The most bytes of a prefix as it is stored. Escapes make it longer, so that no two prefixes share a key. */
 #define CACHE_MAX_STORED_PREFIX (3 * CACHE_MAX_PREFIX + 2)
 
 /* Bytes that belong to somebody else. A key that reaches a store is prefix + key: 1 to CACHE_MAX_STORED_PREFIX +
- * CACHE_MAX_INTERNAL_KEY bytes without a NUL among them, and with a NUL behind them. */
+ * CACHE_MAX_INTERNAL_KEY bytes. None of them is a NUL, and a NUL follows them. */
 typedef struct cache_bytes {
     const char *data;
     size_t size;
@@ -42,8 +42,8 @@ int64_t cache_env_monotonic_ms(const cache_env *env);
 int64_t cache_env_wall_ms(const cache_env *env);
 
 /* Returns true if the monotonic clock has reached `deadline_ms`. This is as exact as cache_env_monotonic_ms, and
- * cheaper if the deadline is more than some milliseconds away in either direction. In the second after a suspended
- * machine wakes up it may answer for the time before. */
+ * cheaper if the deadline is more than some milliseconds away in either direction. In the first second after a
+ * suspended machine wakes up, the time of the suspension may not count yet. */
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms);
 
 /* Returns the allocator of the handle. It is never NULL, and stays valid after `close` until the last value is
@@ -136,7 +136,7 @@ void *cache_writer_reserve(cache_writer *writer, size_t size);
 /* Removes the last `size` bytes that were written, for a read that turned out wrong. */
 void cache_writer_undo(cache_writer *writer, size_t size);
 
-/* Receive what get_many found: one call for each key that exists, in any order, at most once per index. */
+/* Pass on what get_many found: one call for each key that exists, in any order, at most once per index. */
 typedef struct cache_results cache_results;
 cache_status cache_results_put(cache_results *results, size_t index, const void *data, size_t size);
 cache_status cache_results_pin(cache_results *results, size_t index, const void *data, size_t size, cache_owner *owner);
@@ -238,18 +238,20 @@ typedef void cache_changes_fn(void *self, const cache_changes *to, void *ctx, ui
  * Costs no system call. Optional: the store cannot tell. */
 typedef uint64_t cache_version_fn(void *self, cache_bytes key);
 
-/* Replace the value at `key` in one atomic step, if a live one is there that begins with the bytes of `expected`, by
- * `value` for `ttl_ms`; `value.data` NULL: remove it. CACHE_OK. CACHE_NOT_STORED: another value is there, or none.
- * After an error the key holds the old value, the new one or nothing. Optional: without it cache_fetch_options.lock
- * keeps processes apart less exactly (docs/invalidation.md), and what cache_get does not show keeps cache_add from
- * storing. */
+/* If a live value exists at `key` and begins with the bytes of `expected`, replaces it by `value` for `ttl_ms`, or
+ * removes it if `value.data` is NULL. This is one atomic step. Returns CACHE_OK, or CACHE_NOT_STORED if there is no
+ * such value. After an error the key holds the old value, the new one or nothing. Optional: without it
+ * cache_fetch_options.lock is less exact (docs/invalidation.md), cache_delete costs a second request, and cache_add
+ * returns CACHE_NOT_STORED for an entry that cache_get does not return. */
 typedef cache_status cache_compare_and_set_fn(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
                                               int64_t ttl_ms);
 
-#define CACHE_BACKEND_LOCAL 1u     /* in this process alone: no other sees what it holds, and a fork ends the sharing.
-                                    * Its URL has options alone: the core refuses a user, host or path */
-#define CACHE_BACKEND_NO_PREFIX 2u /* each open is a store of its own, so its keys need no prefix: they come without the
-                                    * URL's, and config.prefix is empty. That of cache_with_prefix stands in them */
+#define CACHE_BACKEND_LOCAL 1u     /* the store is in this process: no other process sees it, and after a fork the two
+                                    * are separate. The core refuses a URL with a user, host or path */
+#define CACHE_BACKEND_NO_PREFIX 2u /* each open is a separate store, so keys come without the URL's prefix, and
+                                    * config.prefix is empty. A prefix of cache_with_prefix is still part of the keys */
+
+/* The table of a store. */
 
 typedef struct cache_backend_ops {
     size_t size;                   /* sizeof(cache_backend_ops); the table only grows at its end */

@@ -81,8 +81,9 @@ typedef struct cache_clock {
     void *ctx;
 } cache_clock;
 
-/* Replaces malloc, realloc and free. `alloc` and `resize` may return NULL. The struct must stay valid until the last
- * handle is closed and the last value is released. It never changes: new fields go to the end of cache_config. */
+/* Replaces malloc, realloc and free, and must behave as they do. `alloc` and `resize` may return NULL. The struct must
+ * stay valid until the last handle is closed and the last value is released. It never changes: new fields go to the end
+ * of cache_config. */
 typedef struct cache_allocator {
     void *(*alloc)(void *ctx, size_t size);
     void *(*resize)(void *ctx, void *block, size_t size);
@@ -109,20 +110,20 @@ typedef enum cache_event_type {
 typedef struct cache_event {
     cache_event_type type;
     cache_status status;
-    const char *key;               /* without the prefix; of a handle of cache_with_prefix with its further prefix */
+    const char *key;               /* without the URL's prefix, but with any prefix of cache_with_prefix */
     uint64_t nanoseconds;          /* how long the operation took; 0 where nothing was timed */
-    const char *prefix;            /* of the URL, as it is stored */
+    const char *prefix;            /* the URL's prefix, as it is stored */
     size_t size;                   /* bytes of the value that was read, written, computed or fetched; 0: none */
     cache_source source;           /* of CACHE_EVENT_FETCH */
-    void *context;                 /* what cache_set_event_context was given in this thread */
+    void *context;                 /* set by cache_set_event_context in this thread */
 } cache_event;
 
 /* Called when an operation ends, outside all locks, in the thread that ran the operation. It must not block for
  * long. */
 typedef void cache_event_fn(void *ctx, const cache_event *event);
 
-/* Sets the pointer that the events of this thread carry from now on, on every cache: the request that it serves, a
- * span, a connection. It is NULL at first, and in threads of `spawn`. The library only passes it on. */
+/* Sets the pointer that all further events of this thread carry, on every cache: for example the request that the
+ * thread serves. It is NULL until it is set, and in background tasks of `spawn`. The library only passes it on. */
 void cache_set_event_context(void *context);
 
 /* Runs task(arg) soon on another thread of the application, such as a thread pool's. Returns true if the task will run
@@ -165,7 +166,7 @@ cache_status cache_open_config(const cache_config *config, cache_t **out);
  * (SimpleCache, FileSystemCache, RedisCache, MemcachedCache, NullCache), CACHE_DEFAULT_TIMEOUT, CACHE_KEY_PREFIX,
  * CACHE_THRESHOLD, CACHE_DIR, CACHE_REDIS_HOST, _PORT, _PASSWORD, _DB, _URL, CACHE_MEMCACHED_SERVERS, _USERNAME,
  * _PASSWORD, CACHE_IGNORE_ERRORS. Opens memory:// if none is set. Settings of Flask-Caching that libcache cannot honour
- * (CACHE_OPTIONS, SASL, Sentinel, …) are refused by name with CACHE_ERR_CONFIG. */
+ * (CACHE_OPTIONS, the types with SASL, Sentinel or Cluster, …) are refused by name with CACHE_ERR_CONFIG. */
 cache_status cache_open_env(cache_t **out);
 
 /* Like cache_open_env, with hooks. config->url must be NULL. */
@@ -182,12 +183,12 @@ const char *cache_url(const cache_t *cache);
  * unchanged. */
 cache_status cache_url_escape(const char *text, const char *keep, char *buf, size_t cap);
 
-/* A second handle on the same store, with the same connections and settings, whose keys have `prefix` behind this
- * handle's own prefix; cache_clear on it clears only them. It may outlive `cache`. No two prefixes share a key: "user1"
- * and "user10" are two caches, as are "app" and "app:". A prefix whose only ':' is at its end is stored as it is, for
- * other programs to read; docs/backends.md says how all others are stored. The keys are a part of `cache`,
- * which clears them along with its own. CACHE_ERR_INVALID: a prefix that is empty, or would pass CACHE_MAX_PREFIX
- * together with the others. With a NULL cache `*out` is NULL too. */
+/* Opens a second handle on the same store, with the same connections and settings. Its keys have `prefix` after the
+ * prefix of `cache`. cache_clear on it clears only those keys; cache_clear on `cache` clears them too. It may outlive
+ * `cache`. No two prefixes share a key: "user1" and "user10" are two caches, as are "app" and "app:". If the only ':'
+ * of a prefix is at its end, other programs find it unchanged in the store; docs/backends.md says how all others are
+ * stored. Returns CACHE_ERR_INVALID if `prefix` is empty, or if all prefixes together would exceed CACHE_MAX_PREFIX.
+ * With a NULL cache `*out` is NULL. */
 cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out);
 
 /* Closes the handle. No other call on it may be running. Values that it returned stay valid. NULL is allowed. */
@@ -239,9 +240,10 @@ cache_status cache_get(cache_t *cache, const char *key, cache_value *out);
  * unchanged. */
 cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t cap, size_t *size);
 
-/* Store `size` bytes, replacing what is there. On an error the key holds the old value or nothing, never a part; with
- * on_error=miss, where the caller is told of no error, it does not hold the old value unless the store is away.
- * CACHE_ERR_TOO_LARGE: more than the store takes; the message names the limit. `data` may be NULL if `size` is 0. */
+/* Stores `size` bytes under `key` and replaces any value there. `data` may be NULL if `size` is 0. After an error the
+ * key holds the old value or nothing, never a part of the new one. With on_error=miss the caller does not see the
+ * error, so the old value is removed too, as far as the store can be reached. Returns CACHE_ERR_TOO_LARGE if the value
+ * exceeds the limit of the store, which the message names. */
 cache_status cache_set(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
 /* Like cache_set, for a string. Its NUL is not stored. */
@@ -251,8 +253,9 @@ cache_status cache_set_string(cache_t *cache, const char *key, const char *text,
  * processes and machines that share the store. */
 cache_status cache_add(cache_t *cache, const char *key, const void *data, size_t size, double ttl);
 
-/* CACHE_MISS: nothing was there. CACHE_OK: something was, be it what cache_get does not show. A computation of this key
- * that is under way in this process will not be stored, nor one in another process under cache_fetch_options.lock. */
+/* Deletes the key. Returns CACHE_OK if anything was stored under it, even something that cache_get does not show, and
+ * CACHE_MISS if not. The result of a computation of this key that is running in this process is not stored. With
+ * cache_fetch_options.lock this holds for computations in other processes too. */
 cache_status cache_delete(cache_t *cache, const char *key);
 
 /* Returns CACHE_OK if cache_get would return a value, and CACHE_MISS if it would not. If the key exists, the value is
@@ -263,11 +266,11 @@ cache_status cache_has(cache_t *cache, const char *key);
  * changes only when the store drops the value, and not when it becomes stale. */
 cache_status cache_touch(cache_t *cache, const char *key, double ttl);
 
-/* Add `delta` to a counter, atomically among all that share the store; `*result` (may be NULL) is the new number.
- * A missing counter begins at 0 and gets the default TTL; an existing one keeps its own. A number that cache_fetch
- * stored as digits counts, too, and keeps its time and its tags. CACHE_ERR_TYPE: the value is
- * not a number (an optional '-', digits without a leading zero). CACHE_ERR_RANGE: the sum leaves int64. Both change
- * nothing. */
+/* Adds `delta` to a counter and sets `*result` to the new number; `result` may be NULL. This is atomic for all threads,
+ * processes and machines that share the store. A missing counter starts at 0 and gets the default ttl. An existing one
+ * keeps its ttl; if cache_fetch stored it, it keeps its tags too. Returns CACHE_ERR_TYPE if the value is not a number
+ * (an optional '-', then digits without a leading zero), and CACHE_ERR_RANGE if the sum would overflow int64. Both
+ * change nothing. */
 cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *result);
 
 /* Same as cache_inc by -delta. INT64_MIN is CACHE_ERR_RANGE. */
@@ -280,7 +283,8 @@ cache_status cache_dec(cache_t *cache, const char *key, int64_t delta, int64_t *
 cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, cache_value out[]);
 
 /* Sets `n` items, all with `ttl`. The call as a whole is not atomic. After a failure the other items are still tried,
- * and the first failure is returned. */
+ * and the first failure is returned. If a key, a value or the ttl is wrong, returns CACHE_ERR_INVALID and sets
+ * nothing. */
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl);
 
 /* Like cache_set_many, with a ttl per item. Costs one round trip per server for each different ttl. If a key, a value
@@ -329,45 +333,48 @@ typedef void cache_key_fn(void *ctx, const char *key);
  * it to answer a request. Returns CACHE_ERR_UNSUPPORTED if this store cannot list its keys. */
 cache_status cache_keys(cache_t *cache, const char *prefix, cache_cursor *cursor, cache_key_fn *each, void *ctx);
 
+/* Who stored an entry. */
 typedef enum cache_entry_kind {
-    CACHE_ENTRY_PLAIN,             /* of cache_set, cache_inc or another program */
-    CACHE_ENTRY_COMPUTED,          /* of cache_fetch, a memoized function, a fragment or a view */
-    CACHE_ENTRY_NOTHING,           /* what cache_fetch remembers: that there is nothing (negative_ttl) */
-    CACHE_ENTRY_UNREADABLE         /* damaged, of a later version of the library, or moved here from another key */
+    CACHE_ENTRY_PLAIN,             /* cache_set, cache_inc or another program */
+    CACHE_ENTRY_COMPUTED,          /* cache_fetch, a memoized function, a fragment or a view */
+    CACHE_ENTRY_NOTHING,           /* cache_fetch, which remembers that there is no value (negative_ttl) */
+    CACHE_ENTRY_UNREADABLE         /* unknown: the entry is damaged, written by a later version of the library, or moved
+                                    * here from another key */
 } cache_entry_kind;
 
 /* What is stored under a key. The struct may grow into `reserved`. */
 typedef struct cache_entry {
     cache_entry_kind kind;
-    bool shown;                    /* cache_get shows it: it is a value, not stale, and no tag of it was invalidated */
-    bool invalidated;              /* one of its tags was */
-    bool has_stale;                /* the value itself says `stale` and `stale_if_error` (cache_writer_set_stale) */
+    bool shown;                    /* cache_get returns it: it is a value, is not stale, and has no invalidated tag */
+    bool invalidated;              /* one of its tags was invalidated */
+    bool has_stale;                /* `stale` and `stale_if_error` are stored with it (cache_writer_set_stale) */
     double age;                    /* seconds since it was computed; 0 if it is plain. Negative: it was computed by a
                                     * clock that is ahead of this machine's */
-    double ttl_left;               /* until it becomes stale, as in cache_fetch_info; of a plain one: as `kept` */
-    double kept;                   /* seconds until the store drops it, or CACHE_TTL_FOREVER. 0: it does not know */
+    double ttl_left;               /* until it becomes stale, as in cache_fetch_info; if it is plain, same as `kept` */
+    double kept;                   /* seconds until the store drops it, or CACHE_TTL_FOREVER. 0: not known */
     double stale, stale_if_error;
     const char *type;              /* "": none */
     const char *const *tags;
     size_t n_tags;
     const void *data;              /* the value, without what the library stores before it; empty if it is unreadable */
     size_t size;
-    const void *raw;               /* all bytes, as they are stored behind `compress` and `seal` */
+    const void *raw;               /* all bytes that the library stores, before `compress` and `seal` */
     size_t raw_size;
     uint64_t reserved[8];
 } cache_entry;
 
-/* Receives the entry; it and all that it points to are valid during the call. */
+/* Receives the entry. The entry and everything that it points to are valid only during the call. */
 typedef void cache_inspect_fn(void *ctx, const cache_entry *entry);
 
-/* Hand what is stored under `key` to `show`, outside all locks, whether cache_get would show it or not. For tools and
- * tests: it counts neither as a hit nor as a miss. CACHE_OK: `show` was called once. CACHE_MISS: nothing is stored. */
+/* Calls `show`, outside all locks, with the entry that is stored under `key`, even if cache_get would not return it.
+ * This is for tools and tests: it counts neither as a hit nor as a miss. Returns CACHE_OK if `show` was called, and
+ * CACHE_MISS if nothing is stored. */
 cache_status cache_inspect(cache_t *cache, const char *key, cache_inspect_fn *show, void *ctx);
 
 /* ---- the writer ---------------------------------------------------------------------------------------------- *
  *
- * A buffer that grows. After a failure every later call does nothing and returns that first failure, so a run of
- * appends needs one check at its end. Only one thread at a time may use a writer. */
+ * After a failure every later call does nothing and returns that first failure, so a run of appends needs one check at
+ * its end. Only one thread at a time may use a writer. */
 
 /* A buffer that grows. */
 typedef struct cache_writer cache_writer;
@@ -376,7 +383,8 @@ typedef struct cache_writer cache_writer;
 cache_writer *cache_writer_new(void);
 void cache_writer_free(cache_writer *writer);
 
-/* Appends bytes, a text without its NUL, or a text formatted as by printf. CACHE_ERR_NOMEM, CACHE_ERR_INVALID. */
+/* Append bytes, a text without its NUL, or a text formatted as by printf. Return CACHE_ERR_NOMEM, or CACHE_ERR_INVALID
+ * for a wrong argument. */
 cache_status cache_writer_append(cache_writer *writer, const void *data, size_t size);
 cache_status cache_writer_puts(cache_writer *writer, const char *text);
 cache_status cache_writer_printf(cache_writer *writer, const char *format, ...);
@@ -384,6 +392,8 @@ cache_status cache_writer_printf(cache_writer *writer, const char *format, ...);
 /* Returns what was written so far, followed by a NUL, or "" before the first append. It stays valid until the next
  * append. Sets `*size` to its size; `size` may be NULL. */
 const char *cache_writer_data(const cache_writer *writer, size_t *size);
+
+/* Returns the first failure, or CACHE_OK. */
 cache_status cache_writer_status(const cache_writer *writer);
 
 /* For a function that computes a value: overrides the caller's ttl for this result. If the function returns CACHE_MISS,
@@ -401,11 +411,12 @@ void cache_writer_no_store(cache_writer *writer);
 
 /* ---- compute on a miss --------------------------------------------------------------------------------------- */
 
-/* Append the value's bytes to `out`. CACHE_OK; CACHE_MISS: there is nothing (a 404), which negative_ttl remembers; an
- * error of your choice, which cache_fetch hands back as it is. If it calls cache_fail, those who wait for this
- * computation get its text as their cache_last_error, too. It may leave by a C++ exception, by pthread_exit, or be
- * cancelled: the computation then ends, and another caller begins anew. It must not leave by longjmp: the key would be
- * taken for one that is being computed until the thread ends. */
+/* Computes a value and appends its bytes to `out`. Returns CACHE_OK; or CACHE_MISS if there is no value (a 404), which
+ * negative_ttl remembers; or an error of your choice, which cache_fetch returns unchanged. If the function calls
+ * cache_fail, the callers that wait for this computation get the text as their cache_last_error too. If it is left by a
+ * C++ exception, by pthread_exit or by cancellation, the computation ends, and another caller starts a new one. It must
+ * not be left by longjmp: the computation would count as running until the thread ends, and other callers would wait
+ * for it. */
 typedef cache_status cache_compute_fn(void *ctx, cache_writer *out);
 
 /* Returns true if a stored value is still valid. False makes it a miss. */
@@ -415,16 +426,16 @@ typedef bool cache_validate_fn(void *ctx, const cache_value *value);
 typedef struct cache_fetch_info {
     cache_source source;
     double age;                    /* seconds since it was computed */
-    double ttl_left;               /* seconds until it becomes stale, stored or not. CACHE_TTL_FOREVER: it never does.
-                                    * Any other negative number: so many seconds ago it did */
-    bool negative;                 /* the remembered answer is that there is nothing */
-    bool stored;                   /* others may find it, or will in a moment. Not: it failed, was not to be stored, or
-                                    * was invalidated meanwhile */
+    double ttl_left;               /* seconds until it becomes stale, stored or not. CACHE_TTL_FOREVER: never. Any other
+                                    * negative number: it became stale that many seconds ago */
+    bool negative;                 /* it is remembered that there is no value */
+    bool stored;                   /* other callers find it, or will in a moment. False if the computation failed, was
+                                    * not to be stored, or was invalidated while it ran */
     uint64_t reserved[4];
 } cache_fetch_info;
 
-/* A call that has to compute checks all options. A hit in a store of this process does not look at those that only a
- * miss uses. */
+/* How to fetch. A wrong option is CACHE_ERR_INVALID. Options that only a computation uses may go unchecked on a hit in
+ * a store of this process. */
 typedef struct cache_fetch_options {
     size_t size;                   /* sizeof(cache_fetch_options) */
     double ttl;                    /* seconds the value is fresh */
@@ -435,34 +446,32 @@ typedef struct cache_fetch_options {
     double jitter;                 /* 0 to 1: take up to this part off each ttl at random, so that expiries spread */
     double beta;                   /* XFetch: recompute before expiry with growing probability; 1 is usual, 0 is off */
     double wait;                   /* longest wait for another's computation, seconds; 0: 30 */
-    double lock_ttl;               /* how long a process that computes, or died, holds the others up; 0: as wait */
+    double lock_ttl;               /* how long other processes wait for one that computes, or that died; 0: as wait */
     bool lock;                     /* one computation at a time among all processes that share the store */
-    bool force;                    /* recompute although there is a value, and store the new one. A computation that
-                                    * began before is not joined, nor stored: it may have read what has changed since */
+    bool force;                    /* recompute even if there is a value, and store the new one. A computation that
+                                    * began earlier is neither joined nor stored, since it may have read old data */
     bool unless;                   /* bypass the cache: compute, and neither read nor store */
     const char *type;              /* NULL, or the result's type: a stored value of another type is a miss */
     cache_validate_fn *validate;   /* NULL, or called on each hit */
     void *validate_ctx;
     const char *const *tags;       /* NULL, or the n_tags tags the value is stored under: cache_invalidate_tag */
-    size_t n_tags;                 /* If there are more than 256, or one is too long, the value is computed and not
-                                    * stored, and the log hook hears of it */
+    size_t n_tags;                 /* with more than 256 tags, or one that is too long, the value is computed and not
+                                    * stored, and the log hook is called */
     const char *name;              /* NULL, or the function's or view's name: cache_stats_names counts under it */
-    cache_fetch_info *info;        /* NULL, or filled with what was read */
-    void *(*ctx_copy)(void *ctx);  /* NULL, or a copy of ctx that a computation on another thread may use; NULL: no
-                                    * memory. */
-    void (*ctx_free)(void *ctx);   /* Without the pair, cache_config.spawn is used only where ctx is NULL */
-    bool no_wait;                  /* while another thread computes: compute beside it and do not store, in place of
-                                    * waiting */
-    double soft_timeout;           /* with an old value at hand (`stale`, `stale_if_error`): longest wait for its
-                                    * successor, seconds, before the old one is served. It is computed on, by
-                                    * cache_config.spawn or by the caller who began it. 0: a stale value is served at
-                                    * once, and one that is for stale_if_error alone after `wait` */
-    double refresh_after;          /* 0 to 1: a read past this part of the ttl has the successor computed, once, as that
-                                    * of a stale value; 0: not before the ttl is over */
-    double error_ttl;              /* after a computation that failed while an old value was there, that one is served
-                                    * for so many seconds without another attempt, in this process; 0: 1. An attempt
-                                    * that failed with CACHE_ERR_INVALID or _UNSUPPORTED, the caller's own, does not
-                                    * count */
+    cache_fetch_info *info;        /* NULL, or filled with a description of the result */
+    void *(*ctx_copy)(void *ctx);  /* NULL, or returns a copy of ctx for a computation on another thread, or NULL if
+                                    * there is no memory */
+    void (*ctx_free)(void *ctx);   /* frees the copy. Without both, cache_config.spawn is used only if ctx is NULL */
+    bool no_wait;                  /* if another thread computes, do not wait: compute too, and do not store */
+    double soft_timeout;           /* if there is an old value (`stale`, `stale_if_error`): longest wait for the new one
+                                    * in seconds, before the old one is served. The computation goes on, in
+                                    * cache_config.spawn or in the caller that began it. 0: a stale value is served at
+                                    * once, and one that only stale_if_error allows is served after `wait` */
+    double refresh_after;          /* 0 to 1: the first read after this part of the ttl recomputes the value, in the way
+                                    * of a stale one; 0: no read does before the ttl is over */
+    double error_ttl;              /* if a computation fails while there is an old value, the old one is served for this
+                                    * many seconds in this process before the next attempt; 0: 1 second. Failures with
+                                    * CACHE_ERR_INVALID and _UNSUPPORTED are the caller's own, and do not count */
 } cache_fetch_options;
 
 /* Every cache_fetch_options begins with this. */
@@ -494,13 +503,14 @@ typedef struct cache_missing {
  * outcome of each key. Any other status applies to all of them. */
 typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], size_t n);
 
-/* Get `n` keys (0 and repeats are fine) in one round trip a server, compute those that are missing in one call, and
- * store them in one round trip more for each TTL among them. Each key is fetched as by cache_fetch: one computation of
- * it at a time, whoever asks; keys that others compute are waited for after ours are done. out[i] is key i's value, to
- * be released, or zeroed where there is nothing or it failed. CACHE_OK, or the first failure; the other keys are there
- * all the same. The options hold for every key, with these differences: `info` is NULL or points to n; `lock` is
- * CACHE_ERR_INVALID; a stale value's successor is computed with the missing ones, not by cache_config.spawn, and
- * is not waited for. */
+/* Gets `n` keys in one round trip per server, computes the missing ones in one call, and stores them in one more round
+ * trip for each ttl among them. `n` may be 0, and a key may appear more than once. Each key is fetched as by
+ * cache_fetch: only one computation of it runs at a time. The call first computes its own keys, and then waits for
+ * those that other callers compute. Sets out[i] to the value of keys[i], which the caller releases, or zeroes it if
+ * there is no value or the key failed. Returns CACHE_OK, or the first failure; the other keys are still fetched. The
+ * options apply to every key, with these differences: `info` is NULL or points to `n` of them; `lock` is
+ * CACHE_ERR_INVALID; stale values are recomputed along with the missing ones, not by cache_config.spawn, and the call
+ * does not wait for other callers that recompute them. */
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
                               cache_compute_many_fn *compute, void *ctx, cache_value out[]);
 
@@ -510,7 +520,8 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag);
 
 /* ---- statistics ---------------------------------------------------------------------------------------------- */
 
-#define CACHE_LATENCY_BUCKETS 28   /* bucket i counts times below 2^(i+8) ns; the last one also all longer times */
+#define CACHE_LATENCY_BUCKETS 28   /* bucket i counts times below 2^(i+8) ns, from 256 ns to 34 s; the last one also
+                                    * counts all longer times */
 
 typedef struct cache_latency {
     uint64_t count;                /* operations that were timed; a store in this process times one get or set in 61 */
@@ -526,18 +537,18 @@ typedef struct cache_counters {
     uint64_t computations;         /* of fetch, memoized functions and views */
     uint64_t waits_saved;          /* fetches that shared another caller's computation */
     uint64_t errors;               /* failures of the store */
-    uint64_t timeouts, reconnects; /* errors without an answer in time; reconnections */
+    uint64_t timeouts, reconnects; /* errors because no answer came in time; reconnections */
     uint64_t evictions, expirations;
     uint64_t items, bytes;         /* held now; 0 if the store does not know */
     uint64_t max_items, max_bytes; /* the limits; 0 if there is none */
     cache_latency get, set, compute;
     uint64_t compute_errors;       /* computations that returned an error */
-    uint64_t rejections;           /* errors without a try, while the server is down (retry_after) */
+    uint64_t rejections;           /* errors without an attempt, while the server is down (retry_after) */
     uint64_t undecodable;          /* misses because a value is damaged, or `seal` or `compress` cannot read it */
     uint64_t front_hits;           /* hits that the front served without asking the store */
     uint64_t front_refused;        /* values that the front did not keep, since the key changed meanwhile */
-    uint64_t front_heard_ms;       /* how long ago the front heard from the store; 0 without a front */
-    uint64_t knows_items;          /* 1 if the store knows items, bytes and their limits; 0: those four say nothing */
+    uint64_t front_heard_ms;       /* milliseconds since the front last heard from the store; 0 without a front */
+    uint64_t knows_items;          /* 1 if the store knows items, bytes and their limits; 0: ignore those four */
     uint64_t reserved[9];
 } cache_counters;
 
@@ -560,22 +571,23 @@ cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *
 /* One of the keys that are read most often. */
 typedef struct cache_hot_key {
     char key[240];                 /* without the URL's prefix; the head of a longer one */
-    uint64_t reads;                /* since the store was opened. About: in memory one read in 61 is looked at */
-    uint64_t error;                /* `reads` is too high by at most so many */
+    uint64_t reads;                /* since the store was opened; an estimate: a store in this process counts one read
+                                    * in 61 */
+    uint64_t error;                /* `reads` is too high by at most this number */
 } cache_hot_key;
 
 enum { CACHE_HOT_KEYS = 32 };
 
-/* Finds the keys that are read most often in this process: a key that more than a 128th of all reads are of is among
- * them. Fills `out` with up to CACHE_HOT_KEYS of them, most reads first, and sets `*n`. Keys are data of users: show them
- * to operators alone. */
+/* Finds the keys that are read most often in this process. They include every key that gets more than a 128th of all
+ * reads. Fills `out` with up to CACHE_HOT_KEYS of them, most reads first, and sets `*n`. Keys may contain data of
+ * users: show them only to operators. */
 cache_status cache_stats_hot(cache_t *cache, cache_hot_key out[CACHE_HOT_KEYS], size_t *n);
 
 /* Appends the same to `out` as JSON: [{"key":"product:7","reads":1220,"error":0}, …]. */
 cache_status cache_stats_hot_json(cache_t *cache, cache_writer *out);
 
-/* Appends all statistics to `out` as JSON: the counters, "hit_rate" ("93.1%" or "N/A"), "hit_ratio" (0.931 or null), "latency", and the same for
- * each name under "names". docs/statistics.md shows an example. */
+/* Appends all statistics to `out` as JSON: the counters, "hit_rate" ("93.1%" or "N/A"), "hit_ratio" (0.931 or null),
+ * "latency", and the same for each name under "names". docs/statistics.md shows an example. */
 cache_status cache_stats_json(cache_t *cache, cache_writer *out);
 
 /* Appends all statistics to `out` in the text format of Prometheus, version 0.0.4. A page must not contain the text of

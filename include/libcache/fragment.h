@@ -17,7 +17,7 @@ extern "C" {
 
 /* A fragment between begin and end. Callers use only the first two fields. */
 typedef struct cache_fragment {
-    bool running;                      /* the body is to run */
+    bool running;                      /* true: run the body */
     bool whole;                        /* set by the caller when the body ran to its end */
     bool outer_failed;
     unsigned n_no_store;
@@ -31,6 +31,8 @@ typedef struct cache_fragment {
  * part may be NULL. Returns CACHE_ERR_TOO_LARGE if the key and its NUL exceed `cap` bytes, and CACHE_ERR_INVALID if
  * there is no name. */
 cache_status cache_fragment_key(const char *const parts[], size_t n, char *buf, size_t cap);
+
+/* Deletes a fragment, as cache_delete does. */
 cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], size_t n);
 
 /* CACHE_FRAGMENT calls these before and after the body. */
@@ -60,10 +62,10 @@ void cache_fragment_fail(cache_writer *out);
  * up to 15 vary parts are strings. Fragments may be nested. A body that fails calls cache_fragment_fail(out) or leaves
  * the writer failed. If the body is left by break, return or goto, nothing is stored, and its output stays.
  *
- * Only one thread at a time runs the body of a key. The others wait for its text, for 30 seconds at most. If it fails
- * or is left, they run the body themselves and store nothing. After a return or goto they wait until the writer is
- * freed. If the fragment is invalidated while its body runs in this process, the text is shown but not stored. For the
- * invalidation of a tag this holds in every process. */
+ * Only one thread at a time runs the body of a key. The others wait for its text, for 30 seconds at most. If there is
+ * none by then, or if the body fails or is left, they run the body themselves and store nothing. After a return or goto
+ * they wait until the writer is freed. If the fragment is invalidated while its body runs in this process, the text is
+ * shown but not stored. For the invalidation of a tag this holds in every process. */
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
 

@@ -55,7 +55,7 @@ cache_status cache_memo_copy_key(cache_memo_key *key, char *buf, size_t cap);
 cache_status cache_memo_put_text(cache_writer *out, char *text);    /* appends and frees it; NULL is CACHE_MISS */
 void cache_memo_zero(void *result, size_t size);                     /* including padding, since it is stored */
 
-/* Copy a call for another thread: its arguments, with copies of the texts. */
+/* Copy and free a call for another thread: its arguments, with copies of the texts. */
 void *cache_memo_copy_call(const void *call, size_t size);
 bool cache_memo_copy_text(void *text);                               /* a char * or const char *; false: no memory */
 void cache_memo_free_text(void *text);
@@ -89,7 +89,8 @@ void cache_memo_free_call(void *call);
  *     cache_status name_refresh(cache_t *, args…, result_type *out);      recomputes and stores
  *     cache_status name_key(args…, char *buf, size_t cap);        the key; CACHE_ERR_TOO_LARGE
  *
- * The result is a number or a struct without pointers. None of these functions must be used. The list has up to 12 of:
+ * The result is a number or a struct without pointers. Any of these functions may stay unused. With a NULL cache the
+ * result is computed. The list has up to 12 of:
  *
  *     (type, arg)                  a number, a bool or a char * (compared as text), which is part of the key
  *     CACHE_IGNORE(type, arg)      an argument of any type, which is not part of the key
@@ -177,7 +178,7 @@ void cache_memo_free_call(void *call);
     CACHE_MEMO_OPTIONS_(name, options)                                                                                 \
     CACHE_MEMO_CODEC_(name, compute, type, encode, CACHE_PP_FIRST(__VA_ARGS__, ~), __VA_ARGS__)
 
-/* One tuple, (type, arg) or (type, arg, kind), as … A tag has no argument: it is nothing but for ADD. */
+/* Each of these expands one tuple, (type, arg) or (type, arg, kind). A tag has no argument, so only ADD expands it. */
 #define CACHE_MEMO_AS_(what, type, ...)                                                                                \
     CACHE_PP_CAT(what, CACHE_PP_SECOND(__VA_ARGS__, KEYED_, ~))(type, CACHE_PP_FIRST(__VA_ARGS__, ~))
 
@@ -284,7 +285,8 @@ void cache_memo_free_call(void *call);
         return (given)->name;                                                                                          \
     }
 
-/* The arguments kept for the computation, the key, and what needs no result. `...` is something, then the arguments. */
+/* Defines the struct that holds the arguments of a call, the key, and all functions that return no result. `...` is one
+ * element that is ignored, followed by the arguments. */
 #define CACHE_MEMO_COMMON_(name, compute, result, type_size, ...)                                                      \
     struct name##_call_ {                                                                                              \
         CACHE_PP_TAIL(CACHE_MEMO_FIELD_, __VA_ARGS__)                                                                  \
@@ -321,7 +323,7 @@ void cache_memo_free_call(void *call);
         return cache_memo_copy_key(&memo_key_, memo_buf_, memo_cap_);                                                  \
     }
 
-/* name and name_refresh, which differ by `force` alone: `get` makes one of them. */
+/* Defines name and name_refresh, which differ only in `force`. */
 #define CACHE_MEMO_CALLS_(name, result, ...)                                                                           \
     static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),            \
                                     result *memo_out_)                                                                 \
@@ -334,7 +336,8 @@ void cache_memo_free_call(void *call);
         return name##_get_(memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__), memo_out_, true);                 \
     }
 
-/* It names all that the user may leave unused: compilers then see a use of each. */
+/* Begins the function that both of them call. It names every function that the program may leave unused, so that
+ * compilers do not warn. */
 #define CACHE_MEMO_BEGIN_GET_(name, result, copy, release, ...)                                                        \
     static inline cache_status name(cache_t *memo_cache_ CACHE_PP_TAIL(CACHE_MEMO_PARAMETER_, __VA_ARGS__),            \
                                     result *memo_out_);                                                                \
@@ -356,7 +359,7 @@ void cache_memo_free_call(void *call);
         memo_call_.memo_result_ = memo_out_;                                                                           \
         name##_make_key_(&memo_key_ CACHE_PP_TAIL(CACHE_MEMO_NAME_, __VA_ARGS__));
 
-/* A call of its own for a thread in the background. */
+/* Defines how a call is copied for a background thread, and how the copy is freed. */
 #define CACHE_MEMO_COPIES_(name, ...)                                                                                  \
     static inline void name##_free_(void *memo_ctx_)                                                                   \
     {                                                                                                                  \
@@ -417,7 +420,7 @@ void cache_memo_free_call(void *call);
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, char *, __VA_ARGS__)
 
-/* A result that this very call computed is handed out as it is: it was encoded for the others. */
+/* If this call computed the result itself, it returns that result: the encoded copy is for the other callers. */
 #define CACHE_MEMO_CODEC_(name, compute, result, encode, decode, ...)                                                  \
     CACHE_MEMO_COMMON_(name, compute, result, sizeof(result), __VA_ARGS__)                                             \
     static inline cache_status name##_compute_(void *memo_ctx_, cache_writer *memo_out_)                               \

@@ -11,7 +11,7 @@
 #define CACHE_PP_SECOND(...)                  CACHE_PP_SECOND_(__VA_ARGS__)
 #define CACHE_PP_BARE(...)                    __VA_ARGS__
 
-/* How many arguments: 1 to 16, or MANY for 17 to 40. */
+/* The number of arguments: 1 to 16, or MANY for 17 to 40. */
 #define CACHE_PP_41ST_(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, B, C, D, E,    \
                        F, G, H, I, J, K, L, M, N, O, ...) O
 #define CACHE_PP_COUNT(...)                                                                                            \
@@ -37,7 +37,7 @@
 #define CACHE_PP_AND_10                       0
 #define CACHE_PP_AND_11                       1
 
-/* 1 if each of the arguments but the first stands in brackets, else 0; MANY if there are more than 13. */
+/* 1 if every argument except the first stands in brackets, else 0; MANY if there are more than 13. */
 #define CACHE_PP_TAIL_IN_BRACKETS(...)                                                                                 \
     CACHE_PP_CAT(CACHE_PP_BRACKETS_, CACHE_PP_COUNT(__VA_ARGS__))(__VA_ARGS__)
 #define CACHE_PP_BRACKETS_1(x)                1
@@ -58,7 +58,7 @@
 #define CACHE_PP_BRACKETS_16(...)            MANY
 #define CACHE_PP_BRACKETS_MANY(...)          MANY
 
-/* Each of the arguments but the first, which stand in brackets, behind `m`; at most 12. */
+/* m(a) m(b) … for each argument except the first. They stand in brackets, and there are at most 12. */
 #define CACHE_PP_TAIL(m, ...)                 CACHE_PP_CAT(CACHE_PP_TAIL_, CACHE_PP_COUNT(__VA_ARGS__))(m, __VA_ARGS__)
 #define CACHE_PP_TAIL_1(m, x)
 #define CACHE_PP_TAIL_2(m, x, a)                               m a
@@ -74,7 +74,7 @@
 #define CACHE_PP_TAIL_12(m, x, a, b, c, d, e, f, g, h, i, j, k) m a m b m c m d m e m f m g m h m i m j m k
 #define CACHE_PP_TAIL_13(m, x, a, b, c, d, e, f, g, h, i, j, k, l) m a m b m c m d m e m f m g m h m i m j m k m l
 
-/* m(a), m(b), … of up to 16 arguments. */
+/* m(a), m(b), … for up to 16 arguments. */
 #define CACHE_PP_EACH_MANY(m, ...)                                                                                     \
     m((sizeof(struct { _Static_assert(0, "libcache: at most 16 may stand in this list"); int unused; }), (char *)0))
 #define CACHE_PP_EACH(m, ...)                 CACHE_PP_CAT(CACHE_PP_EACH_, CACHE_PP_COUNT(__VA_ARGS__))(m, __VA_ARGS__)

@@ -28,7 +28,7 @@ typedef struct cache_request {
     cache_lookup_fn *header;       /* NULL: no headers */
     cache_lookup_fn *cookie;       /* NULL: the library parses the Cookie header */
     void *lookup_ctx;
-    const void *body;              /* of any method: a POST that is a query, or a GET that has one all the same */
+    const void *body;              /* the body, whatever the method: of a POST that is a query, or even of a GET */
     size_t body_size;
     const char *host;              /* "example.com" or "localhost:8080", in any case; NULL: not known */
     const char *scheme;            /* "https"; NULL: not known. Both are used only with vary_host */
@@ -41,8 +41,9 @@ typedef struct cache_request {
 typedef struct cache_response cache_response;
 
 /* A response starts with status 200 and no headers. A body without Content-Type is text/html in UTF-8. Names and values
- * with control characters are CACHE_ERR_INVALID. After a failure of one of these calls the response is not sent. The
- * library drops the handler's Content-Length, Age and X-Cache, and headers that belong to the connection. */
+ * with control characters are CACHE_ERR_INVALID. If one of these calls fails, the response is not sent, and
+ * cache_view_serve returns the first such failure. The library drops the handler's Content-Length, Age and X-Cache, and
+ * headers that belong to the connection. */
 void cache_response_set_status(cache_response *response, int status);
 cache_status cache_response_set_header(cache_response *response, const char *name, const char *value);   /* replaces */
 cache_status cache_response_add_header(cache_response *response, const char *name, const char *value);
@@ -150,8 +151,9 @@ typedef struct cache_page {
  * Returns CACHE_OK and sets `*page`, which the caller releases; or an error of the handler, make_key, make_tags or
  * cache_fetch. HEAD is answered from the stored GET: send the headers, with content_size as Content-Length, and no
  * body. The header X-Cache is HIT, MISS, STALE, or BYPASS if the cache was not used: for methods other than GET and
- * HEAD, for a request with an Authorization header, and for a request with a user if the view has no vary_user. Only
- * one handler runs for a key at a time, and all waiting requests get its page. A response that may not be stored (by
+ * HEAD, and for a GET with a body, unless the view has post_by_body; for a request with a user or an Authorization
+ * header, unless it has a user and the view has vary_user; if `unless` returned true; and if a tag was wrong. Only one
+ * handler runs for a key at a time, and all waiting requests get its page. A response that may not be stored (by
  * the rules above, with Set-Cookie, with a 5xx status, or with a Vary that the view does not cover) goes only to the
  * request that it was made for; for some seconds the requests of that key then do not wait for each other
  * (hit-for-miss). An unsafe method that succeeds invalidates the pages of its path. */
@@ -174,7 +176,7 @@ cache_status cache_view_forget_path(cache_t *cache, const char *path);
 typedef struct cache_rule {
     const char *path;                   /* a pattern for the whole path: * matches any text without '/', ** any text */
     const char *const *methods;         /* NULL for all, or a NULL-terminated list; GET includes HEAD */
-    const cache_view *view;             /* NULL: do not use the cache */
+    const cache_view *view;             /* the ttl, the parts of the key, and so on; NULL: do not use the cache */
 } cache_rule;
 
 /* Serves the request as cache_view_serve does, with the view of the first of `n` rules that matches it. If none
