@@ -91,6 +91,14 @@ static cache_status set_values(cache_t *cache, const cache_bytes keys[], const c
     return first;
 }
 
+/* As in cache_set, a caller who does not see the failure must not read an old value. Which of the keys failed is not
+ * known. */
+static void drop_unseen(const cache_t *cache, const cache_bytes keys[], size_t n)
+{
+    for (size_t i = 0; cache->miss_on_error && i < n; i++)
+        cache_store_drop(cache, keys[i]);
+}
+
 cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, double ttl)
 {
     cache = cache_or_none(cache);
@@ -116,8 +124,8 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
             cache_flights_invalidate(cache->store->flights, keys[i]);
         }
         status = set_values(cache, keys, values, n, ttl_ms);
-        for (size_t i = 0; status < 0 && cache->miss_on_error && i < n; i++)
-            cache_store_drop(cache, keys[i]);    /* as in cache_set; which of them failed is not known */
+        if (status < 0)
+            drop_unseen(cache, keys, n);
         status = cache_apply_on_error(cache, status, CACHE_OK);
     }
     cache_env_free(env, values);
@@ -187,6 +195,8 @@ cache_status cache_set_many_timed(cache_t *cache, const cache_timed_item items[]
     for (size_t i = 0; status == CACHE_OK && i < n; i++)
         if (set.ttls_ms[i] >= 0)
             cache_keep_first(&first, set_one_ttl(cache, &set, i, n));
+    if (status == CACHE_OK && first < 0)
+        drop_unseen(cache, set.keys, n);
     cache_env_free(env, set.values);
     cache_env_free(env, set.keys);
     return cache_apply_on_error(cache, first, CACHE_OK);

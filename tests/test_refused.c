@@ -39,6 +39,23 @@ static void the_same_holds_for_many(void **state)
     cache_close(cache);
 }
 
+static void the_same_holds_for_many_with_a_ttl_each(void **state)
+{
+    (void)state;
+    cache_close(open_fake());
+    cache_t *cache = test_open("fake://?on_error=miss");
+    assert_status(CACHE_OK, cache_set_string(cache, "a", "old", CACHE_TTL_FOREVER));
+    assert_status(CACHE_OK, cache_set_string(cache, "b", "old", CACHE_TTL_FOREVER));
+    const cache_timed_item items[] = { { .key = "a", .data = "new", .size = 3, .ttl = 60 },
+                                       { .key = "b", .data = "new", .size = 3, .ttl = 70 } };
+    fake_store_fail(FAKE_SET, CACHE_ERR_IO);
+    assert_status(CACHE_OK, cache_set_many_timed(cache, items, 2));
+    fake_store_fail(FAKE_SET, CACHE_OK);
+    assert_text(cache, "a", NULL);
+    assert_text(cache, "b", NULL);
+    cache_close(cache);
+}
+
 static void a_set_that_is_dropped_takes_the_old_value_along(void **state)
 {
     (void)state;
@@ -81,6 +98,7 @@ int main(void)
     const struct CMUnitTest all[] = {
         cmocka_unit_test(an_old_value_that_could_not_be_replaced_is_gone),
         cmocka_unit_test(the_same_holds_for_many),
+        cmocka_unit_test(the_same_holds_for_many_with_a_ttl_each),
         cmocka_unit_test(a_set_that_is_dropped_takes_the_old_value_along),
         cmocka_unit_test(a_set_that_reports_its_failure_may_leave_the_old_value),
         cmocka_unit_test(an_add_that_is_dropped_takes_nothing_along),
