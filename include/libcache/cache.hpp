@@ -1,5 +1,5 @@
 /* libcache/cache.hpp - the everyday API for C++17: handles and values that release themselves, keys and values as
- * std::string_view, times as std::chrono durations.
+ * std::string_view, and times as std::chrono durations.
  *
  *     libcache::handle cache("memory://?max_bytes=64mb");
  *     cache.set("greeting", "hello", 60s);
@@ -7,9 +7,9 @@
  *         std::cout << value->view();
  *     auto page = cache.fetch("page", 60s, [&] { return render_page(); });      computed once, by one thread
  *
- * What can go wrong is thrown as libcache::error; that a key is not there is no error, but an empty std::optional or
- * false. All functions may be called from any thread at once on one handle. This header needs no library beside
- * libcache; whatever it lacks is there in cache.h, for which c_handle() gives the cache_t. */
+ * Failures are thrown as libcache::error. A missing key is not a failure: it is an empty std::optional or false. Any
+ * number of threads may use one handle at once. This header needs no library except libcache. What it lacks is in
+ * cache.h, and c_handle() returns the cache_t for it. */
 #ifndef LIBCACHE_CACHE_HPP
 #define LIBCACHE_CACHE_HPP
 
@@ -35,7 +35,7 @@
 
 namespace libcache {
 
-/* What failed, with cache_last_error()'s text. */
+/* A failure, with the text of cache_last_error(). */
 class error : public std::runtime_error {
 public:
     error(cache_status status, const char *text) : std::runtime_error(text), status_(status) {}
@@ -45,7 +45,7 @@ private:
     cache_status status_;
 };
 
-/* Throws an error for a status below 0; returns every other one. */
+/* Throws an error if `status` is negative, and else returns it. */
 inline cache_status check(cache_status status)
 {
     if (status < 0)
@@ -53,8 +53,8 @@ inline cache_status check(cache_status status)
     return status;
 }
 
-/* How long a value lives: any duration above 0, ttl::by_default() or ttl::forever(). A duration of 0 or less is refused
- * by the call that it is given to, rather than taken for one of the two. */
+/* How long a value lives: any duration above 0, ttl::by_default() or ttl::forever(). A call with a duration of 0 or less
+ * throws CACHE_ERR_INVALID. */
 class ttl {
 public:
     template <class Rep, class Period>
@@ -72,11 +72,11 @@ private:
     double seconds_;
 };
 
-/* A read-only value, released with its last owner's end. It stays as it is, whatever happens to its key. */
+/* A read-only value, which its destructor releases. It does not change, whatever happens to its key. */
 class value {
 public:
     value() noexcept = default;
-    explicit value(cache_value taken) noexcept : value_(taken) {}    /* takes it over */
+    explicit value(cache_value taken) noexcept : value_(taken) {}    /* takes ownership */
     value(value &&other) noexcept : value_(std::exchange(other.value_, cache_value{ nullptr, 0, nullptr })) {}
     value &operator=(value &&other) noexcept
     {
@@ -101,7 +101,7 @@ private:
     cache_value value_{ nullptr, 0, nullptr };
 };
 
-/* What a computation writes into: a view of a cache_writer, for the time of the call. */
+/* A computation appends its value to this. It is a view of a cache_writer, valid during the call. */
 class writer {
 public:
     explicit writer(cache_writer *out) noexcept : out_(out) {}
@@ -119,11 +119,12 @@ private:
     cache_writer *out_;
 };
 
-/* How to fetch; the fields are cache_fetch_options'. */
+/* How to fetch. The fields are those of cache_fetch_options. */
 struct fetch_options {
     libcache::ttl ttl = libcache::ttl::by_default();
     std::chrono::duration<double> stale{ 0 }, stale_if_error{ 0 }, negative_ttl{ 0 }, wait{ 0 }, lock_ttl{ 0 };
-    double jitter = 0, beta = 0;
+    std::chrono::duration<double> soft_timeout{ 0 }, error_ttl{ 0 };
+    double jitter = 0, beta = 0, refresh_after = 0;
     bool lock = false, force = false, unless = false, no_wait = false;
     std::vector<std::string> tags;
     std::string name, type;
@@ -139,13 +140,19 @@ struct fetch_options {
 
 namespace detail {
 
-/* A text with the NUL that C wants behind it; short ones stay on the stack. */
+/* C would take a text with a NUL for a shorter one, and so for another key. */
+inline void refuse_nul(std::string_view text)
+{
+    if (text.find('\0') != std::string_view::npos)
+        throw error(CACHE_ERR_INVALID, "a URL, key, prefix, tag, name or type contains a NUL");
+}
+
+/* A text that ends with a NUL, as C needs it. Short ones are on the stack. */
 class c_text {
 public:
     explicit c_text(std::string_view text)
     {
-        if (text.find('\0') != std::string_view::npos)
-            throw error(CACHE_ERR_INVALID, "a key, prefix or tag has a NUL");
+        refuse_nul(text);
         if (text.size() < sizeof small_) {
             if (!text.empty())
                 std::memcpy(small_, text.data(), text.size());
@@ -160,19 +167,26 @@ private:
     std::string large_;
 };
 
-/* The options as C has them, for the time of one call. */
+/* The options as a C struct, valid during one call. */
 class c_options {
 public:
     explicit c_options(const fetch_options &from)
     {
-        for (const std::string &tag : from.tags)
+        refuse_nul(from.name);
+        refuse_nul(from.type);
+        for (const std::string &tag : from.tags) {
+            refuse_nul(tag);
             tags_.push_back(tag.c_str());
+        }
         options_.ttl = from.ttl.seconds();
         options_.stale = from.stale.count();
         options_.stale_if_error = from.stale_if_error.count();
         options_.negative_ttl = from.negative_ttl.count();
         options_.wait = from.wait.count();
         options_.lock_ttl = from.lock_ttl.count();
+        options_.soft_timeout = from.soft_timeout.count();
+        options_.error_ttl = from.error_ttl.count();
+        options_.refresh_after = from.refresh_after;
         options_.jitter = from.jitter;
         options_.beta = from.beta;
         options_.lock = from.lock;
@@ -195,7 +209,7 @@ private:
 template <class T> struct is_optional : std::false_type {};
 template <class T> struct is_optional<std::optional<T>> : std::true_type {};
 
-/* A computation, and the exception that ended it. C code never sees an exception. */
+/* A computation, and the exception that ended it. No exception passes through C code. */
 template <class F> struct computation {
     F &compute;
     std::exception_ptr thrown;
@@ -253,14 +267,14 @@ template <class F> struct computation {
 
 } // namespace detail
 
-/* A handle, closed with its end. One that was made without a URL, or moved from, is the cache that holds nothing:
- * reads miss, and what is fetched is computed. */
+/* A handle, which its destructor closes. A handle without a URL, or one that was moved from, is a cache that holds
+ * nothing: reads miss, and fetched values are computed. */
 class handle {
 public:
     handle() noexcept = default;
     explicit handle(std::string_view url) { check(cache_open(detail::c_text(url).get(), &cache_)); }
     explicit handle(const cache_config &config) { check(cache_open_config(&config, &cache_)); }
-    explicit handle(cache_t *taken) noexcept : cache_(taken) {}    /* takes it over; NULL is fine */
+    explicit handle(cache_t *taken) noexcept : cache_(taken) {}    /* takes ownership; may be null */
     handle(handle &&other) noexcept : cache_(std::exchange(other.cache_, nullptr)) {}
     handle &operator=(handle &&other) noexcept
     {
@@ -290,7 +304,7 @@ public:
     std::string url() const { return cache_url(cache_); }
     bool answers() const noexcept { return cache_ping(cache_) == CACHE_OK; }
 
-    /* ---- values: an empty optional or false is a key that is not there ---- */
+    /* ---- values: an empty optional or false means that the key does not exist ---- */
 
     std::optional<value> get(std::string_view key) const
     {
@@ -303,7 +317,7 @@ public:
     {
         check(cache_set(cache_, detail::c_text(key).get(), bytes.data(), bytes.size(), time.seconds()));
     }
-    bool add(std::string_view key, std::string_view bytes, ttl time = ttl::by_default())    /* false: it is there */
+    bool add(std::string_view key, std::string_view bytes, ttl time = ttl::by_default())    /* false: the key exists */
     {
         return check(cache_add(cache_, detail::c_text(key).get(), bytes.data(), bytes.size(), time.seconds())) ==
                CACHE_OK;
@@ -323,8 +337,10 @@ public:
     std::vector<std::optional<value>> get_many(const std::vector<std::string> &keys) const
     {
         std::vector<const char *> texts;
-        for (const std::string &key : keys)
+        for (const std::string &key : keys) {
+            detail::refuse_nul(key);
             texts.push_back(key.c_str());
+        }
         std::vector<cache_value> got(keys.size(), cache_value{ nullptr, 0, nullptr });
         const cache_status status = cache_get_many(cache_, texts.data(), texts.size(), got.data());
         std::vector<std::optional<value>> values(keys.size());
@@ -345,12 +361,12 @@ public:
 
     /* ---- compute on a miss ---- *
      *
-     * The value of `key`, or what `compute` makes, which is stored: one computation a key at a time, whose result the
-     * others share. `compute` takes nothing and returns what a std::string_view can be made of, or an optional of it;
-     * or it takes a libcache::writer &, and returns nothing, a bool or a cache_status. An empty optional, false and
-     * CACHE_MISS say that there is nothing, and fetch returns an empty optional. An exception of `compute` passes
-     * through to the caller whose call ran it, unless stale_if_error had an old value to serve; those who waited for
-     * it get an error with its text. Nothing is stored then. */
+     * Returns the value of `key`, or calls `compute` and stores its result. Only one computation of a key runs at a
+     * time, and the other callers share its result. `compute` takes no argument and returns something that converts to
+     * std::string_view, or an optional of that; or it takes a libcache::writer & and returns nothing, a bool or a
+     * cache_status. With an empty optional, false or CACHE_MISS there is no value, and fetch returns an empty optional.
+     * If `compute` throws, nothing is stored. The exception reaches the caller whose call ran `compute`, unless
+     * stale_if_error allows an old value; the callers that waited get an error with its text. */
     template <class F>
     std::optional<value> fetch(std::string_view key, const fetch_options &options, F &&compute)
     {

@@ -63,6 +63,38 @@ static void keys_of_any_length_are_taken()
     CHECK(thrown_by([&] { cache.get(""); }) == CACHE_ERR_INVALID);
 }
 
+static void a_nul_does_not_make_another_key_of_it()
+{
+    handle cache("memory://");
+    const std::string nul("a\0b", 3);
+    const auto compute = [] { return "x"; };
+    cache.set("a", "another's");
+    CHECK(thrown_by([&] { cache.get_many({ nul }); }) == CACHE_ERR_INVALID);
+    libcache::fetch_options tagged(60s), named(60s), typed(60s);
+    tagged.tags = { nul };
+    named.name = nul;
+    typed.type = nul;
+    for (const auto &options : { tagged, named, typed })
+        CHECK(thrown_by([&] { cache.fetch("k", options, compute); }) == CACHE_ERR_INVALID);
+    CHECK(!cache.has("k"));
+}
+
+static void options_of_old_values_reach_the_fetch()
+{
+    handle cache("memory://");
+    libcache::fetch_options options(60s);
+    options.refresh_after = 2;    /* 0 to 1 */
+    CHECK(thrown_by([&] { cache.fetch("k", options, [] { return "x"; }); }) == CACHE_ERR_INVALID);
+    options.refresh_after = 0.5;
+    options.soft_timeout = -1s;
+    CHECK(thrown_by([&] { cache.fetch("k", options, [] { return "x"; }); }) == CACHE_ERR_INVALID);
+    options.soft_timeout = 1s;
+    options.error_ttl = -1s;
+    CHECK(thrown_by([&] { cache.fetch("k", options, [] { return "x"; }); }) == CACHE_ERR_INVALID);
+    options.error_ttl = 2s;
+    CHECK(cache.fetch("k", options, [] { return "x"; })->view() == "x");
+}
+
 static void times_that_are_none_are_refused()
 {
     handle cache("memory://");
@@ -190,6 +222,8 @@ int main()
 {
     values_are_read_and_written();
     keys_of_any_length_are_taken();
+    a_nul_does_not_make_another_key_of_it();
+    options_of_old_values_reach_the_fetch();
     times_that_are_none_are_refused();
     handles_move_and_values_outlive_them();
     a_fetch_computes_once();
