@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -58,7 +59,8 @@ enum { SHORT = -1, MOST_FAULTS = 7, STEP = 37 };
     X(poll, EINTR, ENOMEM)                                                                                            \
     X(setsockopt, ENOMEM, ENOPROTOOPT)                                                                                \
     X(getsockopt, ENOBUFS)                                                                                            \
-    X(pthread_create, EAGAIN)
+    X(pthread_create, EAGAIN)                                                                                        \
+    X(getaddrinfo, -EAI_AGAIN, -EAI_FAIL, -EAI_NONAME, -EAI_MEMORY, -EAI_SYSTEM)
 
 #define AS_NUMBER(name, ...) call_##name,
 enum call { EACH_CALL(AS_NUMBER) CALLS };
@@ -314,6 +316,16 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     return fault > 0 ? fault : real(thread, attributes, body, arg);
 }
 
+/* Its errors are negative numbers of their own; what EAI_SYSTEM leaves in errno is a lack of descriptors. */
+int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
+                struct addrinfo **restrict list)
+{
+    REAL(int, const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    const int fault = take(call_getaddrinfo);
+    errno = fault == -EAI_SYSTEM ? EMFILE : errno;
+    return fault > 0 ? -fault : real(node, service, hints, list);
+}
+
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
 
 int socket(int domain, int type, int protocol)
@@ -405,7 +417,7 @@ static void run(faults_scenario *scenario, void *ctx, enum call call, unsigned n
     chosen.fault = fault;
     chosen.happened = false;
     (void)snprintf(name, sizeof name, "%s %u: %s", table[call].name, number,
-                   fault == SHORT ? "does half" : strerror(fault));
+                   fault == SHORT ? "does half" : call == call_getaddrinfo ? gai_strerror(-fault) : strerror(fault));
     scenario(ctx, number > 0 ? name : NULL);
     on = false;
 }
