@@ -342,8 +342,8 @@ public:
             texts.push_back(key.c_str());
         }
         std::vector<cache_value> got(keys.size(), cache_value{ nullptr, 0, nullptr });
+        std::vector<std::optional<value>> values(keys.size());    /* before there is anything that it could lose */
         const cache_status status = cache_get_many(cache_, texts.data(), texts.size(), got.data());
-        std::vector<std::optional<value>> values(keys.size());
         for (std::size_t i = 0; i < got.size(); i++)
             if (got[i].data != nullptr)
                 values[i].emplace(got[i]);
