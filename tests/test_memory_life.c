@@ -3,6 +3,8 @@
 #define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 
+#include "backends/memory/epoch.h"
+#include "hooks.h"
 #include "traffic.h"
 
 #include <malloc.h>
@@ -46,6 +48,76 @@ static size_t bytes_in_use(void)
 #else
     return 0;
 #endif
+}
+
+static atomic_long blocks;             /* given out and not taken back */
+
+static void *count_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    atomic_fetch_add(&blocks, 1);
+    return malloc(size);
+}
+
+static void *count_resize(void *ctx, void *block, size_t size)
+{
+    (void)ctx;
+    atomic_fetch_add(&blocks, block == NULL);
+    return realloc(block, size);
+}
+
+static void count_free(void *ctx, void *block)
+{
+    (void)ctx;
+    atomic_fetch_sub(&blocks, block != NULL);
+    free(block);
+}
+
+static pthread_barrier_t inside, outside;
+
+/* In the middle of a read, as if it had lost its processor there. */
+static void *read_and_stop(void *unused)
+{
+    struct reader *reader = epoch_enter();
+    pthread_barrier_wait(&inside);
+    pthread_barrier_wait(&outside);
+    epoch_leave(reader);
+    return unused;
+}
+
+static void replace_for(cache_t *cache, int64_t ms)
+{
+    static char value[10000];
+    const uint64_t end = cache_now_ns() + (uint64_t)ms * 1000000;
+    do
+        assert_status(CACHE_OK, cache_set(cache, "k", value, sizeof value, 60));
+    while (cache_now_ns() < end);
+}
+
+static void writers_do_not_fill_the_memory_while_a_reader_has_no_processor(void **state)
+{
+    const cache_allocator allocator = { count_alloc, count_resize, count_free, NULL };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    pthread_t thread;
+    (void)state;
+    config.url = "memory://";
+    config.allocator = &allocator;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    pthread_barrier_init(&inside, NULL, 2);
+    pthread_barrier_init(&outside, NULL, 2);
+    assert_int_equal(pthread_create(&thread, NULL, read_and_stop, NULL), 0);
+    pthread_barrier_wait(&inside);
+    replace_for(cache, 500);
+    assert_true(blocks < 1000);
+    pthread_barrier_wait(&outside);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 200; i++)
+        replace_for(cache, 0);
+    assert_true(blocks < 100);
+    cache_close(cache);
+    pthread_barrier_destroy(&inside);
+    pthread_barrier_destroy(&outside);
 }
 
 static void threads_that_come_and_go_leave_nothing_behind(void **state)
@@ -237,6 +309,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_come_and_go_leave_nothing_behind),
+        cmocka_unit_test(writers_do_not_fill_the_memory_while_a_reader_has_no_processor),
         cmocka_unit_test(views_outlive_the_thread_that_took_them_their_item_and_their_store),
         cmocka_unit_test(a_child_frees_what_it_replaces_though_its_parent_had_readers_inside),
         cmocka_unit_test(a_kernel_that_refuses_membarrier_costs_time_alone),

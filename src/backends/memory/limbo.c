@@ -3,9 +3,13 @@
 
 #include "epoch.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
-enum { SMALLEST = 64, ASK_AT = 256, LOOK_EACH = 16, FREE_AT_ONCE = 64, BEHIND = 2, IS_TABLE = 1 };
+enum { SMALLEST = 64, ASK_AT = 256, LOOK_EACH = 16, FREE_AT_ONCE = 64, IS_TABLE = 1 };
+enum { BEHIND = 2, FAR_BEHIND_BYTES = 512 << 10, PAUSE_NS = 1000000 };
 
 void cache_mem_limbo_init(struct limbo *limbo, const cache_allocator *allocator, size_t most_bytes)
 {
@@ -80,6 +84,17 @@ static void ask(struct limbo *limbo)
         limbo->asked = tail;
 }
 
+/* A thread that is cancelled here would leave what its callers hold. */
+static void pause_a_little(void)
+{
+    const int error = errno;
+    int cancel_state = 0;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    (void)nanosleep(&(const struct timespec){ 0, PAUSE_NS }, NULL);
+    (void)pthread_setcancelstate(cancel_state, NULL);
+    errno = error;
+}
+
 void cache_mem_limbo_reclaim(struct limbo *limbo)
 {
     uintptr_t taken[FREE_AT_ONCE];
@@ -96,12 +111,15 @@ void cache_mem_limbo_reclaim(struct limbo *limbo)
         taken[n] = limbo->entries[limbo->head++ & (limbo->capacity - 1)];
     atomic_store_explicit(&limbo->due, n == FREE_AT_ONCE || limbo->bytes >= limbo->most_bytes, memory_order_relaxed);
     const bool behind = limbo->asked != limbo->safe && limbo->bytes >= BEHIND * limbo->most_bytes;
+    const bool far_behind = behind && limbo->bytes >= FAR_BEHIND_BYTES;
     lock_give(&limbo->lock);
     for (size_t i = 0; i < n; i++)
         free_entry(limbo, taken[i]);
     /* A reader that lost its processor holds up the freeing. If writers went on at full speed meanwhile, they would fill
-     * the memory with what they replace. */
-    if (behind)
+     * the memory with what they replace. To give way is not enough where the scheduler prefers them to the reader. */
+    if (far_behind)
+        pause_a_little();
+    else if (behind)
         sched_yield();
 }
 
