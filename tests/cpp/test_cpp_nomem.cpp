@@ -1,5 +1,5 @@
 /* The C++ header without memory: `new` and the cache's allocator fail at their n-th call, for every n of a scenario.
- * What is thrown is std::bad_alloc or an error that says so; nothing leaks, no value is wrong, and the cache works on. */
+ * What is thrown is std::bad_alloc or an error that says so; nothing leaks, no value is wrong, the cache works on. */
 #include <libcache/cache.hpp>
 
 #include <cstdlib>

@@ -30,12 +30,36 @@ static const char *failover(cache_t *cache)
     return "a replica is made a master";
 }
 
+static long long number_after(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at != NULL ? strtoll(at + strlen(name), NULL, 10) : -1;
+}
+
+/* Redis confirms what its replicas do not have yet, and a change that they never get is lost with the node. So wait
+ * until they have what was confirmed by now. */
+static void wait_for_replica(int node)
+{
+    enum { TRIES = 100 };
+    static const char command[] = "INFO replication";
+    const long long confirmed = number_after(test_cluster_ask(&cluster, node, command), "master_repl_offset:");
+    for (int i = 0; i < TRIES; i++) {
+        const char *info = test_cluster_ask(&cluster, node, command);
+        if (strstr(info, "role:master") == NULL || number_after(info, ",offset=") >= confirmed)
+            return;
+        soak_pause_ms(100);
+    }
+    fail_msg("the replica of node %d stays behind", node);
+}
+
 /* Its replica takes over; the node comes back empty as the replica of its successor. */
 static const char *kill_one(cache_t *cache)
 {
     static unsigned n_killed;
-    struct test_server *node = &cluster.nodes[n_killed++ % CLUSTER_NODES];
+    const int number = (int)(n_killed++ % CLUSTER_NODES);
+    struct test_server *node = &cluster.nodes[number];
     (void)cache;
+    wait_for_replica(number);
     test_server_kill(node);
     test_cluster_wait_for_successor(&cluster);
     test_cluster_restart(&cluster, node);

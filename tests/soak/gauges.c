@@ -28,9 +28,15 @@ struct soak_gauges soak_gauges_read(void)
 
 /* ---- lag --------------------------------------------------------------------------------------------------------- */
 
+enum { LATE_MS = 20, MOST_EPISODES = 65536 };
+
 static pthread_t watcher;
 static atomic_bool stop_now;
 static double worst_ms;
+static struct {
+    double from, to;                   /* ms */
+} episodes[MOST_EPISODES];             /* in which the machine was late */
+static size_t n_episodes;
 
 static double now_ms(void)
 {
@@ -48,6 +54,10 @@ static void *watch(void *unused)
         const double late = now_ms() - begun - 10;
         if (late > worst_ms)
             worst_ms = late;
+        if (late > LATE_MS && n_episodes < MOST_EPISODES) {
+            episodes[n_episodes].from = begun;
+            episodes[n_episodes++].to = begun + late;
+        }
     }
     return NULL;
 }
@@ -63,4 +73,13 @@ double soak_lag_stop(void)
     stop_now = true;
     pthread_join(watcher, NULL);
     return worst_ms;
+}
+
+double soak_lag_between(double from_ms, double to_ms)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n_episodes; i++)
+        if (episodes[i].from < to_ms && episodes[i].to > from_ms)
+            sum += episodes[i].to - episodes[i].from;
+    return sum;
 }

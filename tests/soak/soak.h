@@ -32,10 +32,12 @@ struct soak_report {
     unsigned long torn;                /* values that no thread wrote */
     unsigned long foreign;             /* values of another key, or that nobody has sent yet */
     unsigned long stale;               /* values from before a change that was confirmed */
+    /* Where the machine was not late itself: */
     unsigned long calm_failures;       /* failures while nothing disturbed the store */
+    unsigned long too_long;            /* calls that outlasted their timeout by more than 100 ms */
     double longest_ms;                 /* of a call; a fetch is three calls at most */
     char first_wrong[256];             /* what the first wrong one was */
-    char first_failure[256];           /* and the first failure in a calm time */
+    char first_failure[128];           /* and the first failure in a calm time */
 };
 
 void soak_traffic_start(cache_t *cache, unsigned n_threads);
@@ -43,9 +45,10 @@ void soak_traffic_stop(void);
 
 /* Around each disturbance that calls may notice. A time is calm from `SOAK_GRACE_MS` after one until the next begins:
  * then no call may fail, and a confirmed change must be seen by all who ask later. */
-enum { SOAK_GRACE_MS = 1500 };
+enum { SOAK_GRACE_MS = 1500, SOAK_SPARE_MS = 100 };
 void soak_traffic_disturbed(bool yes);
 
+/* What has been counted so far; the last two numbers only once the traffic and the watch for lag were stopped. */
 struct soak_report soak_traffic_report(void);
 
 /* Fork in the middle of the traffic. The child uses the cache for a while, judges what it gets, and ends with 0 if all
@@ -65,5 +68,8 @@ struct soak_gauges soak_gauges_read(void);
 /* How late the machine woke up a thread that slept for 10 ms, at worst: no call can be quicker than that. */
 void soak_lag_start(void);
 double soak_lag_stop(void);            /* in ms */
+
+/* After that: how late it was between two times of CLOCK_MONOTONIC, in sum, not counting less than 20 ms at once. */
+double soak_lag_between(double from_ms, double to_ms);
 
 #endif

@@ -115,8 +115,8 @@ void cache_mem_limbo_reclaim(struct limbo *limbo)
     lock_give(&limbo->lock);
     for (size_t i = 0; i < n; i++)
         free_entry(limbo, taken[i]);
-    /* A reader that lost its processor holds up the freeing. If writers went on at full speed meanwhile, they would fill
-     * the memory with what they replace. To give way is not enough where the scheduler prefers them to the reader. */
+    /* A reader that lost its processor holds up the freeing. If writers went on at full speed meanwhile, they would
+     * fill the memory with what they replace. To give way is not enough where the scheduler prefers them. */
     if (far_behind)
         pause_a_little();
     else if (behind)
