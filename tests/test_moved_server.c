@@ -61,7 +61,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 /* ---- servers ----------------------------------------------------------------------------------------------------- */
 
-enum { ANSWER, HANG_UP, BE_SILENT };
+enum { ANSWER, ANSWER_ONCE, HANG_UP, HANG_UP_AT_ONCE, BE_SILENT };
 
 struct place {
     struct fake_server fake;
@@ -76,7 +76,7 @@ static void answer(struct fake_server *fake, int fd, int number)
     struct place *place = fake->ctx;
     char request[1024], mark[32], text[96];
     (void)number;
-    while (fake_server_read(fd, request, sizeof request)) {
+    while (place->mode != HANG_UP_AT_ONCE && fake_server_read(fd, request, sizeof request)) {
         fake_redis_cut_mark(request, mark);
         const bool is_get = strstr(request, "GET") != NULL;
         if (is_get && place->mode == HANG_UP)
@@ -84,7 +84,7 @@ static void answer(struct fake_server *fake, int fd, int number)
         if (place->mode == BE_SILENT)
             continue;
         (void)snprintf(text, sizeof text, is_get ? "$1\r\n%s\r\n%s" : "+PONG\r\n%.0s%s", place->letter, mark);
-        if (!fake_server_puts(fd, text))
+        if (!fake_server_puts(fd, text) || (is_get && place->mode == ANSWER_ONCE))
             return;
     }
 }
@@ -232,6 +232,120 @@ static void a_name_that_was_not_found_is_asked_for_again(void **state)
     cache_close(cache);
 }
 
+/* ---- a name with two addresses ----------------------------------------------------------------------------------- */
+
+/* Get the value over some connections, each of which the server ends. */
+static void get_over_new_connections(cache_t *cache, struct place *place)
+{
+    const int before = place->fake.accepted;
+    place->mode = ANSWER_ONCE;
+    for (int i = 0; i < 5; i++)
+        assert_text(cache, "k", place->letter);
+    assert_true(place->fake.accepted >= before + 4);
+    place->mode = ANSWER;
+}
+
+/* Get the value, which is `letter`, however busy the machine is: how often there was no time for it. */
+static int get_at_last(cache_t *cache, _Atomic int64_t *clock, const char *letter)
+{
+    int failures = 0;
+    cache_value value;
+    for (; cache_get(cache, "k", &value) != CACHE_OK; failures++) {
+        *clock += 10000;               /* more than retry_after */
+        if (failures == 60)
+            fail_msg("no '%s': %s", letter, cache_last_error());
+    }
+    assert_string_equal(value.data, letter);
+    cache_value_release(&value);
+    return failures;
+}
+
+static void an_address_that_refuses_is_left_alone_while_the_other_serves(void **state)
+{
+    (void)state;
+    fake_server_stop(&places[0].fake);
+    led_to = 3;
+    cache_t *cache = open_name(patient, NULL);
+    assert_text(cache, "k", "B");
+    start_place(0, ANSWER);
+    get_over_new_connections(cache, &places[1]);
+    assert_int_equal(places[0].fake.accepted, 0);
+    assert_int_equal(test_counters(cache).errors, 0);
+    cache_close(cache);
+}
+
+static void an_address_that_hangs_up_is_followed_by_the_other_in_the_same_call(void **state)
+{
+    (void)state;
+    places[0].mode = HANG_UP_AT_ONCE;
+    led_to = 3;
+    cache_t *cache = open_name(patient, NULL);
+    assert_text(cache, "k", "B");
+    get_over_new_connections(cache, &places[1]);
+    assert_int_equal(places[0].fake.accepted, 1);
+    assert_int_equal(test_counters(cache).errors, 0);
+    cache_close(cache);
+}
+
+/* It accepts connections, as the kernel does for a process that is stopped, and says nothing on them. */
+static void an_address_that_is_silent_leaves_half_of_the_time_to_the_other(void **state)
+{
+    _Atomic int64_t clock = 1000;
+    (void)state;
+    places[0].mode = BE_SILENT;
+    led_to = 3;
+    cache_t *cache = open_name("timeout=20&connect_timeout=2", &clock);
+    const int failures = get_at_last(cache, &clock, "B");
+    get_over_new_connections(cache, &places[1]);
+    assert_int_equal(places[0].fake.accepted, 1 + failures);
+    cache_close(cache);
+}
+
+/* No retry_after goes by: the address is left alone, not the server. */
+static void an_address_that_falls_silent_is_left_for_the_other(void **state)
+{
+    _Atomic int64_t clock = 1000;
+    cache_value value;
+    (void)state;
+    led_to = 1;
+    cache_t *cache = open_name("timeout=0.5&connect_timeout=20", &clock);
+    (void)get_at_last(cache, &clock, "A");
+    led_to = 3;
+    places[0].mode = BE_SILENT;
+    assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "k", &value));
+    if (get_at_last(cache, &clock, "B") == 0) {
+        const int before = places[0].fake.accepted;
+        get_over_new_connections(cache, &places[1]);
+        assert_int_equal(places[0].fake.accepted, before);
+    }
+    cache_close(cache);
+}
+
+static void a_server_with_all_addresses_silent_is_left_alone(void **state)
+{
+    _Atomic int64_t clock = 1000;
+    cache_value value;
+    (void)state;
+    led_to = 3;
+    for (int i = 0; i < MAX_SERVERS; i++)
+        places[i].mode = BE_SILENT;
+    cache_t *cache = open_name("timeout=20&connect_timeout=0.2&retry_after=5", &clock);
+    for (int round = 0; round < 3; round++) {
+        const int before = places[0].fake.accepted + places[1].fake.accepted;
+        for (int i = 0; i < 100; i++)
+            assert_true(cache_get(cache, "k", &value) < 0);
+        assert_in_range(places[0].fake.accepted + places[1].fake.accepted - before, 0, 4);
+        clock += 5000;
+    }
+    assert_true(test_counters(cache).rejections >= 3 * 94);
+    for (int i = 0; i < MAX_SERVERS; i++) {
+        places[i].letter[0] = 'C';
+        places[i].mode = ANSWER;
+    }
+    (void)get_at_last(cache, &clock, "C");
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +356,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_address_more_leaves_the_connection_as_it_is, start, stop),
         cmocka_unit_test_setup_teardown(a_look_up_that_fails_leaves_the_old_address_in_use, start, stop),
         cmocka_unit_test_setup_teardown(a_name_that_was_not_found_is_asked_for_again, start, stop),
+        cmocka_unit_test_setup_teardown(an_address_that_refuses_is_left_alone_while_the_other_serves, start, stop),
+        cmocka_unit_test_setup_teardown(an_address_that_hangs_up_is_followed_by_the_other_in_the_same_call, start, stop),
+        cmocka_unit_test_setup_teardown(an_address_that_is_silent_leaves_half_of_the_time_to_the_other, start, stop),
+        cmocka_unit_test_setup_teardown(an_address_that_falls_silent_is_left_for_the_other, start, stop),
+        cmocka_unit_test_setup_teardown(a_server_with_all_addresses_silent_is_left_alone, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

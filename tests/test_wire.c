@@ -160,7 +160,7 @@ static void a_refused_address_is_followed_by_the_next(void **state)
     add_address(&addresses, &closed);
     add_address(&addresses, &open);
     assert_status(CACHE_OK,
-                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+                  cache_addresses_dial(&addresses, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
     assert_int_equal(which, 1);
     assert_true(fd > 2);
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -169,7 +169,7 @@ static void a_refused_address_is_followed_by_the_next(void **state)
     close(listener);
     addresses.n = 1;
     assert_status(CACHE_ERR_CONNECT,
-                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+                  cache_addresses_dial(&addresses, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
     assert_false(ours);
     assert_int_equal(fd, -1);
 }
@@ -193,13 +193,13 @@ static void silent_addresses_share_one_deadline(void **state)
     }
     double begun = seconds();
     assert_status(CACHE_ERR_TIMEOUT,
-                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 600000000, &fd, &which, &ours));
+                  cache_addresses_dial(&addresses, "test", cache_now_ns() + 600000000, &fd, &which, &ours));
     assert_true(seconds() - begun > 0.55 && seconds() - begun < 2);
     const int listener = listen_on(&open, 8);
     add_address(&addresses, &open);
     begun = seconds();
     assert_status(CACHE_OK,
-                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 3000000000, &fd, &which, &ours));
+                  cache_addresses_dial(&addresses, "test", cache_now_ns() + 3000000000, &fd, &which, &ours));
     assert_int_equal(which, 3);
     close(fd);
     close(listener);
@@ -275,11 +275,11 @@ static void a_full_queue_of_a_unix_socket_is_waited_out(void **state)
     assert_status(CACHE_OK, cache_addresses_find(&place, "test", &addresses));
     const double begun = seconds();
     assert_status(CACHE_ERR_TIMEOUT,
-                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 200000000, &fd, &which, &ours));
+                  cache_addresses_dial(&addresses, "test", cache_now_ns() + 200000000, &fd, &which, &ours));
     assert_true(seconds() - begun > 0.15);
     const int accepted[2] = { accept(listener, NULL, NULL), accept(listener, NULL, NULL) };
     assert_status(CACHE_OK,
-                  cache_addresses_dial(&addresses, 0, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
+                  cache_addresses_dial(&addresses, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
     close(fd);
     close(accepted[0]);
     close(accepted[1]);

@@ -58,21 +58,25 @@ cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying)
     return fail_at_once(breaker);
 }
 
-void cache_breaker_trip(struct cache_breaker *breaker, cache_status status)
+void cache_breaker_trip(struct cache_breaker *breaker, cache_status status, bool at_once)
 {
+    const int64_t at = next_try(breaker, at_once ? 0 : breaker->retry_after_ms);
     pthread_mutex_lock(&breaker->lock);
     breaker->status = status;
     (void)snprintf(breaker->reason, sizeof breaker->reason, "%s", cache_last_error());
     pthread_mutex_unlock(&breaker->lock);
-    if (atomic_exchange(&breaker->retry_at, next_try(breaker, breaker->retry_after_ms)) == 0)
+    if (atomic_exchange(&breaker->retry_at, at) != 0)
+        return;
+    if (at_once)
+        cache_env_log(breaker->env, CACHE_LOG_WARN, "%s; another address is tried", cache_last_error());
+    else
         cache_env_log(breaker->env, CACHE_LOG_WARN, "%s; left alone for %lld ms", cache_last_error(),
                       (long long)breaker->retry_after_ms);
 }
 
-void cache_breaker_timed_out(struct cache_breaker *breaker)
+bool cache_breaker_timed_out(struct cache_breaker *breaker)
 {
-    if (atomic_fetch_add(&breaker->timeouts_in_a_row, 1) + 1 >= TIMEOUTS_TO_BE_AWAY)
-        cache_breaker_trip(breaker, CACHE_ERR_TIMEOUT);
+    return atomic_fetch_add(&breaker->timeouts_in_a_row, 1) + 1 >= TIMEOUTS_TO_BE_AWAY;
 }
 
 void cache_breaker_reset(struct cache_breaker *breaker)

@@ -34,11 +34,12 @@ cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying);
 /* It counts as away. */
 bool cache_breaker_is_away(struct cache_breaker *breaker);
 
-/* It could not be reached: away, for the reason that is this thread's last error. */
-void cache_breaker_trip(struct cache_breaker *breaker, cache_status status);
+/* It could not be reached: away, for the reason that is this thread's last error. `at_once`: the next caller tries it,
+ * since it has another address; else nobody does for retry_after. */
+void cache_breaker_trip(struct cache_breaker *breaker, cache_status status, bool at_once);
 
-/* It did not answer in time. One may be a slow answer; two in a row are a server that does not answer. */
-void cache_breaker_timed_out(struct cache_breaker *breaker);
+/* It did not answer in time. One may be a slow answer. Returns true from the second in a row on: trip it. */
+bool cache_breaker_timed_out(struct cache_breaker *breaker);
 
 /* It answered. */
 void cache_breaker_reset(struct cache_breaker *breaker);

@@ -194,9 +194,9 @@ static void drop(struct dial *dial, nfds_t i)
 }
 
 /* Begin with the next address. Returns true if it is connected already, and is the last of the pending. */
-static bool begin_next(struct dial *dial, size_t first, uint64_t deadline)
+static bool begin_next(struct dial *dial, uint64_t deadline)
 {
-    const size_t which = (first + dial->begun++) % dial->addresses->n;
+    const size_t which = dial->begun++;
     int fd = -1;
     const int error = begin(&dial->addresses->at[which], deadline, &fd);
     if (error == 0 || error == EINPROGRESS) {
@@ -228,14 +228,14 @@ static int look_at_pending(struct dial *dial)
     return -1;
 }
 
-static int connect_any(struct dial *dial, size_t first, uint64_t deadline)
+static int connect_any(struct dial *dial, uint64_t deadline)
 {
     uint64_t next_at = 0;
     for (;;) {
         const uint64_t now = cache_now_ns();
         const size_t left = dial->addresses->n - dial->begun;
         if (left > 0 && (dial->n_pending == 0 || now >= next_at)) {
-            if (begin_next(dial, first, deadline))
+            if (begin_next(dial, deadline))
                 return (int)dial->n_pending - 1;
             const uint64_t share = now < deadline ? (deadline - now) / (left + 1) : 0;
             const uint64_t head_start = (uint64_t)HEAD_START_MS * NANOSECONDS_IN_MS;
@@ -280,11 +280,11 @@ static cache_status fail(const struct dial *dial, const char *where)
     return cache_wait_fail(dial->ours ? CACHE_ERR_IO : CACHE_ERR_CONNECT, text, NULL, dial->error);
 }
 
-cache_status cache_addresses_dial(const struct cache_addresses *addresses, size_t first, const char *where,
-                                  uint64_t deadline, int *fd, size_t *which, bool *ours)
+cache_status cache_addresses_dial(const struct cache_addresses *addresses, const char *where, uint64_t deadline,
+                                  int *fd, size_t *which, bool *ours)
 {
     struct dial dial = { .addresses = addresses };
-    const int winner = connect_any(&dial, first, deadline);
+    const int winner = connect_any(&dial, deadline);
     *fd = -1;
     if (winner >= 0) {
         *fd = dial.pending[winner].fd;

@@ -32,8 +32,9 @@ void cache_connection_close(struct cache_connection *connection)
 static uint64_t patience_ns(struct cache_server *server)
 {
     const uint64_t whole = (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS;
-    const uint64_t usual = 4 * atomic_load(&server->connect_ns);
-    const uint64_t least = (uint64_t)SHORT_PATIENCE_MS * NANOSECONDS_IN_MS;
+    const size_t n = cache_resolver_count(&server->resolver), each = n > 0 ? n : 1;
+    const uint64_t usual = 4 * atomic_load(&server->connect_ns) * each;
+    const uint64_t least = (uint64_t)SHORT_PATIENCE_MS * NANOSECONDS_IN_MS * each;
     if (usual == 0 || atomic_fetch_add(&server->failed_tries, 1) % PATIENT_TRY == PATIENT_TRY - 1)
         return whole;
     const uint64_t patience = usual > least ? usual : least;
@@ -68,7 +69,15 @@ static cache_status connect_and_greet(struct cache_connection *connection, uint6
     connection->once_more = false;
     cache_status status = locate_and_connect(connection->server, connection, deadline, ours);
     connection->connected = status == CACHE_OK;
-    return status == CACHE_OK && protocol->greet != NULL ? protocol->greet(connection, deadline) : status;
+    return status == CACHE_OK && protocol->greet != NULL ? protocol->greet(connection, connection->wire.ready_by)
+                                                         : status;
+}
+
+/* And once more, if the greeting wants to begin anew. */
+static cache_status connect_and_greet_anew(struct cache_connection *connection, uint64_t deadline, bool *ours)
+{
+    const cache_status status = connect_and_greet(connection, deadline, ours);
+    return status != CACHE_OK && connection->once_more ? connect_and_greet(connection, deadline, ours) : status;
 }
 
 cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline)
@@ -76,13 +85,17 @@ cache_status cache_connection_open(struct cache_connection *connection, uint64_t
     bool ours = false;
     int cancel = 0;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    cache_status status = connect_and_greet(connection, deadline, &ours);
-    if (status != CACHE_OK && connection->once_more)
-        status = connect_and_greet(connection, deadline, &ours);
+    const cache_status status = connect_and_greet_anew(connection, deadline, &ours);
     if (status != CACHE_OK)
         cache_connection_close(connection);
     (void)pthread_setcancelstate(cancel, NULL);
     return status;
+}
+
+/* At another address of the server. A password is no better there. */
+static bool may_be_better_elsewhere(cache_status status)
+{
+    return status == CACHE_ERR_CONNECT || status == CACHE_ERR_TIMEOUT || status == CACHE_ERR_PROTOCOL;
 }
 
 static cache_status connect_anew(struct cache_attempt *attempt)
@@ -94,16 +107,21 @@ static cache_status connect_anew(struct cache_attempt *attempt)
     const uint64_t latest = begun + (attempt->trying ? patience_ns(server)
                                                      : (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS);
     const uint64_t deadline = latest < attempt->own->deadline ? latest : attempt->own->deadline;
-    bool ours = false;
-    cache_status status = connect_and_greet(connection, deadline, &ours);
-    if (status != CACHE_OK && connection->once_more)
-        status = connect_and_greet(connection, deadline, &ours);
+    bool ours = false, others = false;
+    cache_status status;
+    do {
+        status = connect_and_greet_anew(connection, deadline, &ours);
+        others = status != CACHE_OK && !ours && may_be_better_elsewhere(status) &&
+                 cache_resolver_leave_alone(&server->resolver, &connection->wire.address);
+    } while (others && cache_now_ns() < deadline);
     if (status != CACHE_OK) {
         cache_connection_close(connection);
         if (status == CACHE_ERR_TIMEOUT)
             atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
-        if (!ours && status != CACHE_ERR_NOMEM)
-            cache_breaker_trip(&server->breaker, status);
+        if (!ours && status != CACHE_ERR_NOMEM) {
+            cache_breaker_trip(&server->breaker, status, others);
+            cache_resolver_doubt(&server->resolver);
+        }
         return status;
     }
     atomic_store(&server->connect_ns, cache_now_ns() - begun);
@@ -142,15 +160,27 @@ static cache_status make_ready(struct cache_attempt *attempt)
 
 /* ---- the outcome ------------------------------------------------------------------------------------------------- */
 
+/* The server does not answer at the address of this connection. */
+static void trip(struct cache_attempt *attempt)
+{
+    struct cache_server *server = attempt->server;
+    const bool others = cache_resolver_leave_alone(&server->resolver, &attempt->connection->wire.address);
+    if (others)
+        cache_server_distrust(server);    /* the other connections lead there, too */
+    cache_breaker_trip(&server->breaker, CACHE_ERR_TIMEOUT, others);
+}
+
 static void judge_server(struct cache_attempt *attempt)
 {
     struct cache_server *server = attempt->server;
     const struct cache_batch *batch = &attempt->batch;
-    if (batch->status == CACHE_OK)
+    if (batch->status == CACHE_OK) {
         cache_breaker_reset(&server->breaker);
-    else if (batch->status == CACHE_ERR_TIMEOUT) {
-        cache_breaker_timed_out(&server->breaker);
+        cache_resolver_answered(&server->resolver);
+    } else if (batch->status == CACHE_ERR_TIMEOUT) {
         cache_resolver_doubt(&server->resolver);
+        if (cache_breaker_timed_out(&server->breaker))
+            trip(attempt);
     }
     if (attempt->was_idle && batch->status == CACHE_ERR_CONNECT) {
         cache_server_distrust(server);    /* the others lead to the same place */

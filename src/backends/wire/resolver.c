@@ -22,12 +22,18 @@ void cache_resolver_forked(struct cache_resolver *resolver)
     resolver->looking = false;
 }
 
+/* The index of `address`; how many there are, if it is none of them. */
+static size_t index_of(const struct cache_addresses *addresses, const struct cache_address *address)
+{
+    size_t i = 0;
+    while (i < addresses->n && !cache_address_is_equal(&addresses->at[i], address))
+        i++;
+    return i;
+}
+
 static bool has(const struct cache_addresses *addresses, const struct cache_address *address)
 {
-    for (size_t i = 0; i < addresses->n; i++)
-        if (cache_address_is_equal(&addresses->at[i], address))
-            return true;
-    return false;
+    return index_of(addresses, address) < addresses->n;
 }
 
 static bool is_same_set(const struct cache_addresses *a, const struct cache_addresses *b)
@@ -41,11 +47,14 @@ static bool is_same_set(const struct cache_addresses *a, const struct cache_addr
 /* With the lock held. */
 static void keep(struct cache_resolver *resolver, const struct cache_addresses *found)
 {
-    if (!is_same_set(&resolver->found, found)) {
-        resolver->found = *found;
-        resolver->good = 0;
-        resolver->version++;
-    }
+    if (is_same_set(&resolver->found, found))
+        return;
+    const size_t good =
+        resolver->good < resolver->found.n ? index_of(found, &resolver->found.at[resolver->good]) : found->n;
+    resolver->found = *found;
+    resolver->good = good < found->n ? good : 0;
+    atomic_store(&resolver->useless, 0);
+    resolver->version++;
 }
 
 /* Returns true if the caller is the one who looks. A path is never looked up again. */
@@ -76,27 +85,56 @@ static cache_status look(struct cache_resolver *resolver)
     return any ? CACHE_OK : status;
 }
 
-cache_status cache_resolver_get(struct cache_resolver *resolver, struct cache_addresses *out, size_t *first,
-                                unsigned *version)
+cache_status cache_resolver_get(struct cache_resolver *resolver, struct cache_addresses *out, unsigned *version)
 {
     const cache_status status = is_due(resolver) ? look(resolver) : CACHE_OK;
     if (status != CACHE_OK)
         return status;
     pthread_mutex_lock(&resolver->lock);
-    *out = resolver->found;
-    *first = resolver->good;
+    const struct cache_addresses *found = &resolver->found;
+    const unsigned useless = atomic_load(&resolver->useless);
+    out->n = 0;
+    for (size_t i = 0; i < found->n; i++) {
+        const size_t at = (resolver->good + i) % found->n;
+        if ((useless & 1u << at) == 0)
+            out->at[out->n++] = found->at[at];
+    }
     *version = resolver->version;
     pthread_mutex_unlock(&resolver->lock);
     return CACHE_OK;
 }
 
-void cache_resolver_worked(struct cache_resolver *resolver, const struct cache_address *address)
+size_t cache_resolver_count(struct cache_resolver *resolver)
 {
     pthread_mutex_lock(&resolver->lock);
-    for (size_t i = 0; i < resolver->found.n; i++)
-        if (cache_address_is_equal(&resolver->found.at[i], address))
-            resolver->good = i;
+    const size_t n = resolver->found.n;
     pthread_mutex_unlock(&resolver->lock);
+    return n;
+}
+
+void cache_resolver_connected(struct cache_resolver *resolver, const struct cache_address *address)
+{
+    pthread_mutex_lock(&resolver->lock);
+    const size_t i = index_of(&resolver->found, address);
+    if (i < resolver->found.n)
+        resolver->good = i;
+    pthread_mutex_unlock(&resolver->lock);
+}
+
+bool cache_resolver_leave_alone(struct cache_resolver *resolver, const struct cache_address *address)
+{
+    pthread_mutex_lock(&resolver->lock);
+    const size_t n = resolver->found.n, i = index_of(&resolver->found, address);
+    const unsigned all = (1u << n) - 1;
+    unsigned useless = all;            /* where nothing could be connected to, all were tried */
+    if (i < n) {
+        useless = atomic_load(&resolver->useless) | 1u << i;
+        resolver->good = (i + 1) % n;
+    }
+    const bool others = useless != all;
+    atomic_store(&resolver->useless, others ? useless : 0);
+    pthread_mutex_unlock(&resolver->lock);
+    return others;
 }
 
 void cache_resolver_doubt(struct cache_resolver *resolver)

@@ -29,26 +29,25 @@ cache_status cache_wire_connect(struct cache_wire *wire, struct cache_resolver *
                                 const char *host, const char *where, int64_t timeout_ms, uint64_t deadline, bool *ours)
 {
     struct cache_addresses addresses;
-    size_t first = 0, which = 0;
+    size_t which = 0;
     *ours = false;
     *wire = (struct cache_wire){ .fd = -1, .where = where, .timeout_ms = timeout_ms };
-    cache_status status = cache_resolver_get(resolver, &addresses, &first, &wire->version);
+    cache_status status = cache_resolver_get(resolver, &addresses, &wire->version);
     if (status == CACHE_ERR_NOMEM || status == CACHE_ERR_IO)
         *ours = true;
     if (status != CACHE_OK)
         return status;
-    status = cache_addresses_dial(&addresses, first, where, deadline, &wire->fd, &which, ours);
-    if (status != CACHE_OK) {
-        if (!*ours)
-            cache_resolver_doubt(resolver);
+    status = cache_addresses_dial(&addresses, where, deadline, &wire->fd, &which, ours);
+    if (status != CACHE_OK)
         return status;
-    }
+    const uint64_t now = cache_now_ns();
+    wire->ready_by = now < deadline ? now + (deadline - now) / (addresses.n - which) : deadline;
     wire->address = addresses.at[which];
     status = set_timeout(wire);
     if (status == CACHE_OK && tls != NULL)
-        status = cache_tls_begin(tls, wire, host, deadline);
+        status = cache_tls_begin(tls, wire, host, wire->ready_by);
     if (status == CACHE_OK)
-        cache_resolver_worked(resolver, &wire->address);
+        cache_resolver_connected(resolver, &wire->address);
     else
         cache_wire_close(wire);
     return status;

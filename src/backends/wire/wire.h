@@ -19,10 +19,12 @@ struct cache_wire {
     int64_t timeout_ms;                /* of an operation: what the socket itself waits at most */
     struct cache_address address;
     unsigned version;                  /* the resolver's when it connected */
+    uint64_t ready_by;                 /* when it must be of use, so that the server's other addresses have a turn */
 };
 
 /* Connect, and shake hands where `tls` is not NULL (then `host` is whom the certificate must name). `*ours`: this
- * process lacked something, nothing is known of the server. On a failure wire->fd is -1. */
+ * process lacked something, nothing is known of the server. On a failure wire->fd is -1, and wire->address has a size if
+ * it was connected. */
 cache_status cache_wire_connect(struct cache_wire *wire, struct cache_resolver *resolver, struct cache_tls *tls,
                                 const char *host, const char *where, int64_t timeout_ms, uint64_t deadline, bool *ours);
 
