@@ -1,7 +1,8 @@
-/* fetch.c - compute on a miss, once.
+/* fetch.c - computes a value on a miss, once for all callers.
  *
- * A call reads the value, and hands it out if it is good. Else one caller leads a flight (flight.h): it computes,
- * stores and lands, and those who came meanwhile follow: they wait, or take the stale value if there is one. */
+ * A call reads the value and returns it if it is fresh. Otherwise one caller leads a flight (flight.h): it computes and
+ * stores the value, and ends the flight. Callers that come meanwhile follow: they wait, or return a stale value if
+ * there is one. */
 #include "fetch_internal.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ cache_status cache_fetch_copy_options(cache_fetch_options *known, const cache_fe
     return CACHE_OK;
 }
 
-/* Most are 0, and a hit pays nothing for those. */
+/* Most options are 0, and cost a hit nothing. */
 static inline void read_span(cache_status *status, double seconds, const char *name, int64_t *ms)
 {
     *ms = 0;
@@ -139,8 +140,8 @@ static cache_status lead_here(struct fetch *fetch, struct reading *reading, cach
     return cache_fetch_return_outcome(fetch, &outcome, source, reading, out);
 }
 
-/* A flight that landed between our read and our taking the lead has stored what we missed. Returns true if that
- * happened; then our flight has landed with it. */
+/* Another flight may have ended between this call's read and its taking the lead. Returns true if that flight stored
+ * the value; this call's flight has then ended too. */
 static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *flight, struct reading *reading)
 {
     const unsigned n_completed = fetch->n_completed;
@@ -154,12 +155,12 @@ static bool was_stored_meanwhile(struct fetch *fetch, struct cache_flight *fligh
     }
     cache_value_release(&reading->value);
     *reading = second;
-    /* Who follows reads it himself: a delete that began before this flight may be done by now. */
+    /* Followers read the value themselves, since a delete that began before this flight may be done by now. */
     cache_flight_abandon(flight);
     return true;
 }
 
-/* Wait for the successor of a stale value, but not longer than `soft_timeout`. */
+/* Waits for the new value, but not longer than `soft_timeout`, and else returns the stale one. */
 static cache_status follow_softly(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
                                   cache_value *out, bool *again)
 {
@@ -169,7 +170,7 @@ static cache_status follow_softly(struct fetch *fetch, struct cache_flight *flig
     return cache_fetch_return_value(fetch, reading, out);
 }
 
-/* There is a value to hand out, and it wants a successor: one caller sees to it. */
+/* Returns a value that is due for recomputation. One caller recomputes it. */
 static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
     struct fetch *job = cache_fetch_job_new(fetch);
@@ -192,14 +193,14 @@ static cache_status refresh(struct fetch *fetch, struct reading *reading, cache_
     return cache_fetch_return_value(fetch, reading, out);
 }
 
-/* The result took so long to come here that its TTL is over. */
+/* Returns true if the result of another thread came so late that its ttl is over. */
 static bool is_late(const struct fetch *fetch, const struct cache_outcome *outcome)
 {
     return (outcome->status == CACHE_OK || outcome->negative) && outcome->expires_ms != 0 &&
            cache_stored_now_ms(fetch->cache) >= outcome->expires_ms;
 }
 
-/* With an old value at hand patience is short, and of each wait; else all waits of the call share one deadline. */
+/* If there is an old value, each wait has its own short deadline. Else all waits of the call share one deadline. */
 static uint64_t deadline_of(struct fetch *fetch, const struct reading *reading)
 {
     const uint64_t now_ns = cache_now_ns();
@@ -241,7 +242,7 @@ static cache_status compute_alone(struct fetch *fetch, struct reading *reading, 
     return lead_here(fetch, reading, out);
 }
 
-/* Nothing good was found: compute, or wait for who does. */
+/* Nothing usable was found: computes the value, or waits for the caller that does. */
 static cache_status miss(struct fetch *fetch, struct reading *reading, cache_value *out, bool *again)
 {
     const enum cache_flight_role role = cache_fetch_join(fetch, false, &fetch->flight);
@@ -283,7 +284,7 @@ void cache_fetch_lookup(struct fetch *fetch, struct reading *reading)
     fetch->old_created_ms = reading->created_ms;
 }
 
-/* There is an old value, and computing its successor failed a moment ago: what is down is left alone. */
+/* Returns true if there is an old value whose recomputation failed a moment ago, so that it is not tried again yet. */
 static bool rests(const struct fetch *fetch, const struct reading *reading)
 {
     struct cache_store *store = fetch->cache->store;
@@ -312,7 +313,7 @@ static cache_status run_with(struct fetch *fetch, struct reading *reading, cache
     }
 }
 
-/* What a call leaves that does not return. */
+/* What must be released if a call does not return. */
 struct call {
     struct fetch *fetch;               /* NULL: it returned */
     struct reading *reading;
@@ -340,14 +341,14 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 {
     cache_status status = CACHE_OK;
     bool again = false;
-    do {    /* bounded: the waits of all rounds share one deadline */
+    do {    /* this ends, since the waits of all rounds share one deadline */
         again = false;
         status = run_once(fetch, out, &again);
     } while (again);
     return status;
 }
 
-/* ---- a computation that is no function --------------------------------------------------------------------------- */
+/* ---- a computation that is inline code, not a callback ----------------------------------------------------------- */
 
 bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
@@ -359,7 +360,7 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
         return cache_fetch_return_value(fetch, reading, out) == CACHE_OK;
     }
     if (role == FLIGHT_LEAD)
-        cache_flight_hand_over(fetch->flight);    /* nothing ties the end to this thread */
+        cache_flight_hand_over(fetch->flight);    /* another thread may end it */
     else if (role == FLIGHT_FOLLOW) {
         struct cache_flight *flight = fetch->flight;
         bool again = false;
@@ -380,7 +381,7 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
     return false;
 }
 
-/* A tag is often made of data: one that cannot be must not become an error of whoever asks. */
+/* Tags are often made from data, so a wrong tag must not fail the call of a user. */
 cache_status cache_fetch_init_tags(struct fetch *fetch, union cache_tags_room *room, struct cache_tags *tags)
 {
     struct cache_store *store = fetch->cache->store;
@@ -389,7 +390,7 @@ cache_status cache_fetch_init_tags(struct fetch *fetch, union cache_tags_room *r
     if (status != CACHE_ERR_TOO_LARGE)
         return status;
     const unsigned n = atomic_fetch_add(&store->n_untaggable, 1) + 1;
-    if ((n & (n - 1)) == 0)    /* seldom, if it goes on */
+    if ((n & (n - 1)) == 0)    /* not each time, if it goes on */
         cache_env_log(&store->env, CACHE_LOG_WARN, "'%.100s' is computed each time and not stored: %s",
                       cache_user_key(fetch->cache, fetch->key), cache_last_error());
     fetch->options.unless = true;
@@ -427,7 +428,7 @@ static cache_status run_with_event(struct fetch *fetch, cache_value *out)
     return status;
 }
 
-/* All of a fetch but the usual hit. Out of line, so that a hit does not pay for the room on the stack. */
+/* The whole of a fetch, except the usual hit. It is a function of its own, so that a hit does not pay for its stack. */
 __attribute__((noinline)) static cache_status read_or_compute(cache_t *cache, const char *key,
                                                               const cache_fetch_options *options,
                                                               cache_compute_fn *compute_fn, void *ctx, cache_value *out)

@@ -1,4 +1,4 @@
-/* fetch_background.c - computing a stale value's successor while nobody waits. */
+/* fetch_background.c - recomputes a stale value in the background. */
 #include "fetch_internal.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ struct fetch *cache_fetch_job_new(const struct fetch *fetch)
     job->cache = cache;
     job->key.data = memcpy(job + 1, fetch->key.data, fetch->key.size + 1);
     job->options.info = NULL;
-    job->options.validate = NULL;    /* its context is the caller's, who does not wait */
+    job->options.validate = NULL;    /* its context belongs to the caller, which does not wait */
     job->options.name = NULL;
     job->options.type = fetch->options.type != NULL ? cache_env_strdup(env, fetch->options.type) : NULL;
     job->ctx = fetch->ctx != NULL ? fetch->options.ctx_copy(fetch->ctx) : NULL;
@@ -65,5 +65,5 @@ void cache_fetch_job_start(struct fetch *job)
     const cache_env *env = &job->cache->store->env;
     cache_flight_queue(job->flight);
     if (!env->spawn(env->spawn_ctx, run_job, job))
-        run_job(job);    /* nobody else will: the next callers have the successor */
+        run_job(job);    /* no other thread will; later callers get the new value */
 }

@@ -1,4 +1,5 @@
-/* fetch_compute.c - the computation of a fetch: run, stored, and by one process at a time if asked. */
+/* fetch_compute.c - runs the computation of a fetch and stores its result, in one process at a time if `lock` is
+ * set. */
 #define XXH_INLINE_ALL
 #include "fetch_internal.h"
 
@@ -45,7 +46,7 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
     return status;
 }
 
-/* Store the outcome in its envelope. `lease` may be NULL. */
+/* Stores the outcome in an envelope. `lease` may be NULL. */
 static cache_status store(const struct fetch *fetch, struct cache_lease *lease, const struct cache_outcome *outcome,
                           const struct cache_lifetime *lifetime)
 {
@@ -99,7 +100,7 @@ bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cac
     return storable && (outcome->status == CACHE_OK || outcome->negative);
 }
 
-/* Run the caller's function. Returns true if its result may be stored, for as long as `*lifetime` says. */
+/* Runs the caller's function. Returns true if its result may be stored, and sets `*lifetime` to how long. */
 static bool compute(const struct fetch *fetch, struct cache_outcome *outcome, struct cache_lifetime *lifetime)
 {
     CACHE_AT_EXIT(cache_writer_release) cache_writer writer;
@@ -127,7 +128,7 @@ bool cache_fetch_is_absent(const struct fetch *fetch, const struct cache_outcome
 
 void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outcome, cache_status status)
 {
-    /* What could not be replaced must not be served any longer. */
+    /* If an old value could not be replaced, it must not be served any longer. */
     if (status < 0 && fetch->is_present)
         cache_store_drop(fetch->cache, fetch->key);
     const bool stays = cache_flight_end_store(fetch->flight);
@@ -136,7 +137,7 @@ void cache_fetch_end_store(const struct fetch *fetch, struct cache_outcome *outc
     outcome->stored = status == CACHE_OK && stays && cache_fetch_may_store(fetch);
 }
 
-/* Without a lease those who wait get the outcome first: the store may take longer than their patience. */
+/* Without a lease, the callers that wait get the outcome before it is stored, since storing it may take long. */
 static void share_and_store(const struct fetch *fetch, struct cache_outcome *outcome,
                             const struct cache_lifetime *lifetime)
 {
@@ -150,8 +151,8 @@ static void share_and_store(const struct fetch *fetch, struct cache_outcome *out
         cache_store_drop(fetch->cache, fetch->key);
 }
 
-/* Under a lease the outcome is stored first: only then it is known whether another process changed the key meanwhile.
- * Returns false if one did; those who wait then begin anew. The lease is given back. */
+/* With a lease, the outcome is stored first, since only the store knows whether another process changed the key
+ * meanwhile. Returns false if one did: the callers that wait then start over. Gives the lease back. */
 static bool store_under_lease(const struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome,
                               const struct cache_lifetime *lifetime)
 {
@@ -161,7 +162,7 @@ static bool store_under_lease(const struct fetch *fetch, struct cache_lease *lea
     outcome->stored = false;
     if (storable && cache_flight_begin_store(fetch->flight)) {
         status = store(fetch, lease, outcome, lifetime);
-        if (status < 0)    /* what could not be replaced must not be served any longer */
+        if (status < 0)    /* an old value must not be served any longer */
             (void)cache_lease_store(fetch->cache, fetch->key, lease, nothing, 0);
         cache_fetch_end_store(fetch, outcome, status < 0 ? CACHE_NOT_STORED : status);
     } else if (cache_fetch_is_absent(fetch, outcome))
@@ -179,13 +180,14 @@ uint64_t cache_fetch_hash(const struct fetch *fetch)
     return XXH3_64bits(fetch->key.data, fetch->key.size);
 }
 
-/* An error that the caller's own request caused says nothing of what the value is computed from. */
+/* Returns true if the failure is one of the source of the value, such as a database, and not of the caller's
+ * request. */
 static bool is_of_the_source(cache_status status)
 {
     return status < 0 && status != CACHE_ERR_INVALID && status != CACHE_ERR_UNSUPPORTED;
 }
 
-/* The next callers are served what is there, and do not try again at once. */
+/* Notes a failure, so that later callers get the old value and do not try again at once. */
 static void note_failure(const struct fetch *fetch, const struct cache_outcome *outcome)
 {
     struct cache_store *store = fetch->cache->store;
@@ -193,7 +195,7 @@ static void note_failure(const struct fetch *fetch, const struct cache_outcome *
         cache_recent_keys_add(&store->failed, &store->env, cache_fetch_hash(fetch), fetch->error_ms);
 }
 
-/* Returns false if those who wait must not have the outcome. `lease` may be NULL. */
+/* Returns false if the callers that wait must not get the outcome. `lease` may be NULL. */
 static bool finish(const struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome,
                    const struct cache_lifetime *lifetime, bool storable)
 {
@@ -213,7 +215,7 @@ int64_t cache_fetch_likely_kept_ms(const struct fetch *fetch)
     return fetch->ttl_ms != 0 ? fetch->ttl_ms + past_ms : 0;
 }
 
-/* The tags' versions from before: an invalidation while computing makes the result a miss. */
+/* Reads the versions of the tags before the computation, so that an invalidation during it makes the result a miss. */
 bool cache_fetch_prepare(struct fetch *fetch)
 {
     if (fetch->tags.n == 0)
@@ -239,7 +241,7 @@ void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_wr
     struct cache_lifetime lifetime;
     cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
     storable = cache_fetch_take_result(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
-    /* A failure that has no status to share: the others see for themselves. */
+    /* The failure has no status that others could share, so they start over. */
     outcome.again = outcome.status != CACHE_OK;
     outcome.again = !finish(fetch, lease, &outcome, &lifetime, storable) || outcome.again;
     cache_flight_complete(fetch->flight, &outcome);
@@ -255,26 +257,26 @@ static void pause_ms(int64_t ms)
     (void)nanosleep(&pause, NULL);
 }
 
-/* While another process computes: ask for its result, or for its lease. Returns true if `*outcome` is its result, or
- * says that it did not come in time, or that there is an old value to serve meanwhile. Returns false if the lease is
- * ours, or cannot be had since the store fails. */
+/* Tries to take the lease, and while another process has it, looks for its result. Returns true if `*outcome` is that
+ * result, or says that it did not come in time, or that an old value should be served meanwhile. Returns false if this
+ * process must compute: it has the lease, or cannot get one since the store fails. */
 static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool *held, struct cache_outcome *outcome)
 {
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
     for (int64_t ms = 2;; ms = ms < 50 ? ms * 2 : ms) {
         const cache_status status = cache_lease_take(fetch->cache, fetch->key, &fetch->present, fetch->lock_ms, lease);
         *held = status == CACHE_OK;
-        if (*held && lease->kind == LEASE_CLAIM)    /* nobody has stored anything */
+        if (*held && lease->kind == LEASE_CLAIM)    /* nothing is stored */
             return false;
         struct reading reading;
-        cache_fetch_read(fetch, &reading);    /* the one before us may have stored and let go since we read */
+        cache_fetch_read(fetch, &reading);    /* the last holder may have stored its result since our read */
         if (cache_fetch_is_new(fetch, &reading) && !fetch->options.force) {
             *outcome = cache_fetch_outcome(&reading);
             return true;
         }
         cache_value_release(&reading.value);
         if (*held && !cache_lease_expect(lease, &fetch->present)) {
-            *held = false;    /* the value is gone: claim its key */
+            *held = false;    /* the old value is gone: take a claim instead */
             (void)cache_lease_drop(fetch->cache, fetch->key, lease);
             continue;
         }
@@ -293,11 +295,11 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
     }
 }
 
-/* What a leader leaves whose computation does not return: an exception passes through it, or its thread ends. */
+/* What must be ended if the computation does not return, because it throws or its thread ends. */
 struct leading {
     struct fetch *fetch;               /* NULL: it returned */
     struct cache_lease lease;
-    bool held;                         /* the lease */
+    bool held;                         /* the lease is held */
     struct cache_outcome *outcome;
 };
 
@@ -327,8 +329,8 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
         source = CACHE_SOURCE_SHARED;
         if (leading.held)
             (void)cache_lease_drop(cache, fetch->key, &leading.lease);
-        /* Who follows reads another process's result himself: a delete that began before this flight may be done by
-         * now. */
+        /* Followers read the result of another process themselves, since a delete that began before this flight may
+         * be done by now. */
         shared = outcome->status < 0;
     } else
         shared = compute_and_store(fetch, leading.held ? &leading.lease : NULL, outcome);

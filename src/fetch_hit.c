@@ -1,8 +1,8 @@
-/* fetch_hit.c - the usual hit of cache_fetch, which costs little more than a get. */
+/* fetch_hit.c - a fast path for the usual hit of cache_fetch. It costs little more than a get. */
 #include "fetch_internal.h"
 #include "tag.h"
 
-/* Of the options only these matter to a hit. The others are for a miss. */
+/* Returns true if no option is set that changes a hit. All other options matter only on a miss. */
 static bool is_usual(const cache_fetch_options *options)
 {
     return options->size == sizeof *options && options->beta == 0 && options->refresh_after == 0 && !options->force &&
@@ -15,12 +15,12 @@ static bool has_type(const struct cache_envelope *envelope, const char *type)
     return envelope->type.size == size && (size == 0 || memcmp(envelope->type.data, type, size) == 0);
 }
 
-/* Make the payload of what is stored. Returns false if it is not simply fresh. */
+/* Replaces a stored value by its payload. Returns false if it is not simply a fresh value. */
 static bool open_fresh(const cache_t *cache, cache_bytes key, const char *type, cache_value *value,
                        struct cache_outcome *what)
 {
     struct cache_envelope envelope;
-    if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */
+    if (!cache_envelope_is(value->data, value->size)) {    /* a value of cache_set is always fresh */
         what->created_ms = cache_stored_recent_ms(cache);
         return type == NULL;
     }
@@ -37,7 +37,7 @@ static bool open_fresh(const cache_t *cache, cache_bytes key, const char *type, 
 
 bool cache_fetch_hit(cache_t *cache, const char *key, const cache_fetch_options *options, cache_value *out)
 {
-    /* Another store may be far away: it must not be asked again for what is missing. */
+    /* A remote store must not be asked twice if the value is missing, so only a store of this process is asked here. */
     if (cache == NULL || !cache->store->sampled || !(cache->store->ops.flags & CACHE_BACKEND_LOCAL) ||
         (options != NULL && !is_usual(options)))
         return false;

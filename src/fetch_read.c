@@ -1,12 +1,13 @@
-/* fetch_read.c - what cache_fetch finds in the store, and whether it is good enough. */
+/* fetch_read.c - reads a value for cache_fetch, and decides whether it is fresh, stale or unusable. */
 #include "fetch_internal.h"
 #include "unique.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (VLDB 2015): the longer a
- * computation takes and the nearer the expiry, the likelier a caller recomputes ahead of it. */
+/* XFetch, by Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention" (VLDB 2015): a
+ * caller recomputes before expiry with a probability that grows with the cost of the computation, and as the expiry
+ * comes nearer. */
 static bool wants_early(const struct fetch *fetch, const struct cache_envelope *envelope)
 {
     if (envelope->expires_ms == 0)
@@ -39,7 +40,7 @@ static enum found classify_entry(const struct fetch *fetch, const struct cache_e
     const int64_t past_ms = cache_stored_now_ms(fetch->cache) - envelope->expires_ms;
     if (*negative)
         return FOUND_NOTHING;
-    const bool own = (envelope->flags & ENVELOPE_STALE) != 0;    /* the value's own word goes before the caller's */
+    const bool own = (envelope->flags & ENVELOPE_STALE) != 0;    /* the value's own times override the caller's */
     if (past_ms < (own ? envelope->stale_ms : fetch->stale_ms))
         return FOUND_STALE;
     return past_ms < (own ? envelope->stale_if_error_ms : fetch->stale_if_error_ms) ? FOUND_FALLBACK : FOUND_NOTHING;
@@ -69,7 +70,7 @@ void cache_fetch_read(struct fetch *fetch, struct reading *reading)
         cache_fetch_classify(fetch, reading);
 }
 
-/* What is of no use to this call is dead, but for a value that only its `validate` refuses. */
+/* An entry that this call cannot use is dead, unless only `validate` rejects it. */
 static void note_present(struct fetch *fetch, const cache_value *stored, const struct reading *reading)
 {
     cache_present_set(&fetch->present, fetch->key, stored);
@@ -81,7 +82,7 @@ void cache_fetch_classify(struct fetch *fetch, struct reading *reading)
     const cache_value stored = reading->value;
     struct cache_envelope envelope = { .payload = { NULL, 0 } };
     cache_value *value = &reading->value;
-    if (!cache_envelope_is(value->data, value->size)) {    /* by cache_set: whoever called that wants it to be read */
+    if (!cache_envelope_is(value->data, value->size)) {    /* a value of cache_set is always fresh */
         reading->found = fetch->options.type == NULL ? FOUND_FRESH : FOUND_NOTHING;
         reading->created_ms = fetch->options.info != NULL ? cache_stored_now_ms(fetch->cache) : 0;
     } else if (cache_envelope_decode((cache_bytes){ value->data, value->size }, fetch->key, &envelope)) {
@@ -100,7 +101,7 @@ void cache_fetch_classify(struct fetch *fetch, struct reading *reading)
         cache_value_release(value);
 }
 
-/* XFetch must not ask for the successor of what has only just been stored. */
+/* A value that was just stored must not be recomputed early. */
 bool cache_fetch_is_new(const struct fetch *fetch, const struct reading *reading)
 {
     const bool another = fetch->old == FOUND_NOTHING || reading->created_ms != fetch->old_created_ms;
@@ -116,10 +117,10 @@ struct cache_outcome cache_fetch_outcome(const struct reading *reading)
     };
 }
 
-/* ---- what is said of it ----------------------------------------------------------------------------------------- */
+/* ---- cache_fetch_info -------------------------------------------------------------------------------------------- */
 
-/* What becomes stale in this very millisecond is stale, and counts as past. What became stale exactly one second ago
- * must not look like CACHE_TTL_FOREVER. */
+/* A value that becomes stale in this very millisecond is stale, so the result is negative. One that became stale
+ * exactly one second ago must not look like CACHE_TTL_FOREVER. */
 static double seconds_left(int64_t expires_ms, int64_t now_ms)
 {
     if (expires_ms == 0)
@@ -133,7 +134,7 @@ void cache_fetch_fill_info(const cache_t *cache, cache_fetch_info *info, cache_s
 {
     if (info == NULL)
         return;
-    /* Of a fresh value to the tick: the exact clock is a tenth of a hit's cost. */
+    /* For a fresh value the coarse clock is enough: the exact one is a tenth of the cost of a hit. */
     const int64_t now_ms = source == CACHE_SOURCE_HIT ? cache_stored_recent_ms(cache) : cache_stored_now_ms(cache);
     *info = (cache_fetch_info){
         .source = source, .negative = what->negative, .stored = what->stored,

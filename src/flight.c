@@ -1,17 +1,18 @@
-/* flight.c - single flight (request coalescing): the computations that are under way in this process, and those who
- * wait for them. It prevents a cache stampede.
+/* flight.c - single flight (request coalescing): the running computations of this process, and the callers that wait
+ * for them. It prevents a cache stampede.
  *
- * One lock serves all stores: it is held for some instructions at the beginning and end of a computation, never during
- * one, and a deadlock of threads that wait for each other can be seen under it, whatever stores it passes through. The
- * waits are the only cancellation points that are reached with the lock, and each gives it back.
+ * One lock serves all stores. It is held for some instructions at the beginning and end of a computation, and never
+ * during one. Since there is only one, a deadlock of threads that wait for each other can be found even if it involves
+ * several stores. The waits are the only cancellation points that are reached with the lock, and each of them releases
+ * it.
  *
- * A flight owns all that it needs: its leader's stack may be gone before it ends. When a thread ends, whether by
- * return, pthread_exit or cancellation, the flights that it still leads are abandoned. */
+ * A flight owns all its memory, since its leader's stack may be gone before it ends. When a thread ends by return,
+ * pthread_exit or cancellation, the flights that it still leads are abandoned. */
 #include "flight_internal.h"
 
 pthread_mutex_t cache_flight_lock = PTHREAD_MUTEX_INITIALIZER;
 _Thread_local struct cache_flight_thread cache_flight_me;
-static unsigned current_epoch;         /* one more in each forked child */
+static unsigned current_epoch;         /* incremented in each forked child */
 static pthread_key_t thread_end;
 static bool has_thread_end;
 
@@ -38,7 +39,7 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
-/* The threads that compute, store and wait are not in the child: their flights would never end. */
+/* The other threads do not exist in the child, so their flights would never end there. */
 static void after_fork_in_child(void)
 {
     current_epoch++;
@@ -46,7 +47,7 @@ static void after_fork_in_child(void)
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
-/* A thread that ends inside a computation, or left one by longjmp, leads its flights no longer. */
+/* Called when a thread ends. Its flights have not ended if it left a computation by longjmp, or ends inside one. */
 static void abandon_all(void *unused)
 {
     (void)unused;
@@ -82,7 +83,7 @@ struct cache_flights *cache_flights_new(const cache_env *env)
     return flights;
 }
 
-/* A flight that is left was left by longjmp: its thread must not touch it when it ends. */
+/* A flight that is still there was left by longjmp. Its thread must not touch it when it ends. */
 void cache_flights_free(struct cache_flights *flights)
 {
     if (flights == NULL)
@@ -104,7 +105,7 @@ void cache_flights_lock(struct cache_flights *flights)
     pthread_mutex_lock(&cache_flight_lock);
     if (flights->epoch != current_epoch) {
         flights->epoch = current_epoch;
-        HASH_CLEAR(hh, flights->table);    /* its flights are of threads that this process has not */
+        HASH_CLEAR(hh, flights->table);    /* their threads are in the parent */
         flights->all = NULL;
         atomic_store(&flights->n, 0);
     }
@@ -128,7 +129,7 @@ struct cache_flight_tag *cache_flight_find_tag(const struct cache_flight *flight
 void cache_flight_invalidate(struct cache_flights *flights, struct cache_flight *flight)
 {
     atomic_store(&flight->invalidated, true);
-    cache_flight_take_out(flights, flight);    /* who comes now begins anew */
+    cache_flight_take_out(flights, flight);    /* later callers start a new one */
 }
 
 static void link_flight(struct cache_flights *flights, struct cache_flight *flight)
@@ -163,7 +164,7 @@ static void free_flight(struct cache_flight *flight)
     cache_env_free(env, flight);
 }
 
-/* Unlocks, so that a value's owner is not called under the lock. */
+/* Drops a reference and unlocks. The flight is freed after that, so no owner of a value is called under the lock. */
 static void drop_and_unlock(struct cache_flight *flight)
 {
     const bool last = --flight->references == 0;
@@ -191,7 +192,7 @@ static void copy_tags(struct cache_flight *flight, const struct cache_tags *tags
     }
 }
 
-/* One block: the struct, key, type, then the tags and their keys. */
+/* Allocates one block for the struct, the key, the type, the tags and their keys. */
 static struct cache_flight *new_flight(struct cache_flights *flights, const struct cache_flight_request *request)
 {
     const struct cache_tags *tags = request->tags;
@@ -241,8 +242,7 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Returns true if this thread is computing the key already, further out: also when that flight is invalidated by
- * now. */
+/* Returns true if this thread is computing the key already, in an outer call. That flight may be invalidated by now. */
 static bool computes_already(const struct cache_flights *flights, cache_bytes key)
 {
     for (const struct cache_flight *flight = cache_flight_me.computes; flight != NULL; flight = flight->outer)
@@ -261,7 +261,7 @@ static void set_leader(struct cache_flight *flight)
     cache_flight_me.computes = flight;
 }
 
-/* With the lock held. Returns false if there is no memory for the table. */
+/* Called with the lock held. Returns false if there is no memory for the table. */
 static bool put_in(struct cache_flights *flights, struct cache_flight *flight)
 {
     HASH_ADD_KEYPTR(hh, flights->table, flight->key, flight->key_size, flight);
@@ -273,8 +273,8 @@ static bool put_in(struct cache_flights *flights, struct cache_flight *flight)
     return true;
 }
 
-/* With the lock held: another process invalidated a tag since the flight began, or since the caller read its version.
- * A version that is not known says nothing: it was not made yet. */
+/* Called with the lock held. Returns true if another process invalidated a tag since the flight began, or since the
+ * caller read its version. A version that is not known did not exist then, and is ignored. */
 static bool has_other_versions(const struct cache_flight *flight, const struct cache_tags *tags)
 {
     for (size_t i = 1; tags != NULL && i <= tags->n; i++) {
@@ -286,7 +286,7 @@ static bool has_other_versions(const struct cache_flight *flight, const struct c
     return false;
 }
 
-/* With the lock held: what to do about the flight that is there. */
+/* Called with the lock held. Returns the role of a caller that finds a running flight. */
 static enum cache_flight_role join_there(const struct cache_flight_request *request, struct cache_flight *there,
                                          struct cache_flight **out)
 {
@@ -307,7 +307,7 @@ enum cache_flight_role cache_flight_join(struct cache_flights *flights, const st
     *out = NULL;
     if (computes_already(flights, request->key))
         return FLIGHT_CYCLE;
-    struct cache_flight *mine = new_flight(flights, request);    /* before the lock: most who come here lead */
+    struct cache_flight *mine = new_flight(flights, request);    /* before locking, since most callers will lead */
     struct cache_flight *there = NULL;
     enum cache_flight_role role = FLIGHT_ALONE;
     cache_flights_lock(flights);
@@ -331,7 +331,8 @@ enum cache_flight_role cache_flight_join(struct cache_flights *flights, const st
 
 /* ---- following --------------------------------------------------------------------------------------------------- */
 
-/* With the lock held: does the leader of `flight`, or whom it waits for, and so on, wait for this thread? */
+/* Called with the lock held. Returns true if the leader of `flight` waits for this thread, directly or through
+ * others. */
 static bool waits_for_me(const struct cache_flight *flight)
 {
     while (flight != NULL && flight->leader != NULL) {
@@ -342,7 +343,7 @@ static bool waits_for_me(const struct cache_flight *flight)
     return false;
 }
 
-/* With the lock held, which it gives back. */
+/* Called with the lock held, and unlocks. */
 static void end_wait(void *arg)
 {
     cache_flight_me.waits_for = NULL;
@@ -354,7 +355,7 @@ static void wait_for_outcome(struct cache_flight *flight, uint64_t deadline_ns)
     const struct timespec deadline = cache_flight_time(deadline_ns);
     int waited = 0;
     cache_flight_me.waits_for = flight;
-    pthread_cleanup_push(end_wait, flight);    /* for a thread that is cancelled */
+    pthread_cleanup_push(end_wait, flight);    /* if the thread is cancelled */
     while (!flight->has_outcome && waited == 0)
         waited = pthread_cond_timedwait(&flight->completed, &cache_flight_lock, &deadline);
     pthread_cleanup_pop(0);
@@ -369,7 +370,7 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
         wait_for_outcome(flight, deadline_ns);
     const bool has_outcome = flight->has_outcome;
     pthread_mutex_unlock(&cache_flight_lock);
-    if (has_outcome) {    /* it changes no more; the value's owner may be a store's: not under the lock */
+    if (has_outcome) {    /* it does not change any more, and its value's owner must not be called under the lock */
         *out = flight->outcome;
         out->value = cache_value_retain(&flight->outcome.value);
         out->explained = flight->message != NULL;
@@ -395,7 +396,8 @@ void cache_flight_leave(struct cache_flight *flight)
 
 /* ---- leading --------------------------------------------------------------------------------------------------- */
 
-/* With the lock held. A flight ends before those around it; the flights of one cache_fetch_many end in any order. */
+/* Called with the lock held. An inner flight ends before the outer ones, but those of one cache_fetch_many end in any
+ * order. */
 static void unset_leader(struct cache_flight *flight)
 {
     struct cache_flight **at = &cache_flight_me.computes;
@@ -445,7 +447,7 @@ static void set_outcome(struct cache_flight *flight, const struct cache_outcome 
     pthread_cond_broadcast(&flight->completed);
 }
 
-/* The leader's words, for those who wait; NULL if there are none. */
+/* Returns a copy of the leader's message for the callers that wait, or NULL if there is none. */
 static char *copy_message(const struct cache_flight *flight, const struct cache_outcome *outcome)
 {
     return outcome->explained ? cache_env_strdup(flight->flights->env, cache_last_error()) : NULL;
@@ -453,7 +455,7 @@ static char *copy_message(const struct cache_flight *flight, const struct cache_
 
 void cache_flight_share(struct cache_flight *flight, const struct cache_outcome *outcome)
 {
-    /* Its owner may be a store's: not under the lock. */
+    /* The owner may belong to a store, so it is not called under the lock. */
     const cache_value value = cache_value_retain(&outcome->value);
     char *message = copy_message(flight, outcome);
     pthread_mutex_lock(&cache_flight_lock);

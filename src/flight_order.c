@@ -1,21 +1,22 @@
-/* flight_order.c - in which order results are stored and keys change.
+/* flight_order.c - the order in which results are stored and keys change.
  *
- * A computation that began before a key was set or deleted must not be seen after it. Before its store it asks whether
- * it was invalidated, and in the same step says that it stores now. Whoever changes the key marks the flight, and waits
- * for the end of a store that is under way: so what it then does to the store comes last. */
+ * If a key is set or deleted, the result of a computation that began earlier must not appear afterwards. So under one
+ * lock, a computation checks that it is not invalidated and notes that it is storing its result. A caller that changes
+ * the key invalidates the flight, and waits until a result that is being stored is there. Its own change then comes
+ * last. */
 #include "flight_internal.h"
 
-/* The longest wait for another thread's store, whose own timeout should end it long before. */
+/* The longest wait until another thread has stored its result. That thread's own timeout should be much shorter. */
 #define STORE_WAIT_NS (UINT64_C(30) * 1000000000)
 
-static pthread_cond_t store_ended;     /* of some flight; its clock is the monotonic one */
+static pthread_cond_t store_ended;     /* signalled when any result was stored; its clock is the monotonic one */
 static struct cache_flight *storing;   /* all flights whose results are being stored */
 static uint64_t n_stores;
 
 void cache_flight_init_order(void)
 {
     storing = NULL;
-    (void)cache_flight_init_condition(&store_ended);    /* a parent's may count waiters that are not here */
+    (void)cache_flight_init_condition(&store_ended);    /* the parent's may count waiters that do not exist here */
 }
 
 /* ---- stores that are under way, with the lock held --------------------------------------------------------------- */
@@ -26,7 +27,7 @@ static void unlock(void *unused)
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
-/* Returns false past the deadline. A thread that is cancelled here gives the lock back. */
+/* Returns false if the deadline has passed. A thread that is cancelled here releases the lock. */
 static bool wait_until(pthread_cond_t *condition, uint64_t deadline_ns)
 {
     const struct timespec deadline = cache_flight_time(deadline_ns);
@@ -49,7 +50,7 @@ static bool is_tagged(const struct cache_flight *flight, cache_bytes tag_key)
     return cache_flight_find_tag(flight, tag_key) != NULL;
 }
 
-/* With the lock held: a result that concerns `what`, whose store began with number `last` or before. */
+/* Called with the lock held. Finds a flight that concerns `what` and whose number of storing is at most `last`. */
 static struct cache_flight *find_storing(const struct cache_flights *flights, concerns_fn *concerns, cache_bytes what,
                                          uint64_t last)
 {
@@ -60,9 +61,9 @@ static struct cache_flight *find_storing(const struct cache_flights *flights, co
     return flight;
 }
 
-/* With the lock held: wait until the stores that are under way have ended, so that what the caller does to the store
- * comes after them. A thread that is in a store itself, where it was called by a hook, does not wait: two such threads
- * could wait for each other. Returns false if one is still under way. */
+/* Called with the lock held. Waits until the results that are being stored now are there, so that the caller's own
+ * change comes after them. If this thread is storing a result itself, and was called by a hook, it does not wait: two
+ * such threads could wait for each other. Returns false if one of the results is still being stored. */
 static bool wait_for_stores(const struct cache_flights *flights, concerns_fn *concerns, cache_bytes what)
 {
     const uint64_t last = n_stores, deadline_ns = cache_now_ns() + STORE_WAIT_NS;
@@ -72,8 +73,8 @@ static bool wait_for_stores(const struct cache_flights *flights, concerns_fn *co
     return in_time || find_storing(flights, concerns, what, last) == NULL;
 }
 
-/* With the lock held: the same for who changes the key. Those that could not be waited for take back what they
- * store. */
+/* Called with the lock held. The same for a caller that changes the key. Threads that it could not wait for remove
+ * what they store. */
 static void end_stores(const struct cache_flights *flights, concerns_fn *concerns, cache_bytes what)
 {
     if (storing == NULL || wait_for_stores(flights, concerns, what))
@@ -116,7 +117,7 @@ void cache_flights_invalidate_prefix(struct cache_flights *flights, cache_bytes 
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
-/* No store is waited for: what is stored under the old version is a miss. */
+/* This does not wait for results that are being stored: under the old version of the tag they are misses. */
 void cache_flights_invalidate_tag(struct cache_flights *flights, cache_bytes tag_key)
 {
     if (atomic_load(&flights->n) == 0)
@@ -138,9 +139,9 @@ bool cache_flight_begin_store(struct cache_flight *flight)
     struct cache_flights *flights = flight->flights;
     const cache_bytes key = { flight->key, flight->key_size };
     cache_flights_lock(flights);
-    /* Another computation of the key, which was invalidated in the middle of its store, must not come after ours. */
+    /* If another result of the key is being stored and is invalidated, it must not be stored after this one. */
     const bool may_store = wait_for_stores(flights, cache_flight_has_key, key) && !atomic_load(&flight->invalidated) &&
-                           flight->epoch == flights->epoch;    /* a forked child cannot be told of changes */
+                           flight->epoch == flights->epoch;    /* a forked child does not see new changes */
     if (may_store) {
         flight->store_number = ++n_stores;
         flight->next_storing = storing;

@@ -48,7 +48,7 @@ static int64_t system_ms(clockid_t clock)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Values age while the machine is suspended, so ages are counted by Linux' CLOCK_BOOTTIME, which goes on then. */
+/* Values also age while the machine is suspended. Of Linux' clocks only CLOCK_BOOTTIME counts that time. */
 static int64_t exact_ms(void)
 {
 #ifdef CLOCK_BOOTTIME
@@ -59,13 +59,13 @@ static int64_t exact_ms(void)
 }
 
 #if defined(CLOCK_BOOTTIME) && defined(CLOCK_MONOTONIC_COARSE)
-/* There is no coarse kind of that clock. It is the monotonic one, and how long the machine was suspended, which is
- * looked at once a second. */
+/* CLOCK_BOOTTIME has no coarse variant. So we add the time that the machine was suspended to the coarse monotonic
+ * clock. That time is measured once a second. */
 enum { LOOK_EACH_MS = 1000, LOOKS = 3 };
 
 static _Atomic int64_t suspended_ms, looked_at_ms = -LOOK_EACH_MS;
 
-/* Look at both clocks. Where this thread was interrupted between them, the difference says nothing: look again. */
+/* Reads both clocks. If the thread was interrupted in between, their difference is wrong, and they are read again. */
 static void look_at_suspension(int64_t awake_ms)
 {
     for (int i = 0; i < LOOKS; i++) {
@@ -118,10 +118,11 @@ int64_t cache_env_recent_wall_ms(const cache_env *env)
 
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms)
 {
-    /* The recent time lags by a tick of at most 10 ms and costs a quarter; within that lag the exact one decides. */
+    /* The recent time costs a quarter, and lags by at most 10 ms. If the deadline is that near, the exact time
+     * decides. */
     if (env->clock.now_ms == NULL) {
         const int64_t recent = recent_ms();
-        if (recent >= deadline_ms + 2)    /* the two clocks are rounded each for itself */
+        if (recent >= deadline_ms + 2)    /* the two clocks are rounded separately */
             return true;
         if (recent + 20 < deadline_ms)
             return false;

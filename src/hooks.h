@@ -1,11 +1,11 @@
-/* hooks.h - the hooks of a handle: clock, memory, log, events, spawn. */
+/* hooks.h - the hooks of a handle: clock, allocator, log, events, spawn. */
 #ifndef HOOKS_H
 #define HOOKS_H
 
 #include "api.h"
 
 struct cache_env {
-    cache_clock clock;                 /* now_ms NULL: the system's clocks */
+    cache_clock clock;                 /* if now_ms is NULL, the system's clocks are used */
     const cache_allocator *allocator;
     cache_log_fn *log;
     void *log_ctx;
@@ -13,37 +13,37 @@ struct cache_env {
     void *event_ctx;
     cache_spawn_fn *spawn;
     void *spawn_ctx;
-    const char *prefix;                /* of the first handle, as it is stored: events show it beside the key */
-    size_t prefix_size;                /* how many bytes of it stand in a key: all, or none (CACHE_BACKEND_NO_PREFIX) */
+    const char *prefix;                /* of the first handle, as it is stored; events contain it */
+    size_t prefix_size;                /* bytes of it that are part of a key: all, or none (CACHE_BACKEND_NO_PREFIX) */
 };
 
-/* malloc, realloc and free. */
+/* This one calls malloc, realloc and free. */
 extern const cache_allocator cache_allocator_default;
 
 void cache_env_init(cache_env *env, const cache_config *config);
 
 void *cache_env_resize(const cache_env *env, void *block, size_t size);
 
-/* A copy of `text`, or NULL for lack of memory; to be freed with cache_env_free. */
+/* Returns a copy of `text`, which the caller frees with cache_env_free; or NULL if there is no memory. */
 char *cache_env_strdup(const cache_env *env, const char *text);
 
-/* The same clocks as of their last tick, up to 10 ms ago, at a quarter of the cost. In the second after a suspended
- * machine wakes up, the monotonic one may not count that time yet. */
+/* Return the time of the same clocks at their last tick, up to 10 ms ago. This costs a quarter. In the first second
+ * after a suspended machine wakes up, the monotonic one may not count the time of the suspension yet. */
 int64_t cache_env_recent_monotonic_ms(const cache_env *env);
 int64_t cache_env_recent_wall_ms(const cache_env *env);
 
-/* Nanoseconds of the system's monotonic clock, for latencies: never the tests' clock. */
+/* Returns nanoseconds of the system's monotonic clock, for latencies. Tests do not replace this clock. */
 uint64_t cache_now_ns(void);
 
-/* What every key of the core's own begins with, behind the first handle's prefix. A user's key that begins with it gets
- * a second one, so that no user's key is ever one of the core's. */
+/* Every internal key begins with this, after the prefix of the first handle. If a user's key begins with it, another
+ * one is put before it, so no user's key equals an internal key. */
 #define CACHE_INTERNAL_MARK "\001"
 
-/* What a lease's key begins with, behind the prefix. */
+/* The key of a lease begins with this, after the prefix. */
 #define CACHE_LEASE_KIND CACHE_INTERNAL_MARK "lease/"
 
-/* The user's key, of what stands behind the first handle's prefix in a whole one; NULL: it is one of the core's own. A
- * key of a handle with a further prefix is shown with that. */
+/* Takes a stored key without the prefix of the first handle, and returns the user's key; or NULL if it is an internal
+ * key. A further prefix of the handle stays part of it. */
 static inline const char *cache_key_of_user(const char *key)
 {
     if (key[0] != CACHE_INTERNAL_MARK[0])
@@ -51,10 +51,10 @@ static inline const char *cache_key_of_user(const char *key)
     return key[1] == key[0] ? key + 1 : NULL;
 }
 
-/* What cache_set_event_context was given. */
+/* The pointer of cache_set_event_context. */
 extern _Thread_local void *cache_event_context;
 
-/* Send an event, if somebody wants it; prefix and context are added. */
+/* Adds prefix and context to an event, and passes it to the event hook, if there is one. */
 static inline void cache_env_emit(const cache_env *env, cache_event event)
 {
     if (env->event != NULL) {

@@ -1,17 +1,17 @@
-/* lease.c - who computes among all processes that share a store. */
+/* lease.c - decides which of the processes that share a store computes a value. */
 #include "lease.h"
 
 #include <string.h>
 
 static const char kind[] = CACHE_LEASE_KIND;
 
-/* How long a claim stays past its time, for the result of a computation that takes longer. */
+/* How long a claim is kept after its time, for a computation that takes longer. */
 #define CLAIM_KEPT_MS (INT64_C(3600) * 1000)
 
-/* By how much the clocks of two machines may differ. A claim whose time is further off is of a wrong clock. */
+/* The clocks of two machines may differ by this much. If the time of a claim is further off, its clock was wrong. */
 #define CLOCK_SKEW_MS 5000
 
-/* The part of a claim's header that stays when another process takes it over: all up to its time. */
+/* The first bytes of a claim's header, up to its time. They stay the same when another process takes the claim over. */
 #define CLAIM_SAME_SIZE 36
 
 static bool can_compare(const cache_t *cache)
@@ -45,7 +45,7 @@ static bool is_over(const cache_t *cache, const struct cache_present *claim)
     return left_ms <= 0 || left_ms > claim->held_ms + CLOCK_SKEW_MS;
 }
 
-/* Put a claim where nothing is, where what is there is dead, or where another's claim is over, which it continues. */
+/* Stores a claim if nothing is stored, or to replace a dead entry, or to continue a claim whose time is over. */
 static cache_status put_claim(cache_t *cache, cache_bytes key, const struct cache_present *present, int64_t ttl_ms,
                               struct cache_lease *lease)
 {
@@ -114,10 +114,10 @@ cache_status cache_lease_take(cache_t *cache, cache_bytes key, const struct cach
 
 /* ---- holding ---------------------------------------------------------------------------------------------------- */
 
-/* CACHE_OK: it is ours. CACHE_NOT_STORED: it is not. */
+/* Returns CACHE_OK if this process still has the lease, and CACHE_NOT_STORED if not. */
 static cache_status look(const cache_t *cache, const struct cache_lease *lease)
 {
-    /* Into a buffer here: for lack of memory the lease would stay, and hold others up. */
+    /* A buffer is used, since without memory the lease would stay and block the others. */
     char token[sizeof lease->token];
     cache_writer writer;
     cache_writer_init_buffer(&writer, cache->store->env.allocator, token, sizeof token);
@@ -165,8 +165,8 @@ bool cache_lease_drop(const cache_t *cache, cache_bytes key, const struct cache_
     case LEASE_PLAIN:
         break;
     }
-    /* The lease may run out, and be another's, between the question and the removal: then that one's result is not
-     * stored, which costs a computation. */
+    /* Between this check and the removal the lease may run out, and another process may take it. Then that process
+     * does not store its result, which costs one computation. */
     const cache_status status = look(cache, lease);
     if (status == CACHE_OK)
         (void)cache_internal_remove(cache, lease->key.bytes);

@@ -1,4 +1,5 @@
-/* stored.c - uses envelopes: tells whether a value is stale, and gives plain operations the payload. */
+/* stored.c - handles values in envelopes: finds out whether they are stale, and returns their payload to plain
+ * operations. */
 #include "stored.h"
 
 #include "number.h"
@@ -49,7 +50,7 @@ cache_status cache_stored_unwrap(const cache_t *cache, cache_bytes key, cache_va
     return CACHE_MISS;
 }
 
-/* Wraps a plain value of cache_set that begins with the magic, so that unwrapping returns it. */
+/* Puts a plain value of cache_set that begins with the magic into an envelope, so that unwrapping returns it. */
 static cache_status wrap_plain(const cache_t *cache, cache_bytes key, cache_bytes value, cache_writer *out)
 {
     const struct cache_envelope envelope = {
@@ -73,7 +74,7 @@ cache_status cache_stored_set(cache_t *cache, cache_bytes key, cache_bytes value
 
 /* ---- looking inside for add and inc ------------------------------------------------------------------------------ */
 
-/* The first bytes of an envelope, which tell it from all others of its key. */
+/* The first bytes of an envelope. Two envelopes of one key differ in them. */
 struct header {
     char bytes[ENVELOPE_HEADER_SIZE];
     size_t size;
@@ -110,7 +111,7 @@ bool cache_stored_remove_dead(const cache_t *cache, cache_bytes key)
     return is_free;
 }
 
-/* How long the store goes on keeping an envelope. */
+/* Returns how long the store keeps an envelope from now on. */
 static int64_t kept_ms(const cache_t *cache, const struct cache_envelope *envelope, int64_t left_ms)
 {
     if (left_ms >= 0 || envelope->expires_ms == 0)

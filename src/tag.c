@@ -1,11 +1,11 @@
-/* tag.c - tags: one version key a tag, and values that say which versions they were computed under.
+/* tag.c - tags. Each tag has one version key, and each value contains the versions under which it was computed.
  *
- * Invalidating writes a new version, so it costs one write however many values there are. A version is never used
- * twice: when a version key is evicted, the values under it miss, and an old one never comes back.
+ * Invalidation writes a new version, so it costs one write, however many values there are. A version is never used
+ * twice: if a version key is evicted, the values under it become misses, and never come back.
  *
- * A store that one process has for itself (CACHE_BACKEND_NO_PREFIX) needs no version keys. There a version is one of
- * some thousand counters, which the hash of the tag chooses: a hit reads a word that changes seldom, and two tags that
- * share a counter are invalidated together. */
+ * A store of one process (CACHE_BACKEND_NO_PREFIX) needs no version keys. There the hash of a tag chooses one of some
+ * thousand counters as its version. A hit then reads one word that seldom changes. Two tags that share a counter are
+ * invalidated together. */
 #include "tag.h"
 
 #include "unique.h"
@@ -44,7 +44,7 @@ static atomic_uint_fast64_t *counter_of(const cache_t *cache, cache_bytes name)
     return &cache->store->tag_versions[hash % CACHE_TAG_COUNTERS];
 }
 
-/* The counter as an envelope holds a version: eight bytes, the others 0. */
+/* Writes the counter in the form that an envelope has for versions: eight bytes, and the rest 0. */
 static void counted_version(const cache_t *cache, cache_bytes name, char version[TAG_VERSION_SIZE])
 {
     const uint64_t count = atomic_load_explicit(counter_of(cache, name), memory_order_acquire);
@@ -67,7 +67,7 @@ static bool counted_hold(const cache_t *cache, cache_bytes stored)
 
 /* ---- a fetch's tags -------------------------------------------------------------------------------------------- */
 
-/* Room for n + 1 keys and values and `text` bytes, in one block that begins with the keys: `room`, or of the heap. */
+/* Reserves one block for n + 1 keys and values and `text` bytes: `room` if they fit, else on the heap. */
 static cache_status make_room(const cache_t *cache, size_t n, size_t text, union cache_tags_room *room,
                               struct cache_tags *out, char **at)
 {
@@ -88,7 +88,7 @@ static cache_status make_room(const cache_t *cache, size_t n, size_t text, union
 static cache_bytes put_key(const cache_t *cache, cache_bytes name, char **at)
 {
     const cache_bytes key = { *at, cache->prefix_size + KIND_SIZE + name.size };
-    const size_t first = cache->store->env.prefix_size;    /* as cache_key_make_internal does */
+    const size_t first = cache->store->env.prefix_size;    /* in the order of cache_key_make_internal */
     memcpy(*at, cache->prefix, first);
     memcpy(*at + first, kind, KIND_SIZE);
     memcpy(*at + first + KIND_SIZE, cache->prefix + first, cache->prefix_size - first);
@@ -189,13 +189,13 @@ cache_status cache_tags_read(const cache_t *cache, struct cache_tags *tags, cach
 
 /* ---- versions ---------------------------------------------------------------------------------------------------- *
  *
- * A record is a version's id and, where the store can compare and set, when it ends: 16 digits more, 0 for never. It is
- * made for longer than the values need, so that it seldom has to be extended. Elsewhere it lives for ever, since one
- * that is extended by a plain set could bring a version back that was invalidated meanwhile. */
+ * A record is the id of a version. In a store with compare_and_set, the time at which it ends follows: 16 digits, 0 for
+ * never. That time is later than the values need, so that it seldom has to be extended. In other stores a record lives
+ * for ever: extending it by a plain set could bring back a version that was invalidated meanwhile. */
 
 enum { END_SIZE = 16, RECORD_SIZE = TAG_VERSION_SIZE + END_SIZE };
 
-/* What no value needs any more goes after this long. */
+/* A record that no value needs is kept for this time. */
 #define LEFT_MS (INT64_C(3600) * 1000)
 
 bool cache_tag_is_version(const cache_value *record)
@@ -203,7 +203,7 @@ bool cache_tag_is_version(const cache_value *record)
     return record->data != NULL && (record->size == TAG_VERSION_SIZE || record->size == RECORD_SIZE);
 }
 
-/* How long a record lives under which values are kept so long; 0: for ever. */
+/* Returns how long a record lives if its values are kept for `kept_ms`; 0: for ever. */
 static int64_t life_of(const cache_t *cache, int64_t kept_ms)
 {
     const bool for_ever = cache->store->ops.compare_and_set == NULL || kept_ms == 0 || kept_ms > CACHE_TTL_MAX_MS / 4;
@@ -233,13 +233,13 @@ static cache_bytes make_record(const cache_t *cache, char record[RECORD_SIZE], i
     return (cache_bytes){ record, ends ? RECORD_SIZE : TAG_VERSION_SIZE };
 }
 
-/* Create the version; if another was faster, take that one. */
+/* Creates a version. If another caller was faster, its version is used. */
 static cache_status ensure_one(const cache_t *cache, cache_bytes key, int64_t kept_ms, cache_value *version)
 {
     char record[RECORD_SIZE];
     const int64_t life_ms = life_of(cache, kept_ms);
     const cache_bytes made = make_record(cache, record, life_ms);
-    const unsigned flags = version->data == NULL ? CACHE_SET_IF_ABSENT : 0;    /* what is no version is replaced */
+    const unsigned flags = version->data == NULL ? CACHE_SET_IF_ABSENT : 0;    /* other data is replaced */
     cache_value_release(version);
     const cache_status status = cache_internal_set(cache, key, made, life_ms, flags);
     return status < 0 ? status : cache_internal_get(cache, key, version);
@@ -302,7 +302,7 @@ bool cache_tags_match(const cache_t *cache, const struct cache_tags *tags, cache
     const char *version = NULL;
     while (cache_envelope_next_tag(&rest, &name, &version)) {
         const cache_value *now = version_of(cache, tags, name);
-        if (now == NULL)    /* stored under a tag that this caller does not know */
+        if (now == NULL)    /* the value has a tag that this caller does not have */
             return cache_tags_hold(cache, stored);
         if (!cache_tag_is_version(now) || memcmp(now->data, version, TAG_VERSION_SIZE) != 0)
             return false;
@@ -350,7 +350,7 @@ cache_status cache_tag_renew(const cache_t *cache, cache_bytes tag_key)
         atomic_fetch_add(counter_of(cache, name_of(cache, tag_key)), 1);
         return CACHE_OK;
     }
-    /* No value is stored under it yet: the first one that is makes it live longer. */
+    /* No value is stored under it yet. The first one that is extends its life. */
     char record[RECORD_SIZE];
     const int64_t life_ms = life_of(cache, 1);
     return cache_internal_set(cache, tag_key, make_record(cache, record, life_ms), life_ms, 0);
