@@ -1,5 +1,5 @@
-/* codec.c - the layer that compresses and seals values on their way to a shared store, and opens them on the way back.
- * codec_format.h has the bytes. Keys, counters and times to live pass unchanged. */
+/* codec.c - the layer that compresses and seals values on their way to a shared store, and decodes them on the way
+ * back. codec_format.h describes the format. Keys, counters and times to live pass unchanged. */
 #include "codec.h"
 
 #include "codec_format.h"
@@ -15,8 +15,8 @@
 struct codec {
     struct cache_layer layer;
     struct cache_codec_format format;
-    bool is_active;                    /* an option is on. Else only what another process encoded is decoded */
-    atomic_uint_fast64_t undecodable;  /* how many values were a miss for that */
+    bool is_active;                    /* an option is on; else values are only decoded */
+    atomic_uint_fast64_t undecodable;  /* how many values were misses since they could not be decoded */
 };
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
@@ -35,7 +35,7 @@ static cache_status decode(struct codec *codec, cache_bytes key, const cache_val
     return status;
 }
 
-/* What was read into `from` goes to `out` decoded; the two may be one. */
+/* Decodes what was read into `from`, and appends it to `out`, which may be the same writer. */
 static cache_status finish_read(struct codec *codec, cache_bytes key, cache_writer *from, cache_writer *out)
 {
     if (from == out && !needs_decoding(codec, out->data, out->size))
@@ -48,11 +48,11 @@ static cache_status finish_read(struct codec *codec, cache_bytes key, cache_writ
     return status;
 }
 
-/* `left_ms` is NULL if nobody asks for it. */
+/* `left_ms` may be NULL. */
 static cache_status read_value(struct codec *codec, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     const struct cache_layer *layer = &codec->layer;
-    /* `out` may be the caller's buffer, which must stay untouched if the plain value does not fit. */
+    /* `out` may be a buffer of the caller, which must not change if the plain value does not fit. */
     cache_writer stored;
     cache_writer_init(&stored, layer->env->allocator);
     cache_writer *into = codec->is_active ? &stored : out;
@@ -126,7 +126,7 @@ static cache_status codec_set(void *self, cache_bytes key, cache_bytes value, in
     return status;
 }
 
-/* What is stored is compared as it is read, and replaced as it is stored. */
+/* Compares with the stored bytes after decoding them, and encodes the new value. */
 static cache_status codec_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
                                           int64_t ttl_ms)
 {
@@ -161,7 +161,7 @@ static cache_status codec_compare_and_set(void *self, cache_bytes key, cache_byt
     return status;
 }
 
-/* Encode all values behind each other in `block`, and let `out` point to them. */
+/* Encodes all values into `block`, one after the other, and sets `out` to point to them. */
 static cache_status encode_all(const struct codec *codec, const cache_bytes keys[], const cache_bytes values[],
                                size_t n, cache_writer *block, cache_bytes out[])
 {
@@ -173,7 +173,7 @@ static cache_status encode_all(const struct codec *codec, const cache_bytes keys
         if (status == CACHE_OK)
             status = check_size(codec, out[i].size);
     }
-    const char *at = cache_writer_data(block, NULL);    /* only now, since the block has moved while it grew */
+    const char *at = cache_writer_data(block, NULL);    /* only now, since the block moves while it grows */
     for (size_t i = 0; status == CACHE_OK && i < n; i++) {
         out[i].data = at;
         at += out[i].size;
@@ -198,7 +198,7 @@ static cache_status codec_set_many(void *self, const cache_bytes keys[], const c
     if (encoded != NULL && encode_all(codec, keys, values, n, &block, encoded) == CACHE_OK)
         status = layer->inner.set_many(layer->inner_self, keys, encoded, n, ttl_ms);
     else
-        for (size_t i = 0; i < n; i++) {    /* one of them fails: the others are still tried */
+        for (size_t i = 0; i < n; i++) {    /* if one of them fails, the others are still tried */
             const cache_status one = codec_set(codec, keys[i], values[i], ttl_ms, 0);
             status = status == CACHE_OK && one < 0 ? one : status;
         }

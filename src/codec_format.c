@@ -1,4 +1,4 @@
-/* codec_format.c - compressed and sealed values: the bytes. codec_format.h shows the format. */
+/* codec_format.c - encodes and decodes compressed and sealed values. codec_format.h describes the format. */
 #define _DEFAULT_SOURCE    /* getentropy */
 #include "codec_format.h"
 
@@ -79,7 +79,8 @@ static bool header_read(cache_bytes stored, struct header *out)
     return true;
 }
 
-/* A few bytes must not ask for gigabytes: no compressor here makes more than 1000 bytes of one, small values apart. */
+/* Returns false if a size cannot be true, so that a few bytes do not allocate gigabytes. Except for small values, no
+ * compressor here makes more than 1000 bytes of one. */
 static bool is_honest_size(const struct header *header, size_t payload)
 {
     if (header->compression == CODEC_PLAIN)
@@ -100,7 +101,7 @@ static void *context_take(_Atomic(void *) contexts[CODEC_CONTEXTS])
     return NULL;
 }
 
-/* Returns false if there is no free place: the caller frees it. */
+/* Returns false if there is no free slot. The caller then frees the context. */
 static bool context_keep(_Atomic(void *) contexts[CODEC_CONTEXTS], void *context)
 {
     for (size_t i = 0; i < CODEC_CONTEXTS; i++) {
@@ -129,7 +130,7 @@ void cache_codec_format_release(struct cache_codec_format *format)
 
 /* ---- compression ----------------------------------------------------------------------------------------------- */
 
-/* Compress `value` to at most `cap` bytes. Returns how many bytes it took, or 0 if it does not fit. */
+/* Compresses `value` to at most `cap` bytes. Returns the compressed size, or 0 if it does not fit. */
 static size_t compress_bytes(const struct cache_codec_format *format, cache_bytes value, char *out, size_t cap)
 {
     switch (format->compression) {
@@ -159,7 +160,7 @@ static size_t compress_bytes(const struct cache_codec_format *format, cache_byte
     }
 }
 
-/* Returns true if the payload gave exactly `size` bytes. */
+/* Returns true if decompression gave exactly `size` bytes. */
 static bool decompress_bytes(const struct cache_codec_format *format, enum codec_compression compression,
                              cache_bytes payload, char *out, size_t size)
 {
@@ -196,7 +197,7 @@ static bool decompress_bytes(const struct cache_codec_format *format, enum codec
 #ifdef LIBCACHE_HAVE_SEAL
 enum { PLACE_SIZE = CODEC_HEADER_SIZE + CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY };
 
-/* What is authenticated beside the payload: the header and the key. Returns its size. */
+/* Writes the data that is authenticated along with the payload: the header and the key. Returns its size. */
 static size_t place_write(const unsigned char header[CODEC_HEADER_SIZE], cache_bytes key, unsigned char out[PLACE_SIZE])
 {
     memcpy(out, header, CODEC_HEADER_SIZE);
@@ -216,7 +217,7 @@ static cache_status seal_bytes(const struct cache_codec_format *format, const un
     return CACHE_OK;
 }
 
-/* Returns true if one of the keys opens it; `out` has room for payload.size - SEAL_SIZE bytes. */
+/* Returns true if one of the keys opens the payload. `out` has space for payload.size - SEAL_SIZE bytes. */
 static bool open_bytes(const struct cache_codec_format *format, const unsigned char header[CODEC_HEADER_SIZE],
                        cache_bytes key, cache_bytes payload, unsigned char *out)
 {
@@ -247,7 +248,7 @@ static bool open_bytes(const struct cache_codec_format *format, const unsigned c
 
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
-/* Write header and payload behind each other, sealed if the format says so. */
+/* Appends the header and the payload, which is sealed if the format says so. */
 static cache_status append_encoded(const struct cache_codec_format *format, cache_bytes key,
                                    const struct header *header, cache_bytes payload, cache_writer *out)
 {
@@ -278,7 +279,7 @@ cache_status cache_codec_encode(const struct cache_codec_format *format, cache_b
     char *compressed = NULL;
     if (format->compression != CODEC_PLAIN && value.size >= format->compress_min &&
         value.size <= CODEC_MAX_COMPRESSED) {
-        const size_t cap = value.size - value.size / 10;    /* worth it only if a tenth is saved */
+        const size_t cap = value.size - value.size / 10;    /* compression must save a tenth */
         compressed = cache_env_alloc(format->env, cap);
         if (compressed == NULL)
             return cache_fail(CACHE_ERR_NOMEM, "compress: out of memory for %zu bytes", cap);

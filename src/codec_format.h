@@ -1,4 +1,4 @@
-/* codec_format.h - how a compressed or sealed value looks in the store: encode and decode, and nothing else.
+/* codec_format.h - encodes and decodes compressed or sealed values.
  *
  * An encoded value is a header of 16 bytes and a payload:
  *
@@ -28,28 +28,28 @@ struct cache_codec_format {
     size_t n_keys;                         /* 0: nothing is sealed. The first key seals; each of them opens */
     unsigned char keys[CODEC_MAX_KEYS][CODEC_KEY_SIZE];
     const cache_env *env;
-    /* zstd's working memory, which costs 10 to 20 us to make. A call takes one that is idle, or makes one. */
+    /* Working memory of zstd, which takes 10 to 20 us to make. A call uses an idle one, or makes one. */
     _Atomic(void *) compressors[CODEC_CONTEXTS], decompressors[CODEC_CONTEXTS];
 };
 
-/* Free the contexts and wipe the keys. No call may be running. */
+/* Frees the contexts and wipes the keys. No call may be running. */
 void cache_codec_format_release(struct cache_codec_format *format);
 
-/* The name of an option's value that this build cannot honour, or NULL. */
+/* Returns the name of an option's value that this build does not support, or NULL. */
 const char *cache_codec_missing(enum codec_compression compression, bool seal);
 
 /* Returns true if the bytes begin like an encoded value. */
 bool cache_codec_is_encoded(const void *data, size_t size);
 
-/* Append what the store shall hold for `value` under the whole key `key`. A value that gains nothing is appended as it
- * is. A decimal number is never encoded, so that it can be counted with. CACHE_ERR_NOMEM, or CACHE_ERR_IO if the system
- * gives no random bytes. */
+/* Encodes `value` for the store, under the key with its prefix, and appends it. If encoding gains nothing, the value is
+ * appended unchanged. A decimal number is never encoded, so that it can be incremented. Returns CACHE_OK,
+ * CACHE_ERR_NOMEM, or CACHE_ERR_IO if the system has no random bytes. */
 cache_status cache_codec_encode(const struct cache_codec_format *format, cache_bytes key, cache_bytes value,
                                 cache_writer *out);
 
-/* Append the plain value of what the store holds. CACHE_MISS: it is damaged, sealed under another key or for another
- * place, not sealed although `format` seals, of a compression that this build lacks, or larger than it can honestly be.
- * CACHE_ERR_NOMEM. No size in the bytes is believed before it was checked. */
+/* Decodes a stored value and appends it. Returns CACHE_ERR_NOMEM; or CACHE_MISS if the value is damaged, sealed under
+ * another key or for another place, not sealed although `format` seals, compressed by an algorithm that this build
+ * lacks, or larger than it can be. Sizes in the bytes are checked before they are used. */
 cache_status cache_codec_decode(const struct cache_codec_format *format, cache_bytes key, cache_bytes stored,
                                 cache_writer *out);
 

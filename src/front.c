@@ -1,12 +1,12 @@
 /* front.c - the layer that serves hits from this process's memory.
  *
- * A read looks for changes first, if `front_check` has passed since the last look, and is answered from the memory if
- * the store was heard recently enough. Else it asks the store and keeps the answer. Whatever writes goes to the store,
- * and then drops the key here, whatever the outcome was: after a timeout nobody knows what the store holds. Leases go
- * around the front, since they decide who may store. No thread works in the background.
+ * If `front_check` has passed since the last check, a read first handles the changes that the store reports. If the
+ * store was heard recently enough, the memory answers. Otherwise the read asks the store and keeps the answer. A write
+ * goes to the store and then drops the key here, whatever its outcome: after a timeout nobody knows what the store
+ * holds. Leases bypass the front, since they decide who may store. There is no background thread.
  *
- * A store of one machine that has versions (the file store) need not be heard: each read compares the version that its
- * value was read under, which is one load from shared memory. */
+ * A store of one machine that has versions (the file store) need not report changes. There each read compares the
+ * version of its value, which is one load from shared memory. */
 #include "front.h"
 
 #include "backends/fork_guard.h"
@@ -23,14 +23,14 @@ struct front {
     struct front_memory memory;
     struct cache_live_counters *counters;
     struct cache_fork_guard fork_guard;
-    bool hears;                        /* the store tells its changes */
-    bool compares;                     /* else it may have versions, which are compared at each read */
+    bool hears;                        /* the store reports changes */
+    bool compares;                     /* the store has versions, which each read compares */
     int64_t ttl_ms;
     uint64_t lag_ns, check_ns;
-    /* Nanoseconds of cache_now_ns. */
-    atomic_uint_fast64_t heard;        /* all changes until then are handled; 0: nothing is known */
-    atomic_uint_fast64_t checked;      /* when somebody looked last */
-    pthread_mutex_t check_lock;        /* held by the one who looks */
+    /* The next two are nanoseconds of cache_now_ns. */
+    atomic_uint_fast64_t heard;        /* all changes before this time are handled; 0: nothing is known */
+    atomic_uint_fast64_t checked;      /* time of the last check */
+    pthread_mutex_t check_lock;        /* held by the thread that checks */
 };
 
 /* ---- hearing of changes ---------------------------------------------------------------------------------------- */
@@ -45,14 +45,14 @@ static void on_loss(void *ctx)
     cache_front_memory_drop_all(ctx);
 }
 
-/* With check_lock held. */
+/* Called with check_lock held. */
 static void look_for_changes(struct front *front)
 {
     static const cache_changes to = { .one = on_change, .all = on_loss };
     const struct cache_layer *layer = &front->layer;
     uint64_t heard = 0;
     int cancel = 0;
-    /* The store reads from a socket, where the caller's thread could be cancelled and would leave the lock behind. */
+    /* The store reads from a socket, which is a cancellation point: a cancelled thread would not release the lock. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     layer->inner.changes(layer->inner_self, &to, &front->memory, &heard);
     (void)pthread_setcancelstate(cancel, NULL);
@@ -60,7 +60,8 @@ static void look_for_changes(struct front *front)
     atomic_store_explicit(&front->checked, cache_now_ns(), memory_order_release);
 }
 
-/* Look if it is time. While another thread looks, nobody waits for it, unless it has taken ten times too long. */
+/* Handles changes if it is time. If another thread is doing so, this one does not wait, unless that takes ten times too
+ * long. */
 static void check(struct front *front, uint64_t now)
 {
     const int64_t age = (int64_t)(now - atomic_load_explicit(&front->checked, memory_order_acquire));
@@ -73,7 +74,7 @@ static void check(struct front *front, uint64_t now)
         pthread_mutex_lock(&front->check_lock);
     }
     if (always || atomic_load_explicit(&front->checked, memory_order_relaxed) <= now)
-        look_for_changes(front);    /* else somebody looked while this thread waited */
+        look_for_changes(front);    /* else another thread checked while this one waited */
     pthread_mutex_unlock(&front->check_lock);
 }
 
@@ -88,7 +89,7 @@ static bool is_open(struct front *front)
     return heard != 0 && (int64_t)(now - heard) <= (int64_t)front->lag_ns;
 }
 
-/* Returns true if a value that is read now may be kept: what is changed later will be heard. */
+/* Returns true if a value that is read now may be kept, since later changes will be reported. */
 static bool may_keep(const struct front *front)
 {
     return !front->hears || atomic_load_explicit(&front->heard, memory_order_acquire) != 0;
@@ -112,7 +113,8 @@ static struct front *front_of(void *self)
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* A key of a lease, which goes around the front. A user's key that looks like one only gives its hits away. */
+/* Returns true for the key of a lease, which bypasses the front. If a user's key looks like one, it only loses its
+ * hits. */
 static bool is_lease(cache_bytes key)
 {
     static const char kind[] = CACHE_LEASE_KIND;
@@ -121,14 +123,14 @@ static bool is_lease(cache_bytes key)
            memcmp(mark, kind, sizeof kind - 1) == 0;
 }
 
-/* How long the front may keep what the store holds for `left_ms` more; 0 of the store is for ever, -1 is not known. */
+/* Returns how long the front may keep a value that the store keeps for `left_ms` (0: for ever, -1: not known). */
 static int64_t keep_ms(const struct front *front, int64_t left_ms)
 {
     return left_ms > 0 && left_ms < front->ttl_ms ? left_ms : front->ttl_ms;
 }
 
-/* Where the store has versions, a value stands in the memory behind the version that it was read under. The room before
- * the value keeps it aligned. */
+/* If the store has versions, the memory holds the version of each value before the value. The version takes 16 bytes,
+ * which keeps the value aligned. */
 enum { VERSION_ROOM = 16 };
 
 static uint64_t version_of(const struct front *front, cache_bytes key)
@@ -166,7 +168,7 @@ static void keep(struct front *front, const struct front_ticket *ticket, cache_b
     cache_writer_release(&both);
 }
 
-/* The memory's value if its version is still the store's. */
+/* Returns the value in the memory if its version is still that of the store. */
 static cache_status get_same_version(struct front *front, cache_bytes key, cache_writer *out)
 {
     cache_writer writer;
@@ -228,7 +230,7 @@ static cache_status front_get(void *self, cache_bytes key, cache_writer *out)
 
 /* ---- reading many ---------------------------------------------------------------------------------------------- */
 
-/* The keys that the memory does not hold: their indices, tickets and what the store answers. */
+/* The keys that the memory does not hold: their indices, their tickets, and the answers of the store. */
 struct missing {
     size_t n;
     size_t *indices;
@@ -237,7 +239,7 @@ struct missing {
     cache_value *values;
 };
 
-/* Room on the stack for as many keys as most fetches with tags ask for. */
+/* Space on the stack, for as many keys as most fetches with tags read. */
 enum { FEW = 8 };
 struct few {
     struct front_ticket tickets[FEW];
@@ -270,7 +272,7 @@ static void missing_release(const cache_env *env, const struct few *few, struct 
         cache_env_free(env, missing->tickets);
 }
 
-/* Of a batch only those values are kept whose time stands inside: their store gives no times for many keys at once. */
+/* A batch from the store comes without times to live, so only values that contain their own time are kept. */
 static bool has_own_time(cache_bytes key, const cache_value *value)
 {
     return cache_envelope_is(value->data, value->size) || memchr(key.data, CACHE_INTERNAL_MARK[0], key.size) != NULL;

@@ -1,4 +1,4 @@
-/* front_memory.c - the front's own memory, and the tickets that keep an old value from getting into it. */
+/* front_memory.c - the memory of a front, and the tickets that keep old values out of it. */
 #define XXH_INLINE_ALL
 #include "front_memory.h"
 
@@ -104,7 +104,7 @@ void cache_front_memory_drop(struct front_memory *memory, cache_bytes key)
 
 void cache_front_memory_drop_all(struct front_memory *memory)
 {
-    /* A fill that compared the epoch before it grew must be done before the memory is cleared: it holds its stripe. */
+    /* A fill may have compared the epoch before it grew. It holds its stripe, so wait for that before clearing. */
     atomic_fetch_add(&memory->epoch, 1);
     for (size_t i = 0; i < FRONT_STRIPES; i++) {
         pthread_mutex_lock(&memory->stripes[i].lock);
