@@ -235,10 +235,26 @@ static void a_few_bytes_that_claim_to_be_gigabytes_are_a_miss(void **state)
     cache_codec_format_release(&format);
 }
 
+/* A value whose end was lost, in the form that is not compressed. */
+static void a_plain_value_with_another_length_than_it_says_is_a_miss(void **state)
+{
+    (void)state;
+    struct cache_codec_format format = format_of(CODEC_PLAIN, -1);
+    for (unsigned char claim = 0; claim < 16; claim++) {
+        unsigned char bytes[CODEC_HEADER_SIZE + 8] = { 0x94, 'l', 'c', 'z', 1, CODEC_PLAIN, 0, 0, claim };
+        cache_value plain;
+        assert_status(claim == 8 ? CACHE_OK : CACHE_MISS,
+                      decoded(&format, key, (cache_bytes){ (char *)bytes, sizeof bytes }, &plain));
+        cache_value_release(&plain);
+    }
+    cache_codec_format_release(&format);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_comes_back_in_every_form),
+        cmocka_unit_test(a_plain_value_with_another_length_than_it_says_is_a_miss),
         cmocka_unit_test(a_process_without_the_option_reads_compressed_values),
         cmocka_unit_test(repetitive_text_shrinks_and_short_or_random_values_stay_verbatim),
         cmocka_unit_test(numbers_stay_plain_so_that_they_can_be_counted_with),

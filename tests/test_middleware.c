@@ -68,6 +68,29 @@ static void write_items(struct site *site, const cache_request *request, cache_r
                               request->query != NULL ? request->query : "");
 }
 
+static void answer_with_no_status(struct site *site, const cache_request *request, cache_response *response)
+{
+    const int *status = site->inside_ctx;
+    (void)request;
+    cache_response_set_status(response, *status);
+}
+
+static void a_status_that_is_none_fails_the_request(void **state)
+{
+    struct site site;
+    int wrong[] = { 99, 600, 0, -200 };
+    site_open(&site, state);
+    site.inside = answer_with_no_status;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cache_page page;
+        const cache_request request = { .method = "GET", .path = "/p" };
+        site.inside_ctx = &wrong[i];
+        assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
+        assert_non_null(strstr(cache_last_error(), "100..599"));
+    }
+    site_close(&site);
+}
+
 static void an_api_gets_caching_without_touching_its_handlers(void **state)
 {
     static const char *const not_counted[] = { "utm_*", "fbclid", NULL }, *const page_counts[] = { "page", NULL };
@@ -145,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_rule_that_fits_decides),
         cmocka_unit_test(a_long_pattern_of_stars_ends_soon),
+        cmocka_unit_test(a_status_that_is_none_fails_the_request),
         cmocka_unit_test(an_api_gets_caching_without_touching_its_handlers),
         cmocka_unit_test(what_is_wrong_with_the_arguments_is_said),
         cmocka_unit_test(an_older_shorter_view_is_served),

@@ -198,6 +198,41 @@ static void a_request_that_is_sent_round_in_circles_ends(void **state)
     fake_server_stop(&fake);
 }
 
+/* Redirects without a host, as a node does that does not know its own address: it is meant itself. */
+static void redirect_once(struct fake_server *fake, int fd, int number)
+{
+    char request[4096], mark[32], answer[256];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        if (strstr(request, "SLOTS") != NULL)
+            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n%s",
+                           fake->port, mark);
+        else if (strstr(request, "GET") != NULL && atomic_fetch_add((atomic_int *)fake->ctx, 1) == 0)
+            (void)snprintf(answer, sizeof answer, "-MOVED 1 :%d\r\n%s", fake->port, mark);
+        else
+            (void)snprintf(answer, sizeof answer, "%s%s", strstr(request, "GET") != NULL ? "$1\r\nv\r\n" : "+PONG\r\n",
+                           mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+static void a_redirection_without_a_host_means_the_node_that_sent_it(void **state)
+{
+    static atomic_int asked;
+    struct fake_server fake;
+    char url[128];
+    (void)state;
+    fake_server_start(&fake, redirect_once, &asked);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
+    cache_t *cache = test_open(url);
+    assert_text(cache, "a", "v");
+    assert_int_equal(asked, 2);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
 /* ---- a node that is taken for a single Redis --------------------------------------------------------------------- */
 
 static char warning[512];
@@ -316,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
+        cmocka_unit_test(a_redirection_without_a_host_means_the_node_that_sent_it),
         cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),
         cmocka_unit_test(many_keys_by_a_plain_url_are_those_of_the_node),
         cmocka_unit_test(a_fetch_that_a_plain_url_cannot_store_says_so_and_counts),

@@ -7,6 +7,7 @@
 #include "store.h"
 
 #include "hooks.h"
+#include "invariant.h"
 
 #include <time.h>
 
@@ -216,6 +217,7 @@ static void take_over_clear(struct mc_server *server, const struct change *chang
     struct mc_generation *generation = &server->generation;
     if (change->whole)
         generation->bump = false;
+    ASSERT(change->whole || change->part != NULL);
     if (change->whole || !generation->known || !cache_mc_record_put(&generation->record, *change->part, change->id))
         know(server, fresh, cache_env_monotonic_ms(server->store->env));
 }
