@@ -3,6 +3,7 @@
 
 #include "files.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,20 @@ static long field(const char *name)
 struct soak_gauges soak_gauges_read(void)
 {
     return (struct soak_gauges){ field("VmRSS:"), files_count_descriptors(), (int)field("Threads:") };
+}
+
+/* ---- a thread's waiting ------------------------------------------------------------------------------------------ */
+
+double soak_waited_ms(void)
+{
+    static _Thread_local int fd = -1;
+    char text[80] = "";
+    unsigned long long waited_ns = 0;
+    if (fd < 0)
+        fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || pread(fd, text, sizeof text - 1, 0) <= 0 || sscanf(text, "%*u %llu", &waited_ns) != 1)
+        return 0;
+    return (double)waited_ns / 1e6;
 }
 
 /* ---- lag --------------------------------------------------------------------------------------------------------- */

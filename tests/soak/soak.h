@@ -65,6 +65,9 @@ struct soak_gauges {
 
 struct soak_gauges soak_gauges_read(void);
 
+/* How long this thread has been ready to run, and had no processor, since its beginning. 0: the kernel does not say. */
+double soak_waited_ms(void);
+
 /* How late the machine woke up a thread that slept for 10 ms, at worst: no call can be quicker than that. */
 void soak_lag_start(void);
 double soak_lag_stop(void);            /* in ms */

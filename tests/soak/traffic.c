@@ -33,6 +33,7 @@ enum { MOST_SUSPECTS = 10000 };
 struct suspect {
     double begun, ended;
     double excess_ms;                  /* over the timeout, of a call that was too long */
+    double waited_ms;                  /* for a processor, in the call or shortly before */
     char text[sizeof report.first_failure];
 };
 static struct suspect failures[MOST_SUSPECTS], long_calls[MOST_SUSPECTS];
@@ -82,7 +83,8 @@ static void note_wrong(unsigned long *counter, const char *what, const char *key
 }
 
 /* With the lock held. */
-static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, double begun, double excess_ms)
+static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, double begun, double excess_ms,
+                         double waited_ms)
 {
     if (*n == MOST_SUSPECTS)
         return;
@@ -90,6 +92,7 @@ static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, doub
     suspect->begun = begun;
     suspect->ended = now_ms();
     suspect->excess_ms = excess_ms;
+    suspect->waited_ms = waited_ms;
     (void)snprintf(suspect->text, sizeof suspect->text, "%s", cache_last_error());
 }
 
@@ -100,10 +103,25 @@ static void judge_suspects(void)
     enum { BEFORE_MS = 1000, AFTER_MS = 500, LATE_MS = 100, TIMES = 2 };
     report.calm_failures = report.too_long = 0;
     for (const struct suspect *call = failures; call < failures + n_failures; call++)
-        if (soak_lag_between(call->begun - BEFORE_MS, call->ended + AFTER_MS) < LATE_MS && report.calm_failures++ == 0)
+        if (call->waited_ms + soak_lag_between(call->begun - BEFORE_MS, call->ended + AFTER_MS) < LATE_MS &&
+            report.calm_failures++ == 0)
             memcpy(report.first_failure, call->text, sizeof report.first_failure);
     for (const struct suspect *call = long_calls; call < long_calls + n_long_calls; call++)
-        report.too_long += call->excess_ms > SOAK_SPARE_MS + TIMES * soak_lag_between(call->begun, call->ended);
+        report.too_long += call->excess_ms > SOAK_SPARE_MS + call->waited_ms +
+                                             TIMES * soak_lag_between(call->begun, call->ended);
+}
+
+/* How long this thread waited for a processor in its last calls; what is asked seldom costs little. */
+static double waited_lately_ms(bool is_asked)
+{
+    enum { LOOK_EACH = 64 };
+    static _Thread_local double before_ms;
+    static _Thread_local unsigned n;
+    if (!is_asked && n++ % LOOK_EACH != 0)
+        return 0;
+    const double now = soak_waited_ms(), lately = now - before_ms;
+    before_ms = now;
+    return lately;
 }
 
 /* Count a call that began at `begun`. Returns true if it succeeded. */
@@ -111,6 +129,7 @@ static bool note_call(cache_status status, double begun, int most_calls)
 {
     const double took = (now_ms() - begun) / most_calls;
     const bool calm = was_calm(begun);
+    const double waited = waited_lately_ms(took > SOAK_TIMEOUT_MS || (calm && status < 0));
     pthread_mutex_lock(&lock);
     report.calls++;
     if (took > report.longest_ms)
@@ -118,10 +137,10 @@ static bool note_call(cache_status status, double begun, int most_calls)
     if (status < 0) {
         report.failures++;
         if (calm)
-            note_suspect(failures, &n_failures, begun, 0);
+            note_suspect(failures, &n_failures, begun, 0, waited);
     }
     if (took > SOAK_TIMEOUT_MS + SOAK_SPARE_MS)
-        note_suspect(long_calls, &n_long_calls, begun, took - SOAK_TIMEOUT_MS);
+        note_suspect(long_calls, &n_long_calls, begun, took - SOAK_TIMEOUT_MS, waited);
     pthread_mutex_unlock(&lock);
     return status >= 0;
 }
