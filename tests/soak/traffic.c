@@ -32,7 +32,6 @@ static struct soak_report report;
 enum { MOST_SUSPECTS = 10000 };
 struct suspect {
     double begun, ended;
-    double excess_ms;                  /* over the timeout, of a call that was too long */
     double waited_ms;                  /* for a processor, in the call or shortly before */
     char text[sizeof report.first_failure];
 };
@@ -83,32 +82,33 @@ static void note_wrong(unsigned long *counter, const char *what, const char *key
 }
 
 /* With the lock held. */
-static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, double begun, double excess_ms,
-                         double waited_ms)
+static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, double begun, double waited_ms)
 {
     if (*n == MOST_SUSPECTS)
         return;
     struct suspect *suspect = &suspects[(*n)++];
     suspect->begun = begun;
     suspect->ended = now_ms();
-    suspect->excess_ms = excess_ms;
     suspect->waited_ms = waited_ms;
     (void)snprintf(suspect->text, sizeof suspect->text, "%s", cache_last_error());
 }
 
-/* Where the machine was late at that time or shortly before, nobody knows whose fault it was that a call had no time.
- * A thread may be later than the one that watches. */
+/* Where the machine was late at that time or shortly before, nobody knows whose fault it was that a call had no time:
+ * it may have waited for another thread, or for the server. */
+static bool is_judged(const struct suspect *call)
+{
+    enum { BEFORE_MS = 1000, AFTER_MS = 500, LATE_MS = 100 };
+    return call->waited_ms + soak_lag_between(call->begun - BEFORE_MS, call->ended + AFTER_MS) < LATE_MS;
+}
+
 static void judge_suspects(void)
 {
-    enum { BEFORE_MS = 1000, AFTER_MS = 500, LATE_MS = 100, TIMES = 2 };
     report.calm_failures = report.too_long = 0;
     for (const struct suspect *call = failures; call < failures + n_failures; call++)
-        if (call->waited_ms + soak_lag_between(call->begun - BEFORE_MS, call->ended + AFTER_MS) < LATE_MS &&
-            report.calm_failures++ == 0)
+        if (is_judged(call) && report.calm_failures++ == 0)
             memcpy(report.first_failure, call->text, sizeof report.first_failure);
     for (const struct suspect *call = long_calls; call < long_calls + n_long_calls; call++)
-        report.too_long += call->excess_ms > SOAK_SPARE_MS + call->waited_ms +
-                                             TIMES * soak_lag_between(call->begun, call->ended);
+        report.too_long += is_judged(call);
 }
 
 /* How long this thread waited for a processor in its last calls; what is asked seldom costs little. */
@@ -137,10 +137,10 @@ static bool note_call(cache_status status, double begun, int most_calls)
     if (status < 0) {
         report.failures++;
         if (calm)
-            note_suspect(failures, &n_failures, begun, 0, waited);
+            note_suspect(failures, &n_failures, begun, waited);
     }
     if (took > SOAK_TIMEOUT_MS + SOAK_SPARE_MS)
-        note_suspect(long_calls, &n_long_calls, begun, took - SOAK_TIMEOUT_MS, waited);
+        note_suspect(long_calls, &n_long_calls, begun, waited);
     pthread_mutex_unlock(&lock);
     return status >= 0;
 }
