@@ -277,7 +277,8 @@ static const struct { const char *name, *type, *why; } lost[] = {
     { "CACHE_ARGS", NULL, "it is a Python list; a store's options stand in CACHE_URL" },
     { "CACHE_REDIS_SENTINELS", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0" },
     { "CACHE_REDIS_SENTINEL_MASTER", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0" },
-    { "CACHE_REDIS_SENTINEL_PASSWORD", "RedisCache", "set CACHE_URL=redis+sentinel://host1,host2/name/0?sentinel_password=…" },
+    { "CACHE_REDIS_SENTINEL_PASSWORD", "RedisCache",
+      "set CACHE_URL=redis+sentinel://host1,host2/name/0?sentinel_password=…" },
     { "CACHE_REDIS_CLUSTER", "RedisCache", "set CACHE_URL=redis+cluster://host1,host2" },
 };
 

@@ -274,7 +274,7 @@ static void an_address_that_refuses_is_left_alone_while_the_other_serves(void **
     cache_close(cache);
 }
 
-static void an_address_that_hangs_up_is_followed_by_the_other_in_the_same_call(void **state)
+static void an_address_that_hangs_up_is_followed_in_the_same_call(void **state)
 {
     (void)state;
     places[0].mode = HANG_UP_AT_ONCE;
@@ -357,7 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_look_up_that_fails_leaves_the_old_address_in_use, start, stop),
         cmocka_unit_test_setup_teardown(a_name_that_was_not_found_is_asked_for_again, start, stop),
         cmocka_unit_test_setup_teardown(an_address_that_refuses_is_left_alone_while_the_other_serves, start, stop),
-        cmocka_unit_test_setup_teardown(an_address_that_hangs_up_is_followed_by_the_other_in_the_same_call, start, stop),
+        cmocka_unit_test_setup_teardown(an_address_that_hangs_up_is_followed_in_the_same_call, start, stop),
         cmocka_unit_test_setup_teardown(an_address_that_is_silent_leaves_half_of_the_time_to_the_other, start, stop),
         cmocka_unit_test_setup_teardown(an_address_that_falls_silent_is_left_for_the_other, start, stop),
         cmocka_unit_test_setup_teardown(a_server_with_all_addresses_silent_is_left_alone, start, stop),

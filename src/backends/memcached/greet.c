@@ -60,8 +60,8 @@ static cache_status log_in(struct cache_connection *connection, struct greeting 
     return cache_connection_call(connection, &exchange, deadline);
 }
 
-/* A get of the generation. A server that speaks the binary protocol alone reads the 24 bytes of a header before it finds
- * that there is none, and hangs up: to less it would be silent. */
+/* A get of the generation. A server that speaks the binary protocol alone reads the 24 bytes of a header, finds that it
+ * is none, and hangs up: to less it would be silent. */
 static size_t write_question(const struct mc_store *store, char line[MC_MAX_COMMAND])
 {
     enum { BINARY_HEADER = 24 };

@@ -1,8 +1,8 @@
 /* record.h - what a host's record of generations says, as functions of bytes alone.
  *
- * "1732645123456789": the generation of all keys. "1732645123456789 HASH ID HASH ID": parts of them, each named by a hash
- * of its further prefix, were cleared since, and began the generations ID. A key's generation is the latest of its own:
- * that of all keys, and those of the parts that it is in. */
+ * "1732645123456789" is the generation of all keys. "1732645123456789 HASH ID HASH ID" says that parts of them, each
+ * named by a hash of its further prefix, were cleared since, and began the generations ID. A key's generation is the
+ * latest of that of all keys and those of the parts that it is in. */
 #ifndef RECORD_H
 #define RECORD_H
 

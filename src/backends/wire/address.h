@@ -61,8 +61,8 @@ void cache_resolver_init(struct cache_resolver *resolver, const struct cache_pla
 void cache_resolver_release(struct cache_resolver *resolver);
 void cache_resolver_forked(struct cache_resolver *resolver);
 
-/* The addresses that are not left alone, in the order in which to try them; looked up by this caller if it is time, while
- * others go on with the old ones. A look-up that fails leaves the old ones in use. */
+/* The addresses that are not left alone, in the order in which to try them. If it is time, this caller looks them up,
+ * while others go on with the old ones. A look-up that fails leaves the old ones in use. */
 cache_status cache_resolver_get(struct cache_resolver *resolver, struct cache_addresses *out, unsigned *version);
 
 /* How many addresses the name has; 0: it was not looked up yet. */

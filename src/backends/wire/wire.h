@@ -19,7 +19,7 @@ struct cache_wire {
     int64_t timeout_ms;                /* of an operation: what the socket itself waits at most */
     struct cache_address address;
     unsigned version;                  /* the resolver's when it connected */
-    uint64_t ready_by;                 /* when it must be of use, so that the server's other addresses have a turn */
+    uint64_t ready_by;                 /* when it must be of use: the server's other addresses want a turn, too */
 };
 
 /* Connect, and shake hands where `tls` is not NULL (then `host` is whom the certificate must name). `*ours`: this
