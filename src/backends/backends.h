@@ -1,4 +1,4 @@
-/* backends.h - the tables of the stores in the library, for the registry alone. */
+/* backends.h - the tables of the stores in the library. Only the registry uses them. */
 #ifndef BACKENDS_H
 #define BACKENDS_H
 

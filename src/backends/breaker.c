@@ -23,7 +23,7 @@ void cache_breaker_release(struct cache_breaker *breaker)
 static int64_t next_try(const struct cache_breaker *breaker, int64_t in_ms)
 {
     const int64_t at = cache_env_monotonic_ms(breaker->env) + in_ms;
-    return at != 0 ? at : 1;    /* 0 says that it is in use */
+    return at != 0 ? at : 1;    /* 0 means that the server is in use */
 }
 
 static cache_status fail_at_once(struct cache_breaker *breaker)
@@ -51,7 +51,7 @@ cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying)
         return CACHE_OK;
     if (cache_env_monotonic_reached(breaker->env, retry_at)
         && atomic_compare_exchange_strong(&breaker->retry_at, &retry_at, next_try(breaker, breaker->try_ms))) {
-        /* If nothing is heard of this one, the next tries when it must have ended. */
+        /* This caller probes. If it never reports back, another may probe once its time is up. */
         *trying = true;
         return CACHE_OK;
     }
@@ -90,5 +90,5 @@ void cache_breaker_reset(struct cache_breaker *breaker)
 
 void cache_breaker_forked(struct cache_breaker *breaker)
 {
-    pthread_mutex_init(&breaker->lock, NULL);    /* whoever held the old one is not in this process */
+    pthread_mutex_init(&breaker->lock, NULL);    /* the thread that held it is in the parent */
 }

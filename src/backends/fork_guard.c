@@ -1,11 +1,11 @@
-/* fork_guard.c - counts forks, and compares the count before each use of a connection: asking for the pid would be a
- * system call an operation. */
+/* fork_guard.c - counts forks, and compares the count before each use of a connection. Comparing the pid instead would
+ * cost a system call per operation. */
 #include "fork_guard.h"
 
 #include <pthread.h>
 #include <sched.h>
 
-static atomic_uint forks;              /* that lie between the program's first process and this one */
+static atomic_uint forks;              /* between the first process of the program and this one */
 static pthread_once_t watching = PTHREAD_ONCE_INIT;
 
 static void count_fork(void)
@@ -30,13 +30,13 @@ void cache_fork_guard_check(struct cache_fork_guard *forked, void (*clean_up)(vo
 {
     const unsigned self = atomic_load_explicit(&forks, memory_order_relaxed);
     while (atomic_load_explicit(&forked->owner, memory_order_acquire) != self) {
-        /* A process that forked while it cleaned up left its own number here: its child begins anew. */
+        /* If a process forks while it cleans up, its number is still here, and the child starts over. */
         unsigned cleaning = atomic_load(&forked->cleaning);
         if (cleaning != self && atomic_compare_exchange_strong(&forked->cleaning, &cleaning, self)) {
             clean_up(ctx);
             atomic_store_explicit(&forked->owner, self, memory_order_release);
             return;
         }
-        sched_yield();    /* another thread of this child is at it */
+        sched_yield();    /* another thread of this child cleans up */
     }
 }

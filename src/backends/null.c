@@ -1,9 +1,9 @@
-/* null.c - the store that holds nothing: caching switched off, and the smallest model of a store.
+/* null.c - a store that holds nothing. It switches caching off, and is the smallest example of a store.
  *
- * A counter is always missing, so inc begins anew each time, as the contract says of a missing one. */
+ * Every counter is missing, so inc starts over each time, as the contract says for a missing counter. */
 #include "backends.h"
 
-static char nothing;    /* open must give something to tell from NULL */
+static char nothing;    /* open must return something other than NULL */
 
 static cache_status null_open(const cache_backend_config *config, void **self)
 {

@@ -1,4 +1,4 @@
-/* address.c - names to addresses, and addresses to connected sockets. */
+/* address.c - resolves names to addresses, and connects sockets to them. */
 #include "address.h"
 
 #include "wait.h"
@@ -51,7 +51,7 @@ static void add(struct cache_addresses *out, const struct addrinfo *info)
     out->n++;
 }
 
-/* The next of the list, from `info` on, that is of `family` (or is not). */
+/* Returns the next entry, from `info` on, that is of `family`, or is not if `is` is false. */
 static const struct addrinfo *next_of(const struct addrinfo *info, int family, bool is)
 {
     while (info != NULL && (info->ai_family == family) != is)
@@ -59,7 +59,7 @@ static const struct addrinfo *next_of(const struct addrinfo *info, int family, b
     return info;
 }
 
-/* The system's order within each family, and the families in turn. */
+/* Sorts the addresses so that the families alternate. Within each family the system's order stays. */
 static void interleave(const struct addrinfo *list, struct cache_addresses *out)
 {
     const int family = list->ai_family;
@@ -99,7 +99,7 @@ cache_status cache_addresses_find(const struct cache_place *place, const char *w
 
 /* ---- one socket -------------------------------------------------------------------------------------------------- */
 
-/* A descriptor of 0 to 2 would be written to by whoever prints. */
+/* Moves a descriptor of 0 to 2 to a higher number, or text that the program prints would go to the server. */
 static int above_the_standard_ones(int fd)
 {
     if (fd < 0 || fd > STDERR_FILENO)
@@ -131,8 +131,8 @@ static void set_blocking(int fd, bool blocking)
     (void)fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
-/* A Unix socket whose server is slow to accept has a full queue: a connect that blocks waits for room in it, which
- * nothing but SO_SNDTIMEO ends. */
+/* If the server of a Unix socket is slow to accept, its queue is full. A blocking connect then waits for space in it,
+ * and only SO_SNDTIMEO ends that wait. */
 static int connect_path(int fd, const struct cache_address *address, uint64_t deadline)
 {
     for (;;) {
@@ -149,7 +149,7 @@ static int connect_path(int fd, const struct cache_address *address, uint64_t de
     }
 }
 
-/* 0, EINPROGRESS, or why not. */
+/* Begins to connect. Returns 0, EINPROGRESS, or an error. */
 static int begin(const struct cache_address *address, uint64_t deadline, int *fd)
 {
     *fd = make_socket(address->name.ss_family);
@@ -160,7 +160,7 @@ static int begin(const struct cache_address *address, uint64_t deadline, int *fd
     set_blocking(*fd, false);
     if (connect(*fd, (const struct sockaddr *)&address->name, address->size) == 0)
         return 0;
-    return errno == EINTR ? EINPROGRESS : errno;    /* a signal does not end what the kernel has begun */
+    return errno == EINTR ? EINPROGRESS : errno;    /* after a signal the kernel goes on connecting */
 }
 
 /* ---- dialing ----------------------------------------------------------------------------------------------------- */
@@ -172,8 +172,8 @@ struct dial {
     struct pollfd pending[CACHE_MAX_ADDRESSES];
     size_t which[CACHE_MAX_ADDRESSES];
     nfds_t n_pending;
-    size_t begun;                      /* how many of the addresses */
-    int error;                         /* the last failure, and of which address */
+    size_t begun;                      /* the number of addresses tried so far */
+    int error;                         /* the last failure, and its address */
     size_t error_of;
     bool ours;
 };
@@ -193,7 +193,7 @@ static void drop(struct dial *dial, nfds_t i)
     dial->which[i] = dial->which[dial->n_pending];
 }
 
-/* Begin with the next address. Returns true if it is connected already, and is the last of the pending. */
+/* Begins with the next address. Returns true if it is connected already; it is then the last of the pending ones. */
 static bool begin_next(struct dial *dial, uint64_t deadline)
 {
     const size_t which = dial->begun++;
@@ -210,7 +210,7 @@ static bool begin_next(struct dial *dial, uint64_t deadline)
     return false;
 }
 
-/* The index of one that is connected; -1: none yet. Those that failed are let go. */
+/* Returns the index of a connected socket, or -1 if there is none yet. Closes those that failed. */
 static int look_at_pending(struct dial *dial)
 {
     for (nfds_t i = 0; i < dial->n_pending;) {

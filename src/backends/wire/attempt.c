@@ -1,4 +1,4 @@
-/* attempt.c - a connection is made ready, a batch goes out, and its outcome is judged: for the server, and for each
+/* attempt.c - prepares a connection, sends a batch, and decides what its outcome means for the server and for each
  * request. */
 #include "attempt.h"
 
@@ -11,7 +11,7 @@
 enum {
     NANOSECONDS_IN_MS = 1000000,
     SHORT_PATIENCE_MS = 20,
-    PATIENT_TRY = 128                  /* one try in so many to reach a server that is away waits the whole time */
+    PATIENT_TRY = 128                  /* one of this many probes of a server that is down waits the whole timeout */
 };
 
 /* ---- the connection ---------------------------------------------------------------------------------------------- */
@@ -27,8 +27,9 @@ void cache_connection_close(struct cache_connection *connection)
     connection->connected = false;
 }
 
-/* How long the one caller waits who tries to reach a server that is away: it holds up all who wait for what it
- * computes. One that hangs answers as little in a second as in some multiples of what it needed when it was well. */
+/* Returns how long a caller that probes a server that is down waits, since other callers may wait for its result. If
+ * the server needed a certain time when it was well, some multiples of that are enough: if it hangs, waiting longer
+ * does not help. */
 static uint64_t patience_ns(struct cache_server *server)
 {
     const uint64_t whole = (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS;
@@ -133,7 +134,8 @@ static cache_status connect_anew(struct cache_attempt *attempt)
     return CACHE_OK;
 }
 
-/* A server that hung up may have moved: then the name is looked up before the next connection is made. */
+/* Returns true if the server has not closed the connection. If it has, it may have moved, so the name is looked up
+ * before the next connection. */
 static bool is_quiet(struct cache_connection *connection)
 {
     const bool quiet = cache_wire_is_quiet(&connection->wire);
@@ -183,12 +185,12 @@ static void judge_server(struct cache_attempt *attempt)
             trip(attempt);
     }
     if (attempt->was_idle && batch->status == CACHE_ERR_CONNECT) {
-        cache_server_distrust(server);    /* the others lead to the same place */
+        cache_server_distrust(server);    /* the other connections lead to the same place */
         cache_resolver_doubt(&server->resolver);
     }
 }
 
-/* May the request, which failed with the batch, go out once more? */
+/* Returns true if the request, which failed with the batch, may be sent again. */
 static bool may_go_again(const struct cache_attempt *attempt, const struct cache_exchange *exchange, uint64_t now)
 {
     const struct cache_batch *batch = &attempt->batch;
@@ -221,7 +223,7 @@ static void set_failure(const struct cache_attempt *attempt, struct cache_exchan
         atomic_fetch_add_explicit(&attempt->server->config.counters->timeouts, 1, memory_order_relaxed);
 }
 
-/* What the batch's outcome means for one request. Returns true if it goes out again. */
+/* Applies the outcome of the batch to one request. Returns true if the request must be sent again. */
 static bool judge(const struct cache_attempt *attempt, struct cache_exchange *exchange, const char *message,
                   uint64_t now)
 {
@@ -241,8 +243,8 @@ static bool judge(const struct cache_attempt *attempt, struct cache_exchange *ex
     return again;
 }
 
-/* Judge all requests of the batch; the slot is given on before those that are done are woken. Returns true if the
- * own request goes out again. */
+/* Applies the outcome to all requests of the batch. Passes the slot on, and then wakes the callers whose requests are
+ * done. Returns true if the own request must be sent again. */
 static bool finish(struct cache_attempt *attempt, int slot)
 {
     struct cache_server *server = attempt->server;
@@ -279,7 +281,7 @@ bool cache_attempt_run(struct cache_attempt *attempt, int slot)
     cache_batch_run(&attempt->batch);
     judge_server(attempt);
     if (attempt->batch.lost)
-        cache_connection_close(attempt->connection);    /* what arrives on it late belongs to nobody */
+        cache_connection_close(attempt->connection);    /* a late reply on it must reach no other request */
     return finish(attempt, slot);
 }
 

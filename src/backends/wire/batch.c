@@ -1,4 +1,4 @@
-/* batch.c - requests go out in one write, and their replies are taken in their order. */
+/* batch.c - sends requests in one write, and takes their replies in the same order. */
 #include "batch.h"
 
 #include "../../hooks.h"
@@ -7,13 +7,13 @@
 #include <string.h>
 
 enum {
-    MAX_PARTS = 64,                    /* of one write */
+    MAX_PARTS = 64,                    /* the most parts of one write */
     READ_SIZE = 32 * 1024,
-    MARK_PATIENCE_MS = 100,            /* for a server that may not know the mark */
+    MARK_PATIENCE_MS = 100,            /* for a server that may not support the mark */
     NANOSECONDS_IN_MS = 1000000
 };
 
-/* What came and was not taken yet. */
+/* Bytes that were received and not taken yet. */
 struct held {
     size_t size;
     char bytes[CACHE_MAX_LINE + READ_SIZE];
@@ -41,7 +41,7 @@ static bool is_sent(const struct cache_batch *batch)
     return batch->sending == NULL && batch->offset == batch->mark_size;
 }
 
-/* The parts from where the batch has come to, up to MAX_PARTS. */
+/* Collects up to MAX_PARTS parts that have not been sent. */
 static int next_parts(const struct cache_batch *batch, struct iovec parts[MAX_PARTS])
 {
     int n = 0, part = batch->part;
@@ -57,7 +57,7 @@ static int next_parts(const struct cache_batch *batch, struct iovec parts[MAX_PA
     return n;
 }
 
-/* `size` bytes more have gone out. */
+/* Notes that `size` more bytes were sent. */
 static void advance(struct cache_batch *batch, size_t size)
 {
     while (batch->sending != NULL) {
@@ -112,7 +112,7 @@ static enum cache_reply take_mark(struct cache_batch *batch, const char *bytes, 
     return reply == CACHE_REPLY_LAST ? CACHE_REPLY_DONE : reply;
 }
 
-/* The next reply, or the mark's, from the front of the bytes. */
+/* Takes the next reply, or the answer to the mark, from the front of the bytes. */
 static enum cache_reply take_one(struct cache_batch *batch, const char *bytes, size_t size, size_t *used)
 {
     struct cache_exchange *exchange = batch->taking;
@@ -128,7 +128,7 @@ static enum cache_reply take_one(struct cache_batch *batch, const char *bytes, s
     return reply;
 }
 
-/* Take what the held bytes have of replies. */
+/* Takes all replies from the held bytes. */
 static cache_status take_held(struct cache_batch *batch, struct held *held)
 {
     size_t at = 0;
@@ -163,7 +163,7 @@ static cache_status read_once(struct cache_batch *batch, struct held *held, bool
     return status == CACHE_OK && *size > 0 ? take_held(batch, held) : status;
 }
 
-/* A server that refuses a request while it still comes may close the connection: what it said first is there to be
+/* A server may refuse a request before it has received all of it, and close the connection. Its reply can still be
  * read. */
 static cache_status read_the_last_words(struct cache_batch *batch, struct held *held, cache_status failure)
 {
@@ -179,7 +179,8 @@ static cache_status read_the_last_words(struct cache_batch *batch, struct held *
     return status == CACHE_ERR_AUTH ? status : cache_fail(failure, "%s", message);
 }
 
-/* With the whole of `timeout` left, the socket's own is the deadline: the usual request is one send and one recv. */
+/* If all of `timeout` is left, the timeout of the socket is enough. So the usual request needs one send and one
+ * recv. */
 static cache_status receive(struct cache_batch *batch, struct held *held, uint64_t deadline)
 {
     struct cache_wire *wire = &batch->connection->wire;
@@ -191,7 +192,7 @@ static cache_status receive(struct cache_batch *batch, struct held *held, uint64
     return status == CACHE_OK && readable ? read_once(batch, held, false, &size) : status;
 }
 
-/* All replies are there, and the answer to the first mark that this server ever got is not. */
+/* Returns true if all replies came, but no answer to the first mark that was ever sent to this server. */
 static bool may_lack_marks(const struct cache_batch *batch)
 {
     return batch->taking == NULL && !batch->unsure &&
@@ -228,7 +229,7 @@ void cache_batch_run(struct cache_batch *batch)
         } else
             batch->unsure = batch->mark_size > 0;
     }
-    /* Something came behind the last reply, and belongs to no request. */
+    /* Bytes after the last reply belong to no request. */
     if (held.size > 0 || (protocol->has_more != NULL && protocol->has_more(batch->connection->state)))
         batch->lost = true;
 }

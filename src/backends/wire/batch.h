@@ -1,4 +1,4 @@
-/* batch.h - requests that go out together on one connection, and their replies. */
+/* batch.h - requests that are sent together on one connection, and their replies. */
 #ifndef WIRE_BATCH_H
 #define WIRE_BATCH_H
 
@@ -6,15 +6,15 @@
 
 struct cache_batch {
     struct cache_connection *connection;
-    struct cache_exchange *first;      /* linked by `next`, in the order in which they go out */
-    uint64_t deadline;                 /* the earliest of theirs */
-    bool marked;                       /* a mark goes out behind them */
+    struct cache_exchange *first;      /* linked by `next`, in the order in which they are sent */
+    uint64_t deadline;                 /* the earliest of their deadlines */
+    bool marked;                       /* a mark is sent after them */
     /* the outcome */
-    bool lost;                         /* the connection is not good for another batch */
-    bool unsure;                       /* the mark's answer is another's, or did not come: no reply counts */
-    struct cache_exchange *culprit;    /* whose reply failed; NULL: none did */
-    cache_status status;               /* of the connection, with this thread's last error */
-    /* under way */
+    bool lost;                         /* the connection must not be used for another batch */
+    bool unsure;                       /* the mark's answer is wrong or missing, so no reply is valid */
+    struct cache_exchange *culprit;    /* the request whose reply failed; NULL: none */
+    cache_status status;               /* of the connection; this thread's last error describes it */
+    /* the state */
     struct cache_exchange *sending, *taking;
     int part;
     size_t offset;
@@ -23,13 +23,13 @@ struct cache_batch {
     char mark[CACHE_MAX_MARK];
 };
 
-/* Prepare the batch; its first three members are set. */
+/* Prepares the batch. The caller has set its first three members. */
 void cache_batch_begin(struct cache_batch *batch);
 
-/* Send as much as the connection takes without a wait. */
+/* Sends as much as the connection accepts without waiting. */
 cache_status cache_batch_send_some(struct cache_batch *batch);
 
-/* Send the rest and take all replies. */
+/* Sends the rest and takes all replies. */
 void cache_batch_run(struct cache_batch *batch);
 
 #endif

@@ -1,4 +1,4 @@
-/* no_tls.c - what stands in place of tls.c in a build without OpenSSL. */
+/* no_tls.c - replaces tls.c in a build without OpenSSL. */
 #include "tls.h"
 
 cache_status cache_tls_open(const struct cache_tls_config *config, struct cache_tls **out)

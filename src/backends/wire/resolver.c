@@ -1,4 +1,4 @@
-/* resolver.c - a name's addresses, looked up again as time passes and connections are lost. */
+/* resolver.c - keeps the addresses of a name, and looks them up again after some time or a lost connection. */
 #include "address.h"
 
 #include "../../hooks.h"
@@ -18,7 +18,7 @@ void cache_resolver_release(struct cache_resolver *resolver)
 
 void cache_resolver_forked(struct cache_resolver *resolver)
 {
-    pthread_mutex_init(&resolver->lock, NULL);    /* whoever held the old one is not in this process */
+    pthread_mutex_init(&resolver->lock, NULL);    /* the thread that held it is in the parent */
     resolver->looking = false;
 }
 
@@ -44,7 +44,7 @@ static bool is_same_set(const struct cache_addresses *a, const struct cache_addr
     return a->n == b->n;
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void keep(struct cache_resolver *resolver, const struct cache_addresses *found)
 {
     if (is_same_set(&resolver->found, found))
@@ -57,7 +57,7 @@ static void keep(struct cache_resolver *resolver, const struct cache_addresses *
     resolver->version++;
 }
 
-/* Returns true if the caller is the one who looks. A path is never looked up again. */
+/* Returns true if this caller must look the name up. A path is never looked up again. */
 static bool is_due(struct cache_resolver *resolver)
 {
     pthread_mutex_lock(&resolver->lock);

@@ -1,4 +1,4 @@
-/* server.c - one server: its life, and calls to it. */
+/* server.c - opens and closes a server, and calls it. */
 #include "attempt.h"
 #include "slots.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DONE = -2, NANOSECONDS_IN_MS = 1000000 };    /* DONE: in place of a slot */
+enum { DONE = -2, NANOSECONDS_IN_MS = 1000000 };    /* DONE replaces a slot */
 
 /* ---- the server's life ------------------------------------------------------------------------------------------- */
 
@@ -33,8 +33,9 @@ cache_status cache_server_init(struct cache_server *server, const struct cache_s
     return CACHE_OK;
 }
 
-/* What another thread was busy with at the fork is in no known state: its memory is left alone for good. All else is
- * closed, without a byte: that takes nothing from the parent, which has descriptors of its own. */
+/* Called in a forked child. A connection that another thread used during the fork is in an unknown state, so its memory
+ * is never touched again. All others are closed without sending a byte. This does not affect the parent, which has its
+ * own descriptors. */
 static void forked(void *ctx)
 {
     struct cache_server *server = ctx;
@@ -110,7 +111,8 @@ static void prepare(struct cache_exchange *exchange, const char *where, uint64_t
     exchange->alone = exchange->alone || exchange->size > CACHE_MAX_GATHERED;
 }
 
-/* CACHE_OK, or the server is away; `*trying`: this caller is the one who finds out whether it still is. */
+/* Returns CACHE_OK, or a failure if the server is down. Sets `*trying` if this caller must probe whether it still
+ * is. */
 static cache_status check(struct cache_server *server, struct cache_exchange *exchange, bool *trying)
 {
     const cache_status status = cache_breaker_try(&server->breaker, trying);
@@ -157,7 +159,7 @@ cache_status cache_connection_call(struct cache_connection *connection, struct c
 
 /* ---- several servers at once ------------------------------------------------------------------------------------- */
 
-/* Send on an idle connection that is there already, without a wait. Returns false if there is none. */
+/* Sends on an idle connection without waiting. Returns false if there is none. */
 static bool send_at_once(struct cache_server_call *call, struct cache_attempt *attempt)
 {
     struct cache_server *server = call->server;
@@ -175,7 +177,7 @@ static bool send_at_once(struct cache_server_call *call, struct cache_attempt *a
     attempt->batch = (struct cache_batch){ .connection = attempt->connection, .first = call->exchange,
                                            .deadline = call->exchange->deadline, .marked = true };
     cache_batch_begin(&attempt->batch);
-    (void)cache_batch_send_some(&attempt->batch);    /* a failure comes again when the reply is read */
+    (void)cache_batch_send_some(&attempt->batch);    /* reading the reply meets the same failure */
     return true;
 }
 
@@ -190,8 +192,8 @@ static cache_status gather_outcomes(struct cache_server_call calls[], size_t n)
     return failed == n ? CACHE_OK : cache_fail(calls[failed].status, "%s", calls[failed].exchange->message);
 }
 
-/* What could not be sent at once, for want of a connection or of memory, follows one by one: so no caller ever holds
- * one connection while it waits for another. */
+/* Requests that could not be sent at once, for lack of a connection or memory, follow one by one. So no caller holds
+ * one connection while it waits for another, which could be a deadlock. */
 static void call_all(struct cache_server_call calls[], size_t n)
 {
     const cache_env *env = calls[0].server->config.env;

@@ -1,7 +1,7 @@
-/* server.h - one server: its connections, which requests share them, and whether it is away.
+/* server.h - one server: its connections, the requests that share them, and whether it is down.
  *
  * A store describes its protocol once (struct cache_protocol), has a cache_server for each server, and makes each
- * request a cache_exchange: the bytes to send, and a function that takes what comes until the reply is whole.
+ * request a cache_exchange: the bytes to send, and a function that takes the received bytes until the reply is whole.
  *
  *     static enum cache_reply take(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
  *                                  size_t *used)
@@ -9,7 +9,7 @@
  *         struct get *get = exchange->ctx;
  *         const char *end = memchr(bytes, '\n', size);
  *         if (end == NULL)
- *             return CACHE_REPLY_MORE;         // *used is 0: the same bytes come again, with more behind them
+ *             return CACHE_REPLY_MORE;         // *used is 0: the same bytes come again, followed by more
  *         *used = (size_t)(end + 1 - bytes);
  *         get->found = memcmp(bytes, "VALUE ", 6) == 0;     // (…)
  *         return CACHE_REPLY_DONE;
@@ -21,12 +21,12 @@
  *     if (status == CACHE_OK)
  *         … what `get` says: the server's own answer, be it a refusal …
  *
- * A caller takes an idle connection; where all are busy it queues, and the requests that wait go out together, in one
- * write, on the first connection that comes free ("gathering"). One of their callers then leads: it sends, receives and
- * calls `take` of each in turn, in its own thread, while the others sleep.
+ * A caller takes an idle connection. If all are busy it queues, and the requests that wait are sent together, in one
+ * write, on the first connection that becomes free ("gathering"). One of their callers then leads: it sends, receives
+ * and calls `take` of each request in turn, in its own thread, while the others sleep.
  *
- * Deadlines are of cache_now_ns. No call of this file is a point of cancellation: a thread that is cancelled meanwhile
- * ends behind it, with no lock held and no reply lost. */
+ * Deadlines are of cache_now_ns. No function of this file is a cancellation point: a thread that is cancelled in one
+ * ends after it, holds no lock, and loses no reply. */
 #ifndef WIRE_SERVER_H
 #define WIRE_SERVER_H
 
@@ -43,64 +43,66 @@ struct cache_connection;
 /* ---- what the store says of its protocol ------------------------------------------------------------------------- */
 
 enum {
-    CACHE_MAX_LINE = 8 * 1024,         /* bytes that `take` may leave and see again */
-    CACHE_MAX_GATHERED = 64 * 1024,    /* bytes of a request that may go out with others */
+    CACHE_MAX_LINE = 8 * 1024,         /* the most bytes that `take` may leave and see again */
+    CACHE_MAX_GATHERED = 64 * 1024,    /* the most bytes of a request that is sent with others */
     CACHE_MAX_MARK = 64
 };
 
 enum cache_reply {
     CACHE_REPLY_MORE,                  /* the reply is not whole yet */
     CACHE_REPLY_DONE,
-    CACHE_REPLY_LAST,                  /* the same, and the server ends the connection with it */
-    CACHE_REPLY_BROKEN                 /* no reply to this request: exchange->status is cache_fail's, and the connection
-                                        * ends */
+    CACHE_REPLY_LAST,                  /* the reply is whole, and the server then ends the connection */
+    CACHE_REPLY_BROKEN                 /* not a reply to this request: `take` called cache_fail and set
+                                        * exchange->status; the connection ends */
 };
 
-/* Take from the front of the `size` bytes that came, which may be none. `*used` (0 before) is how much was taken. With
- * MORE, what is left (below CACHE_MAX_LINE) comes again with more behind it; with DONE, it belongs to the next request.
- * `state` is the connection's own. May run in another thread than the caller's, which sleeps meanwhile: it may write to
- * all that `exchange->ctx` leads to. It must be able to begin anew: `restart` is called where the request goes out a
- * second time. */
+/* Takes the front of the `size` received bytes, of which there may be none, and sets `*used`, which is 0, to the number
+ * of bytes taken. With MORE, the bytes that are left (less than CACHE_MAX_LINE) come again, followed by more. With
+ * DONE, they belong to the next request. `state` belongs to the connection. This may run in another thread than the
+ * caller's, which sleeps meanwhile, so it may write to everything that `exchange->ctx` points to. If the request is
+ * sent again, `restart` is called first. */
 typedef enum cache_reply cache_take_fn(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
                                        size_t *used);
 
 struct cache_protocol {
-    /* On a new connection: log in, with cache_connection_call. At least one reply must come, since a process that hangs
-     * accepts connections too. Any failure ends the connection, and counts against the server. NULL: nothing. */
+    /* NULL, or logs in on a new connection, with cache_connection_call. It must wait for at least one reply, since a
+     * server that hangs still accepts connections. Any failure ends the connection, and counts against the server. */
     cache_status (*greet)(struct cache_connection *connection, uint64_t deadline);
-    /* Before each new connection, where the server has no fixed place: where it is now. NULL: config->place. */
+    /* NULL, or finds the current place of the server before each new connection. If it is NULL, config->place is
+     * used. */
     cache_status (*locate)(struct cache_server *server, uint64_t deadline, char host[256], int *port);
-    /* The end of a connection's state. NULL: it has none. */
+    /* NULL, or frees the state of a connection. */
     void (*release)(void *state);
-    /* Returns true if `state` holds bytes behind the last reply. If it is NULL, it never does. */
+    /* NULL, or returns true if `state` holds bytes after the last reply. */
     bool (*has_more)(const void *state);
-    /* A request that has no effect and an answer of its own each time, behind every batch: so that a reply which came
-     * late or twice is never taken for another's. Write it to `out` and return its size; 0: none this time. NULL: there
-     * is none. */
+    /* NULL, or writes a mark to `out` and returns its size, or 0 for none this time. A mark is a request without effect
+     * and with a different answer each time. It is sent after each batch, so that a late or repeated reply never counts
+     * as the reply to another request. */
     size_t (*mark)(struct cache_connection *connection, char out[CACHE_MAX_MARK]);
-    /* Take its answer, as cache_take_fn does. BROKEN: it is another's. LAST: the server refuses marks, none is sent to
-     * it again; so it is with one that answers all but its first mark. */
+    /* Takes the answer to a mark, as cache_take_fn does. BROKEN means that it answers another request. LAST means that
+     * the server refuses marks, so that none is sent to it again. The same is done if the server answers everything
+     * except its first mark. */
     enum cache_reply (*take_mark)(struct cache_connection *connection, const char *bytes, size_t size, size_t *used);
 };
 
 /* ---- a request --------------------------------------------------------------------------------------------------- */
 
 struct cache_exchange {
-    const struct iovec *parts;         /* the bytes to send; they stay as they are */
+    const struct iovec *parts;         /* the bytes to send; they must not change */
     int n_parts;
-    bool repeatable;                   /* may be sent again when the connection turns out to be dead */
-    bool alone;                        /* has the connection to itself: a long request, or a long reply */
+    bool repeatable;                   /* may be sent again if the connection was dead */
+    bool alone;                        /* shares no batch: the request or the reply is long */
     cache_take_fn *take;
-    void (*restart)(struct cache_exchange *exchange);    /* forget what was taken. NULL: there is nothing to forget */
+    void (*restart)(struct cache_exchange *exchange);    /* NULL, or forgets what was taken */
     void *ctx;
-    /* the transport's own, from here on: zeroed by whoever makes it */
+    /* The rest belongs to the transport. The caller zeroes it. */
     const char *where;                 /* for messages, in `take` */
     uint64_t deadline;
     size_t size;
     struct cache_exchange *next;
     struct cache_waiter *waiter;
     enum { CACHE_EXCHANGE_NEW, CACHE_EXCHANGE_SENT, CACHE_EXCHANGE_TAKEN } stage;
-    bool again;                        /* it goes out a second time, and not a third */
+    bool again;                        /* it was sent a second time, and is not sent again */
     cache_status status;
     char message[256];
 };
@@ -110,19 +112,19 @@ struct cache_exchange {
 struct cache_connection {
     struct cache_server *server;
     struct cache_wire wire;
-    void *state;                       /* the protocol's: set by greet, NULL before */
-    unsigned epoch;                    /* the server's when it connected: an older one was lost */
-    bool connected, used;              /* it was connected once: the next time is a reconnect */
-    bool once_more;                    /* greet, which failed, wants to begin anew on another connection */
+    void *state;                       /* of the protocol; set by greet, NULL before */
+    unsigned epoch;                    /* of the server when it connected; if it is older, the connection is lost */
+    bool connected, used;              /* was connected before, so the next time counts as a reconnect */
+    bool once_more;                    /* greet failed, and wants to try again on a new connection */
 };
 
-/* A connection of the caller's own, beside the server's: set its `server`, and wire.fd to -1. Open it: connect and
- * greet. It is closed again after a failure. The server's breaker is neither asked nor told. Close it: without a byte
- * to the server, so that a child of a fork may close its parent's. */
+/* For a separate connection that belongs to the caller, who sets its `server`, and wire.fd to -1.
+ * cache_connection_open connects and greets; after a failure the connection is closed. The server's breaker is not
+ * involved. cache_connection_close sends no byte to the server, so a forked child may close its parent's connection. */
 cache_status cache_connection_open(struct cache_connection *connection, uint64_t deadline);
 void cache_connection_close(struct cache_connection *connection);
 
-/* Send and receive on this connection, which is the caller's. */
+/* Sends and receives on this connection, which belongs to the caller. */
 cache_status cache_connection_call(struct cache_connection *connection, struct cache_exchange *exchange,
                                    uint64_t deadline);
 
@@ -135,11 +137,11 @@ struct cache_server_counters {
 struct cache_server_config {
     const cache_env *env;
     const char *where;                 /* "redis 127.0.0.1:6379", for messages */
-    struct cache_place place;          /* port 0: the path of a Unix socket. Where it is located: the name for TLS */
+    struct cache_place place;          /* port 0: the path of a Unix socket. With `locate`: the name for TLS */
     const struct cache_protocol *protocol;
-    void *ctx;                         /* the store's, as server->config.ctx */
+    void *ctx;                         /* of the store, available as server->config.ctx */
     struct cache_tls *tls;             /* NULL: plain */
-    int pool;                          /* connections, made as needed */
+    int pool;                          /* the most connections; they are made when needed */
     bool gather;
     int64_t timeout_ms, connect_timeout_ms, retry_after_ms;
     struct cache_server_counters *counters;
@@ -152,31 +154,31 @@ struct cache_server {
     struct cache_fork_guard fork_guard;
     struct cache_connection *connections;    /* one for each slot */
     atomic_uint epoch;
-    _Atomic uint64_t connect_ns;       /* what the last connection took to be made; 0: there was none yet */
+    _Atomic uint64_t connect_ns;       /* time to make the last connection; 0: none yet */
     _Atomic enum { CACHE_MARKS_UNTRIED, CACHE_MARKS_ANSWERED, CACHE_MARKS_REFUSED } marks;
-    atomic_uint failed_tries;          /* to reach it while it was away, in a row */
-    pthread_mutex_t lock;              /* of what follows: never held while the network runs */
+    atomic_uint failed_tries;          /* consecutive failed probes while it is down */
+    pthread_mutex_t lock;              /* guards the rest; never held during network calls */
     bool *busy;                        /* one for each slot */
-    struct cache_exchange *first, **last;    /* that wait for a connection */
+    struct cache_exchange *first, **last;    /* requests that wait for a connection */
     int n_waiting;
-    int n_busy, n_gathering;           /* slots in use, and those of them whose batch others may follow */
+    int n_busy, n_gathering;           /* slots in use; those of them whose batch is not `alone` */
 };
 
-/* `config` is copied; what its pointers lead to must outlive the server. CACHE_ERR_NOMEM. */
+/* Copies `config`. What its pointers point to must outlive the server. Returns CACHE_OK or CACHE_ERR_NOMEM. */
 cache_status cache_server_init(struct cache_server *server, const struct cache_server_config *config);
 void cache_server_release(struct cache_server *server);
 
-/* When an operation that begins now must have ended. All requests of one operation share it. */
+/* Returns the deadline of an operation that begins now. All requests of the operation share it. */
 uint64_t cache_server_deadline(const struct cache_server *server);
 
-/* Send the request and receive its reply. CACHE_OK: `take` said DONE. Else nothing is known of what the server did, and
- * the message is set: away (at once), no connection or answer in time, a connection lost, or what `take` failed with.
- * The result of a request that failed is to be forgotten. */
+/* Sends the request and receives its reply. Returns CACHE_OK if `take` returned DONE. Any other status has a message,
+ * and says nothing about what the server did: the server is down (returned at once), there was no connection or answer
+ * in time, the connection was lost, or `take` failed. The caller must ignore the result of a failed request. */
 cache_status cache_server_call(struct cache_server *server, struct cache_exchange *exchange, uint64_t deadline);
 
-/* The same for one request to each of several servers, which work at once: all are sent before the first reply is
- * waited for. The outcomes are in calls[i].status, with calls[i].exchange->message; the first failure is returned, as
- * this thread's last error. */
+/* The same for one request to each of several servers. All are sent before waiting for the first reply, so the servers
+ * work in parallel. The outcomes are in calls[i].status, with calls[i].exchange->message. Returns the first failure,
+ * which is also this thread's last error. */
 struct cache_server_call {
     struct cache_server *server;
     struct cache_exchange *exchange;
@@ -185,13 +187,13 @@ struct cache_server_call {
 };
 cache_status cache_server_call_all(struct cache_server_call calls[], size_t n, uint64_t deadline);
 
-/* The connections lead to where they should not: each is made anew before its next use. */
+/* Call this if the connections lead to the wrong place. Each is made anew before its next use. */
 void cache_server_distrust(struct cache_server *server);
 
-/* True, at once and without a message, if a call would fail at once because the server is away. */
+/* Returns true, without a message, if a call would now fail at once because the server is down. */
 bool cache_server_is_away(struct cache_server *server);
 
-/* Add to the store's counters. */
+/* Adds to the counters of the store. */
 void cache_server_count(const struct cache_server *server, cache_counters *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* slots.c - a server's connections are slots; requests that find none idle queue. The lock is held for no longer than
- * it takes to look. */
+/* slots.c - each connection of a server is a slot. Requests that find no idle slot wait in a queue. The lock is only
+ * held for a few instructions. */
 #include "slots.h"
 
 #include "turn.h"
@@ -12,18 +12,19 @@ enum {
     NANOSECONDS_IN_MS = 1000000,
     MAX_WAITING = 1024,
     MAX_BATCH_BYTES = 256 * 1024,
-    CROWD = 8,                         /* callers that are worth a wait for the next batch */
-    LEAST_PATIENCE_MS = 1              /* of one who waits for a batch, though a connection is idle */
+    CROWD = 8,                         /* so many callers make it worth waiting for the next batch */
+    LEAST_PATIENCE_MS = 1              /* of a caller that waits for a batch although a connection is idle */
 };
 
-/* One caller that waits for a connection, or for another to do its request. What it is told: */
+/* These are said to a caller that waits for a connection, or for another thread to do its request. */
 enum { FINISHED = 1, LEADS = 2 };      /* LEADS + the slot of the connection */
 
 struct cache_waiter {
     struct cache_turn turn;
 };
 
-/* With the lock held; -1: all are busy. The lowest, so that few callers share few connections. */
+/* Called with the lock held. Takes the lowest idle slot, so that few callers share few connections. Returns -1 if all
+ * are busy. */
 static int take_idle(struct cache_server *server, bool alone)
 {
     for (int i = 0; i < server->config.pool; i++)
@@ -42,8 +43,8 @@ static void let_go(struct cache_server *server, int slot)
     server->n_busy--;
 }
 
-/* Few large batches cost server and callers less than many small ones, and where there are many callers the next batch
- * is never far: then those who come wait for it, though a connection is idle. With the lock held. */
+/* Called with the lock held. Few large batches cost server and callers less than many small ones. If there are many
+ * callers, the next batch comes soon, so a new caller waits for it even if a connection is idle. */
 static bool is_crowded(const struct cache_server *server)
 {
     return server->config.gather && server->n_gathering > 0 && server->n_waiting + server->n_busy >= CROWD;
@@ -57,7 +58,7 @@ static void enqueue(struct cache_server *server, struct cache_exchange *exchange
     server->n_waiting++;
 }
 
-/* Of those that go out a second time: they have waited. */
+/* For requests that are sent a second time: they have waited already. */
 static void enqueue_first(struct cache_server *server, struct cache_exchange *exchange)
 {
     exchange->next = server->first;
@@ -78,7 +79,7 @@ static struct cache_exchange *dequeue(struct cache_server *server)
     return exchange;
 }
 
-/* Returns false if it is in the queue no longer. */
+/* Returns false if the request is not in the queue any more. */
 static bool remove_from_queue(struct cache_server *server, struct cache_exchange *exchange)
 {
     struct cache_exchange **at = &server->first;
@@ -93,7 +94,8 @@ static bool remove_from_queue(struct cache_server *server, struct cache_exchange
     return true;
 }
 
-/* Take the slot that is idle, and leave the queue with it; -1: there is none, or it is in the queue no longer. */
+/* Takes an idle slot and removes the request from the queue. Returns -1 if there is none, or if the request is not in
+ * the queue any more. */
 static int take_for(struct cache_server *server, struct cache_exchange *exchange)
 {
     pthread_mutex_lock(&server->lock);
@@ -115,9 +117,9 @@ static void wait_in_vain(struct cache_server *server, struct cache_exchange *exc
     atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
 }
 
-/* Wait for a turn, or until nobody but this thread knows of the request: the slot that it leads on, or -1. Where the
- * batch that was waited for takes long, an idle connection is taken after all. Once the request is in a batch no
- * deadline counts but the batch's, whose leader says what came. */
+/* Waits for a turn, and returns the slot on which this thread leads; or -1 once no other thread uses the request. If
+ * the next batch takes long, an idle connection is taken after all. If the request is in a batch, only the deadline of
+ * the batch counts, and its leader reports the outcome. */
 static int wait_for_turn(struct cache_server *server, struct cache_exchange *exchange)
 {
     struct cache_turn *turn = &exchange->waiter->turn;

@@ -1,7 +1,7 @@
-/* tls.c - TLS by OpenSSL, over reads and writes of our own: OpenSSL's raise SIGPIPE.
+/* tls.c - TLS by OpenSSL. Reads and writes are our own, since those of OpenSSL raise SIGPIPE.
  *
- * The server's certificate is verified on every connection, against `ca` or the system's certificates, and for the
- * host's name or address. Nothing switches that off: a certificate that nobody signed is its own `ca`. */
+ * The server's certificate is verified on every connection, against `ca` or the system's certificates, and for the name
+ * or address of the host. No option switches this off: use a self-signed certificate as its own `ca`. */
 #include "tls.h"
 
 #include "tls_gate.h"
@@ -26,13 +26,13 @@ struct cache_tls {
     SSL_CTX *context;
     BIO_METHOD *bio;
     char *server_name;                 /* NULL: the host */
-    bool has_certificate;              /* of this side */
-    pthread_mutex_t lock;              /* of the sessions: never held during a handshake */
+    bool has_certificate;              /* this side has one */
+    pthread_mutex_t lock;              /* guards the sessions; never held during a handshake */
     struct { char host[256]; SSL_SESSION *session; } sessions[MAX_SESSIONS];
-    unsigned next;                     /* the place that the next new host takes */
+    unsigned next;                     /* the place for the next new host */
 };
 
-/* What a connection has. The BIO's reads wait if `wait` is set, for SO_RCVTIMEO at most. */
+/* The TLS part of a connection. Reads of the BIO wait if `wait` is set, for SO_RCVTIMEO at most. */
 struct tls_link {
     struct cache_tls *tls;
     SSL *ssl;
@@ -59,7 +59,7 @@ static int bio_write(BIO *bio, const char *data, int size)
     return (int)n;
 }
 
-/* OpenSSL holds no lock while it calls for bytes, and a fork must not wait for a server. */
+/* A fork must not wait for a server, so the gate is left during a read. OpenSSL holds no lock then. */
 static ssize_t receive_outside(int fd, char *out, size_t size)
 {
     cache_tls_gate_leave();
@@ -95,7 +95,7 @@ static int bio_create(BIO *bio)
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
-/* OpenSSL's words for the oldest error of this thread, whose queue is emptied. */
+/* Writes OpenSSL's text for the oldest error of this thread, and empties its queue of errors. */
 static void reason(char out[REASON_SIZE], const char *otherwise)
 {
     const unsigned long error = ERR_get_error();
@@ -104,7 +104,7 @@ static void reason(char out[REASON_SIZE], const char *otherwise)
     ERR_clear_error();
 }
 
-/* A server that wants a certificate says so by an alert, which with TLS 1.3 comes behind the handshake. */
+/* If a server wants a certificate, it sends an alert. With TLS 1.3 that comes after the handshake. */
 static cache_status failed(const struct cache_wire *wire, const struct tls_link *link, int outcome)
 {
     const int error = SSL_get_error(link->ssl, outcome), system_error = errno;
@@ -129,7 +129,7 @@ static cache_status failed(const struct cache_wire *wire, const struct tls_link 
                       wants_certificate && !link->tls->has_certificate ? " (options 'cert' and 'key')" : "");
 }
 
-/* CACHE_OK: more later, and link->wants says when. */
+/* Returns CACHE_OK if the call must be repeated later. link->wants then says what to wait for. */
 static cache_status judge(const struct cache_wire *wire, struct tls_link *link, int outcome)
 {
     switch (SSL_get_error(link->ssl, outcome)) {
@@ -146,7 +146,7 @@ static cache_status judge(const struct cache_wire *wire, struct tls_link *link, 
 
 /* ---- sessions ---------------------------------------------------------------------------------------------------- */
 
-/* The place of a host's session, or the one that it would take. With the lock held. */
+/* Called with the lock held. Returns the place of the host's session, or the place that it would take. */
 static unsigned place_of(const struct cache_tls *tls, const char *host)
 {
     for (unsigned i = 0; i < MAX_SESSIONS; i++)
@@ -155,7 +155,8 @@ static unsigned place_of(const struct cache_tls *tls, const char *host)
     return tls->next % MAX_SESSIONS;
 }
 
-/* OpenSSL hands over a session that may be resumed: with TLS 1.3 it comes with the first bytes behind the handshake. */
+/* OpenSSL calls this with a session that may be resumed. With TLS 1.3 it comes with the first bytes after the
+ * handshake. */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     const struct tls_link *link = SSL_get_app_data(ssl);
@@ -169,7 +170,7 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     tls->sessions[place].session = session;
     pthread_mutex_unlock(&tls->lock);
     SSL_SESSION_free(old);
-    return 1;    /* the reference is ours now */
+    return 1;    /* we keep the reference */
 }
 
 static void resume(struct tls_link *link)
@@ -210,7 +211,7 @@ static cache_status read_files(const struct cache_tls_config *config, SSL_CTX *c
     return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s': %s: %s", config->scheme, option, file, text);
 }
 
-/* A key with a password would have OpenSSL ask for it on the terminal. */
+/* Without this, OpenSSL would ask for the password of a key on the terminal. */
 static int no_password(char *out, int size, int writing, void *ctx)
 {
     (void)out, (void)size, (void)writing, (void)ctx;
@@ -287,7 +288,7 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-/* Whom the certificate must name; a name is also told to the server (SNI). */
+/* Sets the name or address that the certificate must contain. A name is also sent to the server (SNI). */
 static bool set_peer(SSL *ssl, const char *host)
 {
     if (is_address(host))
@@ -344,7 +345,7 @@ cache_status cache_tls_begin(struct cache_tls *tls, struct cache_wire *wire, con
     return status == CACHE_OK ? shake_hands(wire, deadline) : status;
 }
 
-/* Without a word to the peer. A session of a connection that was not shut down could not be resumed. */
+/* Sends nothing to the peer. The connection is marked as shut down, or its session could not be resumed. */
 void cache_tls_end(struct cache_wire *wire)
 {
     struct tls_link *link = wire->ssl;
@@ -359,7 +360,7 @@ void cache_tls_end(struct cache_wire *wire)
     wire->ssl = NULL;
 }
 
-/* Small parts become one record: a request is one write, as without TLS. */
+/* Joins small parts into one record, so that a request is one write, as without TLS. */
 static size_t join(const struct iovec parts[], int n, char out[MAX_RECORD])
 {
     size_t size = 0;
@@ -409,7 +410,7 @@ cache_status cache_tls_read_some(struct cache_wire *wire, char *out, size_t capa
 bool cache_tls_has_bytes(const struct cache_wire *wire)
 {
     const struct tls_link *link = wire->ssl;
-    /* Part of a record may lie there too: then it waits for the rest, and so does poll. */
+    /* OpenSSL may hold only a part of a record. It then waits for the rest, and poll must wait too. */
     return link != NULL && link->wants != POLLIN && SSL_has_pending(link->ssl) == 1;
 }
 

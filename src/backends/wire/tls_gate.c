@@ -35,8 +35,8 @@ void cache_tls_gate_init(void)
     (void)pthread_once(&once, watch_forks);
 }
 
-/* Whoever enters counts itself first and looks at the gate then; who forks does it the other way round. One of them sees
- * the other. */
+/* A thread that enters first counts itself and then checks the gate. A thread that forks closes the gate first and then
+ * checks the count. So at least one of them sees the other. */
 void cache_tls_gate_enter(void)
 {
     for (;;) {

@@ -1,7 +1,7 @@
-/* tls_gate.h - no thread is inside OpenSSL while the process forks.
+/* tls_gate.h - makes sure that no thread is inside OpenSSL while the process forks.
  *
- * OpenSSL has locks of its own, of its random numbers for example, and does not look after them at a fork: a child whose
- * parent held one at that moment would wait for it without end. */
+ * OpenSSL has locks, for example of its random numbers, and does not handle forks. If a thread of the parent held one
+ * during the fork, the child would wait for it for ever. */
 #ifndef WIRE_TLS_GATE_H
 #define WIRE_TLS_GATE_H
 

@@ -1,5 +1,5 @@
-/* turn.c - a futex where there is one: a thread that a condition wakes would at once wait for its lock, which the other
- * one still holds. _GNU_SOURCE for syscall's sake. */
+/* turn.c - uses a futex if the system has one. A thread that a condition variable wakes would first wait for its lock,
+ * which the other thread still holds. syscall needs _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "turn.h"
 
@@ -37,7 +37,8 @@ unsigned cache_turn_wait(struct cache_turn *turn, uint64_t until)
     return value;
 }
 
-/* A wake of an address that is no longer a turn is a wake too many for whoever waits there now, and does no harm. */
+/* The memory may not be a turn any more when it is woken. A thread that waits there now wakes once too often, which
+ * does no harm. */
 void cache_turn_say(struct cache_turn *turn, unsigned value)
 {
     atomic_store(&turn->value, value);
@@ -74,7 +75,7 @@ unsigned cache_turn_wait(struct cache_turn *turn, uint64_t until)
     return value;
 }
 
-/* Under the lock: the turn is there until it is released. */
+/* The lock is held, so the turn exists until the lock is released. */
 void cache_turn_say(struct cache_turn *turn, unsigned value)
 {
     pthread_mutex_lock(&turn->lock);

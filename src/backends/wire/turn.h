@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct cache_turn {
-    atomic_uint value;                 /* 0 until it was said */
+    atomic_uint value;                 /* 0 until cache_turn_say */
 #ifndef __linux__
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -18,10 +18,10 @@ struct cache_turn {
 void cache_turn_init(struct cache_turn *turn);
 void cache_turn_destroy(struct cache_turn *turn);
 
-/* Wait until something is said, or `until` (of cache_now_ns) has come: 0. */
+/* Waits for cache_turn_say and returns its value; or 0 if `until` (of cache_now_ns) comes first. */
 unsigned cache_turn_wait(struct cache_turn *turn, uint64_t until);
 
-/* Say it: once. The turn may be gone as soon as it is heard, and is not touched again. */
+/* Wakes the waiting thread with `value`. Call this once. The turn may be freed as soon as that thread wakes. */
 void cache_turn_say(struct cache_turn *turn, unsigned value);
 
 #endif

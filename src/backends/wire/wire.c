@@ -1,4 +1,4 @@
-/* wire.c - one connection: bytes under a deadline. */
+/* wire.c - sends and receives bytes on one connection, before a deadline. */
 #include "wire.h"
 
 #include "tls.h"
@@ -12,11 +12,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { MAX_PARTS = 512 };              /* of one sendmsg: IOV_MAX is 1024 */
+enum { MAX_PARTS = 512 };              /* of one sendmsg; IOV_MAX is 1024 */
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
 
-/* Also what a read waits at most that is told to wait: without it, it could wait for ever. */
+/* The longest wait of a read with `wait`. Without it such a read could wait for ever. */
 static cache_status set_timeout(const struct cache_wire *wire)
 {
     const struct timeval whole = { (time_t)(wire->timeout_ms / 1000), (suseconds_t)(wire->timeout_ms % 1000 * 1000) };

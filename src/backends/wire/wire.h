@@ -1,8 +1,8 @@
-/* wire.h - one connection to a server, plain or TLS: bytes under a deadline.
+/* wire.h - one connection to a server, plain or TLS. Bytes are sent and received before a deadline.
  *
- * Every wait is this file's: it ends at the deadline (of cache_now_ns) whatever pieces the bytes come in and whatever
- * signals come meanwhile, raises no SIGPIPE, and is no cancellation point as long as the caller has cancellation
- * switched off. */
+ * All waits happen here. A wait ends at the deadline (of cache_now_ns), in whatever pieces the bytes come and whatever
+ * signals come meanwhile. It raises no SIGPIPE. It is not a cancellation point if the caller has disabled
+ * cancellation. */
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -16,35 +16,36 @@ struct cache_wire {
     int fd;                            /* -1: not connected */
     void *ssl;                         /* NULL: plain */
     const char *where;                 /* "redis 127.0.0.1:6379", for messages */
-    int64_t timeout_ms;                /* of an operation: what the socket itself waits at most */
+    int64_t timeout_ms;                /* of an operation; the socket itself waits no longer */
     struct cache_address address;
-    unsigned version;                  /* the resolver's when it connected */
-    uint64_t ready_by;                 /* when it must be of use: the server's other addresses want a turn, too */
+    unsigned version;                  /* the version of the resolver's addresses at the connect */
+    uint64_t ready_by;                 /* when it must be of use, so that the server's other addresses have a turn */
 };
 
-/* Connect, and shake hands where `tls` is not NULL (then `host` is whom the certificate must name). `*ours`: this
- * process lacked something, nothing is known of the server. On a failure wire->fd is -1, and wire->address has a size if
- * it was connected. */
+/* Connects. If `tls` is not NULL, does the handshake too; the certificate must contain `host`. Sets `*ours` if this
+ * process lacked something, so that the failure says nothing about the server. After a failure wire->fd is -1, and
+ * wire->address has a size if the socket was connected. */
 cache_status cache_wire_connect(struct cache_wire *wire, struct cache_resolver *resolver, struct cache_tls *tls,
                                 const char *host, const char *where, int64_t timeout_ms, uint64_t deadline, bool *ours);
 
-/* Without a byte to the peer, so that a child may close what is its parent's. */
+/* Sends nothing to the peer, so that a forked child may close its parent's connection. */
 void cache_wire_close(struct cache_wire *wire);
 
-/* Send what the socket takes now of the parts: `*sent` bytes of them, be it 0. Never waits. */
+/* Sends as much of the parts as the socket accepts now, and sets `*sent` to the number of bytes, which may be 0. Never
+ * waits. */
 cache_status cache_wire_send_some(struct cache_wire *wire, const struct iovec parts[], int n, size_t *sent);
 
-/* Read what is there: `*size` bytes, be it 0. With `wait`, for `timeout_ms` at most, unless a signal comes.
- * CACHE_ERR_CONNECT: the server closed the connection. */
+/* Reads what has come, and sets `*size` to the number of bytes, which may be 0. With `wait`, it waits for `timeout_ms`
+ * at most, or until a signal comes. Returns CACHE_ERR_CONNECT if the server closed the connection. */
 cache_status cache_wire_read_some(struct cache_wire *wire, char *out, size_t capacity, bool wait, size_t *size);
 
-/* Wait for bytes to read; with `to_send`, for room to send too. CACHE_ERR_TIMEOUT with its message. */
+/* Waits until bytes can be read or, with `to_send`, sent. Returns CACHE_ERR_TIMEOUT with a message. */
 cache_status cache_wire_wait(struct cache_wire *wire, bool to_send, uint64_t deadline, bool *readable);
 
-/* The peer has neither closed the idle connection nor sent what nobody asked for. */
+/* Returns true if the peer has neither closed the idle connection nor sent unexpected bytes. */
 bool cache_wire_is_quiet(struct cache_wire *wire);
 
-/* The failure of an operation that got no answer within `timeout_ms`. */
+/* Fails for an operation that got no answer within `timeout_ms`, and returns the status. */
 cache_status cache_wire_timed_out(const struct cache_wire *wire);
 
 #endif
