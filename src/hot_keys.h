@@ -1,8 +1,8 @@
 /* hot_keys.h - the keys that are read most often.
  *
- * Metwally, Agrawal and El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams" (Space-Saving,
- * ICDT 2005): a bounded number of keys is counted; a new one takes the place of the one with the fewest reads, and what
- * that had counts as its possible error. Fed by the reads that are timed anyway. */
+ * Metwally, Agrawal and El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams"
+ * (Space-Saving, ICDT 2005): a bounded number of keys is counted; a new one takes the place of the one with the fewest
+ * reads, and what that had counts as its possible error. Fed by the reads that are timed anyway. */
 #ifndef HOT_KEYS_H
 #define HOT_KEYS_H
 

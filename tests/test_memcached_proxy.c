@@ -1,5 +1,5 @@
-/* test_memcached_proxy.c - a proxy before Memcached that knows the commands which docs/backends.md lists, and no others.
- * What it knows it passes on to a real server. */
+/* test_memcached_proxy.c - a proxy before Memcached that knows the commands which docs/backends.md lists, and no
+ * others. What it knows it passes on to a real server. */
 #include "test.h"
 
 #include "fake_server.h"

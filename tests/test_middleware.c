@@ -85,7 +85,8 @@ static void a_status_that_is_none_fails_the_request(void **state)
         cache_page page;
         const cache_request request = { .method = "GET", .path = "/p" };
         site.inside_ctx = &wrong[i];
-        assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
+        assert_status(CACHE_ERR_INVALID,
+                      cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
         assert_non_null(strstr(cache_last_error(), "100..599"));
     }
     site_close(&site);

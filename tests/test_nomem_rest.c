@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-/* ---- calls that fail ----------------------------------------------------------------------------------------------- *
+/* ---- calls that fail -------------------------------------------------------------------------------------------- *
  *
  * The linker gives this program's calls, and so those of the library in it, to the functions below (--wrap). */
 
@@ -192,7 +192,7 @@ static void memoized(cache_t *cache)
     good(get_text_forget(cache, long_text));
 }
 
-/* ---- templates and pages ------------------------------------------------------------------------------------------- */
+/* ---- templates and pages ---------------------------------------------------------------------------------------- */
 
 static cache_status resolve(void *ctx, const char *name, cache_writer *out)
 {
@@ -249,7 +249,7 @@ static void serve(cache_t *cache)
     good(cache_view_forget_path(cache, "/pages/a/b"));
 }
 
-/* ---- the runs ------------------------------------------------------------------------------------------------------ */
+/* ---- the runs --------------------------------------------------------------------------------------------------- */
 
 static bool run_at_once(void *ctx, void (*task)(void *arg), void *arg)
 {

@@ -1,6 +1,6 @@
 /* The stores with a server while a system call fails: each call of one scenario fails once with each errno that
- * matters, or does half of what it was asked for. No value is ever wrong, a failure is told and names the server, no call
- * outlasts its time, nothing stays open, and the next calls work. */
+ * matters, or does half of what it was asked for. No value is ever wrong, a failure is told and names the server, no
+ * call outlasts its time, nothing stays open, and the next calls work. */
 #include "test.h"
 
 #include "faults.h"
@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-enum { EACH = 40, LARGE = 40000, TIMEOUT_MS = 2000, SPARE_MS = 100 };
+enum { EACH = 40, LARGE = 40000, TIMEOUT_MS = 5000, SPARE_MS = 100 };
 
 static const char *scheme, *options;
 static char url[256], large[LARGE + 1];

@@ -53,8 +53,8 @@ inline cache_status check(cache_status status)
     return status;
 }
 
-/* How long a value lives: any duration above 0, ttl::by_default() or ttl::forever(). A call with a duration of 0 or less
- * throws CACHE_ERR_INVALID. */
+/* How long a value lives: any duration above 0, ttl::by_default() or ttl::forever(). A call with a duration of 0 or
+ * less throws CACHE_ERR_INVALID. */
 class ttl {
 public:
     template <class Rep, class Period>
