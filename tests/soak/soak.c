@@ -58,7 +58,7 @@ static bool verdict(const struct soak_report *report, const struct soak_gauges h
 {
     bool good = holds(report->torn == 0 && report->foreign == 0 && report->stale == 0, report->first_wrong);
     good &= holds(report->calm_failures == 0, report->first_failure);
-    good &= holds(report->too_long == 0, "a call outlasted its time");
+    good &= holds(report->too_long == 0, report->first_long);
     good &= holds(halves[1].descriptors <= halves[0].descriptors + 8, "descriptors grow");
     good &= holds(halves[1].threads <= halves[0].threads + 2, "threads grow");
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)    /* whose own memory grows */

@@ -37,7 +37,8 @@ struct soak_report {
     unsigned long too_long;            /* calls that outlasted their timeout by more than 100 ms */
     double longest_ms;                 /* of a call; a fetch is three calls at most */
     char first_wrong[256];             /* what the first wrong one was */
-    char first_failure[128];           /* and the first failure in a calm time */
+    char first_failure[128];           /* the first failure in a calm time */
+    char first_long[128];              /* and the first call that was too long */
 };
 
 void soak_traffic_start(cache_t *cache, unsigned n_threads);

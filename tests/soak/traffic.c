@@ -33,6 +33,7 @@ enum { MOST_SUSPECTS = 10000 };
 struct suspect {
     double begun, ended;
     double waited_ms;                  /* for a processor, in the call or shortly before */
+    const char *of;                    /* which kind of call */
     char text[sizeof report.first_failure];
 };
 static struct suspect failures[MOST_SUSPECTS], long_calls[MOST_SUSPECTS];
@@ -82,7 +83,8 @@ static void note_wrong(unsigned long *counter, const char *what, const char *key
 }
 
 /* With the lock held. */
-static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, double begun, double waited_ms)
+static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, const char *of, double begun,
+                         double waited_ms)
 {
     if (*n == MOST_SUSPECTS)
         return;
@@ -90,6 +92,7 @@ static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, doub
     suspect->begun = begun;
     suspect->ended = now_ms();
     suspect->waited_ms = waited_ms;
+    suspect->of = of;
     (void)snprintf(suspect->text, sizeof suspect->text, "%s", cache_last_error());
 }
 
@@ -108,7 +111,9 @@ static void judge_suspects(void)
         if (is_judged(call) && report.calm_failures++ == 0)
             memcpy(report.first_failure, call->text, sizeof report.first_failure);
     for (const struct suspect *call = long_calls; call < long_calls + n_long_calls; call++)
-        report.too_long += is_judged(call);
+        if (is_judged(call) && report.too_long++ == 0)
+            (void)snprintf(report.first_long, sizeof report.first_long, "%s took %.0f ms, %.0f ms before the end",
+                           call->of, call->ended - call->begun, now_ms() - call->ended);
 }
 
 /* How long this thread waited for a processor in its last calls; what is asked seldom costs little. */
@@ -125,7 +130,7 @@ static double waited_lately_ms(bool is_asked)
 }
 
 /* Count a call that began at `begun`. Returns true if it succeeded. */
-static bool note_call(cache_status status, double begun, int most_calls)
+static bool note_call_of(const char *of, cache_status status, double begun, int most_calls)
 {
     const double took = (now_ms() - begun) / most_calls;
     const bool calm = was_calm(begun);
@@ -137,13 +142,15 @@ static bool note_call(cache_status status, double begun, int most_calls)
     if (status < 0) {
         report.failures++;
         if (calm)
-            note_suspect(failures, &n_failures, begun, waited);
+            note_suspect(failures, &n_failures, of, begun, waited);
     }
     if (took > SOAK_TIMEOUT_MS + SOAK_SPARE_MS)
-        note_suspect(long_calls, &n_long_calls, begun, waited);
+        note_suspect(long_calls, &n_long_calls, of, begun, waited);
     pthread_mutex_unlock(&lock);
     return status >= 0;
 }
+
+#define note_call(status, begun, most_calls) note_call_of(__func__, status, begun, most_calls)
 
 struct soak_report soak_traffic_report(void)
 {
