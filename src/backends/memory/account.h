@@ -1,7 +1,7 @@
-/* account.h - what a block of memory costs the process: the arithmetic behind max_bytes.
+/* account.h - computes how much memory a block really takes, for max_bytes.
  *
- * It is that of glibc's malloc on 64 bits: a size field before each block, steps of 16, whole pages for large ones.
- * Other allocators differ by some bytes a block. */
+ * It follows glibc's malloc on 64 bits: a size field before each block, steps of 16, and whole pages for large blocks.
+ * Other allocators differ by some bytes per block. */
 #ifndef MEMORY_ACCOUNT_H
 #define MEMORY_ACCOUNT_H
 

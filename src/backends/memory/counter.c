@@ -1,9 +1,10 @@
-/* counter.c - the memory store's inc: a number that changes in place, under the shard's lock, while others read it. */
+/* counter.c - the memory store's inc. It changes a number in place, under the shard's lock, while others read it. */
 #include "memory.h"
 
 #include "../../number.h"
 
-/* Add to what is there. `*done`: it is a counter, which has the sum now; else `*number` is what a new one gets. */
+/* Adds to the existing item. Sets `*done` if it is a counter, which then has the sum. Else `*number` is the value for a
+ * new counter. */
 static cache_status count(struct item *item, int64_t delta, int64_t *number, bool *done)
 {
     int64_t was = 0;
@@ -33,7 +34,7 @@ static cache_status count_in_place(struct memory *memory, const struct place *pl
     return status;
 }
 
-/* Put a counter where nothing is, or a number as text; that one's time stays. */
+/* Stores a counter for a missing key, or in place of a number as text, whose time to live stays. */
 static cache_status count_anew(struct memory *memory, const struct place *place, int64_t delta, int64_t ttl_ms,
                                int64_t *number)
 {

@@ -1,4 +1,4 @@
-/* epoch.c - the records of reading threads, and the barrier that writers ask for. */
+/* epoch.c - the records of reading threads, and the memory barrier that writers request. */
 #define _GNU_SOURCE                    /* syscall */
 #include "epoch.h"
 
@@ -19,7 +19,7 @@ CACHE_HOT_THREAD_LOCAL struct reader *cache_mem_reader;
 
 static struct lock readers_lock;
 static struct reader *readers;
-static struct reader *left;            /* of threads that ended and left views behind, chained by `next` */
+static struct reader *left;            /* records of ended threads whose views still exist, linked by `next` */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t exit_key;
 static atomic_bool exit_key_made;
@@ -61,7 +61,7 @@ uint64_t cache_mem_epoch_advance(void)
     const uint64_t epoch = atomic_fetch_add_explicit(&cache_mem_epoch.now, 1, memory_order_seq_cst) + 1;
     if (EPOCH_ALWAYS_FENCE || atomic_load_explicit(&cache_mem_epoch.fence, memory_order_relaxed))
         return epoch;
-    return barrier() ? epoch : UINT64_MAX;    /* refused now though it was granted: nothing is known to have passed */
+    return barrier() ? epoch : UINT64_MAX;    /* if the kernel refuses it now, no epoch counts as passed */
 }
 
 static void count_pins(void)
@@ -103,7 +103,7 @@ void cache_mem_epoch_wait(uint64_t epoch)
 
 /* ---- threads ------------------------------------------------------------------------------------------------- */
 
-/* With the lock held: free the records that were left, and whose views have ended. */
+/* Called with the lock held. Frees the records of ended threads whose views have all ended. */
 static void free_left(void)
 {
     for (struct reader **at = &left; *at != NULL;) {
@@ -117,7 +117,7 @@ static void free_left(void)
     }
 }
 
-/* With the lock held: the thread of this record is no more. Its views may be held by others. */
+/* Called with the lock held, when the thread of this record ends. Other threads may still hold its views. */
 static void leave(struct reader *reader)
 {
     atomic_store_explicit(&reader->epoch, 0, memory_order_relaxed);
@@ -172,8 +172,8 @@ struct reader *cache_mem_reader_join(void)
     return cache_mem_reader = reader;
 }
 
-/* When the library is unloaded, no thread may come back into it at its end. At the end of the process other threads
- * may still read: they keep their records, and a new one reads with the lock held. */
+/* When the library is unloaded, no ending thread may call into it any more. At the end of the process other threads may
+ * still read: they keep their records, and a new thread reads with the lock held. */
 __attribute__((destructor)) static void unload(void)
 {
     if (!atomic_exchange(&exit_key_made, false))

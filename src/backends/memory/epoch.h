@@ -1,10 +1,10 @@
-/* epoch.h - when is nobody reading any more? Readers announce themselves by a plain store into a record of their own
- * thread; a writer that wants to free memory asks the kernel, once for hundreds of blocks, to put a memory barrier
- * into every running thread (membarrier(2)), and looks at all records.
+/* epoch.h - finds out when no thread reads a block any more (epoch-based reclamation). A reader announces itself by a
+ * plain store into a record of its thread. A writer that wants to free memory asks the kernel to put a memory barrier
+ * into every running thread (membarrier(2)), once for hundreds of blocks, and then checks all records.
  *
- * What was unlinked before cache_mem_epoch_advance() returned `epoch` is unreachable for each reader that enters
- * afterwards; once cache_mem_epoch_passed(epoch), for all of them. Where the kernel refuses membarrier, and under
- * ThreadSanitizer, which does not know it, readers put in the barrier themselves. */
+ * If a block was unlinked before cache_mem_epoch_advance() returned `epoch`, no reader that enters later can reach it.
+ * Once cache_mem_epoch_passed(epoch) returns true, no reader at all can. If the kernel refuses membarrier, readers put
+ * in the barrier themselves; so they do under ThreadSanitizer, which does not know membarrier. */
 #ifndef MEMORY_EPOCH_H
 #define MEMORY_EPOCH_H
 
@@ -24,14 +24,14 @@
 #define EPOCH_ALWAYS_FENCE 0
 #endif
 
-/* A thread's announcement and its pins, alone on its cache lines. */
+/* The announcement and the pins of a thread. They share no cache line with other data. */
 struct reader {
     _Alignas(128) _Atomic uint64_t epoch;    /* 0: not reading */
     struct reader *next, **at;
     struct pins pins;
 };
 
-/* Of the whole process: the present epoch, from 1, and whether readers need a barrier. */
+/* The current epoch of the process, which starts at 1, and whether readers need a barrier. */
 struct epoch {
     _Alignas(128) _Atomic uint64_t now;
     atomic_bool fence;
@@ -40,13 +40,14 @@ struct epoch {
 extern struct epoch cache_mem_epoch;
 extern CACHE_HOT_THREAD_LOCAL struct reader *cache_mem_reader;
 
-/* Prepare the process. Called by each open. */
+/* Prepares the process. Each open calls this. */
 void cache_mem_epoch_init(void);
 
-/* Give this thread a record. Returns NULL for lack of memory: then it reads with the writers' lock held. */
+/* Returns a new record for this thread; or NULL if there is no memory, and the thread must read with the writers' lock
+ * held. */
 struct reader *cache_mem_reader_join(void);
 
-/* Begin to read: what is found in the index stays valid until epoch_leave. No user code in between. */
+/* Begins to read: items of the index stay valid until epoch_leave. User code must not run in between. */
 static inline struct reader *epoch_enter(void)
 {
     struct reader *reader = cache_mem_reader;
@@ -67,20 +68,20 @@ static inline void epoch_leave(struct reader *reader)
     atomic_store_explicit(&reader->epoch, 0, memory_order_release);
 }
 
-/* Begin a new epoch: see above. */
+/* Begins a new epoch and returns it. */
 uint64_t cache_mem_epoch_advance(void);
 
 /* Returns true if no reader is left that entered before `epoch` began. Then the views that they took count as
  * references of their items. */
 bool cache_mem_epoch_passed(uint64_t epoch);
 
-/* Make references of all views, of a store that is about to close. */
+/* Turns all views into references, before a store is closed. */
 void cache_mem_epoch_count_pins(void);
 
-/* Wait until then. Not while reading. */
+/* Waits until the epoch has passed. Must not be called while reading. */
 void cache_mem_epoch_wait(uint64_t epoch);
 
-/* Around a fork: no thread joins or leaves, and a child has its own thread alone. */
+/* Called around a fork, so that no thread joins or leaves during it. The child keeps only its own thread. */
 void cache_mem_epoch_before_fork(void);
 void cache_mem_epoch_after_fork(bool in_child);
 

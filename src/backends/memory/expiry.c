@@ -1,6 +1,6 @@
-/* expiry.c - the tree of deadlines behind a table's buckets.
+/* expiry.c - the tree of deadlines after a table's buckets.
  *
- * Its levels lie one behind the other, the leaves, one a bucket, first. */
+ * Its levels follow each other in memory. The leaves, of which each bucket has one, come first. */
 #include "expiry.h"
 
 static uint32_t parents(uint32_t n)
@@ -65,7 +65,7 @@ static uint32_t earliest(const int64_t *level, uint32_t n, uint32_t parent)
 
 uint32_t cache_mem_expiry_bucket(table_word table)
 {
-    enum { LEVELS = 12 };              /* of 8 each: more than 32 bits of buckets */
+    enum { LEVELS = 12 };              /* each level is a factor of 8, so this is enough for 32 bits of buckets */
     const int64_t *level[LEVELS];
     uint32_t size[LEVELS], at = 0;
     int depth = 0;

@@ -1,9 +1,10 @@
-/* expiry.h - which items of a table expire next: for each bucket the earliest deadline, and a tree of minima above.
+/* expiry.h - finds the items of a table that expire next. It stores the earliest deadline of each bucket, and a tree of
+ * minima above them.
  *
- * A deadline in the tree may be too early, never too late: an item that was removed, or got more time, leaves its
- * old one behind until somebody looks into the bucket. So a set with a time that is no earlier than others in its
- * bucket writes nothing here, and the tree costs 9 bytes a bucket. Eight nodes are a cache line and have one parent.
- * Everything here needs the shard's lock. */
+ * A deadline in the tree may be too early, but never too late. If an item is removed or gets more time, its old
+ * deadline stays until the bucket is examined. So a set writes nothing here unless its deadline is the earliest in its
+ * bucket. The tree costs 9 bytes per bucket. Eight nodes are a cache line and have one parent. All functions need the
+ * shard's lock. */
 #ifndef MEMORY_EXPIRY_H
 #define MEMORY_EXPIRY_H
 
@@ -13,22 +14,22 @@
 
 enum { EXPIRY_FAN = 8 };
 
-/* Bytes of the tree over `n` buckets. */
+/* Returns the size of the tree over `n` buckets. */
 size_t cache_mem_expiry_size(uint32_t n);
 
-/* Make the tree of a table empty. */
+/* Empties the tree of a table. */
 void cache_mem_expiry_init(table_word table);
 
-/* An item with this deadline (0: for ever) was put into `bucket`, or got it. */
+/* Notes that an item in `bucket` has this deadline now (0: for ever). */
 void cache_mem_expiry_lower(table_word table, uint32_t bucket, int64_t deadline_ms);
 
 /* Returns a time before which nothing in the table expires. */
 int64_t cache_mem_expiry_next(table_word table);
 
-/* Returns the bucket of that time. The table has one. */
+/* Returns the bucket of that time. There must be one. */
 uint32_t cache_mem_expiry_bucket(table_word table);
 
-/* Look into `bucket` and note what its earliest deadline really is. */
+/* Examines `bucket` and notes its true earliest deadline. */
 void cache_mem_expiry_renew(table_word table, uint32_t bucket);
 
 #endif

@@ -1,5 +1,5 @@
-/* fork.c - a child has a copy of each store, and may use it at once: so no lock may be held, and nothing half changed,
- * when the process forks. Readers need no lock: their records are simply gone in the child. */
+/* fork.c - a forked child has a copy of each store, and may use it at once. So during the fork no lock is held, and
+ * nothing is half changed. Readers hold no lock, and in the child their records are dropped. */
 #include "memory.h"
 
 #include "epoch.h"
@@ -40,7 +40,7 @@ static void after_fork_in_child(void)
     for (struct memory *memory = stores; memory != NULL; memory = memory->next) {
         for (int i = 0; i < LIMBOS; i++) {
             lock_reset(&memory->limbos[i].lock);
-            memory->limbos[i].asking = false;    /* whoever asked is not here */
+            memory->limbos[i].asking = false;    /* the thread that asked is in the parent */
         }
         for (size_t i = 0; i < memory->n_shards; i++)
             lock_reset(&memory->shards[i].lock);

@@ -1,11 +1,11 @@
-/* ghost.c - what was evicted lately. */
+/* ghost.c - remembers the keys that were evicted lately. */
 #include "ghost.h"
 
 #include "account.h"
 
 #include <string.h>
 
-/* Time goes on by one each 16 evictions, so that 16 bits hold a million of them. */
+/* The time advances by one every 16 evictions, so that 16 bits are enough for a million evictions. */
 enum { WAYS = 8, SMALLEST = 4 * WAYS, EVICTIONS_BITS = 4 };
 
 static struct ghost_entry *set_of(const struct ghost *ghost, uint32_t hash)
@@ -19,7 +19,7 @@ static uint16_t now(const struct ghost *ghost)
     return time != 0 ? time : 1;
 }
 
-/* A table of another size begins empty: what is forgotten costs a few misses, once. */
+/* A table of another size starts empty. This costs a few misses, once. */
 static void resize(struct ghost *ghost, const cache_allocator *allocator, uint32_t wanted)
 {
     const uint32_t n = wanted < SMALLEST ? SMALLEST : (wanted + wanted / 4 + WAYS - 1) / WAYS * WAYS;

@@ -1,4 +1,5 @@
-/* ghost.h - what was evicted lately, by four bytes each: a key that comes back soon goes to the main queue at once. */
+/* ghost.h - remembers the keys that were evicted lately, in four bytes each. A key that comes back soon goes directly
+ * to the main queue. */
 #ifndef MEMORY_GHOST_H
 #define MEMORY_GHOST_H
 
@@ -8,17 +9,17 @@ struct ghost_entry {
     uint16_t hash, time;               /* lower half of the hash; time 0: empty */
 };
 
-/* Sets of a few entries; the oldest of a set makes room. */
+/* The entries form small sets. A new entry replaces the oldest of its set. */
 struct ghost {
     struct ghost_entry *entries;
-    uint32_t n;                        /* a multiple of a set's size; 0: nothing is remembered */
+    uint32_t n;                        /* a multiple of the size of a set; 0: there is no table */
     uint32_t evictions;
 };
 
-/* Remember `hash`, in a table that fits `wanted` entries. Without memory for one, nothing is remembered. */
+/* Remembers `hash`, in a table for `wanted` entries. If there is no memory for a table, it does nothing. */
 void cache_mem_ghost_add(struct ghost *ghost, const cache_allocator *allocator, uint32_t hash, uint32_t wanted);
 
-/* Returns true if it was evicted within the last `window` evictions. Then it is forgotten here. */
+/* Returns true if `hash` was among the last `window` evictions, and then forgets it. */
 bool cache_mem_ghost_take(struct ghost *ghost, uint32_t hash, uint32_t window);
 
 void cache_mem_ghost_release(struct ghost *ghost, const cache_allocator *allocator);

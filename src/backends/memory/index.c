@@ -1,4 +1,4 @@
-/* index.c - changing a table: with its shard's lock held, and readers in it. */
+/* index.c - changes a table, with its shard's lock held, while threads read it. */
 #include "index.h"
 
 #include "expiry.h"
@@ -15,7 +15,7 @@ static void set_tag(struct bucket *bucket, unsigned i, uint8_t tag)
     atomic_store_explicit(&bucket->tags, others | (uint64_t)tag << 8 * i, memory_order_release);
 }
 
-/* Count an item that passes by a full bucket. A count at its limit stays there. */
+/* Counts an item that passes a full bucket. A count that has reached its limit stays there. */
 static void count_passed(struct bucket *bucket, bool leaves)
 {
     const uint64_t tags = tags_of(bucket), one = UINT64_C(1) << PASSED_SHIFT;
@@ -61,8 +61,8 @@ bool cache_mem_index_add(table_word table, struct item *item, struct slot *slot)
     if (looked_at == n)
         return false;
     *slot = (struct slot){ at, match_slot(free_slots) };
-    /* The item before its tag, and its tag before the counts that lead to it do not matter to a reader: one that comes
-     * too early misses what was not there when it came. */
+    /* The order of these stores does not matter to readers: a reader that comes too early misses an item that did not
+     * exist when it came. */
     atomic_store_explicit(&buckets[at].items[slot->i], item, memory_order_release);
     set_tag(&buckets[at], slot->i, hash_tag(item->hash));
     for (uint32_t passed = home; passed != at; passed = after(passed, n))
@@ -100,7 +100,7 @@ struct item *cache_mem_index_find_place(table_word table, uint32_t hash, uint32_
 
 /* ---- tables -------------------------------------------------------------------------------------------------- */
 
-/* The address that the allocator gave stands behind all else: a table begins on the next multiple of 64. */
+/* A table begins on a multiple of 64. The address of the allocator's block is stored at its end. */
 static void **block_of(table_word table)
 {
     const uint32_t n = table_n(table);
@@ -130,7 +130,7 @@ uint32_t cache_mem_index_next_class(uint32_t class)
     return next;
 }
 
-/* Each item's header is read for its hash: those of the next buckets are fetched ahead. */
+/* The hash is in the header of each item, so the headers of the next buckets are prefetched. */
 static void fetch_bucket(table_word table, uint32_t bucket)
 {
     if (bucket < table_n(table))

@@ -1,15 +1,15 @@
-/* index.h - where an item is: a table of 64-byte buckets, one table a shard.
+/* index.h - finds items in a table of 64-byte buckets. Each shard has one table.
  *
  *      bucket, one cache line
  *     | t0 t1 t2 t3 t4 t5 t6 | passed |  item 0  |  item 1  | … |  item 6  |
  *
- * A tag is a byte of the key's hash, 0 where no item is. All seven are compared at once, so that a lookup reads the
- * bucket and the one item that it wants. An item that finds its bucket full goes to the next one that is not (linear
- * probing); `passed` counts those items, and a lookup goes on only where it is not 0.
+ * A tag is a byte of the key's hash, or 0 in a free slot. All seven tags are compared at once, so a lookup reads the
+ * bucket and the one item that it wants. If its bucket is full, an item goes to the next one that is not (linear
+ * probing). `passed` counts those items, and a lookup goes on only if it is not 0.
  *
- * Readers need no lock: an item never moves within a table. A table that is too small or too large is copied, under
- * the shard's lock; the old one is freed when nobody reads it any more. Behind the buckets lies the tree of deadlines
- * (expiry.h), which readers do not touch. */
+ * Readers need no lock, since an item never moves within a table. A table that is too small or too large is copied
+ * under the shard's lock, and the old one is freed when no thread reads it any more. The tree of deadlines (expiry.h),
+ * which readers do not use, follows the buckets. */
 #ifndef MEMORY_INDEX_H
 #define MEMORY_INDEX_H
 
@@ -24,8 +24,8 @@ struct bucket {
 
 _Static_assert(sizeof(struct bucket) == BUCKET_SIZE, "a bucket is a cache line");
 
-/* Address and size of a table in one word, so that a reader gets both at once: a table lies on a multiple of 64, and
- * the low six bits say how many buckets it has, two steps an octave: 0, 1, (1,) 2, 3, 4, 6, 8, 12, 16… */
+/* The address and the size of a table in one word, so that a reader gets both at once. The address is a multiple of 64.
+ * The low six bits are the size class, with two classes per power of two: 0, 1, (1,) 2, 3, 4, 6, 8, 12, 16… buckets. */
 typedef uintptr_t table_word;
 
 enum { TABLE_CLASSES = 64 };
@@ -50,7 +50,7 @@ static inline struct bucket *table_buckets(table_word table)
     return (struct bucket *)(table - table % TABLE_CLASSES);
 }
 
-/* The bucket where a hash belongs: its upper bits, spread over any number of buckets. The tag is its lowest byte. */
+/* Returns the bucket of a hash, from its upper bits, for any number of buckets. The tag is the lowest byte. */
 static inline uint32_t table_home(uint32_t hash, uint32_t n)
 {
     return (uint32_t)((uint64_t)hash * n >> 32);
@@ -62,8 +62,8 @@ static inline uint8_t hash_tag(uint32_t hash)
     return tag != 0 ? tag : 1;
 }
 
-/* The tags that are equal to `tag`, as the highest bits of their bytes. Above a true match there may be a false one,
- * which the comparison of the item sorts out; the lowest is always true. */
+/* Returns the matches of `tag`, as the highest bits of their bytes. There may be false matches above a true one, which
+ * the comparison of the items rejects. The lowest match is always true. */
 static inline uint64_t bucket_match(uint64_t tags, uint8_t tag)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), differing = tags ^ ones * tag;
@@ -87,7 +87,7 @@ static inline struct item *bucket_find(const struct bucket *bucket, uint64_t tag
         struct item *item = atomic_load_explicit(&bucket->items[match_slot(match)], memory_order_acquire);
         if (item == NULL)
             continue;
-        /* What a hit reads lies in two or three lines: they are fetched together. */
+        /* A hit reads two or three cache lines of the item, which are fetched together. */
         __builtin_prefetch((const char *)item + 64);
         __builtin_prefetch((const char *)item + 128);
         if (item_has_key(item, hash, key))
@@ -96,10 +96,10 @@ static inline struct item *bucket_find(const struct bucket *bucket, uint64_t tag
     return NULL;
 }
 
-/* The same in the buckets behind `home`, as far as items went past. */
+/* The same in the buckets after `home`, as far as items passed them. */
 struct item *cache_mem_index_find_behind(table_word table, uint32_t home, uint32_t hash, cache_bytes key);
 
-/* Returns the item of `key`, live or expired, or NULL. With the shard's lock held, or between epoch_enter and
+/* Returns the item of `key`, live or expired, or NULL. Call this with the shard's lock held, or between epoch_enter and
  * epoch_leave. */
 static inline struct item *table_find(table_word table, uint32_t hash, cache_bytes key)
 {
@@ -115,18 +115,18 @@ static inline struct item *table_find(table_word table, uint32_t hash, cache_byt
     return cache_mem_index_find_behind(table, home, hash, key);
 }
 
-/* Where an item stands. */
+/* The position of an item in a table. */
 struct slot {
     uint32_t bucket;
     unsigned i;
 };
 
-/* What follows is called with the shard's lock held. */
+/* All functions below are called with the shard's lock held. */
 
-/* Find the slot of `item`, which is in the table. */
+/* Finds the slot of `item`, which must be in the table. */
 struct slot cache_mem_index_slot(table_word table, const struct item *item);
 
-/* Put `item`, whose key is not in the table, into a free slot. Returns false if there is none. */
+/* Puts `item` into a free slot. Its key must not be in the table. Returns false if there is no free slot. */
 bool cache_mem_index_add(table_word table, struct item *item, struct slot *slot);
 
 void cache_mem_index_remove(table_word table, struct slot slot);
@@ -141,16 +141,16 @@ static inline struct item *table_item(table_word table, uint32_t bucket, unsigne
     return atomic_load_explicit(&table_buckets(table)[bucket].items[i], memory_order_relaxed);
 }
 
-/* Returns the item with `hash` that stands at `place` in a queue, or NULL. */
+/* Returns the item with `hash` and `place` in a queue, or NULL. */
 struct item *cache_mem_index_find_place(table_word table, uint32_t hash, uint32_t place);
 
 /* The smallest class above `class` that has more buckets. */
 uint32_t cache_mem_index_next_class(uint32_t class);
 
-/* A table of `class` with the items of `old`. Returns 0 for lack of memory. Class 0 needs none. */
+/* Returns a table of `class` with the items of `old`, or 0 if there is no memory. Class 0 needs no memory. */
 table_word cache_mem_index_copy(table_word old, uint32_t class, const cache_allocator *allocator);
 
-/* The allocator's block of a table: to be freed, and what it costs. */
+/* Return the allocator's block of a table, which is to be freed, and its cost. */
 void *cache_mem_index_block(table_word table);
 size_t cache_mem_index_cost(table_word table);
 

@@ -1,4 +1,4 @@
-/* item.c - the life of an item's block, from its allocation to the last view of it. */
+/* item.c - allocates items, and frees them after their last view has ended. */
 #include "item.h"
 
 static struct pool *pool_of(const struct item *item)
@@ -37,7 +37,7 @@ void cache_mem_item_drop(struct item *item)
         cache_mem_item_free(item);     /* no reader can find it, so nobody takes another reference */
         return;
     }
-    /* The pool is kept before the reference is given back: the view's release may come at once. */
+    /* The pool is retained before the reference is dropped, since the last view may end at once. */
     atomic_fetch_add_explicit(&pool->users, 1, memory_order_relaxed);
     owner_release(&item->owner);
 }

@@ -4,10 +4,10 @@
  *     | owner  | life  | size  | references  | hash | place | hits | value | NUL | key | NUL |          small value
  *     |                                                            | key | NUL | padding | value | NUL | large value
  *
- * An item never changes once it is in the index, so that readers need no lock: a set puts another item in its place.
- * The exceptions are single atomic words: the deadline, the number of hits, the references and a counter's number.
- * The value is aligned as malloc aligns. The key stands behind a small value, where it needs no padding, and before a
- * large one, so that it is compared without a look at the value's far end. */
+ * An item never changes once it is in the index, so readers need no lock: a set replaces it by another item. The
+ * exceptions are single atomic words: the deadline, the number of hits, the references and a counter's number. The
+ * value has the alignment of malloc. The key follows a small value, so that it needs no padding, and precedes a large
+ * one, so that comparing it does not read memory far away. */
 #ifndef MEMORY_ITEM_H
 #define MEMORY_ITEM_H
 
@@ -18,12 +18,12 @@
 #include <stddef.h>
 #include <string.h>
 
-/* What the items of one store have in common, and what outlives the store while values are pinned. An item's owner
- * points at `ops`, so that it needs no pointer of its own to the allocator. */
+/* The data that all items of a store share. It outlives the store while values are pinned. The owner of an item points
+ * to `ops`, so an item needs no pointer to the allocator. */
 struct pool {
     cache_owner_ops ops;
     const cache_allocator *allocator;
-    atomic_size_t users;               /* the store, and each item that it dropped while somebody held a reference */
+    atomic_size_t users;               /* the store, and each item that it dropped while views existed */
 };
 
 struct item {
@@ -31,8 +31,8 @@ struct item {
     _Atomic uint64_t life;             /* deadline, key size and flags: see below */
     uint32_t size;                     /* bytes of the value, without its NUL */
     atomic_uint references;            /* the store's, and one for each view */
-    uint32_t hash;                     /* with the writer's lock held, the rest of the line, too */
-    uint8_t place[3];                  /* where the item stands in its queue (queue.h) */
+    uint32_t hash;                     /* this and the rest need the writer's lock */
+    uint8_t place[3];                  /* its position in its queue (queue.h) */
     atomic_uchar frequency;            /* hits since it was queued, up to ITEM_MAX_FREQUENCY */
     _Alignas(max_align_t) char bytes[];
 };
@@ -56,10 +56,10 @@ static inline size_t item_key_size(const struct item *item)
 
 static inline int64_t item_deadline(const struct item *item)
 {
-    return (int64_t)item_life(item) >> LIFE_DEADLINE_SHIFT;    /* with its sign: a test's clock may be below 0 */
+    return (int64_t)item_life(item) >> LIFE_DEADLINE_SHIFT;    /* keeps the sign: the clock of a test may be negative */
 }
 
-/* With the writer's lock held. */
+/* Called with the writer's lock held. */
 static inline void item_set_deadline(struct item *item, int64_t deadline_ms)
 {
     const uint64_t kept = item_life(item) & ((UINT64_C(1) << LIFE_DEADLINE_SHIFT) - 1);
@@ -69,7 +69,7 @@ static inline void item_set_deadline(struct item *item, int64_t deadline_ms)
 
 enum { ITEM_SMALL = 128, ITEM_ALIGNMENT = _Alignof(max_align_t) };
 
-/* Where in `bytes` key and value begin. */
+/* Return the offsets of key and value in `bytes`. */
 static inline size_t item_key_offset(size_t value_size)
 {
     return value_size <= ITEM_SMALL ? value_size + 1 : 0;
@@ -90,7 +90,8 @@ static inline char *item_value(struct item *item)
     return item->bytes + item_value_offset(item_key_size(item), item->size);
 }
 
-/* As memcmp() == 0, without a call for the size of a usual key: words of eight bytes, of which the last may overlap. */
+/* The same as memcmp() == 0, but inline for usual keys: compares words of eight bytes, of which the last may
+ * overlap. */
 static inline bool same_bytes(const char *a, const char *b, size_t size)
 {
     uint64_t x, y;
@@ -119,7 +120,7 @@ static inline bool item_begins(const struct item *item, cache_bytes prefix)
     return key.size >= prefix.size && memcmp(key.data, prefix.data, prefix.size) == 0;
 }
 
-/* A counter's value is an int64_t at the begin of `bytes`, which changes in place. */
+/* Returns true for a counter. Its value is an int64_t at the start of `bytes`, which changes in place. */
 static inline bool item_is_counter(const struct item *item)
 {
     return (item_life(item) & LIFE_COUNTER) != 0;
@@ -135,7 +136,7 @@ static inline void item_set_number(struct item *item, int64_t number)
     atomic_store_explicit((_Atomic int64_t *)(void *)item->bytes, number, memory_order_relaxed);
 }
 
-/* Count a hit. Nothing is written at the limit: what is hit most stays shared between the cores' caches. */
+/* Counts a hit. At the limit nothing is written, so that the cache line of a hot item stays shared between cores. */
 static inline void item_count_hit(struct item *item)
 {
     const unsigned char frequency = atomic_load_explicit(&item->frequency, memory_order_relaxed);
@@ -149,16 +150,16 @@ static inline size_t item_block_size(size_t key_size, size_t value_size)
     return offsetof(struct item, bytes) + padded + value_size + 1;
 }
 
-/* What an item counts against max_bytes. */
+/* Returns the bytes that an item counts for max_bytes. */
 static inline size_t item_cost(const struct item *item)
 {
     return account_block(item_block_size(item_key_size(item), item->size));
 }
 
-/* Returns a new item with one reference, the store's, or NULL for lack of memory. */
+/* Returns a new item with one reference for the store, or NULL if there is no memory. */
 struct item *cache_mem_item_new(struct pool *pool, uint32_t hash, cache_bytes key, cache_bytes value);
 
-/* A counter that stands at `number`. */
+/* The same, for a counter with the value `number`. */
 struct item *cache_mem_counter_new(struct pool *pool, uint32_t hash, cache_bytes key, int64_t number);
 
 static inline void item_retain(struct item *item)
@@ -166,10 +167,10 @@ static inline void item_retain(struct item *item)
     atomic_fetch_add_explicit(&item->references, 1, memory_order_relaxed);
 }
 
-/* Give back the store's reference, when no reader can find the item any more. */
+/* Drops the store's reference. No reader must be able to find the item any more. */
 void cache_mem_item_drop(struct item *item);
 
-/* Free an item that was never in the index. */
+/* Frees an item that was never in the index. */
 void cache_mem_item_free(struct item *item);
 
 /* Returns a pool with the store as its user, or NULL. */

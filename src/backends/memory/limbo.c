@@ -1,4 +1,4 @@
-/* limbo.c - freeing what nobody reads any more. */
+/* limbo.c - frees items and tables that no thread reads any more. */
 #include "limbo.h"
 
 #include "epoch.h"
@@ -40,7 +40,7 @@ static bool grow(struct limbo *limbo)
     return true;
 }
 
-/* Without memory to remember it, wait for the readers: they are inside for some hundred nanoseconds. */
+/* If there is no memory to remember the entry, waits for the readers, which takes some hundred nanoseconds. */
 static void push(struct limbo *limbo, uintptr_t entry, size_t bytes)
 {
     lock_take(&limbo->lock);
@@ -69,7 +69,7 @@ void cache_mem_limbo_table(struct limbo *limbo, table_word table)
         push(limbo, (uintptr_t)cache_mem_index_block(table) | IS_TABLE, cache_mem_index_cost(table));
 }
 
-/* With limbo's lock held, which is free while the kernel works: begin an epoch for all that is there. */
+/* Called with limbo's lock held, which is released during the system call. Begins an epoch for all entries. */
 static void ask(struct limbo *limbo)
 {
     const size_t tail = limbo->tail;
@@ -84,7 +84,7 @@ static void ask(struct limbo *limbo)
         limbo->asked = tail;
 }
 
-/* A thread that is cancelled here would leave what its callers hold. */
+/* Cancellation is disabled, since a cancelled thread would not release what its callers hold. */
 static void pause_a_little(void)
 {
     const int error = errno;
@@ -105,7 +105,7 @@ void cache_mem_limbo_reclaim(struct limbo *limbo)
         ask(limbo);
     if (limbo->asked != limbo->safe && !limbo->asking && cache_mem_epoch_passed(limbo->epoch))
         limbo->safe = limbo->asked;
-    /* Twice as many as came since the last time, so that they never pile up; more if there are many. */
+    /* This is twice as many as are added between two calls, so that they never pile up; and more if there are many. */
     const size_t safe = limbo->safe - limbo->head, most = 2 * LOOK_EACH + safe / 32;
     for (; n < safe && n < most && n < FREE_AT_ONCE; n++)
         taken[n] = limbo->entries[limbo->head++ & (limbo->capacity - 1)];
@@ -115,8 +115,8 @@ void cache_mem_limbo_reclaim(struct limbo *limbo)
     lock_give(&limbo->lock);
     for (size_t i = 0; i < n; i++)
         free_entry(limbo, taken[i]);
-    /* A reader that lost its processor holds up the freeing. If writers went on at full speed meanwhile, they would
-     * fill the memory with what they replace. To give way is not enough where the scheduler prefers them. */
+    /* A reader that lost its processor delays the freeing. If writers went on at full speed, they would fill the memory
+     * with replaced items. Yielding is not enough if the scheduler prefers the writers. */
     if (far_behind)
         pause_a_little();
     else if (behind)

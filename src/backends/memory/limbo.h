@@ -1,7 +1,8 @@
-/* limbo.h - what left the index and may still be read: items and tables that wait for the readers to leave.
+/* limbo.h - items and tables that have left the index, but may still be read. They are freed when all readers have
+ * left.
  *
- * Some rings a store. A ring's entries become safe to free in the order in which they came, hundreds at once, since
- * it takes a system call to know (epoch.h); they are freed a few at each write, so that no call frees them all. */
+ * A store has some rings of them. The entries of a ring become safe to free in their order, hundreds at once, since it
+ * takes a system call to find out (epoch.h). Each write frees a few, so that no call frees them all. */
 #ifndef MEMORY_LIMBO_H
 #define MEMORY_LIMBO_H
 
@@ -10,9 +11,9 @@
 
 struct limbo {
     _Alignas(64) struct lock lock;
-    bool asking;                       /* somebody is about to begin an epoch */
+    bool asking;                       /* a thread is about to begin an epoch */
     atomic_bool due;                   /* cache_mem_limbo_reclaim has something to do */
-    uintptr_t *entries;                /* an item, or a table's block and a 1 */
+    uintptr_t *entries;                /* an item, or the block of a table plus 1 */
     size_t capacity;                   /* a power of two, or 0 */
     size_t head, safe, asked, tail;    /* up to `safe` the entries can be freed; up to `asked` once `epoch` passed */
     size_t bytes;                      /* of items since `asked` */
@@ -23,21 +24,21 @@ struct limbo {
 
 void cache_mem_limbo_init(struct limbo *limbo, const cache_allocator *allocator, size_t most_bytes);
 
-/* With the shard's lock held: an item that was taken out of the index, or a table that was replaced. */
+/* Called with the shard's lock held. They add an item that was taken out of the index, or a table that was replaced. */
 void cache_mem_limbo_item(struct limbo *limbo, struct item *item);
 void cache_mem_limbo_table(struct limbo *limbo, table_word table);
 
-/* Free a few of those that nobody reads any more. Without a lock held. */
+/* Frees a few entries that no thread reads any more. Must not be called with a lock held. */
 void cache_mem_limbo_reclaim(struct limbo *limbo);
 
-/* The same, if it is worth it. */
+/* The same, but only if there is something to do. */
 static inline void limbo_reclaim(struct limbo *limbo)
 {
     if (atomic_load_explicit(&limbo->due, memory_order_relaxed))
         cache_mem_limbo_reclaim(limbo);
 }
 
-/* Free all, when the store has no users any more. */
+/* Frees all entries, when the store has no users any more. */
 void cache_mem_limbo_release(struct limbo *limbo);
 
 #endif

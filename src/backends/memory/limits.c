@@ -1,10 +1,10 @@
-/* limits.c - expiry and eviction over the whole store: which shard's turn it is.
+/* limits.c - expiry and eviction over the whole store: chooses the shard whose turn it is.
  *
- * No lock is held here but one shard's at a time. */
+ * It holds the lock of at most one shard at a time. */
 #include "memory.h"
 
 enum { SWEEP_AT_A_WRITE = 4, SWEEP_BY_THE_WAY = 16, LOOKS = 64,
-       SWEEP_EVERY = 61 };                 /* a prime: each of two stores that are used in turns is met */
+       SWEEP_EVERY = 61 };                 /* a prime, so that two stores used in turns are both swept */
 
 /* ---- expiry ------------------------------------------------------------------------------------------------------ */
 
@@ -15,7 +15,8 @@ static void lower(_Atomic int64_t *least, int64_t value)
         ;
 }
 
-/* With the shard's lock held. A bucket whose noted deadline was too early costs a look, so looks are bounded, too. */
+/* Called with the shard's lock held. If the noted deadline of a bucket was too early, examining it gains nothing, so
+ * the number of examined buckets is limited too. */
 static size_t sweep_shard(struct memory *memory, size_t shard, size_t n, int64_t now_ms)
 {
     size_t swept = 0;
@@ -46,7 +47,7 @@ size_t cache_mem_sweep(struct memory *memory, size_t n, int64_t now_ms, bool wai
     size_t swept = 0;
     int64_t least = EXPIRY_NEVER;
     const size_t first = atomic_load_explicit(&memory->next_swept, memory_order_relaxed);
-    atomic_store(&memory->next_due, EXPIRY_NEVER);    /* what others note from here on lowers it again */
+    atomic_store(&memory->next_due, EXPIRY_NEVER);    /* deadlines that others note from now on lower it again */
     for (size_t i = 0; i < memory->n_shards; i++) {
         const size_t at = (first + i) & (memory->n_shards - 1);
         if (atomic_load(&memory->next_expiry[at]) <= now_ms) {
@@ -63,7 +64,7 @@ size_t cache_mem_sweep(struct memory *memory, size_t n, int64_t now_ms, bool wai
         const int64_t next = atomic_load(&memory->next_expiry[at]);
         least = next < least ? next : least;
         if (swept >= n) {
-            /* The others were not looked at: come back soon, and to this one. */
+            /* The other shards were not examined, so the next sweep is due soon, and begins here. */
             atomic_store_explicit(&memory->next_swept, at, memory_order_relaxed);
             least = now_ms;
             break;
@@ -81,7 +82,7 @@ static bool over_a_limit(struct memory *memory)
         || atomic_load_explicit(&memory->bytes, memory_order_relaxed) > memory->max_bytes;
 }
 
-/* Evict one item of this shard. Returns false if it has none but `keep`. */
+/* Evicts one item of this shard. Returns false if it has none except `keep`. */
 static bool evict_from(struct memory *memory, size_t at, const struct item *keep)
 {
     struct shard *shard = &memory->shards[at];
@@ -105,8 +106,8 @@ static bool evict_from(struct memory *memory, size_t at, const struct item *keep
     return victim != NULL;
 }
 
-/* Evict one item of the store: shards take turns, but one with fewer items than the mean is passed over, so that all
- * have as many. Returns false if there is none but `keep`. */
+/* Evicts one item of the store. The shards take turns, but a shard with fewer items than the mean is skipped, so that
+ * all have about the same number. Returns false if there is none except `keep`. */
 static bool evict(struct memory *memory, const struct item *keep)
 {
     const size_t items = atomic_load_explicit(&memory->items, memory_order_relaxed);
@@ -133,7 +134,7 @@ void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t no
     limbo_reclaim(memory_limbo(memory));
 }
 
-/* Each thread counts for itself, and begins with a sweep: threads that live for a few calls sweep, too. */
+/* Each thread has its own count and begins with a sweep, so that short-lived threads sweep too. */
 CACHE_HOT_THREAD_LOCAL unsigned cache_mem_reads_before_sweep = 1;
 
 void cache_mem_sweep_by_the_way(struct memory *memory)

@@ -1,5 +1,5 @@
-/* list.c - listing keys without a lock. A step takes a stretch of hashes of one shard; the cursor says where the next
- * one begins. A stretch has the same items in any table, so tables may be replaced between steps. */
+/* list.c - lists keys without a lock. A step lists a range of hashes of one shard, and the cursor says where the next
+ * range begins. A range has the same items in any table, so tables may be replaced between steps. */
 #include "memory.h"
 
 #include "epoch.h"
@@ -10,14 +10,14 @@ enum { MOST = 1000, USUAL = 500, AT_SHARD = 0, AT_HASH = 1 };
 
 struct stretch {
     cache_bytes prefix;
-    uint64_t from, to;                 /* hashes, the last not included */
+    uint64_t from, to;                 /* hashes; `to` is not included */
     struct item *items[MOST];
     size_t n;
     bool full;                         /* there are more */
 };
 
-/* Take a reference of each item of the stretch. An item that found its bucket full stands behind it, at the latest in
- * the first bucket that nobody passed. */
+/* Takes a reference of each item of the range. If its bucket was full, an item is in a later one, at the latest in the
+ * first bucket that no item passed. */
 static void collect(table_word table, struct stretch *stretch)
 {
     const uint32_t n = table_n(table);
@@ -47,7 +47,7 @@ static void collect(table_word table, struct stretch *stretch)
     }
 }
 
-/* Between epoch_enter and epoch_leave no user code runs, so keys are handed over afterwards. */
+/* User code must not run between epoch_enter and epoch_leave, so keys are passed on afterwards. */
 static void read_stretch(struct memory *memory, size_t shard, struct stretch *stretch)
 {
     struct reader *reader = epoch_enter();
@@ -76,7 +76,7 @@ static void hand_over(const struct memory *memory, const struct stretch *stretch
 cache_status cache_mem_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
 {
     struct memory *memory = self;
-    const size_t shard = (size_t)cursor->at[AT_SHARD] & (memory->n_shards - 1);    /* whatever a caller made of it */
+    const size_t shard = (size_t)cursor->at[AT_SHARD] & (memory->n_shards - 1);    /* a caller may have changed it */
     struct stretch stretch = { .prefix = prefix, .from = cursor->at[AT_HASH] };
     const uint64_t items = atomic_load_explicit(&memory->shards[shard].items, memory_order_relaxed);
     uint64_t width = HASHES / (items / USUAL + 1);

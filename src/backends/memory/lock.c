@@ -1,4 +1,4 @@
-/* lock.c - waiting for a lock of one word, and waking who waits. */
+/* lock.c - waits for a lock of one word, and wakes the threads that wait. */
 #define _GNU_SOURCE                    /* syscall */
 #include "lock.h"
 
@@ -12,7 +12,7 @@
 
 enum { SPINS = 40 };
 
-/* Tell the processor that this is a loop that waits. */
+/* Tells the processor that this is a spin loop. */
 static void pause_a_little(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -42,7 +42,7 @@ void cache_mem_lock_wait(struct lock *lock)
             return;
         pause_a_little();
     }
-    /* Whoever slept takes the lock as contended, since others may be asleep too. */
+    /* A thread that slept takes the lock as contended, since others may be asleep too. */
     while (atomic_exchange_explicit(&lock->state, LOCK_CONTENDED, memory_order_acquire) != LOCK_FREE)
         sleep_while_contended(lock);
 }

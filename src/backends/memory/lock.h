@@ -1,7 +1,7 @@
 /* lock.h - a mutex of one word, for sections of some tens of nanoseconds.
  *
- * Each of a thousand shards has one, so it is small. Waiting for it is no cancellation point, and a child resets it
- * after a fork. A waiter spins a little and then sleeps in futex(2), or yields where there is none. */
+ * Each of a thousand shards has one, so it is small. Waiting for it is not a cancellation point, and a child resets it
+ * after a fork. A waiter spins a little and then sleeps in futex(2). If the system has no futex, it yields. */
 #ifndef MEMORY_LOCK_H
 #define MEMORY_LOCK_H
 

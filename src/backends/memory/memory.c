@@ -1,8 +1,7 @@
-/* memory.c - SimpleCache: the store in this process. Opening and closing, reading, and what it knows of itself.
+/* memory.c - SimpleCache, the store in this process: open, close, read, and statistics.
  *
  * Keys are spread over shards by their hash. Readers take no lock: a get announces itself (epoch.h), finds the item in
- * the shard's table (index.h), and copies a small value or takes a reference. What changes something is in write.c and
- * counter.c. */
+ * the shard's table (index.h), and copies a small value or takes a reference. Changes are in write.c and counter.c. */
 #include "memory.h"
 
 #include "../../number.h"
@@ -23,8 +22,8 @@ static const cache_option memory_options[] = {
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-/* So many that a shard's table is copied within a fraction of a millisecond; fewer in a small store, since shards that
- * are small differ much in how many items they have. */
+/* There are so many shards that copying the table of one takes a fraction of a millisecond. A small store has fewer,
+ * since the numbers of items of small shards differ much. */
 static size_t choose_shards(size_t max_items, size_t max_bytes)
 {
     size_t wanted = MAX_SHARDS;
@@ -44,7 +43,7 @@ static size_t limit(const cache_backend_config *config, const char *name)
     return value > 0 ? (size_t)value : SIZE_MAX;
 }
 
-/* One block for the store and the arrays of its shards, each on cache lines of its own. */
+/* Allocates one block for the store and the arrays of its shards. Each array has its own cache lines. */
 static struct memory *allocate(const cache_backend_config *config, size_t n_shards, bool limited)
 {
     const size_t tables = account_round(n_shards * sizeof(table_word), CACHE_LINE);
@@ -82,7 +81,7 @@ static cache_status memory_open(const cache_backend_config *config, void **self)
     memory->env = config->env;
     memory->allocator = cache_env_allocator(config->env);
     memory->pool = pool;
-    memory->seed = cache_unique_bits();    /* so that keys that a stranger chooses do not all fall into one bucket */
+    memory->seed = cache_unique_bits();    /* else an attacker could choose keys that share a bucket */
     memory->n_shards = n_shards;
     memory->max_items = max_items;
     memory->max_bytes = max_bytes;
@@ -127,7 +126,7 @@ static void memory_close(void *self)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Begin and end to read a shard. A thread that could not get a record holds the lock instead. */
+/* Begin and end reading a shard. A thread without a record holds the lock instead. */
 static struct reader *begin(struct memory *memory, size_t shard)
 {
     struct reader *reader = epoch_enter();
@@ -144,8 +143,7 @@ static void end(struct memory *memory, size_t shard, struct reader *reader)
         epoch_leave(reader);
 }
 
-/* What a read found, once it has ended: nothing, a counter's number, or an item that stays as long as `owner` has
- * it. */
+/* The result of a read: nothing, the number of a counter, or an item that stays as long as `owner` holds it. */
 struct found {
     struct item *item;
     cache_owner *owner;
@@ -161,7 +159,7 @@ static cache_owner *keep(struct reader *reader, struct item *item)
     return &item->owner;
 }
 
-/* End a read that found `item`, whose value was not copied. */
+/* Ends a read that found `item`, whose value was not copied. */
 static struct found found_item(struct memory *memory, size_t shard, struct reader *reader, struct item *item)
 {
     struct found found = { item, NULL, item_is_counter(item), 0, item_deadline(item) };
@@ -195,7 +193,7 @@ static cache_status write_found(cache_writer *out, const struct found *found)
     return cache_writer_pin(out, item_value(found->item), found->item->size, found->owner);
 }
 
-/* End a read with a view of the value, or a counter's number. */
+/* Ends a read with a view of the value, or with the number of a counter. */
 __attribute__((noinline)) static cache_status write_item(struct memory *memory, size_t shard, struct reader *reader,
                                                          struct item *item, cache_writer *out)
 {
@@ -203,7 +201,7 @@ __attribute__((noinline)) static cache_status write_item(struct memory *memory, 
     return write_found(out, &found);
 }
 
-/* A small value is copied at once, if the caller has a place for it: that costs less than a view. */
+/* Copies a small value if the caller has a buffer for it, which costs less than a view. */
 static bool copy_value(cache_writer *out, struct item *item)
 {
     return item->size <= COPY_AT_MOST && !item_is_counter(item)
@@ -290,7 +288,7 @@ static cache_status memory_stats(void *self, cache_counters *out)
         out->evictions += atomic_load_explicit(&shard->evictions, memory_order_relaxed);
         out->expirations += atomic_load_explicit(&shard->expirations, memory_order_relaxed);
     }
-    if (memory->limited) {             /* one sum each, so that no count is of two moments */
+    if (memory->limited) {             /* one sum each, so that both counts are of one moment */
         out->items = atomic_load_explicit(&memory->items, memory_order_relaxed);
         out->bytes = atomic_load_explicit(&memory->bytes, memory_order_relaxed);
     }

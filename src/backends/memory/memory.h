@@ -1,4 +1,4 @@
-/* memory.h - the memory store: what it is made of, and what its files share. docs/memory-engine.md explains it. */
+/* memory.h - the structs of the memory store, which its files share. docs/memory-engine.md explains it. */
 #ifndef MEMORY_H
 #define MEMORY_H
 
@@ -11,8 +11,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* What a writer needs of a shard. The lock guards the shard's table, its order and its deadlines; the numbers are
- * written with it held and read without. */
+/* The part of a shard that writers use. The lock guards the shard's table, order and deadlines. The numbers are written
+ * with the lock held and read without it. */
 struct shard {
     _Alignas(32) struct lock lock;     /* two shards on a cache line */
     _Atomic uint32_t items;
@@ -22,7 +22,7 @@ struct shard {
 
 enum { LIMBOS = 8 };
 
-/* First what all read and none changes, then, each on its own cache lines, what writers change. */
+/* The first fields never change. The fields that writers change follow, on separate cache lines. */
 struct memory {
     const cache_env *env;
     const cache_allocator *allocator;
@@ -32,18 +32,18 @@ struct memory {
     size_t max_items, max_bytes;       /* SIZE_MAX: no limit */
     bool limited;
     struct shard *shards;
-    _Atomic table_word *tables;        /* a shard's table; densely, so that readers find them in their caches */
+    _Atomic table_word *tables;        /* of the shards; dense, so that they stay in processor caches */
     _Atomic int64_t *next_expiry;      /* a shard's earliest deadline, or a time before it */
     struct order *orders;              /* NULL: without a limit nothing is evicted */
-    void *block;                       /* as the allocator gave it */
-    struct memory *next, **at;         /* among all stores of the process, for fork */
+    void *block;                       /* as the allocator returned it */
+    struct memory *next, **at;         /* in the list of all stores of the process, for forks */
     _Alignas(64) atomic_size_t items, bytes;    /* of all shards, if there is a limit */
-    atomic_size_t next_victim, next_swept;      /* the shards whose turn it is */
-    _Atomic int64_t next_due;          /* nothing in the store expires before */
-    struct limbo limbos[LIMBOS];       /* a thread uses the one of its slot, so that writers seldom meet there */
+    atomic_size_t next_victim, next_swept;      /* the shards whose turn is next */
+    _Atomic int64_t next_due;          /* nothing in the store expires before this time */
+    struct limbo limbos[LIMBOS];       /* a thread uses the one of its slot, so that writers seldom collide */
 };
 
-/* A key and where it is. */
+/* A key and its position. */
 struct place {
     cache_bytes key;
     size_t shard;
@@ -60,21 +60,21 @@ static inline table_word memory_table(const struct memory *memory, size_t shard)
     return atomic_load_explicit(&memory->tables[shard], memory_order_acquire);
 }
 
-/* Returns true if the item's time is over. */
+/* Returns true if the item has expired. */
 static inline bool memory_expired(const struct memory *memory, const struct item *item)
 {
     const int64_t deadline = item_deadline(item);
     return deadline != 0 && cache_env_monotonic_reached(memory->env, deadline);
 }
 
-/* In the lower half of the hash lie bucket and tag (index.h), in the upper half the shard. */
+/* The lower half of the hash chooses bucket and tag (index.h), and the upper half chooses the shard. */
 __attribute__((always_inline)) static inline struct place memory_place(const struct memory *memory, cache_bytes key)
 {
     const uint64_t hash = XXH3_64bits_withSeed(key.data, key.size, memory->seed);
     return (struct place){ key, (size_t)(hash >> 32) & (memory->n_shards - 1), (uint32_t)hash };
 }
 
-/* Returns the item of a key, live or expired, or NULL: with the shard's lock held, or between epoch_enter and
+/* Returns the item of a key, live or expired, or NULL. Call this with the shard's lock held, or between epoch_enter and
  * epoch_leave. */
 static inline struct item *memory_find_any(const struct memory *memory, const struct place *place)
 {
@@ -88,14 +88,14 @@ static inline struct item *memory_find(const struct memory *memory, const struct
     return item != NULL && !memory_expired(memory, item) ? item : NULL;
 }
 
-/* Count a hit, where something asks for it: the order of eviction. */
+/* Counts a hit, if the store evicts, since only the order of eviction uses it. */
 static inline void memory_count_hit(const struct memory *memory, struct item *item)
 {
     if (memory->limited)
         item_count_hit(item);
 }
 
-/* The deadline of what lives for `ttl_ms` from now; 0, for ever, stays 0. */
+/* Returns the deadline of an item that lives for `ttl_ms` from now. 0, which means for ever, stays 0. */
 static inline int64_t memory_deadline(int64_t now_ms, int64_t ttl_ms)
 {
     if (ttl_ms <= 0)
@@ -106,34 +106,34 @@ static inline int64_t memory_deadline(int64_t now_ms, int64_t ttl_ms)
 
 /* ---- shard.c: one shard, with its lock held --------------------------------------------------------------------- */
 
-/* Put `item` in place of `old`, the one of its key, or of nothing. CACHE_ERR_NOMEM: the old one stays. */
+/* Puts `item` into the index, in place of `old` unless that is NULL. On CACHE_ERR_NOMEM the old item stays. */
 cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *item, struct item *old);
 
-/* Take `item` out. It stays allocated for its readers. */
+/* Takes `item` out of the index. It stays allocated for its readers. */
 void cache_mem_take_out(struct memory *memory, size_t shard, struct item *item);
 
-/* Give an item in the index another deadline. */
+/* Changes the deadline of an item in the index. */
 void cache_mem_reschedule(struct memory *memory, size_t shard, struct item *item, int64_t deadline_ms);
 
-/* Note what the shard's earliest deadline is now, for cache_mem_sweep. */
+/* Notes the shard's earliest deadline, for cache_mem_sweep. */
 void cache_mem_note_expiry(struct memory *memory, size_t shard);
 
-/* Fit table and order to a shard that lost many items, and drop them if it has none. */
+/* Shrinks the table and order of a shard that lost many items, and frees them if it has none. */
 void cache_mem_trim(struct memory *memory, size_t shard);
 
 /* ---- limits.c: the whole store, without a lock ------------------------------------------------------------------ */
 
-/* Remove up to `n` items that have expired by `now_ms`, in whatever shard. Returns how many there were. Without `wait`
- * a shard whose lock is held is passed over. */
+/* Removes up to `n` items, of any shard, that have expired by `now_ms`. Returns how many were removed. Without `wait`,
+ * a shard whose lock is held is skipped. */
 size_t cache_mem_sweep(struct memory *memory, size_t n, int64_t now_ms, bool wait);
 
-/* What follows a write: sweep a little, evict until the limits hold, but never `keep`, free what nobody reads. */
+/* Called after a write. Sweeps a little, evicts until the limits hold, but never `keep`, and frees unread memory. */
 void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t now_ms);
 
-/* How many more reads of this thread do not sweep; use memory_tick(). */
+/* Counts down the reads of this thread until the next sweep. Use memory_tick(). */
 extern CACHE_HOT_THREAD_LOCAL unsigned cache_mem_reads_before_sweep;
 
-/* Sweep a little, as what a thread's first read, and then one of 61, does besides. */
+/* Sweeps a little. The first read of a thread does this, and then one of 61. */
 void cache_mem_sweep_by_the_way(struct memory *memory);
 
 /* Called by each operation that reads, so that expired items are removed even if nobody writes. */
@@ -153,7 +153,7 @@ cache_inc_fn cache_mem_inc;
 cache_clear_fn cache_mem_clear;
 cache_list_fn cache_mem_list;
 
-/* A child may use its copy of a store at once. Defined in fork.c. */
+/* Add and remove a store in the list for forks: a child may use its copy at once. Defined in fork.c. */
 void cache_mem_enlist(struct memory *memory);
 void cache_mem_delist(struct memory *memory);
 

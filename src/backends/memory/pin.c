@@ -1,4 +1,4 @@
-/* pin.c - the end of a view, and pins that become references. */
+/* pin.c - ends views, and turns pins into references. */
 #include "pin.h"
 
 static void pin_retain(cache_owner *owner)
@@ -7,11 +7,11 @@ static void pin_retain(cache_owner *owner)
     atomic_fetch_add_explicit(&pin->views, 1, memory_order_relaxed);
 }
 
-/* Any thread. Once `item` is 0 the pin may be taken again, or its record be freed. */
+/* Any thread may call this. Once `item` is 0, the pin may be taken again, or its record freed. */
 static void pin_release(cache_owner *owner)
 {
     struct pin *pin = (struct pin *)(void *)owner;
-    /* Nobody can share the only view but its holder, who gives it up here. */
+    /* Only the holder of the last view could share it, and it ends the view here. */
     if (atomic_load_explicit(&pin->views, memory_order_acquire) != 1 &&
         atomic_fetch_sub_explicit(&pin->views, 1, memory_order_acq_rel) != 1)
         return;
@@ -31,7 +31,7 @@ bool cache_mem_pins_count(struct pins *pins)
         struct pin *pin = &pins->pins[i];
         uintptr_t word = atomic_load_explicit(&pin->item, memory_order_acquire);
         if (word != 0 && !(word & PIN_COUNTED)) {
-            /* Whoever frees this item counts all pins before, and so waits for the lock that is held here. */
+            /* A thread that frees this item first counts all pins, and so waits for the lock that is held here. */
             struct item *item = (struct item *)word;
             item_retain(item);
             if (!atomic_compare_exchange_strong_explicit(&pin->item, &word, word | PIN_COUNTED, memory_order_acq_rel,

@@ -1,9 +1,9 @@
-/* pin.h - views that need no shared count: a thread notes in a record of its own which item a view is of.
+/* pin.h - views that need no shared count: a thread notes the item of a view in its own record.
  *
- * All threads may hold views of one item, and each writes to its own cache line alone. A view's owner is its pin.
- * Before a writer frees what nobody can find any more, it makes a reference of each pin that is in use, with the lock
- * of all records held (cache_mem_pins_count). So an item with pins has references when its store drops it, and the last
- * view frees it. */
+ * All threads may hold views of one item, and each writes only to its own cache line. The owner of a view is its pin.
+ * Before a writer frees items that are not in the index any more, it turns each used pin into a reference, with the
+ * lock of all records held (cache_mem_pins_count). So an item with pins has references when its store drops it, and the
+ * last view frees it. */
 #ifndef MEMORY_PIN_H
 #define MEMORY_PIN_H
 
@@ -13,13 +13,13 @@ enum { PINS = 8, PIN_COUNTED = 1 };
 
 struct pin {
     cache_owner owner;
-    _Atomic uintptr_t item;            /* 0: free; with PIN_COUNTED the item has a reference for this pin */
-    atomic_uint views;                 /* how many share it */
+    _Atomic uintptr_t item;            /* 0: free; with PIN_COUNTED, the item has a reference for this pin */
+    atomic_uint views;                 /* how many views share it */
 };
 
 struct pins {
     struct pin pins[PINS];
-    unsigned next;                     /* where to look for a free one first */
+    unsigned next;                     /* the first pin to try for a new view */
 };
 
 extern const cache_owner_ops cache_mem_pin_ops;
@@ -31,7 +31,7 @@ static inline void pins_init(struct pins *pins)
         pins->pins[i].owner.ops = &cache_mem_pin_ops;
 }
 
-/* By the thread of the record, while it reads. Returns the owner of a new view of `item`. */
+/* Called by the thread of the record, while it reads. Returns the owner of a new view of `item`. */
 static inline cache_owner *pins_take(struct pins *pins, struct item *item)
 {
     for (unsigned tried = 0; tried < PINS; tried++) {
@@ -43,11 +43,11 @@ static inline cache_owner *pins_take(struct pins *pins, struct item *item)
         }
         pins->next = (pins->next + 1) % PINS;
     }
-    item_retain(item);                 /* so many views at once count as references from the start */
+    item_retain(item);                 /* no pin is free, so this view is a reference from the start */
     return &item->owner;
 }
 
-/* Make references of the pins in use. With the lock of all records held. Returns true if there are any. */
+/* Called with the lock of all records held. Turns the used pins into references. Returns true if there are any. */
 bool cache_mem_pins_count(struct pins *pins);
 
 #endif

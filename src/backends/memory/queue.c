@@ -1,10 +1,10 @@
 /* queue.c - S3-FIFO over rings of hashes. */
 #include "queue.h"
 
-/* The small queue has a thirtieth of the items, but six. A tenth, as in the paper, misses more often on nearly all
- * traces of bench/miss_ratio.c, given that one hit is enough to pass on and that the ghost remembers what leaves
- * either queue. A hundredth misses what is asked for a few times within a short while. PATIENCE is how many items
- * one eviction gives another chance, so that it takes no long time. */
+/* The small queue has a thirtieth of the items, but at least six. With a tenth, as in the paper, nearly all traces of
+ * bench/miss_ratio.c miss more often, since here one hit is enough to pass on, and the ghost remembers the items that
+ * leave either queue. With a hundredth, items that are read a few times within a short while are missed. PATIENCE
+ * limits how many items one eviction gives another chance, so that it does not take long. */
 enum { SMALLEST = 8, SMALL_SHARE = 32, SMALL_LEAST = 6, PATIENCE = 256 };
 
 static uint32_t place_of(enum queue_name name, uint32_t position)
@@ -49,7 +49,7 @@ static void push(struct order *order, enum queue_name name, struct item *item)
     queue->items++;
 }
 
-/* Take the oldest entry. Returns its item, or NULL if that is gone. */
+/* Takes the oldest entry. Returns its item, or NULL if the item is gone. */
 static struct item *pop(struct order *order, enum queue_name name, table_word table)
 {
     struct queue *queue = &order->queues[name];
@@ -60,8 +60,8 @@ static struct item *pop(struct order *order, enum queue_name name, table_word ta
     return item;
 }
 
-/* A ring with many entries whose items are gone is cleared of them, two at each addition; an item that is still there
- * becomes the newest. */
+/* If many entries of a ring have no item any more, each addition checks two of the oldest. An entry whose item still
+ * exists becomes the newest. */
 static void clean(struct order *order, enum queue_name name, table_word table)
 {
     const struct queue *queue = &order->queues[name];
@@ -89,7 +89,7 @@ bool cache_mem_order_reserve(struct order *order, table_word table, const cache_
     return reserve(&order->queues[QUEUE_SMALL], 1, allocator) && reserve(&order->queues[QUEUE_MAIN], 1, allocator);
 }
 
-/* How many evictions the ghost remembers. */
+/* Returns how many evictions the ghost remembers. */
 static uint32_t remembered(const struct order *order)
 {
     const uint32_t items = order->queues[QUEUE_SMALL].items + order->queues[QUEUE_MAIN].items;
@@ -113,18 +113,19 @@ void cache_mem_order_replace(struct item *item, struct item *old)
                           memory_order_relaxed);
 }
 
-/* A place in the main queue, or, without memory for it, in the one where the item was. */
+/* Puts the item into the main queue; or back into its own queue, if there is no memory. */
 static void promote(struct order *order, enum queue_name from, struct item *item, const cache_allocator *allocator)
 {
     push(order, reserve(&order->queues[QUEUE_MAIN], 1, allocator) ? QUEUE_MAIN : from, item);
 }
 
-/* Once through the queues, oldest first: what was hit gets another chance, what was not is the victim. */
+/* Goes through the queues once, oldest first. An item that was hit gets another chance. The first one that was not is
+ * the victim. */
 struct item *cache_mem_order_victim(struct order *order, table_word table, const struct item *keep,
                                     const cache_allocator *allocator)
 {
     const struct queue *small = &order->queues[QUEUE_SMALL], *main = &order->queues[QUEUE_MAIN];
-    uint32_t kept[2] = { 0, 0 };       /* 1 in the queue where `keep` was met */
+    uint32_t kept[2] = { 0, 0 };       /* 1 in the queue where `keep` was found */
     for (int chances = 0;;) {
         const bool any_small = small->items > kept[QUEUE_SMALL], any_main = main->items > kept[QUEUE_MAIN];
         if (!any_small && !any_main)

@@ -1,8 +1,8 @@
-/* shard.c - putting items into a shard and taking them out, with its lock held: index, order, deadlines and accounts
- * change together. */
+/* shard.c - puts items into a shard and takes them out, with its lock held. Index, order, deadlines and counts change
+ * together. */
 #include "memory.h"
 
-/* A bucket has seven slots; a table grows when there are six items a bucket, and shrinks below two. */
+/* A bucket has seven slots. A table grows at six items per bucket, and shrinks below two. */
 enum { GROW_AT = 6, SHRINK_AT = 2, SHRINK_TO = 4, SHRINK_FROM = 4 };
 
 /* ---- accounts ---------------------------------------------------------------------------------------------------- */
@@ -30,7 +30,7 @@ static uint32_t items_of(const struct memory *memory, size_t shard)
     return atomic_load_explicit(&memory->shards[shard].items, memory_order_relaxed);
 }
 
-/* Queues and ghost grow and shrink by themselves: count what they have become. */
+/* Counts the memory of queues and ghost, which grow and shrink by themselves. */
 static void account_order(struct memory *memory, size_t shard)
 {
     struct order *order = &memory->orders[shard];
@@ -41,7 +41,7 @@ static void account_order(struct memory *memory, size_t shard)
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
-/* Give the shard a table of `class` with the same items. Returns false for lack of memory. */
+/* Gives the shard a table of `class` with the same items. Returns false if there is no memory. */
 static bool change_table(struct memory *memory, size_t shard, uint32_t class)
 {
     const table_word old = memory_table(memory, shard);
@@ -54,7 +54,7 @@ static bool change_table(struct memory *memory, size_t shard, uint32_t class)
     return true;
 }
 
-/* Room for one more item. Without memory for a larger table, a free slot in the old one will do. */
+/* Makes room for one more item. If there is no memory for a larger table, a free slot in the old one is used. */
 static void make_room(struct memory *memory, size_t shard)
 {
     const table_word table = memory_table(memory, shard);
@@ -92,7 +92,7 @@ void cache_mem_note_expiry(struct memory *memory, size_t shard)
     if (atomic_load_explicit(&memory->next_expiry[shard], memory_order_relaxed) == next)
         return;
     atomic_store(&memory->next_expiry[shard], next);
-    /* Whoever looks at all shards resets next_due first: either they see what was stored, or this sees the reset. */
+    /* A sweep resets next_due before it reads the shards. So either it sees this deadline, or this sees the reset. */
     int64_t due = atomic_load(&memory->next_due);
     while (next < due && !atomic_compare_exchange_weak(&memory->next_due, &due, next))
         ;
@@ -130,7 +130,7 @@ static bool add(struct memory *memory, size_t shard, struct item *item)
         account_order(memory, shard);
         if (!reserved)
             return false;
-        /* Before readers can count hits, and before another may evict it. */
+        /* This comes before readers can count hits, and before another thread may evict the item. */
         cache_mem_order_add(order, item);
     }
     if (!cache_mem_index_add(table, item, &slot)) {
@@ -150,7 +150,7 @@ cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *ite
         replace(memory, shard, item, old);
     else if (!add(memory, shard, item))
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for the index");
-    /* Only a deadline that is earlier than all others changes what is next. */
+    /* Only a deadline that is earlier than all others changes the next expiry. */
     const int64_t deadline = item_deadline(item);
     if (deadline != 0 && deadline < atomic_load_explicit(&memory->next_expiry[shard], memory_order_relaxed))
         cache_mem_note_expiry(memory, shard);

@@ -1,12 +1,12 @@
 /* write.c - the memory store's set, delete, touch and clear.
  *
- * An item's block is allocated before the lock is taken, and freed after it was given back. Under it only the index
- * and the queues grow. */
+ * The block of an item is allocated before the lock is taken, and freed after it is released. Under the lock only the
+ * index and the queues grow. */
 #include "memory.h"
 
 #include "../../hooks.h"
 
-/* What the tables of a store with one item need, at most, so that what is let in can be held. */
+/* LEAST_TABLES is the most that the tables of a store with one item need, so that an accepted item fits. */
 enum { LEAST_TABLES = 512, COARSE_FROM_MS = 10000 };
 
 struct setting {
@@ -16,7 +16,7 @@ struct setting {
     const cache_bytes *expected;       /* NULL, or what the old value must begin with */
 };
 
-/* A counter is no text that anybody could expect. */
+/* Returns false for a counter, since its value is not stored as text. */
 static bool begins_as(struct item *item, cache_bytes expected)
 {
     return !item_is_counter(item) && item->size >= expected.size
@@ -57,7 +57,7 @@ static cache_status check_and_set(struct memory *memory, cache_bytes key, cache_
         || account_block(item_block_size(key.size, value.size)) + LEAST_TABLES > memory->max_bytes)
         return cache_fail(CACHE_ERR_TOO_LARGE, "memory: key, value and overhead of %zu bytes: max_bytes is %zu",
                           account_block(item_block_size(key.size, value.size)) + LEAST_TABLES, memory->max_bytes);
-    /* A time of seconds begins at the clock's last tick, which costs a quarter of the exact time. */
+    /* For long times the coarse clock is exact enough, and costs a quarter. */
     const int64_t now_ms = ttl_ms >= COARSE_FROM_MS ? cache_env_recent_monotonic_ms(memory->env)
                                                     : cache_env_monotonic_ms(memory->env);
     const struct setting setting = { key, value, now_ms, ttl_ms, if_absent, expected };
@@ -128,10 +128,11 @@ cache_status cache_mem_touch(void *self, cache_bytes key, int64_t ttl_ms)
 
 /* ---- clear ------------------------------------------------------------------------------------------------------- */
 
-/* Remove what begins with `prefix` from some buckets, from `*bucket` on. Returns false at the table's end. */
+/* Removes the items that begin with `prefix` from some buckets, from `*bucket` on. Returns false at the end of the
+ * table. */
 static bool clear_some(struct memory *memory, size_t shard, cache_bytes prefix, uint32_t *bucket)
 {
-    enum { BUCKETS = 32 };             /* so that other writers wait for some microseconds */
+    enum { BUCKETS = 32 };             /* so few that other writers only wait for some microseconds */
     const table_word table = memory_table(memory, shard);
     const uint32_t n = table_n(table);
     for (const uint32_t end = *bucket + BUCKETS; *bucket < end && *bucket < n; ++*bucket)
@@ -155,7 +156,7 @@ static void clear_shard(struct memory *memory, size_t at, cache_bytes prefix)
             cache_mem_trim(memory, at);
         lock_give(&shard->lock);
         limbo_reclaim(memory_limbo(memory));
-        /* In a table that replaced this one, items stand elsewhere. */
+        /* If the table was replaced, items are in other buckets. */
         if (more && memory_table(memory, at) != before)
             bucket = 0;
     }
