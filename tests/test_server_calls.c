@@ -37,12 +37,19 @@ struct key {
 /* ---- one call ---------------------------------------------------------------------------------------------------- */
 
 static struct timespec begun;
+static bool is_failing;                /* in the scenario, and not in what looks at the store afterwards */
+
+static void resume(void)
+{
+    if (is_failing)
+        faults_on();
+}
 
 static void begin(void)
 {
     faults_off();
     clock_gettime(CLOCK_MONOTONIC, &begun);
-    faults_on();
+    resume();
 }
 
 /* Returns true for a failure, which is only one after the fault, and within the time. */
@@ -53,8 +60,8 @@ static bool has_failed(cache_status status)
     clock_gettime(CLOCK_MONOTONIC, &now);
     const double ms = (double)(now.tv_sec - begun.tv_sec) * 1e3 + (double)(now.tv_nsec - begun.tv_nsec) / 1e6;
     must(ms <= TIMEOUT_MS + SPARE_MS);
-    must(status >= 0 || (faults_happened() && strstr(cache_last_error(), scheme) != NULL));
-    faults_on();
+    must(status >= 0 || (is_failing && faults_happened() && strstr(cache_last_error(), scheme) != NULL));
+    resume();
     return status < 0;
 }
 
@@ -228,7 +235,6 @@ static void assert_works(struct key keys[3], struct counter *counter)
         get(cache, &keys[i]);
     }
     inc(cache, counter);
-    faults_off();
     cache_close(cache);
 }
 
@@ -241,7 +247,9 @@ static void one_run(void *ctx, const char *fault)
     (void)snprintf(url, sizeof url, "%s&prefix=run%u:&timeout=%g&connect_timeout=%g&retry_after=0.001", options,
                    n_runs++, TIMEOUT_MS / 1e3, TIMEOUT_MS / 1e3);
     const int descriptors = files_count_descriptors();
+    is_failing = true;
     use(keys, &counter);
+    is_failing = false;
     must(files_count_descriptors() == descriptors);
     assert_works(keys, &counter);
     must(files_count_descriptors() == descriptors);
@@ -271,12 +279,15 @@ static void whatever_call_fails_redis_gives_no_wrong_value_and_works_afterwards(
     test_server_stop(&server);
 }
 
+/* What was given up may reach Memcached all the same. Several threads of it might do that after the next request. */
+static const char *const one_thread[] = { "-t", "1", NULL };
+
 static void whatever_call_fails_memcached_gives_no_wrong_value_and_works_afterwards(void **state)
 {
     struct test_server server = { .pid = 0 };
     char base[160];
     (void)state;
-    test_server_start_memcached(&server, NULL);
+    test_server_start_memcached(&server, one_thread);
     (void)snprintf(base, sizeof base, "memcached://127.0.0.1:%d?pool=2", server.port);
     try_all("memcached", base);
     test_server_stop(&server);
@@ -287,7 +298,7 @@ static void whatever_call_fails_tls_gives_no_wrong_value_and_works_afterwards(vo
     struct test_server server = { .pid = 0 };
     char base[160];
     (void)state;
-    test_server_start_memcached_tls(&server, NULL);
+    test_server_start_memcached_tls(&server, one_thread);
     (void)snprintf(base, sizeof base, "memcacheds://127.0.0.1:%d?ca=%s/ca.pem", server.port, server.directory);
     try_all("memcached", base);
     test_server_stop(&server);
