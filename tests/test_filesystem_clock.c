@@ -1,7 +1,15 @@
 /* The filesystem store after a wall clock that was ahead has been set right. */
+#define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 
+#include "backends/filesystem/store.h"
+#include "cache_internal.h"
 #include "files.h"
+#include "layer.h"
+
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 static const int64_t four_years = INT64_C(4) * 365 * 24 * 3600 * 1000;
 
@@ -93,6 +101,57 @@ static void what_is_over_leaves_the_disk_without_being_read(void **state)
     cache_close(cache);
 }
 
+/* ---- the machine's own clock ------------------------------------------------------------------------------------- */
+
+static atomic_long ahead;              /* seconds */
+
+/* In place of the C library's. What the kernel waits for is not changed, as if the clock were set right at once. */
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    const long status = syscall(SYS_clock_gettime, clock, time);
+    if (clock == CLOCK_REALTIME)
+        time->tv_sec += atomic_load(&ahead);
+    return (int)status;
+}
+
+static atomic_int outcome;
+
+static void *set_one(void *cache)
+{
+    outcome = (int)cache_set_string(cache, "k", "x", 60);
+    return NULL;
+}
+
+static void a_wall_clock_that_is_set_back_makes_no_wait_longer(void **state)
+{
+    enum { NONE = 1000, MOST_MS = 10000 };
+    char url[192];
+    struct fs_leaf leaf;
+    pthread_t thread;
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    skip();    /* where the wait is by the wall clock */
+#endif
+    (void)snprintf(url, sizeof url, "file://%s?timeout=0.1", directory);
+    cache_t *cache = test_open(url);
+    struct fs_store *store = ((struct cache_layer *)cache->store->self)->inner_self;    /* behind the codec */
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    const char *path = files_look(directory).path + strlen(directory);    /* "/a/b/…" */
+    const char digits[] = { path[1], path[3], '\0' };
+    assert_status(CACHE_OK, cache_fs_leaf_lock(store, (unsigned)strtoul(digits, NULL, 16), &leaf));
+    outcome = NONE;
+    ahead = 1000;
+    assert_int_equal(pthread_create(&thread, NULL, set_one, cache), 0);
+    for (int ms = 0; outcome == NONE && ms < MOST_MS; ms++)
+        nanosleep(&(const struct timespec){ 0, 1000000 }, NULL);
+    const int after_the_wait = outcome;
+    cache_fs_leaf_unlock(&leaf);
+    pthread_join(thread, NULL);
+    ahead = 0;
+    cache_close(cache);
+    assert_int_equal(after_the_wait, CACHE_ERR_TIMEOUT);
+}
+
 static void a_clock_that_is_moved_back_a_little_costs_nothing(void **state)
 {
     (void)state;
@@ -112,6 +171,7 @@ int main(void)
         files_test(an_entry_with_a_time_to_live_from_the_future_is_over),
         files_test(what_is_over_leaves_the_disk_without_being_read),
         files_test(a_clock_that_is_moved_back_a_little_costs_nothing),
+        files_test(a_wall_clock_that_is_set_back_makes_no_wait_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

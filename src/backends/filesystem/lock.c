@@ -1,5 +1,7 @@
 /* lock.c - one writer at a time in a leaf: a mutex among the threads of this process, behind it a byte lock on the meta
- * file among processes. A child shares its parent's open file, and with it the locks: so it opens its own. */
+ * file among processes. A child shares its parent's open file, and with it the locks: so it opens its own.
+ * _GNU_SOURCE is for a wait by a clock that nobody sets. */
+#define _GNU_SOURCE
 #include "store.h"
 
 #include "hooks.h"
@@ -76,19 +78,42 @@ void cache_fs_locks_release(struct fs_store *store)
 
 /* ---- a leaf ------------------------------------------------------------------------------------------------------ */
 
+/* Where the C library can: else a wall clock that is set meanwhile makes the wait longer or shorter. gcc's
+ * ThreadSanitizer does not know this function. */
+#if defined(__GLIBC_PREREQ) && !defined(__SANITIZE_THREAD__)
+#if __GLIBC_PREREQ(2, 30)
+#define HAVE_CLOCKLOCK
+#endif
+#endif
+#ifdef HAVE_CLOCKLOCK
+enum { WAIT_CLOCK = CLOCK_MONOTONIC };
+
+static int lock_until(pthread_mutex_t *mutex, const struct timespec *until)
+{
+    return pthread_mutex_clocklock(mutex, WAIT_CLOCK, until);
+}
+#else
+enum { WAIT_CLOCK = CLOCK_REALTIME };
+
+static int lock_until(pthread_mutex_t *mutex, const struct timespec *until)
+{
+    return pthread_mutex_timedlock(mutex, until);
+}
+#endif
+
 static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
 {
     if (pthread_mutex_trylock(mutex) == 0)
         return 0;
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(WAIT_CLOCK, &until);
     until.tv_sec += (time_t)(timeout_ms / 1000);
     until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    return pthread_mutex_timedlock(mutex, &until);
+    return lock_until(mutex, &until);
 }
 
 static cache_status lock_failed(struct fs_store *store, unsigned number, int error)
