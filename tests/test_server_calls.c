@@ -73,6 +73,19 @@ static unsigned text_of(const char *data, size_t size)
     return 0;
 }
 
+/* A Memcached that was not reached may have missed a clear: what it holds is forgotten once it is back. */
+static bool may_be_lost(void)
+{
+    return faults_happened() && strcmp(scheme, "memcached") == 0;
+}
+
+/* What a read found, bits as in `may_be`, is what the key may hold, and is known from now on. */
+static void judge(struct key *key, unsigned found)
+{
+    must((key->may_be & found) != 0 || (found == ABSENT && may_be_lost()));
+    key->may_be = (key->may_be & found) != 0 ? key->may_be & found : found;
+}
+
 static void get(cache_t *cache, struct key *key)
 {
     cache_value value;
@@ -80,8 +93,7 @@ static void get(cache_t *cache, struct key *key)
     const cache_status status = cache_get(cache, key->name, &value);
     if (has_failed(status))
         return;
-    key->may_be &= status == CACHE_OK ? text_of(value.data, value.size) : ABSENT;
-    must(key->may_be != 0);
+    judge(key, status == CACHE_OK ? text_of(value.data, value.size) : ABSENT);
     cache_value_release(&value);
 }
 
@@ -99,12 +111,10 @@ static void add(cache_t *cache, struct key *key, unsigned text)
     if (has_failed(status))
         key->may_be |= 1U << text;
     else if (status == CACHE_OK) {
-        must((key->may_be & ABSENT) != 0);
+        judge(key, ABSENT);
         key->may_be = 1U << text;
-    } else {
-        key->may_be &= ~(unsigned)ABSENT;
-        must(key->may_be != 0);
-    }
+    } else
+        judge(key, ANYTHING & ~ABSENT);
 }
 
 static void delete(cache_t *cache, struct key *key)
@@ -123,8 +133,7 @@ static void touch(cache_t *cache, struct key *key)
     const cache_status status = cache_touch(cache, key->name, 90);
     if (has_failed(status))
         return;
-    key->may_be &= status == CACHE_OK ? ~(unsigned)ABSENT : ABSENT;
-    must(key->may_be != 0);
+    judge(key, status == CACHE_OK ? ANYTHING & ~ABSENT : ABSENT);
 }
 
 /* A counter is between what was confirmed and what was sent. */
@@ -140,7 +149,7 @@ static void inc(cache_t *cache, struct counter *counter)
     counter->most++;
     if (has_failed(status))
         return;
-    must(result > counter->least && result <= counter->most);
+    must((result > counter->least || may_be_lost()) && result >= 1 && result <= counter->most);
     counter->least = counter->most = result;
 }
 
@@ -158,8 +167,7 @@ static void many(cache_t *cache, struct key keys[2])
     begin();
     if (!has_failed(cache_get_many(cache, names, 2, values)))
         for (int i = 0; i < 2; i++) {
-            keys[i].may_be &= values[i].data != NULL ? text_of(values[i].data, values[i].size) : ABSENT;
-            must(keys[i].may_be != 0);
+            judge(&keys[i], values[i].data != NULL ? text_of(values[i].data, values[i].size) : ABSENT);
             cache_value_release(&values[i]);
         }
     begin();
