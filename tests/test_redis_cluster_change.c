@@ -114,6 +114,17 @@ static void wait_for_good(int more)
 
 /* ---- changes ----------------------------------------------------------------------------------------------------- */
 
+/* redis-cli refuses to move slots until each node has heard of the last ones that moved. */
+static void wait_until_the_nodes_agree(void)
+{
+    char command[128];
+    (void)snprintf(command, sizeof command, "redis-cli --cluster check 127.0.0.1:%d >/dev/null 2>&1",
+                   cluster.nodes[2].port);
+    for (int i = 0; system(command) != 0; i++, pause_ms(100))
+        if (i == 600)
+            fail_msg("%s", command);
+}
+
 static void slots_that_move_under_load_cost_no_call_and_no_value(void **state)
 {
     char ids[2][64], command[512];
@@ -123,6 +134,7 @@ static void slots_that_move_under_load_cost_no_call_and_no_value(void **state)
         (void)snprintf(ids[i], sizeof ids[i], "%.40s", test_cluster_ask(&cluster, i, "CLUSTER MYID"));
     wait_for_good(1000);
     for (int there = 0; there < 2; there++) {    /* and back */
+        wait_until_the_nodes_agree();
         (void)snprintf(command, sizeof command,
                        "redis-cli --cluster reshard 127.0.0.1:%d --cluster-from %s --cluster-to %s --cluster-slots 400 "
                        "--cluster-yes >%s/reshard 2>&1",
@@ -190,6 +202,8 @@ static void a_request_that_is_sent_round_in_circles_ends(void **state)
     cache_t *cache = test_open(url);
     assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
     assert_non_null(strstr(cache_last_error(), "redirected"));
+    (void)snprintf(url, sizeof url, "MOVED 1 127.0.0.1:%d", fake.port);
+    assert_non_null(strstr(cache_last_error(), url));
     assert_in_range(asked, 2, 20);
     assert_true(cache_get_many(cache, keys, 2, values) < 0);
     assert_in_range(asked, 3, 60);
@@ -231,6 +245,69 @@ static void a_redirection_without_a_host_means_the_node_that_sent_it(void **stat
     assert_int_equal(asked, 2);
     cache_close(cache);
     fake_server_stop(&fake);
+}
+
+/* ---- a node that is cut off -------------------------------------------------------------------------------------- */
+
+/* Ports of the nodes that have all slots, as the others see it and as the one does that they lost. */
+static int successor, cut_off;
+
+static void serve_half(struct fake_server *fake, int fd, int number)
+{
+    char request[4096], mark[32], answer[4096];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        const bool is_lost = fake->port == cut_off;
+        answer[0] = '\0';
+        if (strstr(request, "SLOTS") != NULL)
+            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n",
+                           is_lost ? cut_off : successor);
+        const char *said = is_lost ? "-CLUSTERDOWN The cluster is down\r\n" : "$1\r\nv\r\n";
+        for (const char *at = strstr(request, "GET"); at != NULL; at = strstr(at + 1, "GET"))
+            (void)strcat(answer, said);
+        if (strstr(request, "\r\nSET\r\n") != NULL)
+            (void)strcat(answer, is_lost ? said : "+OK\r\n");
+        if (answer[0] == '\0')
+            (void)strcat(answer, "+PONG\r\n");
+        (void)strcat(answer, mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+/* It says so to whoever asks, and still takes itself for the master: only the others know better. */
+static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void **state)
+{
+    struct fake_server lost, other;
+    char url[128];
+    const char *const keys[] = { "a", "b", "c" };
+    cache_value value, values[3];
+    (void)state;
+    fake_server_start(&lost, serve_half, NULL);
+    fake_server_start(&other, serve_half, NULL);
+    cut_off = lost.port;
+    successor = other.port;
+    for (int way = 0; way < 3; way++) {
+        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?client_name=off", lost.port,
+                       other.port);
+        cache_t *cache = test_open(url);
+        cache_status status = CACHE_ERR_CONNECT;
+        for (int i = 0; i < 600 && status == CACHE_ERR_CONNECT; i++, pause_ms(10))
+            status = way == 0 ? cache_get(cache, "a", &value)
+                   : way == 1 ? cache_get_many(cache, keys, 3, values) : cache_add(cache, "n", "x", 1, 60);
+        if (status != CACHE_OK)
+            fail_msg("way %d: %s", way, cache_last_error());
+        for (int i = 0; way == 1 && i < 3; i++) {
+            assert_string_equal(values[i].data, "v");
+            cache_value_release(&values[i]);
+        }
+        if (way == 0)
+            cache_value_release(&value);
+        cache_close(cache);
+    }
+    fake_server_stop(&other);
+    fake_server_stop(&lost);
 }
 
 /* ---- a node that is taken for a single Redis --------------------------------------------------------------------- */
@@ -351,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
+        cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
         cmocka_unit_test(a_redirection_without_a_host_means_the_node_that_sent_it),
         cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),
         cmocka_unit_test(many_keys_by_a_plain_url_are_those_of_the_node),

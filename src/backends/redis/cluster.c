@@ -186,11 +186,11 @@ static cache_status ask_for_map(struct redis_store *store, struct redis_node *no
 static cache_status read_map(struct redis_store *store, uint64_t deadline)
 {
     struct redis_cluster *cluster = store->cluster;
-    const size_t n = atomic_load(&cluster->n_nodes);
+    const size_t n = atomic_load(&cluster->n_nodes), from = atomic_load(&cluster->ask_from);
     cache_status status = CACHE_ERR_CONNECT;
     for (int away = 0; away < 2; away++)
         for (size_t i = 0; i < n; i++) {
-            struct redis_node *node = atomic_load(&cluster->nodes[i]);
+            struct redis_node *node = atomic_load(&cluster->nodes[(from + i) % n]);
             const uint64_t now = cache_now_ns(), left = now < deadline ? deadline - now : 0;
             if (cache_server_is_away(&node->server) != (away == 1))
                 continue;
@@ -252,6 +252,11 @@ bool cache_redis_is_redirection(const redisReply *error)
     return begins(error, "MOVED ") || begins(error, "ASK ") || begins(error, "TRYAGAIN");
 }
 
+bool cache_redis_is_cut_off(const redisReply *error)
+{
+    return begins(error, "CLUSTERDOWN");
+}
+
 /* The request, behind ASKING if it only may be there for now. The reply to that is dropped. */
 static cache_status send_to(struct redis_node *node, struct redis_request *request, bool asking, uint64_t deadline)
 {
@@ -301,6 +306,13 @@ bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, ui
            cache_redis_cluster_node(store, slot, deadline, node) == CACHE_OK;
 }
 
+bool cache_redis_cluster_doubt(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node)
+{
+    const uint16_t before = *node;
+    atomic_fetch_add(&store->cluster->ask_from, 1);
+    return cache_redis_cluster_look_again(store, slot, deadline, node) && *node != before;
+}
+
 /* The node was not reached. Returns true if the map has another one by now, and the request may go there. */
 static bool has_successor(struct redis_store *store, unsigned slot, const struct redis_request *request,
                           cache_status status, uint16_t *node, uint64_t deadline)
@@ -327,10 +339,14 @@ cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key
         asking = false;
         if (status != CACHE_OK && has_successor(store, slot, request, status, &node, deadline) && hop < MAX_HOPS)
             status = CACHE_OK;
+        else if (cache_redis_is_cut_off(error) && hop < MAX_HOPS &&
+                 cache_redis_cluster_doubt(store, slot, deadline, &node))
+            status = CACHE_OK;    /* nothing was done: it may go to the successor, repeatable or not */
         else if (!begins(error, "MOVED ") && !begins(error, "ASK "))
             return status;
         else if (hop == MAX_HOPS)
-            return cache_fail(CACHE_ERR_CONNECT, "%s: redirected %d times", store->where, MAX_HOPS);
+            return cache_fail(CACHE_ERR_CONNECT, "%s: redirected %d times, and once more by %s: %.80s", store->where,
+                              MAX_HOPS, atomic_load(&store->cluster->nodes[node])->where, error->str);
         else {
             const bool moved = begins(error, "MOVED ");
             status = follow(store, slot, error, &node, &asking);

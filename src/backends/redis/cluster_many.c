@@ -118,30 +118,37 @@ static size_t make_part(struct many *many, uint16_t node, size_t *order, struct 
     return n;
 }
 
+/* Returns true if the key's node has a successor by now. */
+static bool has_successor(struct many *many, size_t key, bool is_cut_off)
+{
+    const unsigned slot = cache_redis_slot(many->keys[key]);
+    uint16_t node = many->nodes[key];
+    return is_cut_off ? cache_redis_cluster_doubt(many->store, slot, many->deadline, &node)
+                      : cache_redis_cluster_look_again(many->store, slot, many->deadline, &node) &&
+                            node != many->nodes[key];
+}
+
 /* A node that failed may have a successor by now, which then gets its keys. */
 static void judge_part(struct many *many, const struct cache_server_call *call, struct part *part)
 {
-    struct redis_store *store = many->store;
-    const redisReply *error = cache_redis_first_error(&part->request);
-    if (call->status == CACHE_OK && error != NULL)
-        keep_first(many, cache_redis_error(call->server->config.where, error->str));
-    if (call->status == CACHE_OK) {
+    const redisReply *error = call->status == CACHE_OK ? cache_redis_first_error(&part->request) : NULL;
+    const bool is_cut_off = cache_redis_is_cut_off(error);
+    if (call->status == CACHE_OK && !is_cut_off) {
+        if (error != NULL)
+            keep_first(many, cache_redis_error(call->server->config.where, error->str));
         many->removed += (size_t)part->request.sum;
         return;
     }
     forget(&part->request);
     bool moved = false;
-    for (size_t i = 0; i < part->request.n_replies; i++) {
-        const size_t key = part->order[i];
-        uint16_t node = many->nodes[key];
-        if (cache_redis_cluster_look_again(store, cache_redis_slot(many->keys[key]), many->deadline, &node) &&
-            node != many->nodes[key]) {
-            many->states[key] = ELSEWHERE;
+    for (size_t i = 0; i < part->request.n_replies; i++)
+        if (has_successor(many, part->order[i], is_cut_off)) {
+            many->states[part->order[i]] = ELSEWHERE;
             moved = true;
         }
-    }
     if (!moved)
-        keep_first(many, cache_fail(call->status, "%s", part->exchange.message));
+        keep_first(many, is_cut_off ? cache_redis_error(call->server->config.where, error->str)
+                                    : cache_fail(call->status, "%s", part->exchange.message));
 }
 
 /* Returns true if some keys are left. */

@@ -47,6 +47,7 @@ struct redis_cluster {
     atomic_bool known;                 /* the map was read once */
     atomic_uint changes;               /* of the map: slots that went to another node */
     _Atomic uint64_t read_at;          /* of cache_now_ns: when somebody last set out to read it */
+    atomic_size_t ask_from;            /* the node that is asked for the map before the others, modulo their number */
     pthread_mutex_t lock;              /* of adding nodes: never held while the network runs */
     struct cache_fork_guard fork_guard;
 };
@@ -229,6 +230,14 @@ cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, 
 /* The same after a node failed: the map is read again if that was not done a moment ago. Returns false if it is not
  * known. */
 bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
+
+/* Returns true for the error of a node that takes the cluster to be down. Perhaps only the node itself is cut off, and
+ * the others have given its slots to its replica. */
+bool cache_redis_is_cut_off(const redisReply *error);
+
+/* After such an error: the map is read again, each time from another node. Returns true if the slot is another node's
+ * by now. */
+bool cache_redis_cluster_doubt(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
 
 /* Returns true if the error says that the key is elsewhere. */
 bool cache_redis_is_redirection(const redisReply *error);
