@@ -167,107 +167,32 @@ static void a_killed_master_is_followed_by_its_replica(void **state)
     test_cluster_restart(&cluster, &cluster.nodes[1]);
 }
 
-/* ---- circles ----------------------------------------------------------------------------------------------------- */
+/* ---- a node of the test's own ------------------------------------------------------------------------------------ */
 
-/* Says of each key that it has moved to where it was asked for. */
-static void send_round(struct fake_server *fake, int fd, int number)
+struct fake_node {
+    int owner;                         /* the port that has all slots by its map; 0: its own */
+    void (*get)(const struct fake_server *fake, int nth, char out[64]);    /* its answer to the nth GET, from 0 */
+    const char *set;                   /* and to each SET */
+    atomic_int asked;                  /* GETs so far */
+};
+
+static void serve_node(struct fake_server *fake, int fd, int number)
 {
-    char request[4096], mark[32], answer[256];
+    struct fake_node *node = fake->ctx;
+    char request[4096], mark[32], answer[4096], one[64];
     (void)number;
     while (fake_server_read(fd, request, sizeof request)) {
         fake_redis_cut_mark(request, mark);
-        if (strstr(request, "SLOTS") != NULL)
-            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n%s",
-                           fake->port, mark);
-        else if (strstr(request, "GET") != NULL) {
-            atomic_fetch_add((atomic_int *)fake->ctx, 1);
-            (void)snprintf(answer, sizeof answer, "-MOVED 1 127.0.0.1:%d\r\n%s", fake->port, mark);
-        } else
-            (void)snprintf(answer, sizeof answer, "+PONG\r\n%s", mark);
-        if (!fake_server_puts(fd, answer))
-            return;
-    }
-}
-
-static void a_request_that_is_sent_round_in_circles_ends(void **state)
-{
-    static atomic_int asked;
-    struct fake_server fake;
-    char url[128];
-    const char *const keys[] = { "a", "b" };
-    cache_value value, values[2];
-    (void)state;
-    fake_server_start(&fake, send_round, &asked);
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
-    cache_t *cache = test_open(url);
-    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
-    assert_non_null(strstr(cache_last_error(), "redirected"));
-    (void)snprintf(url, sizeof url, "MOVED 1 127.0.0.1:%d", fake.port);
-    assert_non_null(strstr(cache_last_error(), url));
-    assert_in_range(asked, 2, 20);
-    assert_true(cache_get_many(cache, keys, 2, values) < 0);
-    assert_in_range(asked, 3, 60);
-    assert_int_equal(test_counters(cache).errors, 2);
-    cache_close(cache);
-    fake_server_stop(&fake);
-}
-
-/* Redirects without a host, as a node does that does not know its own address: it is meant itself. */
-static void redirect_once(struct fake_server *fake, int fd, int number)
-{
-    char request[4096], mark[32], answer[256];
-    (void)number;
-    while (fake_server_read(fd, request, sizeof request)) {
-        fake_redis_cut_mark(request, mark);
-        if (strstr(request, "SLOTS") != NULL)
-            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n%s",
-                           fake->port, mark);
-        else if (strstr(request, "GET") != NULL && atomic_fetch_add((atomic_int *)fake->ctx, 1) == 0)
-            (void)snprintf(answer, sizeof answer, "-MOVED 1 :%d\r\n%s", fake->port, mark);
-        else
-            (void)snprintf(answer, sizeof answer, "%s%s", strstr(request, "GET") != NULL ? "$1\r\nv\r\n" : "+PONG\r\n",
-                           mark);
-        if (!fake_server_puts(fd, answer))
-            return;
-    }
-}
-
-static void a_redirection_without_a_host_means_the_node_that_sent_it(void **state)
-{
-    static atomic_int asked;
-    struct fake_server fake;
-    char url[128];
-    (void)state;
-    fake_server_start(&fake, redirect_once, &asked);
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
-    cache_t *cache = test_open(url);
-    assert_text(cache, "a", "v");
-    assert_int_equal(asked, 2);
-    cache_close(cache);
-    fake_server_stop(&fake);
-}
-
-/* ---- a node that is cut off -------------------------------------------------------------------------------------- */
-
-/* Ports of the nodes that have all slots, as the others see it and as the one does that they lost. */
-static int successor, cut_off;
-
-static void serve_half(struct fake_server *fake, int fd, int number)
-{
-    char request[4096], mark[32], answer[4096];
-    (void)number;
-    while (fake_server_read(fd, request, sizeof request)) {
-        fake_redis_cut_mark(request, mark);
-        const bool is_lost = fake->port == cut_off;
         answer[0] = '\0';
         if (strstr(request, "SLOTS") != NULL)
             (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n",
-                           is_lost ? cut_off : successor);
-        const char *said = is_lost ? "-CLUSTERDOWN The cluster is down\r\n" : "$1\r\nv\r\n";
-        for (const char *at = strstr(request, "GET"); at != NULL; at = strstr(at + 1, "GET"))
-            (void)strcat(answer, said);
+                           node->owner != 0 ? node->owner : fake->port);
+        for (const char *at = strstr(request, "GET"); at != NULL; at = strstr(at + 1, "GET")) {
+            node->get(fake, atomic_fetch_add(&node->asked, 1), one);
+            (void)strcat(answer, one);
+        }
         if (strstr(request, "\r\nSET\r\n") != NULL)
-            (void)strcat(answer, is_lost ? said : "+OK\r\n");
+            (void)strcat(answer, node->set);
         if (answer[0] == '\0')
             (void)strcat(answer, "+PONG\r\n");
         (void)strcat(answer, mark);
@@ -276,18 +201,90 @@ static void serve_half(struct fake_server *fake, int fd, int number)
     }
 }
 
+static void say_value(const struct fake_server *fake, int nth, char out[64])
+{
+    (void)fake, (void)nth;
+    (void)strcpy(out, "$1\r\nv\r\n");
+}
+
+/* ---- redirections ------------------------------------------------------------------------------------------------ */
+
+/* Of each key, that it has moved to where it was asked for. */
+static void send_round(const struct fake_server *fake, int nth, char out[64])
+{
+    (void)nth;
+    (void)snprintf(out, 64, "-MOVED 1 127.0.0.1:%d\r\n", fake->port);
+}
+
+static void a_request_that_is_sent_round_in_circles_ends(void **state)
+{
+    struct fake_node node = { .get = send_round };
+    struct fake_server fake;
+    char url[128];
+    const char *const keys[] = { "a", "b" };
+    cache_value value, values[2];
+    (void)state;
+    fake_server_start(&fake, serve_node, &node);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
+    assert_non_null(strstr(cache_last_error(), "redirected"));
+    (void)snprintf(url, sizeof url, "MOVED 1 127.0.0.1:%d", fake.port);
+    assert_non_null(strstr(cache_last_error(), url));
+    assert_in_range(node.asked, 2, 20);
+    assert_true(cache_get_many(cache, keys, 2, values) < 0);
+    assert_in_range(node.asked, 3, 60);
+    assert_int_equal(test_counters(cache).errors, 2);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
+/* Redirects without a host, as a node does that does not know its own address: it is meant itself. */
+static void redirect_once(const struct fake_server *fake, int nth, char out[64])
+{
+    if (nth == 0)
+        (void)snprintf(out, 64, "-MOVED 1 :%d\r\n", fake->port);
+    else
+        say_value(fake, nth, out);
+}
+
+static void a_redirection_without_a_host_means_the_node_that_sent_it(void **state)
+{
+    struct fake_node node = { .get = redirect_once };
+    struct fake_server fake;
+    char url[128];
+    (void)state;
+    fake_server_start(&fake, serve_node, &node);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
+    cache_t *cache = test_open(url);
+    assert_text(cache, "a", "v");
+    assert_int_equal(node.asked, 2);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
+/* ---- a node that is cut off -------------------------------------------------------------------------------------- */
+
+#define CLUSTER_IS_DOWN "-CLUSTERDOWN The cluster is down\r\n"
+
+static void say_down(const struct fake_server *fake, int nth, char out[64])
+{
+    (void)fake, (void)nth;
+    (void)strcpy(out, CLUSTER_IS_DOWN);
+}
+
 /* It says so to whoever asks, and still takes itself for the master: only the others know better. */
 static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void **state)
 {
+    struct fake_node cut_off = { .get = say_down, .set = CLUSTER_IS_DOWN };
+    struct fake_node successor = { .get = say_value, .set = "+OK\r\n" };
     struct fake_server lost, other;
     char url[128];
     const char *const keys[] = { "a", "b", "c" };
     cache_value value, values[3];
     (void)state;
-    fake_server_start(&lost, serve_half, NULL);
-    fake_server_start(&other, serve_half, NULL);
-    cut_off = lost.port;
-    successor = other.port;
+    fake_server_start(&lost, serve_node, &cut_off);
+    fake_server_start(&other, serve_node, &successor);
     for (int way = 0; way < 3; way++) {
         (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?client_name=off", lost.port,
                        other.port);
