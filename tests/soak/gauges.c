@@ -53,7 +53,7 @@ static struct {
 } episodes[MOST_EPISODES];             /* in which the machine was late */
 static size_t n_episodes;
 
-static double now_ms(void)
+double soak_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -64,9 +64,9 @@ static void *watch(void *unused)
 {
     (void)unused;
     while (!stop_now) {
-        const double begun = now_ms();
+        const double begun = soak_now_ms();
         nanosleep(&(const struct timespec){ 0, 10 * 1000 * 1000 }, NULL);
-        const double late = now_ms() - begun - 10;
+        const double late = soak_now_ms() - begun - 10;
         if (late > worst_ms)
             worst_ms = late;
         if (late > LATE_MS && n_episodes < MOST_EPISODES) {

@@ -10,16 +10,9 @@
 
 enum { THREADS = 8, PERIOD_MS = 4000, CALM_MS = 1000, PROGRESS_MS = 10000 };
 
-static double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 static void pause_until(double ms)
 {
-    const double left = ms - now_ms();
+    const double left = ms - soak_now_ms();
     if (left > 0)
         nanosleep(&(const struct timespec){ (time_t)(left / 1e3), (long)(left * 1e6) % 1000000000 }, NULL);
 }
@@ -91,22 +84,22 @@ static int soak(const char *name, double seconds)
         return 2;
     }
     cache_t *cache = test_open(url);
-    const double begun = now_ms(), end = begun + seconds * 1e3;
+    const double begun = soak_now_ms(), end = begun + seconds * 1e3;
     soak_lag_start();
     soak_traffic_start(cache, THREADS);
     double next = begun + PERIOD_MS / 2.0, said = begun - PROGRESS_MS;
     while (next < end) {
         pause_until(next);
-        const int half = now_ms() - begun > seconds * 500;
+        const int half = soak_now_ms() - begun > seconds * 500;
         const char *what = soak_disturb(cache);
         const struct soak_gauges now = soak_gauges_read();
         halves[half] = most(halves[half], now);
         n++;
-        if (now_ms() - said >= PROGRESS_MS) {
-            say(now_ms() - begun, what, &now);
-            said = now_ms();
+        if (soak_now_ms() - said >= PROGRESS_MS) {
+            say(soak_now_ms() - begun, what, &now);
+            said = soak_now_ms();
         }
-        next = later(next + PERIOD_MS, now_ms() + SOAK_GRACE_MS + CALM_MS);    /* some harm takes long */
+        next = later(next + PERIOD_MS, soak_now_ms() + SOAK_GRACE_MS + CALM_MS);    /* some harm takes long */
     }
     pause_until(end);
     halves[1] = most(halves[1], soak_gauges_read());

@@ -59,6 +59,9 @@ void soak_traffic_note_child(int status);
 
 /* ---- gauges (gauges.c) ------------------------------------------------------------------------------------------- */
 
+/* By the monotonic clock. */
+double soak_now_ms(void);
+
 struct soak_gauges {
     long memory_kb;                    /* resident */
     int descriptors, threads;

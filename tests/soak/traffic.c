@@ -39,13 +39,6 @@ struct suspect {
 static struct suspect failures[MOST_SUSPECTS], long_calls[MOST_SUSPECTS];
 static size_t n_failures, n_long_calls;
 
-static double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 static void raise(atomic_uint *floor, unsigned to)
 {
     unsigned old = atomic_load(floor);
@@ -60,7 +53,7 @@ void soak_traffic_disturbed(bool yes)
     if (yes)
         is_disturbed = true;
     else {
-        calm_from = now_ms() + SOAK_GRACE_MS;
+        calm_from = soak_now_ms() + SOAK_GRACE_MS;
         is_disturbed = false;
     }
 }
@@ -90,7 +83,7 @@ static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, cons
         return;
     struct suspect *suspect = &suspects[(*n)++];
     suspect->begun = begun;
-    suspect->ended = now_ms();
+    suspect->ended = soak_now_ms();
     suspect->waited_ms = waited_ms;
     suspect->of = of;
     (void)snprintf(suspect->text, sizeof suspect->text, "%s", cache_last_error());
@@ -113,7 +106,7 @@ static void judge_suspects(void)
     for (const struct suspect *call = long_calls; call < long_calls + n_long_calls; call++)
         if (is_judged(call) && report.too_long++ == 0)
             (void)snprintf(report.first_long, sizeof report.first_long, "%s took %.0f ms, %.0f ms before the end",
-                           call->of, call->ended - call->begun, now_ms() - call->ended);
+                           call->of, call->ended - call->begun, soak_now_ms() - call->ended);
 }
 
 /* How long this thread waited for a processor in its last calls; what is asked seldom costs little. */
@@ -132,7 +125,7 @@ static double waited_lately_ms(bool is_asked)
 /* Count a call that began at `begun`. Returns true if it succeeded. */
 static bool note_call_of(const char *of, cache_status status, double begun, int most_calls)
 {
-    const double took = (now_ms() - begun) / most_calls;
+    const double took = (soak_now_ms() - begun) / most_calls;
     const bool calm = was_calm(begun);
     const double waited = waited_lately_ms(took > SOAK_TIMEOUT_MS || (calm && status < 0));
     pthread_mutex_lock(&lock);
@@ -223,7 +216,7 @@ static void change_own(unsigned thread, unsigned i, unsigned kind)
     own_name(key, thread, i);
     const unsigned number = atomic_fetch_add(&source->sent, 1) + 1;
     const size_t size = make_text(text, key, number);
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     if (kind == 0) {
         const cache_status status = cache_delete(cache, key);
         note_change(source, note_call(status, begun, 1), begun, number);
@@ -242,7 +235,7 @@ static void read_own(unsigned thread, unsigned i)
     cache_value value;
     own_name(key, thread, i);
     const unsigned floor = atomic_load(&own[thread][i].floor);
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     const cache_status status = cache_get(cache, key, &value);
     if (note_call(status, begun, 1) && status == CACHE_OK)
         judge(key, &value, floor, &own[thread][i]);
@@ -254,7 +247,7 @@ static void touch_own(unsigned thread, unsigned i)
 {
     char key[32];
     own_name(key, thread, i);
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     (void)note_call(cache_touch(cache, key, 60), begun, 1);
 }
 
@@ -269,7 +262,7 @@ static void read_many(unsigned thread, unsigned first)
         keys[i] = names[i];
         floors[i] = atomic_load(&own[thread][(first + i) % OWN].floor);
     }
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     (void)note_call(cache_get_many(cache, keys, MANY, values), begun, is_one_by_one ? MANY : 1);
     for (unsigned i = 0; i < MANY; i++) {
         if (values[i].data != NULL)
@@ -289,7 +282,7 @@ static void change_many(unsigned thread, unsigned first)
         numbers[i] = atomic_fetch_add(&own[thread][(first + i) % OWN].sent, 1) + 1;
         items[i] = (cache_item){ names[i], texts[i], make_text(texts[i], names[i], numbers[i]) };
     }
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     const bool confirmed = note_call(cache_set_many(cache, items, MANY, 60), begun, is_one_by_one ? MANY : 1);
     for (unsigned i = 0; i < MANY; i++)
         note_change(&own[thread][(first + i) % OWN], confirmed, begun, numbers[i]);
@@ -305,7 +298,7 @@ static void delete_many(unsigned thread, unsigned first)
         keys[i] = names[i];
         numbers[i] = atomic_fetch_add(&own[thread][(first + i) % OWN].sent, 1) + 1;
     }
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     const cache_status status = cache_delete_many(cache, keys, MANY, NULL);
     const bool confirmed = note_call(status, begun, is_one_by_one ? MANY : 1);
     for (unsigned i = 0; i < MANY; i++)
@@ -337,7 +330,7 @@ static void fetch(const char *key, struct source *source, const char *tag, bool 
     how.tags = &tag;
     how.n_tags = tag != NULL;
     const unsigned floor = atomic_load(&source->floor);
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     const cache_status status = cache_fetch(cache, key, &how, compute, &work, &value);
     if (note_call(status, begun, 3) && status == CACHE_OK)
         judge(key, &value, floor, source);
@@ -372,7 +365,7 @@ static void fetch_many(unsigned first)
         keys[i] = names[i];
         floors[i] = atomic_load(&fetched[(first + i) % FETCHED].floor);
     }
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     const cache_status status = cache_fetch_many(cache, keys, FEW, &how, compute_many, &first, values);
     (void)note_call(status, begun, is_one_by_one ? 3 * FEW : 3);
     for (unsigned i = 0; i < FEW; i++) {
@@ -394,7 +387,7 @@ static void forget_fetched(unsigned i)
     char key[32];
     fetched_name(key, i);
     const unsigned number = atomic_fetch_add(&fetched[i].sent, 1) + 1;
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     note_change(&fetched[i], note_call(cache_delete(cache, key), begun, 1), begun, number);
 }
 
@@ -411,7 +404,7 @@ static void forget_tag(unsigned i)
     char tag[32];
     (void)snprintf(tag, sizeof tag, "tag %u", i);
     const unsigned number = atomic_fetch_add(&tagged[i].sent, 1) + 1;
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     note_change(&tagged[i], note_call(cache_invalidate_tag(cache, tag), begun, 1), begun, number);
 }
 
@@ -423,7 +416,7 @@ static void count(unsigned thread, int64_t *last, double *last_begun, int64_t *s
     char key[32];
     int64_t result = 0;
     (void)snprintf(key, sizeof key, "counter %u", thread);
-    const double begun = now_ms();
+    const double begun = soak_now_ms();
     ++*sent;
     if (!note_call(cache_inc(cache, key, 1, &result), begun, 1)) {
         *last = -1;
