@@ -5,7 +5,6 @@
 #include "server.h"
 
 #include <hiredis/hiredis.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,7 +156,7 @@ static void a_server_that_hangs_is_not_believed_longer_than_front_lag(void **sta
     cache_t *cache = open_with("front=4mb&front_lag=0.2&front_check=0&timeout=0.1&connect_timeout=0.1");
     set(cache, "k", "v");
     warm_up(cache, "k");
-    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    test_server_pause(&server);
     cache_status status = CACHE_OK;
     for (int i = 0; i < 20000 && status == CACHE_OK; i++) {    /* it may serve for a while, and then must not */
         cache_value value;
@@ -165,7 +164,7 @@ static void a_server_that_hangs_is_not_believed_longer_than_front_lag(void **sta
         cache_value_release(&value);
         (void)nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
     }
-    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    test_server_resume(&server);
     assert_true(status < 0);
     await(cache, "k", "v");
     warm_up(cache, "k");

@@ -11,7 +11,6 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -97,11 +96,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
                    servers[0].port);
     cache_t *cache = test_open_with_clock(url, &now);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
-    /* Until each of its threads stands still: one that runs on for a moment would still answer. */
-    int stopped = 0;
-    assert_int_equal(kill(servers[0].pid, SIGSTOP), 0);
-    assert_int_equal(waitpid(servers[0].pid, &stopped, WUNTRACED), servers[0].pid);
-    assert_true(WIFSTOPPED(stopped));
+    test_server_pause(&servers[0]);
     cache_value value;
     for (int i = 0; i < 102; i++)
         assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "k", &value));
@@ -109,7 +104,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     assert_status(CACHE_OK, cache_stats(cache, &counters));
     assert_int_equal(counters.timeouts, 2);
     assert_int_equal(counters.rejections, 100);
-    kill(servers[0].pid, SIGCONT);
+    test_server_resume(&servers[0]);
     do
         now += 1000;
     while (cache_get(cache, "k", &value) != CACHE_OK);

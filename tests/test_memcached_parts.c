@@ -6,7 +6,6 @@
 #include "server.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 static struct test_server servers[3];
 
@@ -308,9 +307,9 @@ static void a_host_that_missed_the_clear_of_a_part_is_cleared_when_it_is_back(vo
     while (status < 0);
     assert_status(CACHE_OK, status);
     cache_value_release(&value);
-    assert_int_equal(kill(servers[0].pid, SIGSTOP), 0);
+    test_server_pause(&servers[0]);
     assert_true(cache_clear(part) < 0);
-    assert_int_equal(kill(servers[0].pid, SIGCONT), 0);
+    test_server_resume(&servers[0]);
     do
         status = cache_get(part, "k", &value);
     while (status < 0);

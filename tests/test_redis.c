@@ -9,7 +9,6 @@
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -53,14 +52,6 @@ static const char *raw(const char *command)
     freeReplyObject(reply);
     redisFree(context);
     return text;
-}
-
-static void stop_server(void)
-{
-    int stopped = 0;    /* until each of its threads stands still */
-    assert_int_equal(kill(server.pid, SIGSTOP), 0);
-    assert_int_equal(waitpid(server.pid, &stopped, WUNTRACED), server.pid);
-    assert_true(WIFSTOPPED(stopped));
 }
 
 static int start(void **state)
@@ -372,7 +363,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
                    server.port);
     cache_t *cache = test_open_with_clock(url, &now);
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
-    stop_server();
+    test_server_pause(&server);
     cache_value value;
     const double begun = seconds();
     for (int i = 0; i < 102; i++)
@@ -382,7 +373,7 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     assert_status(CACHE_OK, cache_stats(cache, &counters));
     assert_int_equal(counters.timeouts, 2);
     assert_int_equal(counters.rejections, 100);
-    kill(server.pid, SIGCONT);
+    test_server_resume(&server);
     do
         now += 1000;
     while (cache_get(cache, "k", &value) != CACHE_OK);
@@ -490,7 +481,7 @@ static void a_wait_for_a_connection_is_bounded_by_timeout(void **state)
     (void)state;
     cache_t *cache = open_here("pool=1&timeout=1");
     assert_text(cache, "k", NULL);
-    stop_server();
+    test_server_pause(&server);
     pthread_t threads[4];
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, get_once, cache), 0);
@@ -502,7 +493,7 @@ static void a_wait_for_a_connection_is_bounded_by_timeout(void **state)
     cache_counters counters;
     assert_status(CACHE_OK, cache_stats(cache, &counters));
     assert_int_equal(counters.timeouts + counters.rejections, 4);    /* each of them, whatever it waited for */
-    kill(server.pid, SIGCONT);
+    test_server_resume(&server);
     cache_close(cache);
 }
 

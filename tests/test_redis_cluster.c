@@ -7,7 +7,6 @@
 #include "redis_cluster.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 enum { KEYS = 300, THREADS = 4 };
@@ -310,7 +309,7 @@ static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
         nodes[i] = node_of(key) == hung ? hung : -1;
     }
     const double before = rate_without(cache, hung, nodes);
-    kill(cluster.nodes[hung].pid, SIGSTOP);
+    test_server_pause(&cluster.nodes[hung]);
     cache_value value;
     /* After some failures the node is left alone, and a call fails at once. */
     for (double took = 1; took > 0.1;) {
@@ -319,7 +318,7 @@ static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
         took = seconds() - begun;
     }
     const double during = rate_without(cache, hung, nodes);
-    kill(cluster.nodes[hung].pid, SIGCONT);
+    test_server_resume(&cluster.nodes[hung]);
     print_message("%.0f calls a second before, %.0f while it hangs\n", before, during);
     assert_true(during > 50);    /* with the time for one answer of the hung node in each call it would be 3 */
     while (cache_get(cache, "hang0", &value) != CACHE_OK)

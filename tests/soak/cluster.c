@@ -3,18 +3,17 @@
 
 #include "redis_cluster.h"
 
-#include <signal.h>
 
 static struct test_cluster cluster;
 
 static const char *hang(cache_t *cache)
 {
     static unsigned n_hung;
-    const pid_t pid = cluster.nodes[n_hung++ % CLUSTER_NODES].pid;
+    const struct test_server *node = &cluster.nodes[n_hung++ % CLUSTER_NODES];
     (void)cache;
-    kill(pid, SIGSTOP);
+    test_server_pause(node);
     soak_pause_ms(700);
-    kill(pid, SIGCONT);
+    test_server_resume(node);
     return "a node hangs for 0.7 s";
 }
 

@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,9 +13,9 @@ static struct test_server server;
 static const char *hang(cache_t *cache)
 {
     (void)cache;
-    kill(server.pid, SIGSTOP);
+    test_server_pause(&server);
     soak_pause_ms(700);
-    kill(server.pid, SIGCONT);
+    test_server_resume(&server);
     return "the server hangs for 0.7 s";
 }
 

@@ -192,6 +192,19 @@ void test_server_stop(struct test_server *server)
     server->directory[0] = '\0';
 }
 
+void test_server_pause(const struct test_server *server)
+{
+    int status = 0;
+    if (kill(server->pid, SIGSTOP) != 0 || waitpid(server->pid, &status, WUNTRACED) != server->pid ||
+        !WIFSTOPPED(status))
+        fail_msg("process %d does not stand still (status %d)", (int)server->pid, status);
+}
+
+void test_server_resume(const struct test_server *server)
+{
+    kill(server->pid, SIGCONT);
+}
+
 /* ---- the two servers --------------------------------------------------------------------------------------------- */
 
 static void start_with(struct test_server *server, const char *argv[], size_t n, const char *const extra[])

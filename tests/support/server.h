@@ -33,6 +33,10 @@ void test_server_start(struct test_server *server, int port, const char *const a
 void test_server_kill(struct test_server *server);      /* SIGKILL, and wait for its end */
 void test_server_stop(struct test_server *server);      /* SIGTERM, wait, remove its directory */
 
+/* SIGSTOP, and wait until each of its threads stands still: one that ran on for a moment would still answer. */
+void test_server_pause(const struct test_server *server);
+void test_server_resume(const struct test_server *server);
+
 /* A port of 127.0.0.1 that nobody listens on now. */
 int test_free_port(void);
 
