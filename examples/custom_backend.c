@@ -141,7 +141,7 @@ static cache_status add_to(struct list *list, cache_bytes key, int64_t delta, in
     if (*at != NULL && !read_number(*at, &number))
         return cache_fail(CACHE_ERR_TYPE, "list: the value is not a number");
     if (delta > 0 ? number > INT64_MAX - delta : number < INT64_MIN - delta)
-        return cache_fail(CACHE_ERR_RANGE, "list: the counter would leave int64");
+        return cache_fail(CACHE_ERR_RANGE, "list: inc: the result does not fit in int64");
     char text[24];
     const int size = snprintf(text, sizeof text, "%lld", (long long)(number + delta));
     const int64_t until = *at != NULL ? (*at)->deadline_ms : deadline(list, ttl_ms);

@@ -520,7 +520,7 @@ static cache_status inc_locked(struct fs_leaf *leaf, const struct fs_name *name,
     if (status != CACHE_OK && status != CACHE_MISS)
         return status;
     if (!cache_number_add(number, delta, &sum))
-        return cache_fail(CACHE_ERR_RANGE, "file %.200s: inc: the counter would leave int64", leaf->store->path);
+        return cache_fail(CACHE_ERR_RANGE, "file %.200s: inc: the result does not fit in int64", leaf->store->path);
     char text[NUMBER_MAX_SIZE + 1];
     const size_t size = cache_number_format(sum, text);
     status = check_size(leaf->store, key, size);

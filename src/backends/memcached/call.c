@@ -1,11 +1,11 @@
-/* call.c - one command about one key: sent, its replies taken, its outcome told. */
+/* call.c - sends one command about one key, takes its replies, and returns its outcome. */
 #include "store.h"
 
 #include "hooks.h"
 
 #include <string.h>
 
-enum { SMALL_VALUE = 1024 };           /* with the end of its line */
+enum { SMALL_VALUE = 1024 };           /* including the CR LF after it */
 
 #define ANSWER(kind) (1u << MC_##kind)
 
@@ -27,7 +27,7 @@ static bool begins(cache_bytes text, const char *with)
     return text.size >= strlen(with) && memcmp(text.data, with, strlen(with)) == 0;
 }
 
-/* What the server said, as far as it has room and can be printed. */
+/* Keep the text of the server, as much as fits. Control characters are replaced. */
 static void keep_text(cache_bytes from, char *out, size_t capacity)
 {
     const size_t size = from.size < capacity - 1 ? from.size : capacity - 1;
@@ -42,10 +42,10 @@ static enum cache_reply refuse(struct cache_exchange *exchange, const char *wher
     if (begins(reply->text, "unauthenticated") || begins(reply->text, "authentication failure"))
         exchange->status = cache_fail(CACHE_ERR_AUTH, "%s: %s", where, answer->text);
     else if (reply->kind == MC_CLIENT_ERROR || reply->kind == MC_ERROR)
-        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: the command '%s' was refused: %s", where,
+        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: the server refused the command '%s': %s", where,
                                       cache_mc_commands[verb].text, answer->text);
     else
-        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: the answer to another command came", where);
+        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: received the answer to another command", where);
     return CACHE_REPLY_BROKEN;
 }
 
@@ -59,7 +59,7 @@ enum cache_reply cache_mc_answer_take(struct cache_exchange *exchange, const cha
     if (reply->kind == MC_SERVER_ERROR)
         return CACHE_REPLY_DONE;
     if (verb == MC_INCR && reply->kind == MC_CLIENT_ERROR && begins(reply->text, "cannot increment")) {
-        out->kind = MC_NOT_FOUND;      /* it became a text meanwhile */
+        out->kind = MC_NOT_FOUND;      /* it was a number when we read it, and has become a text since */
         return CACHE_REPLY_DONE;
     }
     return refuse(exchange, where, verb, reply, out);
@@ -68,7 +68,7 @@ enum cache_reply cache_mc_answer_take(struct cache_exchange *exchange, const cha
 static cache_status too_large(const char *where, const struct mc_answer *answer, size_t value_size)
 {
     return cache_fail(CACHE_ERR_TOO_LARGE,
-                      "%s: a value of %zu bytes: %s: an item has 1048576 bytes at most unless -I says otherwise",
+                      "%s: a value of %zu bytes: %s: an item has at most 1048576 bytes unless the server runs with -I",
                       where, value_size, answer->text);
 }
 
@@ -103,7 +103,8 @@ enum cache_reply cache_mc_reply_next(struct cache_exchange *exchange, const char
     if (read == MC_READ_NOMEM)
         exchange->status = cache_fail(CACHE_ERR_NOMEM, "%s: out of memory for a value", where);
     else
-        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: what came is no reply of memcached's", where);
+        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: received something that is not a reply of memcached",
+                                      where);
     return CACHE_REPLY_BROKEN;
 }
 
@@ -127,7 +128,7 @@ static enum cache_reply take(struct cache_exchange *exchange, void *state, const
             return cache_mc_answer_take(exchange, where, call->verb, &reply, &call->answer);
         }
         if (!is_wanted(call, &reply)) {
-            exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: a value came that was not asked for", where);
+            exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: received a value that was not requested", where);
             return CACHE_REPLY_BROKEN;
         }
         call->found = true;
@@ -150,7 +151,7 @@ static void restart(struct cache_exchange *exchange)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-/* The bytes before the value, if there is one. */
+/* Write everything that goes before the value, if there is one. Returns its size. */
 static size_t write_head(const struct mc_call *call, char head[MC_MAX_VALUE_HEAD])
 {
     const struct mc_key *wire = &call->place->wire;
@@ -164,7 +165,7 @@ static size_t write_head(const struct mc_call *call, char head[MC_MAX_VALUE_HEAD
     return cache_mc_write_command(head, text, cache_mc_name(wire));
 }
 
-/* A small value is copied behind the head: one piece costs the system less than three. */
+/* A small value is copied after the head, since the system sends one piece faster than three. */
 static int write_parts(const struct mc_call *call, char head[MC_MAX_VALUE_HEAD + SMALL_VALUE], struct iovec parts[3])
 {
     static char end[] = "\r\n";
@@ -201,8 +202,8 @@ cache_status cache_mc_call(struct mc_call *call)
         forget(call);
         return status;
     }
-    if (call->taken < 0)    /* another thread may have taken it, and have the message */
-        return cache_fail(call->taken, "%s: the value could not be kept: %s", server->where,
+    if (call->taken < 0)    /* another thread may have taken the reply, and then the message is in that thread */
+        return cache_fail(call->taken, "%s: the value could not be copied to the caller: %s", server->where,
                           cache_strerror(call->taken));
     return call->taken;
 }

@@ -1,10 +1,10 @@
-/* counter.c - counters that go below zero, on a server whose numbers do not.
+/* counter.c - counters that can be negative, on a server whose numbers cannot.
  *
- * memcached's incr adds modulo 2^64, so adding the two's complement of a step subtracts it: one atomic command, which
- * keeps the item's time. Such an item has a flag, by which it is read as signed. Before the step the item is looked at,
- * because memcached counts on "1 2" and " 5" too, and never tells an overflow. A number that was stored as a text
- * becomes a counter by compare-and-swap where incr cannot take it along; its time begins anew then, since memcached
- * does not tell it. */
+ * memcached's incr adds modulo 2^64. So adding the two's complement of a step subtracts it, in one atomic command that
+ * keeps the item's time to live. A flag marks such an item as signed. The item is read before the step, because
+ * memcached also counts on "1 2" and " 5", and does not report an overflow. If incr cannot be used on a number that was
+ * stored as text, it becomes a counter by compare-and-swap. Its time to live then starts again, since memcached does
+ * not report the old one. */
 #include "store.h"
 
 enum { MAX_ATTEMPTS = 1000 };
@@ -15,7 +15,7 @@ struct count {
     uint64_t deadline;
     int64_t delta, result;
     int64_t expiration;
-    /* what the look found */
+    /* what was read before the step */
     int64_t before;
     uint64_t cas;
     bool is_number, is_counter;
@@ -64,11 +64,11 @@ static cache_status store(struct count *count, enum mc_verb verb, int64_t number
     struct mc_call call = { .verb = verb, .place = count->place, .deadline = count->deadline, .item = &item };
     const cache_status status = cache_mc_call(&call);
     count->result = number;
-    return status == CACHE_NOT_STORED ? CACHE_MISS : status;    /* another was quicker: look again */
+    return status == CACHE_NOT_STORED ? CACHE_MISS : status;    /* another client was faster: read again */
 }
 
-/* incr takes a plain text along, unless the result is negative or shorter: shorter is padded with spaces, which are no
- * part of a text. */
+/* Returns true if incr can be used. On plain text it can, unless the result is negative or has fewer digits: memcached
+ * pads a shorter number with spaces, which do not belong in a text. */
 static bool incr_will_do(const struct count *count, int64_t result)
 {
     if (count->is_counter)
@@ -78,10 +78,10 @@ static bool incr_will_do(const struct count *count, int64_t result)
 
 static cache_status out_of_range(const struct count *count)
 {
-    return cache_fail(CACHE_ERR_RANGE, "%s: inc: the counter would leave int64", count->place->server->where);
+    return cache_fail(CACHE_ERR_RANGE, "%s: inc: the result does not fit in int64", count->place->server->where);
 }
 
-/* CACHE_MISS: something came between, look again. */
+/* Read and step once. CACHE_MISS: another client changed the item in between, so read again. */
 static cache_status attempt(struct count *count)
 {
     int64_t result = 0, unused = 0;
@@ -100,7 +100,7 @@ static cache_status attempt(struct count *count)
     const int64_t before = (int64_t)((uint64_t)count->result - (uint64_t)count->delta);
     if (status != CACHE_OK || cache_number_add(before, count->delta, &unused))
         return status;
-    /* Others stepped between the look and ours, and together we left int64: the step is taken back. */
+    /* Other clients stepped after we read, and the sum is outside int64, so our step is taken back. */
     status = step(count, (int64_t)(0 - (uint64_t)count->delta));
     return status < 0 ? status : out_of_range(count);
 }
@@ -119,6 +119,6 @@ cache_status cache_mc_inc(void *self, cache_bytes key, int64_t delta, int64_t tt
         if (status != CACHE_MISS)
             return status;
     }
-    return cache_fail(CACHE_ERR_PROTOCOL, "%s: inc: others changed the counter %d times in a row",
+    return cache_fail(CACHE_ERR_PROTOCOL, "%s: inc: other clients changed the counter %d times in a row",
                       place.server->where, MAX_ATTEMPTS);
 }

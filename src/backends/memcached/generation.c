@@ -1,9 +1,10 @@
-/* generation.c - clear without a list of keys: every key carries its prefix's generation, and clear begins a new one.
- * To clear a further prefix alone begins one for the keys of that part.
+/* generation.c - clears a prefix without a list of its keys. Every key on the wire contains the generation of its
+ * prefix, and clear begins a new generation. Clearing only a further prefix begins a new generation for the keys of
+ * that part.
  *
- * Each host keeps a record of its own, so that one that is gone takes nobody else's keys with it. A generation is a
- * time in microseconds: one that memcached has evicted is followed by a later one, and what was stored under it never
- * comes back. */
+ * Each host keeps a record of its own, so losing one host loses no keys of the others. A generation is a time in
+ * microseconds. If memcached evicts the record, the next generation is later than the lost one, so values that were
+ * stored under it never come back. */
 #include "store.h"
 
 #include "hooks.h"
@@ -16,7 +17,8 @@ enum { READ_AGAIN_MS = 1000, MAX_ATTEMPTS = 4, MAX_CHANGES = 1000 };
 static int64_t clock_id(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);    /* never the tests' clock: ids of all processes come from one */
+    clock_gettime(CLOCK_REALTIME, &now);    /* never the injected clock of tests: all processes must take their ids from
+                                             * one clock */
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
@@ -24,7 +26,7 @@ static int64_t clock_id(void)
 
 struct reading {
     struct mc_record *record;
-    bool is_record;                    /* what is there is one */
+    bool is_record;                    /* the item is a valid record */
     uint64_t cas;
 };
 
@@ -36,7 +38,7 @@ static cache_status take_record(void *ctx, const struct mc_reply *reply)
     return CACHE_OK;
 }
 
-/* `verb`: MC_GET, or MC_GETS for reading->cas. */
+/* Read the record. `verb` is MC_GET, or MC_GETS to fill in reading->cas. */
 static cache_status read_record(const struct mc_place *place, uint64_t deadline, enum mc_verb verb,
                                 struct reading *reading)
 {
@@ -65,7 +67,7 @@ static void place_of(struct mc_server *server, struct mc_place *out)
     cache_mc_generation_key(server->store, &out->wire);
 }
 
-/* Read the record, or make it. */
+/* Read the record, or create it. */
 static cache_status load(struct mc_server *server, uint64_t deadline, struct mc_record *record)
 {
     struct mc_place place;
@@ -75,18 +77,19 @@ static cache_status load(struct mc_server *server, uint64_t deadline, struct mc_
         cache_status status = read_record(&place, deadline, MC_GET, &reading);
         if (status < 0 || reading.is_record)
             return status;
-        const enum mc_verb verb = status == CACHE_MISS ? MC_ADD : MC_SET;    /* set: somebody wrote over it */
+        const enum mc_verb verb = status == CACHE_MISS ? MC_ADD : MC_SET;    /* set: another program has overwritten
+                                                                              * it */
         record->id = clock_id();
         record->n = 0;
         status = write_record(&place, deadline, verb, &reading);
-        if (status != CACHE_NOT_STORED)    /* else another process was quicker: its id counts */
+        if (status != CACHE_NOT_STORED)    /* otherwise another process was faster, and its id is used */
             return status;
     }
-    return cache_fail(CACHE_ERR_PROTOCOL, "%s: the generation under '%s' appears and disappears", server->where,
-                      server->store->prefix);
+    return cache_fail(CACHE_ERR_PROTOCOL, "%s: the record of generations for '%s' is lost again and again",
+                      server->where, server->store->prefix);
 }
 
-/* Later than all that this process or the record knows. */
+/* Returns an id that is later than all ids that this process or the record knows. */
 static int64_t next_id(struct mc_server *server, const struct reading *reading)
 {
     struct mc_generation *generation = &server->generation;
@@ -100,15 +103,15 @@ static int64_t next_id(struct mc_server *server, const struct reading *reading)
     return next;
 }
 
-/* A part of the keys, or with NULL all of them. */
+/* A clear of a part of the keys, or of all keys if `part` is NULL. */
 struct change {
     const uint64_t *part;
-    int64_t id;                        /* the generation that they begin */
-    bool full;                         /* the record has no room for the part: all keys begin it */
-    bool whole;                        /* they do for any reason */
+    int64_t id;                        /* the new generation of these keys */
+    bool full;                         /* the record has no room for the part, so all keys get the new generation */
+    bool whole;                        /* all keys get the new generation, for whatever reason */
 };
 
-/* Begin a generation, in the record and in `record`, which is what the record is then. */
+/* Begin a generation in the record on the host. `record` is then equal to it. */
 static cache_status begin_new(struct mc_server *server, uint64_t deadline, struct change *change,
                               struct mc_record *record)
 {
@@ -132,13 +135,14 @@ static cache_status begin_new(struct mc_server *server, uint64_t deadline, struc
         if (status != CACHE_NOT_STORED && status != CACHE_MISS)
             return status;
     }
-    return cache_fail(CACHE_ERR_PROTOCOL, "%s: others changed the generation under '%s' %d times in a row",
-                      server->where, server->store->prefix, MAX_CHANGES);
+    return cache_fail(CACHE_ERR_PROTOCOL,
+                      "%s: other clients changed the record of generations for '%s' %d times in a row", server->where,
+                      server->store->prefix, MAX_CHANGES);
 }
 
 /* ---- what this process knows of it ------------------------------------------------------------------------------- */
 
-/* With the lock held. */
+/* Call with the lock held. Note the record that was read. */
 static void know(struct mc_server *server, const struct mc_record *record, int64_t now)
 {
     struct mc_generation *generation = &server->generation;
@@ -149,7 +153,7 @@ static void know(struct mc_server *server, const struct mc_record *record, int64
     generation->read_again_at = now + READ_AGAIN_MS;
 }
 
-/* With the lock held: the generation of `key`. */
+/* Call with the lock held. Look up the generation of `key`. */
 static void answer(const struct mc_server *server, cache_bytes key, int64_t *id, bool *of_all)
 {
     const struct mc_record *record = &server->generation.record;
@@ -158,8 +162,8 @@ static void answer(const struct mc_server *server, cache_bytes key, int64_t *id,
     *of_all = record->n == 0;
 }
 
-/* Read the record again, or do what a clear could not. A read that began before a clear of this process counts for
- * nothing. */
+/* Read the record again; or with `bump`, begin the generation that a failed clear could not begin. The result is
+ * dropped if this process cleared after the read began. */
 static cache_status refresh(struct mc_server *server, uint64_t deadline, bool bump, unsigned version)
 {
     struct mc_generation *generation = &server->generation;
@@ -175,7 +179,8 @@ static cache_status refresh(struct mc_server *server, uint64_t deadline, bool bu
         know(server, &fresh, now);
         generation->bump = false;
     } else if (generation->known && !generation->bump)
-        status = CACHE_OK;    /* the host's own operations tell how it is; the last known record will do */
+        status = CACHE_OK;    /* the caller's own request will show whether the host works; until then the last known
+                               * record is used */
     pthread_mutex_unlock(&generation->lock);
     return status;
 }
@@ -211,7 +216,7 @@ cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, ca
 
 /* ---- clear ------------------------------------------------------------------------------------------------------- */
 
-/* Of another clear that ended meanwhile nothing is undone: only what this one changed is taken over. */
+/* Take over only what this clear changed, so that nothing of another clear that has ended meanwhile is undone. */
 static void take_over_clear(struct mc_server *server, const struct change *change, const struct mc_record *fresh)
 {
     struct mc_generation *generation = &server->generation;
@@ -237,7 +242,7 @@ static cache_status clear_one(struct mc_server *server, const uint64_t *part)
     pthread_mutex_unlock(&generation->lock);
     if (status == CACHE_OK && change.full)
         cache_env_log(server->store->env, CACHE_LOG_WARN,
-                      "%s: all keys of '%s' were cleared: it had %d further prefixes that were cleared one by one",
+                      "%s: all keys of '%s' were cleared, because at most %d further prefixes can be cleared alone",
                       server->where, server->store->prefix, MC_MAX_PARTS);
     return status;
 }

@@ -1,7 +1,7 @@
-/* greet.c - how a connection begins: with a sign of life, and a login where the server wants one.
+/* greet.c - begins a connection: checks that the server answers, and logs in if the server demands it.
  *
- * Every server and proxy can answer a get, and one with -Y says that it wants a login first. Until it has said so no
- * password goes out, since a server without -Y keeps a login as a value. */
+ * Every server and proxy can answer a get, and a server with -Y answers that it wants a login first. Until it has said
+ * so, no password is sent, since a server without -Y would store the login as a value. */
 #include "store.h"
 
 #include "hooks.h"
@@ -45,7 +45,7 @@ static enum cache_reply take_login(struct cache_exchange *exchange, void *state,
     return read == CACHE_REPLY_DONE ? cache_mc_answer_take(exchange, where, MC_SET, &reply, &answer) : read;
 }
 
-/* A set under any name, with "user password" for a value. */
+/* A login is a set of any key, with "user password" as its value. */
 static cache_status log_in(struct cache_connection *connection, struct greeting *greeting, uint64_t deadline)
 {
     const struct mc_store *store = greeting->server->store;
@@ -60,15 +60,15 @@ static cache_status log_in(struct cache_connection *connection, struct greeting 
     return cache_connection_call(connection, &exchange, deadline);
 }
 
-/* A get of the generation. A server that speaks the binary protocol alone reads the 24 bytes of a header, finds that it
- * is none, and hangs up: to less it would be silent. */
+/* Write a get of the generation. A server that speaks only the binary protocol reads the 24 bytes of a header, finds no
+ * valid header, and closes the connection. If it got fewer bytes, it would wait for more. */
 static size_t write_question(const struct mc_store *store, char line[MC_MAX_COMMAND])
 {
     enum { BINARY_HEADER = 24 };
     struct mc_key key;
     cache_mc_generation_key(store, &key);
     size_t size = cache_mc_write_command(line, "get", cache_mc_name(&key));
-    if (size < BINARY_HEADER) {        /* the name has at least ten bytes: twice is enough */
+    if (size < BINARY_HEADER) {        /* the name has at least ten bytes, so repeating it once is enough */
         line[size - 2] = ' ';
         memcpy(line + size - 1, key.text, key.size);
         memcpy(line + size - 1 + key.size, "\r\n", 2);

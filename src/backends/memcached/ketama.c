@@ -1,4 +1,4 @@
-/* ketama.c - which of several servers keeps a key. */
+/* ketama.c - chooses the server of a key. */
 #include "ketama.h"
 
 #include "md5.h"
@@ -8,8 +8,8 @@
 
 enum { POINTS = 160, POINTS_A_HASH = 4, DEFAULT_PORT = 11211, MAX_LABEL = 300 };
 
-/* A server's share of the circle's points, a multiple of four. libmemcached computes it in single precision, and so
- * must this: a point more or less would move keys. */
+/* Returns a server's share of the points on the circle, a multiple of four. It must be computed in single precision, as
+ * in libmemcached: one point more or less would move keys. */
 static unsigned points_of(const struct mc_ketama_host *host, uint64_t total_weight, size_t n)
 {
     const float share = (float)host->weight / (float)total_weight;
@@ -17,7 +17,7 @@ static unsigned points_of(const struct mc_ketama_host *host, uint64_t total_weig
     return (unsigned)hashes * POINTS_A_HASH;
 }
 
-/* By value; of two equal ones the earlier host is first. */
+/* Compare by value. If the values are equal, the earlier host is first. */
 static int compare_points(const void *a, const void *b)
 {
     const struct mc_ketama_point *left = a, *right = b;

@@ -1,6 +1,7 @@
-/* key.c - from our keys to what memcached takes: at most 250 bytes, no spaces, no control characters.
+/* key.c - converts our keys to memcached's: at most 250 bytes, without spaces and control characters.
  *
- * What a byte is does not depend on the locale: another program, in another one, must find the same name. */
+ * The test for such bytes does not depend on the locale, because a program with another locale must find the same
+ * name. */
 #include "store.h"
 
 #include "sha256.h"
@@ -10,8 +11,8 @@
 
 enum {
     HASH_DIGITS = 32,                  /* 128 bits */
-    HEAD = 120,                        /* bytes of a hashed key that stay readable */
-    MONTH_SECONDS = 30 * 24 * 3600     /* more is a date, to memcached */
+    HEAD = 120,                        /* bytes of a hashed key that are kept as they are, for people who read it */
+    MONTH_SECONDS = 30 * 24 * 3600     /* memcached takes a larger number as a date */
 };
 
 static bool is_allowed(char c)
@@ -19,7 +20,7 @@ static bool is_allowed(char c)
     return (unsigned char)c > ' ' && c != 0x7f;
 }
 
-/* Without an early end, so that the compiler looks at many bytes at once. */
+/* The loop has no early exit, so that the compiler can check many bytes at once. */
 static bool fits(const char *text, size_t size)
 {
     unsigned wrong = size > MC_MAX_WIRE_KEY;
@@ -28,7 +29,7 @@ static bool fits(const char *text, size_t size)
     return !wrong;
 }
 
-/* `text` is `out->text` if it has no more bytes than go there. */
+/* If `text` has at most MC_MAX_WIRE_KEY bytes, it must already be in `out->text`. */
 static void shorten_key(const char *text, size_t size, struct mc_key *out)
 {
     out->hashed = !fits(text, size);
@@ -95,6 +96,7 @@ int64_t cache_mc_expiration(int64_t ttl_ms)
     const int64_t now = (int64_t)time(NULL);
     if (seconds <= INT32_MAX - now)
         return now + seconds;
-    /* memcached reads 32 bits with a sign: the last date it knows, or near that one, what it takes as a duration. */
+    /* memcached reads a signed 32-bit number. Use the last date that it knows; near that date, use the longest
+     * duration. */
     return INT32_MAX - now > MONTH_SECONDS ? INT32_MAX : MONTH_SECONDS;
 }

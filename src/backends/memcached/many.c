@@ -1,7 +1,7 @@
-/* many.c - many keys at once: by server, in batches of one request each, all servers at work at the same time.
+/* many.c - many keys at once, grouped by server, in batches of one request each. All servers work at the same time.
  *
- * A batch of gets is one command with all its keys; sets and deletes are one command each, sent without a wait for the
- * replies of those before. */
+ * A batch of gets is one command with all its keys. Sets and deletes are one command each, sent without waiting for the
+ * replies to those before. */
 #include "store.h"
 
 #include <stdio.h>
@@ -13,24 +13,24 @@ enum { MAX_LINE_BYTES = 64 * 1024, MAX_SET_BYTES = 1024 * 1024 };
 struct mc_wanted {
     struct mc_place place;
     size_t index;                      /* in the caller's array */
-    bool answered;                     /* by the request under way */
-    bool found;                        /* it was there */
+    bool answered;                     /* in the current request */
+    bool found;                        /* the key existed */
 };
 
-/* One server's keys, and how far they are. */
+/* The keys of one server, and the progress on them. */
 struct mc_share {
     struct mc_many *many;
     struct mc_server *server;
     struct mc_wanted *wanted;
-    size_t n, begin, end;              /* of the batch under way */
-    size_t next;                       /* the key that the next reply should be of */
+    size_t n, begin, end;              /* `n`: all keys of the share; `begin`, `end`: the current batch */
+    size_t next;                       /* the key that the next reply should belong to */
     char *request;
     struct iovec part;
     struct cache_exchange exchange;
-    struct mc_answer refusal;          /* the first in the batch */
+    struct mc_answer refusal;          /* the first refusal in the batch */
     bool refused;
-    size_t refused_size;               /* bytes of that value */
-    cache_status status, taken;        /* of the share; of the results that were put */
+    size_t refused_size;               /* the size of the refused value */
+    cache_status status, taken;        /* the status of the share; the first failure to store a result */
 };
 
 struct mc_many {
@@ -39,16 +39,16 @@ struct mc_many {
     const cache_bytes *keys, *values;
     int64_t expiration;
     cache_results *out;
-    uint64_t deadline;                 /* of the whole call */
+    uint64_t deadline;                 /* for the whole call */
     struct mc_wanted *wanted;          /* ordered by server */
     struct mc_share *shares;
     struct cache_server_call *calls;
     size_t n, n_shares;
-    cache_status first;                /* failure, and its message */
+    cache_status first;                /* the first failure, and its message */
     char message[512];
 };
 
-/* Behind a cache_fail: the first failure stays, with its own message. */
+/* Call after cache_fail. Only the first failure is kept, with its own message. */
 static void keep_first(struct mc_many *many, cache_status status, const char *message)
 {
     if (many->first != CACHE_OK || status >= 0)
@@ -67,9 +67,10 @@ static int by_server(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-/* All names on the server begin alike, unless parts of the keys were cleared. Neighbours are mostly of one server. */
+/* All names on one server begin alike, unless parts of the keys were cleared. Most consecutive keys are on the same
+ * server, so the beginning is kept. */
 struct neighbour {
-    const struct mc_server *server;    /* NULL: the next one's name may begin otherwise */
+    const struct mc_server *server;    /* NULL: the name of the next key may begin differently */
     struct mc_key_head head;
 };
 
@@ -138,7 +139,7 @@ static void many_release(struct mc_many *many)
 
 /* ---- a batch's request ------------------------------------------------------------------------------------------- */
 
-/* Bytes that a key takes of the request, at most. */
+/* Returns the most bytes that a key may take in the request. */
 static size_t room_for(const struct mc_many *many, const struct mc_wanted *wanted)
 {
     const size_t size = wanted->place.wire.size;
@@ -196,7 +197,7 @@ static void restart(struct cache_exchange *exchange)
 
 static cache_take_fn take;
 
-/* Make the share's next batch. Returns false for lack of memory; then its keys are given up. */
+/* Make the next batch of the share. Returns false if there is no memory; then its keys are given up. */
 static bool next_batch(struct mc_many *many, struct mc_share *share)
 {
     const size_t most = many->verb == MC_SET ? MAX_SET_BYTES : MAX_LINE_BYTES;
@@ -221,8 +222,8 @@ static bool next_batch(struct mc_many *many, struct mc_share *share)
 
 /* ---- a batch's replies, in any thread ---------------------------------------------------------------------------- */
 
-/* The key that came, among those of the batch: replies keep the order of the request, so that it is the next or soon
- * behind it. A proxy that mixes them costs a longer look. */
+/* Find the key of a reply in the batch. Replies keep the order of the request, so it is the next key or one soon after.
+ * If a proxy changes the order, the search takes longer. */
 static struct mc_wanted *find_wanted(struct mc_share *share, cache_bytes key)
 {
     const size_t n = share->end - share->begin;
@@ -238,7 +239,8 @@ static struct mc_wanted *find_wanted(struct mc_share *share, cache_bytes key)
     return NULL;
 }
 
-/* Each value goes to its place as it comes. One that went there before the request was sent again stays. */
+/* Put each value in its place as soon as it comes. If a value was put there before the request was sent again, it
+ * stays. */
 static bool take_value(struct mc_share *share, const struct mc_reply *reply)
 {
     const struct mc_many *many = share->many;
@@ -258,7 +260,7 @@ static bool take_value(struct mc_share *share, const struct mc_reply *reply)
     return true;
 }
 
-/* The last reply to a command: of a get, to all keys; else to the next key. */
+/* Take the last reply to a command. For a get it belongs to all keys, else to the next key. */
 static enum cache_reply take_answer(struct cache_exchange *exchange, const struct mc_reply *reply)
 {
     struct mc_share *share = exchange->ctx;
@@ -291,7 +293,7 @@ static enum cache_reply take(struct cache_exchange *exchange, void *state, const
             if (read != CACHE_REPLY_MORE)
                 break;
         } else if (!take_value(share, &reply)) {
-            exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: a value came that was not asked for", where);
+            exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "%s: received a value that was not requested", where);
             return CACHE_REPLY_BROKEN;
         }
     }
@@ -302,7 +304,8 @@ static enum cache_reply take(struct cache_exchange *exchange, void *state, const
 
 /* ---- all batches ------------------------------------------------------------------------------------------------- */
 
-/* A share whose server failed is given up. What the server refused of a batch says nothing of the next one. */
+/* If the server of a share failed, the share is given up. If the server only refused part of a batch, the next batch is
+ * still sent. */
 static void judge(struct mc_many *many, struct mc_share *share, cache_status status)
 {
     share->status = status;
@@ -313,7 +316,7 @@ static void judge(struct mc_many *many, struct mc_share *share, cache_status sta
     keep_first(many, share->taken, "memcached: out of memory for the values");
 }
 
-/* Round by round, each server's next batch. */
+/* In each round, send every server its next batch. */
 static void run(struct mc_many *many)
 {
     for (;;) {

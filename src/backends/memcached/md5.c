@@ -5,7 +5,7 @@
 
 enum { BLOCK = 64, STEPS = 64 };
 
-/* Section 3.4: the first 32 bits of the fractions of the sines of 1 to 64. */
+/* Section 3.4: the first 32 bits of the fraction of |sin(i)|, for i from 1 to 64. */
 static const uint32_t constants[STEPS] = {
     0xd76aa478, 0xe8c7b756, 0x242070db, 0xc1bdceee, 0xf57c0faf, 0x4787c62a, 0xa8304613, 0xfd469501,
     0x698098d8, 0x8b44f7af, 0xffff5bb1, 0x895cd7be, 0x6b901122, 0xfd987193, 0xa679438e, 0x49b40821,

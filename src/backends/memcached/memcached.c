@@ -1,4 +1,4 @@
-/* memcached.c - the Memcached store: the options, one key at a time, the table. */
+/* memcached.c - the Memcached store: the options, operations on one key, and the table of operations. */
 #include "store.h"
 
 #include <string.h>
@@ -77,7 +77,7 @@ struct get {
     const struct mc_place *place;
     cache_bytes key;
     cache_writer *out;
-    size_t size;                       /* bytes that were written to `out` */
+    size_t size;                       /* bytes that were written to `out` so far */
 };
 
 static cache_status take_value(void *ctx, const struct mc_reply *reply)
@@ -118,7 +118,7 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     return status == CACHE_OK ? cache_mc_call(&call) : status;
 }
 
-/* What `gets` found: whether it is what was expected, and its version for `cas`. */
+/* The result of `gets`: whether the value is the expected one, and its version for `cas`. */
 struct comparison {
     const struct mc_place *place;
     cache_bytes key, expected;
@@ -138,10 +138,10 @@ static cache_status compare(void *ctx, const struct mc_reply *reply)
     return CACHE_OK;
 }
 
-/* A time above 30 days is a date to memcached: this one is in 1970. */
+/* memcached takes more than 30 days as a date. This date is in 1970, so the item has expired. */
 #define LONG_OVER (30 * 24 * 3600 + 1)
 
-/* No command removes by version: an item whose time is over takes the place. */
+/* No command removes a given version, so an expired item replaces it. */
 static cache_status store_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
                                           int64_t ttl_ms)
 {
@@ -184,14 +184,14 @@ static cache_status store_clear(void *self, cache_bytes prefix)
 {
     struct mc_store *store = self;
     if (!store->generations)
-        return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: with generation=off keys cannot be told apart: no clear");
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: clear is not possible with generation=off");
     const size_t own = store->prefix_size;
     if (prefix.size < own || memcmp(prefix.data, store->prefix, own) != 0)
         return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: only keys of the URL's prefix can be cleared");
     const cache_bytes further = { prefix.data + own, prefix.size - own };
     if (further.size > CACHE_MAX_STORED_PREFIX || (further.size > 0 && further.data[further.size - 1] != ':'))
-        return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: no handle has the prefix '%.*s'", (int)prefix.size,
-                          prefix.data);
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "memcached: clear: '%.*s' is not the prefix of any handle",
+                          (int)prefix.size, prefix.data);
     cache_mc_check_fork(store);
     return cache_mc_clear(store, further);
 }
@@ -232,7 +232,7 @@ const cache_backend_ops cache_memcached_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "memcached",
     .aliases = aliases,
-    .max_value = 1024u * 1024 * 1024,    /* more than any -I; what this server takes, it says itself */
+    .max_value = 1024u * 1024 * 1024,    /* more than any -I allows; the server reports its own limit */
     .options = options,
     .open = store_open,
     .close = store_close,

@@ -1,18 +1,18 @@
-/* record.c - a host's record of generations: numbers with spaces between them. */
+/* record.c - the record of generations of a host: numbers separated by spaces. */
 #include "record.h"
 
 #define XXH_INLINE_ALL
 #include <string.h>
 #include <xxhash.h>
 
-#define LATEST (INT64_MAX / 2)         /* far in the future; what is beyond is no generation */
+#define LATEST (INT64_MAX / 2)         /* far in the future; a larger number is not a generation */
 
 uint64_t cache_mc_part_hash(cache_bytes further_prefix)
 {
     return XXH3_64bits(further_prefix.data, further_prefix.size);
 }
 
-/* The next number of the text, at most `max`, and the space behind it. Returns false if there is none. */
+/* Take the next number of the text, at most `max`, and the space after it. Returns false if there is none. */
 static bool take_number(cache_bytes *text, uint64_t max, uint64_t *out)
 {
     const char *space = text->size > 0 ? memchr(text->data, ' ', text->size) : NULL;
@@ -53,7 +53,7 @@ size_t cache_mc_record_write(const struct mc_record *record, char out[MC_MAX_REC
     return size;
 }
 
-/* The index of the first part whose hash is not below `hash`. */
+/* Returns the index of the first part whose hash is at least `hash`. */
 static size_t place_of(const struct mc_record *record, uint64_t hash)
 {
     size_t first = 0, end = record->n;
@@ -89,7 +89,7 @@ int64_t cache_mc_record_latest(const struct mc_record *record)
     return latest;
 }
 
-/* Each ':' may end a further prefix. */
+/* Each ':' in the key may end a further prefix. */
 int64_t cache_mc_record_find(const struct mc_record *record, cache_bytes key)
 {
     const size_t longest = key.size < CACHE_MAX_STORED_PREFIX ? key.size : CACHE_MAX_STORED_PREFIX;

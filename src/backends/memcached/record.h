@@ -1,8 +1,8 @@
-/* record.h - what a host's record of generations says, as functions of bytes alone.
+/* record.h - reads and writes the record of generations of a host, as functions on bytes.
  *
- * "1732645123456789" is the generation of all keys. "1732645123456789 HASH ID HASH ID" says that parts of them, each
- * named by a hash of its further prefix, were cleared since, and began the generations ID. A key's generation is the
- * latest of that of all keys and those of the parts that it is in. */
+ * "1732645123456789" is the generation of all keys. "1732645123456789 HASH ID HASH ID" means that parts of the keys
+ * were cleared later, and began the generations ID. HASH is a hash of the further prefix of a part. The generation of a
+ * key is the latest of the one for all keys and those of all parts that contain the key. */
 #ifndef RECORD_H
 #define RECORD_H
 
@@ -21,25 +21,26 @@ struct mc_part {
 struct mc_record {
     int64_t id;
     size_t n;
-    struct mc_part parts[MC_MAX_PARTS];    /* ordered by hash */
+    struct mc_part parts[MC_MAX_PARTS];    /* sorted by hash */
 };
 
-/* A further prefix ends with ':'. Two that have one hash are cleared together, and no harm is done. */
+/* Hash a further prefix, which ends with ':'. If two prefixes have the same hash, they are cleared together, which is
+ * harmless. */
 uint64_t cache_mc_part_hash(cache_bytes further_prefix);
 
-/* Returns false, and no record in `*out`, if the text is none. */
+/* Returns false if the text is not a record; `*out` is then not a record either. */
 bool cache_mc_record_read(cache_bytes text, struct mc_record *out);
 
 /* Write the record, and return its size. */
 size_t cache_mc_record_write(const struct mc_record *record, char out[MC_MAX_RECORD]);
 
-/* The part begins the generation `id`. Returns false if there is no room for one more. */
+/* Note that the part begins the generation `id`. Returns false if there is no room for another part. */
 bool cache_mc_record_put(struct mc_record *record, uint64_t part, int64_t id);
 
-/* The latest generation of all. */
+/* Returns the latest generation in the record. */
 int64_t cache_mc_record_latest(const struct mc_record *record);
 
-/* The generation of `key`, which is without the store's prefix. */
+/* Returns the generation of `key`, which is passed without the store's prefix. */
 int64_t cache_mc_record_find(const struct mc_record *record, cache_bytes key);
 
 #endif

@@ -1,11 +1,11 @@
-/* reply.c - the replies of memcached's text protocol, read from bytes that may be anything. */
+/* reply.c - reads replies of memcached's text protocol. The bytes are not trusted. */
 #include "protocol.h"
 
 #include "hooks.h"
 
 #include <string.h>
 
-enum { MAX_LINE = 2048 };    /* a value's line has 320 bytes at most; the rest is for the words of an error */
+enum { MAX_LINE = 2048 };    /* the line of a value has at most 320 bytes; the rest is for the text of an error */
 
 /* ---- numbers and words ------------------------------------------------------------------------------------------- */
 
@@ -24,7 +24,7 @@ bool cache_mc_read_number(const char *text, size_t size, uint64_t max, uint64_t 
     return number <= max;
 }
 
-/* Take the bytes up to the next space off `line`. Empty: there is no word. */
+/* Take the bytes up to the next space from `line`. Returns an empty word if there is none. */
 static cache_bytes take_word(cache_bytes *line)
 {
     const char *space = line->size > 0 ? memchr(line->data, ' ', line->size) : NULL;
@@ -46,7 +46,7 @@ static bool is_word(cache_bytes line, const char *word)
     return line.size == strlen(word) && memcmp(line.data, word, line.size) == 0;
 }
 
-/* The first word and a space; what stands behind them is left in `line`. */
+/* Take the first word and the space after it, if the word is `verb`. The rest stays in `line`. */
 static bool take_verb(cache_bytes *line, const char *verb)
 {
     const size_t size = strlen(verb);
@@ -59,7 +59,7 @@ static bool take_verb(cache_bytes *line, const char *verb)
 
 /* ---- one line ---------------------------------------------------------------------------------------------------- */
 
-/* "key flags bytes[ cas]", and how many bytes of value come behind the line. */
+/* Read "key flags bytes[ cas]". `*bytes` is the size of the value that follows the line. */
 static bool read_value_line(cache_bytes line, struct mc_reply *out, size_t *bytes)
 {
     uint64_t flags = 0, size = 0;
@@ -75,7 +75,7 @@ static bool read_value_line(cache_bytes line, struct mc_reply *out, size_t *byte
     return true;
 }
 
-/* A decimal; memcached may leave spaces behind one that became shorter. */
+/* Read a decimal number. If a number became shorter, memcached may leave spaces after it. */
 static bool read_count(cache_bytes line, struct mc_reply *out)
 {
     while (line.size > 0 && line.data[line.size - 1] == ' ')
@@ -139,7 +139,7 @@ ptrdiff_t cache_mc_read_reply(const char *data, size_t size, struct mc_reply *ou
 
 enum { FIRST_CAPACITY = 32 * 1024, KEPT_CAPACITY = 64 * 1024 };
 
-/* Room for a piece of `size` bytes: at most twice what came. */
+/* Make room for a piece of `size` bytes. The buffer is at most twice as large as the bytes that came. */
 static bool make_room(struct mc_reader *reader, size_t size)
 {
     const size_t needed = reader->filled + size;

@@ -1,4 +1,4 @@
-/* request.c - the commands of memcached's text protocol, written. */
+/* request.c - writes the commands of memcached's text protocol. */
 #include "protocol.h"
 
 #include <string.h>

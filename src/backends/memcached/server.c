@@ -1,4 +1,4 @@
-/* server.c - the hosts: from the URL to the transport's servers, and which of them keeps a key. */
+/* server.c - makes a server of the transport for each host in the URL, and finds the server of a key. */
 #include "store.h"
 
 #include "hooks.h"
@@ -16,17 +16,18 @@ static cache_status login_open(struct mc_store *store, const cache_backend_confi
 {
     const char *user = cache_option_text(config, "user"), *password = cache_option_text(config, "password");
     if ((user != NULL && config->user != NULL) || (password != NULL && config->password != NULL))
-        return cache_fail(CACHE_ERR_CONFIG, "%s: the URL has its %s twice", config->scheme,
+        return cache_fail(CACHE_ERR_CONFIG, "%s: the URL gives the %s twice", config->scheme,
                           user != NULL ? "user" : "password");
     user = user != NULL ? user : config->user;
     password = password != NULL ? password : config->password;
     if (user == NULL && password == NULL)
         return CACHE_OK;
     if (user == NULL || password == NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "%s: a login is a user and a password: there is no %s", config->scheme,
-                          user != NULL ? "password" : "user");
+        return cache_fail(CACHE_ERR_CONFIG, "%s: a login needs a user and a password: the %s is missing",
+                          config->scheme, user != NULL ? "password" : "user");
     if (strpbrk(user, " \r\n") != NULL || strpbrk(password, "\r\n") != NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "%s: memcached has no user with spaces, and no login with line ends",
+        return cache_fail(CACHE_ERR_CONFIG,
+                          "%s: a user must not contain spaces, and a login must not contain line ends",
                           config->scheme);
     store->user = cache_env_strdup(store->env, user);
     store->password = cache_env_strdup(store->env, password);
@@ -38,12 +39,12 @@ static cache_status check(const cache_backend_config *config)
 {
     const bool is_unix = strcmp(config->scheme, unix_scheme) == 0;
     if (is_unix && config->n_hosts > 0)
-        return cache_fail(CACHE_ERR_CONFIG, "%s: a socket's path, and no host: %s:///run/memcached.sock",
+        return cache_fail(CACHE_ERR_CONFIG, "%s: this URL takes a socket's path and no host: %s:///run/memcached.sock",
                           config->scheme, config->scheme);
     if (is_unix && (strlen(config->path) < 2 || strlen(config->path) > MAX_UNIX_PATH))
         return cache_fail(CACHE_ERR_CONFIG, "%s: a socket's path has 2 to %d bytes", config->scheme, MAX_UNIX_PATH);
     if (!is_unix && config->path[0] != '\0' && strcmp(config->path, "/") != 0)
-        return cache_fail(CACHE_ERR_CONFIG, "%s: a path ('%.60s') has no meaning", config->scheme, config->path);
+        return cache_fail(CACHE_ERR_CONFIG, "%s: this URL takes no path ('%.60s')", config->scheme, config->path);
     for (size_t i = 0; i < config->n_hosts; i++)
         if (config->hosts[i].name[0] == '/' || strlen(config->hosts[i].name) > 255)
             return cache_fail(CACHE_ERR_CONFIG, "%s: '%.60s' is not a host", config->scheme, config->hosts[i].name);
@@ -52,7 +53,7 @@ static cache_status check(const cache_backend_config *config)
 
 /* ---- ketama ------------------------------------------------------------------------------------------------------ */
 
-/* The next of "3,1,1" from `*text` on. 0: it is none. */
+/* Read the next weight of a list such as "3,1,1" from `*text`. Returns 0 if it is not valid. */
 static unsigned read_weight(const char **text)
 {
     uint64_t weight = 0;
@@ -156,7 +157,7 @@ static cache_status tls_open(struct mc_store *store, const cache_backend_config 
     if (strcmp(config->scheme, tls_scheme) == 0)
         return cache_tls_open(&tls, &store->tls);
     if (tls.ca != NULL || tls.cert != NULL || tls.key != NULL || tls.server_name != NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "%s: ca, cert, key and server_name are for %s://", config->scheme,
+        return cache_fail(CACHE_ERR_CONFIG, "%s: options ca, cert, key and server_name need %s://", config->scheme,
                           tls_scheme);
     return CACHE_OK;
 }
@@ -195,7 +196,7 @@ uint64_t cache_mc_deadline(const struct mc_store *store)
 
 /* ---- after a fork ------------------------------------------------------------------------------------------------ */
 
-/* In the child. Whoever held a generation's lock is not in this process. */
+/* Called in the child of a fork. A thread that held the lock of a generation does not exist here. */
 static void forked(void *ctx)
 {
     struct mc_store *store = ctx;

@@ -1,9 +1,9 @@
-/* value.c - what an item holds: a value as it is, one with its key before it, or a counter. */
+/* value.c - decodes an item: a plain value, a value with its key before it, or a counter. */
 #include "store.h"
 
 #include <string.h>
 
-/* "18446744073709551611   " as -5: memcached pads with spaces what became shorter. */
+/* Read "18446744073709551611 " as -5. If a number became shorter, memcached pads it with spaces. */
 static bool read_counter(cache_bytes text, int64_t *out)
 {
     uint64_t number = 0;

@@ -14,7 +14,7 @@ static cache_status count(struct item *item, int64_t delta, int64_t *number, boo
     else if (!cache_number_parse(item_value(item), item->size, &was))
         return cache_fail(CACHE_ERR_TYPE, "memory: inc: the value is not a number");
     if (!cache_number_add(was, delta, number))
-        return cache_fail(CACHE_ERR_RANGE, "memory: inc: the counter would leave int64");
+        return cache_fail(CACHE_ERR_RANGE, "memory: inc: the result does not fit in int64");
     if (item_is_counter(item)) {
         item_set_number(item, *number);
         *done = true;

@@ -1,4 +1,4 @@
-/* call.c - a request to the server, and what its replies say. */
+/* call.c - sends a request to the server, and turns error replies into statuses. */
 #include "store.h"
 
 #include "hooks.h"
@@ -37,7 +37,8 @@ cache_status cache_redis_error(const char *where, const char *text)
         { "ERR DB index is out of range", CACHE_ERR_CONFIG },
     };
     if (strncmp(text, "MOVED", 5) == 0 || cache_redis_spans_slots(text))
-        return cache_fail(CACHE_ERR_PROTOCOL, "%s: %s (it is a node of a cluster: redis+cluster://)", where, text);
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: %s (this is a node of a cluster: write redis+cluster://)", where,
+                          text);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strncmp(text, known[i].begins, strlen(known[i].begins)) == 0)
             return known[i].status == CACHE_ERR_TOO_LARGE
@@ -73,8 +74,8 @@ const redisReply *cache_redis_first_error(const struct redis_request *request)
     return NULL;
 }
 
-/* Returns true if nothing of the request was done, since each of its commands was refused. (MULTI is none that does
- * anything.) */
+/* Returns true if the request changed nothing, since the server refused each of its commands. MULTI is answered with a
+ * status, and changes nothing either. */
 static bool was_refused(const struct redis_request *request)
 {
     for (size_t i = 0; i < request->n_taken && !request->fold; i++)
@@ -85,8 +86,8 @@ static bool was_refused(const struct redis_request *request)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-/* A master that was demoted may have a successor at the same address. A replica that was one all along has none: once
- * in each retry_after is enough to find out. */
+/* A demoted master may have a successor at the same address. A server that has always been a replica has none, so this
+ * is checked only once in each retry_after. */
 static bool may_have_a_successor(struct redis_store *store)
 {
     int64_t at = atomic_load(&store->suspect_at);
@@ -96,7 +97,7 @@ static bool may_have_a_successor(struct redis_store *store)
                                            cache_env_monotonic_ms(store->env) + store->retry_after_ms));
 }
 
-/* Returns true if a demoted master refused the request, which goes to its successor. */
+/* Returns true if a demoted master refused the request, and it may be sent to its successor. */
 static bool was_demoted(struct redis_store *store, const struct redis_request *request)
 {
     const redisReply *error = cache_redis_first_error(request);
@@ -119,13 +120,14 @@ static cache_status send_request(struct redis_store *store, struct redis_request
     return cache_server_call(&store->node.server, &exchange, deadline);
 }
 
-/* A cluster's node that was taken for a server of its own: its other keys are elsewhere. */
+/* Logs once if the URL names a single server, and the server is a node of a cluster: other nodes have its other
+ * keys. */
 static void tell_of_the_cluster(struct redis_store *store, const redisReply *error)
 {
     if (error != NULL && store->cluster == NULL &&
         (cache_redis_is_redirection(error) || cache_redis_spans_slots(error->str)) &&
         !atomic_exchange(&store->told_of_cluster, true))
-        cache_env_log(store->env, CACHE_LOG_WARN, "%s: this is a node of a cluster: the scheme is redis+cluster://",
+        cache_env_log(store->env, CACHE_LOG_WARN, "%s: this is a node of a cluster: write redis+cluster://",
                       store->where);
 }
 

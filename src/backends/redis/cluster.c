@@ -1,8 +1,8 @@
-/* cluster.c - which node has which key, and where a request goes that met the wrong one.
+/* cluster.c - finds the node of a key, and follows redirections from a wrong node.
  *
- * The map is asked for when the first key is wanted, when a node says that a slot has moved, and when a node cannot be
- * reached: its replica may have taken over. It is asked for at most every 100 ms, by one caller, while the others go on
- * with what is known. */
+ * The map of slots is read for the first key, when a node says that a slot has moved, and when a node cannot be
+ * reached, since its replica may have taken over. One caller reads it, at most every 100 ms, while the others continue
+ * with the map that is known. */
 #include "store.h"
 
 #include "hooks.h"
@@ -15,7 +15,7 @@ enum {
     MAX_HOPS = 5,
     NANOSECONDS_IN_MS = 1000000,
     MAP_MS = 100,
-    SHARE = 2                          /* of the time left, that one node is waited for which is asked for the map */
+    SHARE = 2                          /* a node that is asked for the map may use one SHARE-th of the time left */
 };
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ static cache_status make_node(struct redis_store *store, const char *host, int p
     return status;
 }
 
-/* The node's index; it is made where it is new. */
+/* Find the index of a node. A new node is added. */
 static cache_status get_node(struct redis_store *store, const char *host, int port, uint16_t *index)
 {
     struct redis_cluster *cluster = store->cluster;
@@ -70,8 +70,8 @@ static cache_status get_node(struct redis_store *store, const char *host, int po
     if (find_node(cluster, host, port, index) == NULL) {
         struct redis_node *node = NULL;
         status = n < REDIS_MAX_NODES ? make_node(store, host, port, &node)
-                                     : cache_fail(CACHE_ERR_CONNECT, "%s: over %d nodes", store->where,
-                                                  REDIS_MAX_NODES);
+                                     : cache_fail(CACHE_ERR_CONNECT, "%s: the cluster has more than %d nodes",
+                                                  store->where, REDIS_MAX_NODES);
         if (node != NULL) {
             *index = (uint16_t)n;
             atomic_store(&cluster->nodes[n], node);
@@ -115,7 +115,7 @@ void cache_redis_close_cluster(struct redis_store *store)
 
 /* ---- the map ----------------------------------------------------------------------------------------------------- */
 
-/* "host:port" of a redirection; without a host it is the node that said so. */
+/* Read the "host:port" of a redirection. If the host is empty, it is the host of the node that sent it. */
 static cache_status read_address(const char *text, const struct redis_node *said_by, char host[REDIS_MAX_HOST + 1],
                                  int *port)
 {
@@ -124,7 +124,7 @@ static cache_status read_address(const char *text, const struct redis_node *said
     char *end = NULL;
     const long number = colon != NULL ? strtol(colon + 1, &end, 10) : 0;
     if (number < 1 || number > UINT16_MAX || size > REDIS_MAX_HOST)
-        return cache_fail(CACHE_ERR_PROTOCOL, "%s: a redirection to '%.60s'", said_by->where, text);
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: invalid redirection to '%.60s'", said_by->where, text);
     if (size == 0)
         (void)snprintf(host, REDIS_MAX_HOST + 1, "%s", said_by->host);
     else {
@@ -141,8 +141,8 @@ static void set_slot(struct redis_cluster *cluster, unsigned slot, uint16_t node
         atomic_fetch_add(&cluster->changes, 1);
 }
 
-/* One range of CLUSTER SLOTS: first, last, its master (host, port, …), its replicas. A range that makes no sense is
- * passed over. */
+/* Use one range of the reply to CLUSTER SLOTS: first slot, last slot, the master (host, port, …), the replicas. A
+ * malformed range is skipped. */
 static cache_status use_range(struct redis_store *store, const struct redis_node *said_by, const redisReply *range)
 {
     const redisReply *master = range->elements >= 3 ? range->element[2] : NULL;
@@ -161,7 +161,8 @@ static cache_status use_range(struct redis_store *store, const struct redis_node
     const cache_status status = get_node(store, named ? name->str : said_by->host, (int)port, &node);
     for (long long slot = first; status == CACHE_OK && slot <= last; slot++)
         set_slot(store->cluster, (unsigned)slot, node);
-    return status == CACHE_ERR_NOMEM ? status : CACHE_OK;    /* of a cluster with too many nodes the first ones serve */
+    return status == CACHE_ERR_NOMEM ? status : CACHE_OK;    /* if the cluster has too many nodes, the first ones are
+                                                              * used */
 }
 
 static cache_status ask_for_map(struct redis_store *store, struct redis_node *node, uint64_t deadline)
@@ -175,14 +176,14 @@ static cache_status ask_for_map(struct redis_store *store, struct redis_node *no
     if (status == CACHE_OK && error != NULL)
         status = cache_redis_error(node->where, error->str);
     if (status == CACHE_OK && request.replies[0]->elements == 0)
-        status = cache_fail(CACHE_ERR_CONNECT, "%s: it knows of no slots", node->where);
+        status = cache_fail(CACHE_ERR_CONNECT, "%s: this node has an empty map of slots", node->where);
     for (size_t i = 0; status == CACHE_OK && i < request.replies[0]->elements; i++)
         status = use_range(store, node, request.replies[0]->element[i]);
     cache_redis_release(&request);
     return status;
 }
 
-/* Ask the nodes in turn, those that are not away first. */
+/* Ask one node after the other. Nodes whose circuit breaker is open come last. */
 static cache_status read_map(struct redis_store *store, uint64_t deadline)
 {
     struct redis_cluster *cluster = store->cluster;
@@ -203,7 +204,7 @@ static cache_status read_map(struct redis_store *store, uint64_t deadline)
     return status;
 }
 
-/* Read the map, unless somebody did so a moment ago: then what is known must do. */
+/* Read the map, unless it was read a moment ago; then the known map is used. */
 static cache_status refresh(struct redis_store *store, uint64_t deadline)
 {
     struct redis_cluster *cluster = store->cluster;
@@ -257,7 +258,8 @@ bool cache_redis_is_cut_off(const redisReply *error)
     return begins(error, "CLUSTERDOWN");
 }
 
-/* The request, behind ASKING if it only may be there for now. The reply to that is dropped. */
+/* Send the request. With `asking`, the key is on this node only for the moment, so ASKING is sent before it. The reply
+ * to ASKING is dropped. */
 static cache_status send_to(struct redis_node *node, struct redis_request *request, bool asking, uint64_t deadline)
 {
     static const char ask[] = "*1\r\n$6\r\nASKING\r\n";
@@ -283,7 +285,7 @@ static cache_status send_to(struct redis_node *node, struct redis_request *reque
     return status;
 }
 
-/* Where an error sends the request next. CACHE_OK, and `*node` and `*asking` are set. */
+/* Find where a redirection sends the request. CACHE_OK: `*node` and `*asking` are set. */
 static cache_status follow(struct redis_store *store, unsigned slot, const redisReply *error, uint16_t *node,
                            bool *asking)
 {
@@ -313,7 +315,7 @@ bool cache_redis_cluster_doubt(struct redis_store *store, unsigned slot, uint64_
     return cache_redis_cluster_look_again(store, slot, deadline, node) && *node != before;
 }
 
-/* The node was not reached. Returns true if the map has another one by now, and the request may go there. */
+/* The node was not reached. Returns true if another node has the slot by now, and the request may be repeated there. */
 static bool has_successor(struct redis_store *store, unsigned slot, const struct redis_request *request,
                           cache_status status, uint16_t *node, uint64_t deadline)
 {
@@ -341,7 +343,8 @@ cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key
             status = CACHE_OK;
         else if (cache_redis_is_cut_off(error) && hop < MAX_HOPS &&
                  cache_redis_cluster_doubt(store, slot, deadline, &node))
-            status = CACHE_OK;    /* nothing was done: it may go to the successor, repeatable or not */
+            status = CACHE_OK;    /* nothing was done, so even a request that is not repeatable may go to the
+                                   * successor */
         else if (!begins(error, "MOVED ") && !begins(error, "ASK "))
             return status;
         else if (hop == MAX_HOPS)

@@ -1,5 +1,5 @@
-/* cluster_many.c - many keys of a cluster: a request to each node that has some of them, all nodes at once. A key that
- * turns out to be elsewhere is asked for again, alone. */
+/* cluster_many.c - many keys of a cluster. One request goes to each node that has some of the keys, to all nodes at the
+ * same time. If a key turns out to be on another node, it is requested again, alone. */
 #include "store.h"
 
 #include "hooks.h"
@@ -23,14 +23,14 @@ struct many {
     cache_results *out;
     size_t removed;
     uint64_t deadline;
-    uint16_t *nodes;                   /* one for each key */
+    uint16_t *nodes;                   /* the node of each key */
     unsigned char *states;
-    size_t *order;                     /* the keys of the requests under way, one request's behind another's */
-    cache_status first;                /* the first failure */
+    size_t *order;                     /* the keys of the current requests, grouped by request */
+    cache_status first;                /* the first failure; later ones are ignored */
     char message[256];
 };
 
-/* What goes to one node. */
+/* The request to one node. */
 struct part {
     struct many *many;
     cache_writer out;
@@ -98,7 +98,8 @@ static void forget(struct redis_request *request)
 
 /* ---- a request to each node -------------------------------------------------------------------------------------- */
 
-/* The request for the keys of `node` that are left, up to a limit. Its keys are put to `order`; how many. */
+/* Make the request for the remaining keys of `node`, up to a limit. Puts their indices into `order`. Returns how many
+ * there are. */
 static size_t make_part(struct many *many, uint16_t node, size_t *order, struct part *part)
 {
     size_t n = 0;
@@ -118,7 +119,7 @@ static size_t make_part(struct many *many, uint16_t node, size_t *order, struct 
     return n;
 }
 
-/* Returns true if the key's node has a successor by now. */
+/* Returns true if another node has the slot of the key by now. */
 static bool has_successor(struct many *many, size_t key, bool is_cut_off)
 {
     const unsigned slot = cache_redis_slot(many->keys[key]);
@@ -128,7 +129,7 @@ static bool has_successor(struct many *many, size_t key, bool is_cut_off)
                             node != many->nodes[key];
 }
 
-/* A node that failed may have a successor by now, which then gets its keys. */
+/* Use the outcome of a request. If the node failed and another one has its slots by now, that one gets the keys. */
 static void judge_part(struct many *many, const struct cache_server_call *call, struct part *part)
 {
     const redisReply *error = call->status == CACHE_OK ? cache_redis_first_error(&part->request) : NULL;
@@ -151,7 +152,7 @@ static void judge_part(struct many *many, const struct cache_server_call *call, 
                                     : cache_fail(call->status, "%s", part->exchange.message));
 }
 
-/* Returns true if some keys are left. */
+/* Send each node its next request. Returns false if there was nothing left to send. */
 static bool send_round(struct many *many, struct part parts[], struct cache_server_call calls[], size_t n_nodes)
 {
     size_t n_calls = 0, at = 0;
@@ -250,7 +251,7 @@ cache_status cache_redis_cluster_set_many(void *self, const cache_bytes keys[], 
     return run(&many);
 }
 
-/* UNLINK may be refused: then all of it goes out again, as DEL. */
+/* If the server rejects UNLINK, everything is sent again as DEL. */
 cache_status cache_redis_cluster_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
 {
     struct redis_store *store = self;

@@ -1,4 +1,4 @@
-/* command.c - commands as they go over the wire. */
+/* command.c - writes commands in the wire format. */
 #include "store.h"
 
 #include "number.h"

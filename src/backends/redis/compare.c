@@ -1,8 +1,8 @@
-/* compare.c - to replace a value only if it is still what was read.
+/* compare.c - replaces a value only if it is still the value that was read (compare-and-set).
  *
- * Redis has no command for that before version 8.4, and a transaction with WATCH wants a connection of its own, so
- * it is a script of a few lines. Where scripts are refused (by an ACL), the value is read, compared and written in
- * two steps: another process may come between them, and the log says so once. */
+ * Redis has no command for this before version 8.4, and a transaction with WATCH needs a connection of its own, so this
+ * is a script of a few lines. If scripts are refused (by an ACL), the value is read, compared and written in two steps.
+ * Another process may write between them, and the log says so once. */
 #include "store.h"
 
 #include "hooks.h"
@@ -25,7 +25,7 @@ static cache_status in_two_steps(struct redis_store *store, cache_bytes key, cac
     cache_writer_init(&there, cache_env_allocator(store->env));
     if (!atomic_flag_test_and_set(&told))
         cache_env_log(store->env, CACHE_LOG_WARN,
-                      "%s: refuses EVAL: what two processes do to one key at one moment may come in any order",
+                      "%s: the server refuses EVAL: if two processes change one key at once, one may undo the other",
                       store->where);
     cache_status status = cache_redis_ops.get(store, key, &there);
     if (status == CACHE_MISS || (status == CACHE_OK && (there.size < expected.size ||

@@ -1,4 +1,5 @@
-/* connection.c - what a connection to Redis has of its own: a parser, the login, the mark behind every batch. */
+/* connection.c - the parts of a connection that are specific to Redis: a parser, the login, and the mark after each
+ * batch. */
 #include "store.h"
 
 #include "hooks.h"
@@ -8,14 +9,14 @@
 #include <string.h>
 
 enum {
-    MAX_ELEMENTS = 1 << 20,            /* of an array: far more than what is asked for ever brings */
+    MAX_ELEMENTS = 1 << 20,            /* of an array: far more than any of our commands returns */
     MARK_DIGITS = 16
 };
 
 struct redis_link {
     const cache_env *env;
     redisReader *reader;
-    uint64_t mark;                     /* the last one that was sent */
+    uint64_t mark;                     /* the mark that was sent last */
 };
 
 /* ---- replies ----------------------------------------------------------------------------------------------------- */
@@ -28,8 +29,8 @@ typedef int array_size;
 
 static _Atomic(void *(*)(const redisReadTask *, array_size)) make_array;    /* hiredis' own */
 
-/* It makes room for all elements that a server announces, before one of them has come, and walks through them to free
- * it: one that talks nonsense would cost the caller gigabytes, and seconds beyond the timeout. */
+/* hiredis' own function allocates all elements that a server announces, before the first has come, and frees them one
+ * by one. A server that announces nonsense would cost the caller gigabytes, and seconds beyond the timeout. */
 static void *make_small_array(const redisReadTask *task, array_size n)
 {
     return n <= MAX_ELEMENTS ? atomic_load(&make_array)(task, n) : NULL;
@@ -47,7 +48,7 @@ cache_status cache_redis_prepare(struct redis_store *store)
     return CACHE_OK;
 }
 
-/* The next whole reply of what came. */
+/* Parse the next whole reply from the bytes that came. */
 static enum cache_reply next_reply(struct cache_exchange *exchange, redisReader *reader, redisReply **out)
 {
     void *reply = NULL;
@@ -55,9 +56,9 @@ static enum cache_reply next_reply(struct cache_exchange *exchange, redisReader 
     if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
         const char *where = exchange->where;
         exchange->status = reader->err == REDIS_ERR_OOM
-            ? cache_fail(CACHE_ERR_NOMEM, "%s: no room for a reply of that size", where)
+            ? cache_fail(CACHE_ERR_NOMEM, "%s: out of memory for a reply", where)
             : cache_fail(CACHE_ERR_PROTOCOL, "%s: %s%s", where, reader->errstr,
-                         strstr(reader->errstr, "\\x15") != NULL ? " (a port for TLS: rediss://)" : "");
+                         strstr(reader->errstr, "\\x15") != NULL ? " (this is a TLS port: write rediss://)" : "");
         return CACHE_REPLY_BROKEN;
     }
     *out = reply;
@@ -91,8 +92,8 @@ static void keep(struct redis_request *request, redisReply *reply)
         freeReplyObject(reply);
 }
 
-/* Redis says so to a request that it cannot read, such as a value above proto-max-bulk-len, and closes the
- * connection. */
+/* Returns true if this is Redis' answer to a request that it cannot parse, such as a value above proto-max-bulk-len.
+ * Redis closes the connection after it. */
 static bool is_the_last(const redisReply *reply)
 {
     static const char begins[] = "ERR Protocol error";
@@ -149,8 +150,8 @@ redisReader *cache_redis_reader(const struct cache_connection *connection)
 }
 
 /* ---- marks ------------------------------------------------------------------------------------------------------- *
- * Redis' replies do not say what they answer. Behind every batch goes a PING of a text that is never used twice: where
- * its echo does not follow the batch's replies, a reply among them was another's. */
+ * Redis' replies do not name the command that they answer. So each batch is followed by a PING with a text that is
+ * never used twice. If its echo does not follow the replies of the batch, one of them belonged to another request. */
 
 static void format_mark(uint64_t mark, char out[MARK_DIGITS])
 {
@@ -173,7 +174,7 @@ static bool is_unknown(const redisReply *reply)
 {
     static const char *const begins[] = { "ERR unknown", "ERR wrong number", "NOPERM" };
     if (reply->type == REDIS_REPLY_STATUS)
-        return strcmp(reply->str, "PONG") == 0;    /* of one that does not look at the text */
+        return strcmp(reply->str, "PONG") == 0;    /* from a server that ignores the text */
     for (size_t i = 0; reply->type == REDIS_REPLY_ERROR && i < sizeof begins / sizeof begins[0]; i++)
         if (strncmp(reply->str, begins[i], strlen(begins[i])) == 0)
             return true;
@@ -197,8 +198,8 @@ static enum cache_reply take_mark(struct cache_connection *connection, const cha
                          memcmp(reply->str, expected, MARK_DIGITS) == 0;
     if (is_unknown(reply))
         outcome = CACHE_REPLY_LAST;
-    else if (!is_echo && reply->type != REDIS_REPLY_ERROR) {    /* an error: LOADING, BUSY and their like */
-        (void)cache_fail(CACHE_ERR_PROTOCOL, "%s: a reply to another request came", connection->wire.where);
+    else if (!is_echo && reply->type != REDIS_REPLY_ERROR) {    /* errors such as LOADING or BUSY are accepted */
+        (void)cache_fail(CACHE_ERR_PROTOCOL, "%s: received the reply to another request", connection->wire.where);
         outcome = CACHE_REPLY_BROKEN;
     }
     freeReplyObject(reply);
@@ -224,8 +225,8 @@ static cache_status put_step(struct greeting *greeting, enum step step, const ch
     return cache_redis_put_command(&greeting->out, words);
 }
 
-/* The commands of the login, and in `steps` which they are. One at least, since a server that hangs accepts
- * connections too. */
+/* Write the commands of the login, and note each in `steps`. There is at least one, because a server that hangs still
+ * accepts connections. */
 static cache_status write_greeting(struct greeting *greeting)
 {
     const struct redis_store *store = greeting->store;
@@ -250,7 +251,7 @@ static cache_status write_greeting(struct greeting *greeting)
     return status;
 }
 
-/* A user who may not ask for the role believes the sentinels. */
+/* Check that the server is a master. If the user may not call ROLE, the Sentinels are believed. */
 static cache_status check_role(const char *where, const redisReply *reply)
 {
     if (cache_redis_is_refusal(reply))
@@ -260,11 +261,11 @@ static cache_status check_role(const char *where, const redisReply *reply)
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_STRING &&
         strcmp(reply->element[0]->str, "master") == 0)
         return CACHE_OK;
-    return cache_fail(CACHE_ERR_CONNECT, "%s: the sentinels name a server that is not the master now", where);
+    return cache_fail(CACHE_ERR_CONNECT, "%s: the Sentinels named a server that is not the master", where);
 }
 
-/* What a server says to a connection that it does not take, before it has read a command: in place of the first
- * reply. */
+/* Returns true if the server rejects the connection. It then sends this error before it has read a command, in place of
+ * the first reply. */
 static bool turns_away(const char *error)
 {
     static const char protected_mode[] = "DENIED", full[] = "ERR max number of clients";
@@ -279,7 +280,8 @@ static cache_status check_step(const struct greeting *greeting, const char *wher
         return cache_redis_error(where, reply->str);
     switch (step) {
     case STEP_AUTH:
-        /* A server that does not know AUTH repeats its arguments in its answer, cut short or not. */
+        /* A server that does not know AUTH repeats its arguments, whole or cut short, and the password must not get
+         * into a message. */
         if (error && (strstr(reply->str, "unknown command") != NULL ||
                       strstr(reply->str, greeting->login->password) != NULL))
             return cache_fail(CACHE_ERR_AUTH, "%s: the server refused AUTH", where);
@@ -289,11 +291,11 @@ static cache_status check_step(const struct greeting *greeting, const char *wher
     case STEP_ROLE:
         return check_role(where, reply);
     default:
-        return CACHE_OK;    /* a name is only for those who look at CLIENT LIST, and any reply is a sign of life */
+        return CACHE_OK;    /* the name only serves CLIENT LIST, and any reply shows that the server is alive */
     }
 }
 
-/* A port for TLS ends a connection that begins without; a proxy may end one that tells its name. */
+/* A TLS port closes a connection that begins without TLS. A proxy may close one that sends CLIENT SETNAME. */
 static cache_status explain_the_end(struct cache_connection *connection, const struct greeting *greeting,
                                     cache_status status)
 {
@@ -306,7 +308,7 @@ static cache_status explain_the_end(struct cache_connection *connection, const s
     if (named && atomic_load(&connection->server->connect_ns) == 0 && !atomic_exchange(&store->no_name, true))
         connection->once_more = true;
     else if (connection->wire.ssl == NULL && store->kind != REDIS_UNIX)
-        return cache_fail(status, "%s (is it a port for TLS? Then the scheme is rediss://)", cache_last_error());
+        return cache_fail(status, "%s (is this a TLS port? Then write rediss://)", cache_last_error());
     return status;
 }
 

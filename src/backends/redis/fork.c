@@ -1,5 +1,5 @@
-/* fork.c - in the child of a fork: the lock of the cluster's map may be held by a thread that is not here. The nodes'
- * connections are the transport's to close. */
+/* fork.c - makes the lock of the cluster's map usable in the child of a fork. A thread that does not exist in the child
+ * may have held it. The transport closes the connections of the nodes. */
 #include "store.h"
 
 static void forked(void *ctx)

@@ -1,5 +1,5 @@
-/* inspect.c - what tools and the front ask of the store: how long a value lives, which keys there are, whether the
- * server answers. */
+/* inspect.c - operations for tools and for the front: the remaining time to live of a value, a list of keys, and
+ * whether the server answers. */
 #include "store.h"
 
 #include "hooks.h"
@@ -9,8 +9,8 @@
 
 /* ---- a value and its time ---------------------------------------------------------------------------------------- */
 
-/* What PTTL says: milliseconds; -1 for a key without a time; -2 for none. A key that went between GET and PTTL has no
- * time left. */
+/* Returns the time to live from the reply to PTTL: milliseconds; -1 for a key without a time to live; -2 for no key. A
+ * key that disappeared between GET and PTTL has no time left. */
 static int64_t left_of(const redisReply *reply)
 {
     if (reply->type != REDIS_REPLY_INTEGER || reply->integer == -2 || reply->integer == 0)
@@ -40,7 +40,7 @@ static cache_status call_written(struct redis_store *store, cache_bytes key, cac
     return status == CACHE_OK ? cache_redis_call(store, key, request, deadline) : status;
 }
 
-/* One request. In a cluster two, since a redirection for the time being holds for one command. */
+/* Send GET and PTTL in one request. A cluster needs two, because ASKING holds for one command only. */
 static cache_status get_and_time(struct redis_store *store, cache_bytes key, uint64_t deadline, cache_writer *out,
                                  int64_t *left_ms)
 {
@@ -105,7 +105,7 @@ static cache_status scan(struct redis_store *store, struct redis_node *node, cac
     return status;
 }
 
-/* at[0] is the index of the node, at[1] its cursor. */
+/* at[0] is the index of the node, at[1] its SCAN cursor. */
 cache_status cache_redis_list(void *self, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each, void *ctx)
 {
     struct redis_store *store = self;

@@ -1,4 +1,4 @@
-/* many.c - many keys in one round trip, and all keys of a prefix. */
+/* many.c - many keys in one round trip, and clearing all keys of a prefix. */
 #include "store.h"
 
 #include "hooks.h"
@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-    KEYS_A_COMMAND = 500,              /* the server serves nobody else during one command */
-    KEYS_TO_GATHER = 16,               /* a request for more has a connection to itself */
-    BYTES_A_REQUEST = 1 << 20,         /* of values: what is kept in memory to be sent at once */
+    KEYS_A_COMMAND = 500,              /* the server serves no other client during one command */
+    KEYS_TO_GATHER = 16,               /* a request with more keys does not share its connection */
+    BYTES_A_REQUEST = 1 << 20,         /* of values, which are kept in memory until they are sent */
     SCAN_COUNT = 500
 };
 
@@ -24,7 +24,7 @@ static cache_status put_keys(cache_writer *out, const char *name, const cache_by
     return status;
 }
 
-/* Send as many commands `name` as all the keys need, in one round trip. */
+/* Send all keys in one round trip, with as many commands `name` as they need. */
 static cache_status call_with_keys(struct redis_store *store, const char *name, const cache_bytes keys[], size_t n,
                                    uint64_t deadline, struct redis_request *request)
 {
@@ -45,15 +45,16 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
 }
 
 /* ---- a node of a cluster that was taken for a server of its own --------------------------------------------------- *
- *
- * It refuses a command whose keys have different slots, and takes them one by one, but for those that are elsewhere. */
+ * A URL may name a node of a cluster as a single server. Such a node refuses a command whose keys have different slots.
+ * It accepts them one by one, except for keys of other nodes. */
 
 static bool spans_slots(const struct redis_request *request)
 {
     return request->error != NULL && cache_redis_spans_slots(request->error->str);
 }
 
-/* Returns false if it is no use to go on: the server is away. Else what it refused is kept as the outcome of all. */
+/* Returns false if the server cannot be reached, so that it is useless to continue. Any other failure is kept in
+ * `*all`. */
 static bool goes_on(cache_status status, cache_status *all)
 {
     if (status < 0)
@@ -88,7 +89,7 @@ static cache_status remove_one_by_one(struct redis_store *store, const cache_byt
 
 /* ---- get --------------------------------------------------------------------------------------------------------- */
 
-/* The values go to the caller while they come; what is no string is nil here, which is a miss. */
+/* The values go to the caller as they are parsed. A key that holds no string comes as nil, which is a miss. */
 cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
     if (((struct redis_store *)self)->cluster != NULL)
@@ -99,7 +100,7 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
     const bool one_by_one = spans_slots(&request);
     cache_redis_release(&request);
     if (one_by_one) {
-        cache_redis_values_forget(&values);    /* of another command, whose keys had one slot */
+        cache_redis_values_forget(&values);    /* from another command, whose keys all had one slot */
         return get_one_by_one(self, keys, n, out);
     }
     return status != CACHE_OK ? status : values.status;
@@ -107,13 +108,13 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
 
 /* ---- remove ------------------------------------------------------------------------------------------------------ */
 
-/* UNLINK came with Redis 4, and may be refused; DEL does the same, while the server waits. */
+/* UNLINK exists since Redis 4, and an ACL may forbid it. DEL does the same, but blocks the server meanwhile. */
 const char *cache_redis_removal(struct redis_store *store)
 {
     return atomic_load_explicit(&store->no_unlink, memory_order_relaxed) ? "DEL" : "UNLINK";
 }
 
-/* Returns true if `error` was the answer to UNLINK, which is not sent again. */
+/* Returns true if `error` rejects UNLINK. UNLINK is not sent again then. */
 bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error)
 {
     return error != NULL && cache_redis_is_refusal(error) && !atomic_exchange(&store->no_unlink, true);
@@ -152,7 +153,7 @@ cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes
     return cache_redis_put_number(out, ttl_ms);
 }
 
-/* Send SETs of as many of the keys as make a request. `*n_sent`: how many that were. */
+/* Send SET for as many keys as fit in a request. Sets `*n_sent` to their number. */
 static cache_status set_some(struct redis_store *store, const cache_bytes keys[], const cache_bytes values[], size_t n,
                              int64_t ttl_ms, uint64_t deadline, size_t *n_sent)
 {
@@ -194,7 +195,7 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
 
 /* ---- scan -------------------------------------------------------------------------------------------------------- */
 
-/* "a*b" as the pattern "a\*b*". */
+/* Escape a prefix as a pattern: "a*b" becomes "a\*b*". */
 static size_t pattern_of(cache_bytes prefix, char *out)
 {
     size_t size = 0;
@@ -244,14 +245,15 @@ size_t cache_redis_scanned(const redisReply *reply, cache_bytes prefix, size_t *
 }
 
 /* ---- clear -------------------------------------------------------------------------------------------------------- *
- * SCAN walks the database in steps between which others are served. Each step sends what the last one found to UNLINK
- * together with the next SCAN. It finds every key that was there all the while, and removes the prefix's alone. */
+ * SCAN walks through the database in steps, and the server serves other clients between them. Each request sends UNLINK
+ * for the keys that the last step found, together with the next SCAN. SCAN finds every key that exists during the whole
+ * walk. Only keys of the prefix are removed. */
 
 struct walk {
     struct redis_store *store;
     cache_bytes prefix;
-    cache_writer found;                /* UNLINK of the keys of this step */
-    size_t n_found;                    /* commands in it */
+    cache_writer found;                /* the UNLINK commands for the keys of this step */
+    size_t n_found;                    /* number of commands in `found` */
     char cursor[REDIS_CURSOR_SIZE];
 };
 
@@ -267,7 +269,7 @@ static cache_status use_keys(struct walk *walk, const redisReply *reply)
     return status;
 }
 
-/* One step; `*again`: the server does not know UNLINK, and what was found is still there. */
+/* Do one step. Sets `*again` if the server does not know UNLINK, and the found keys still exist. */
 static cache_status step(struct walk *walk, bool scan, bool *again)
 {
     cache_writer out = walk->found;
@@ -277,7 +279,7 @@ static cache_status step(struct walk *walk, bool scan, bool *again)
     walk->n_found = 0;
     cache_status status = scan ? cache_redis_put_scan(&out, walk->cursor, walk->prefix) : CACHE_OK;
     if (status == CACHE_OK && request.n_replies > REDIS_FEW)
-        status = cache_fail(CACHE_ERR_PROTOCOL, "%s: a step of SCAN with far too many keys", walk->store->where);
+        status = cache_fail(CACHE_ERR_PROTOCOL, "%s: one reply to SCAN has too many keys", walk->store->where);
     request.parts[0] = (struct iovec){ out.data, out.size };
     if (status == CACHE_OK)
         status = cache_redis_call(walk->store, walk->prefix, &request, cache_redis_deadline(walk->store));
@@ -310,7 +312,7 @@ cache_status cache_redis_clear(void *self, cache_bytes prefix)
     struct redis_store *store = self;
     bool again = false;
     if (prefix.size == 0)
-        return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: clear of an empty prefix would remove other programs' keys",
+        return cache_fail(CACHE_ERR_UNSUPPORTED, "%s: clear with an empty prefix would remove other programs' keys",
                           store->where);
     if (store->cluster != NULL)
         return cache_redis_cluster_clear(self, prefix);

@@ -1,4 +1,4 @@
-/* redis.c - the Redis store: one key at a time, and the table. */
+/* redis.c - the Redis store: operations on one key, and the table of operations. */
 #include "store.h"
 
 #include "hooks.h"
@@ -61,11 +61,11 @@ static cache_status store_open(const cache_backend_config *config, void **self)
 /* ---- one command ------------------------------------------------------------------------------------------------- */
 
 enum {
-    ROOM = 1024,                       /* for a command, before memory is asked for */
-    LARGE_WORD = 4096                  /* one of so much goes out from where it is */
+    ROOM = 1024,                       /* for a command, before memory is allocated */
+    LARGE_WORD = 4096                  /* a word of this size is sent from the caller's memory, without a copy */
 };
 
-/* Write the command of the words. At most one of them is large: it is a part of its own. */
+/* Write a command. At most one word is large; it is sent as a part of its own. */
 static cache_status write_words(const cache_bytes words[], size_t n, cache_writer *out, struct redis_request *request)
 {
     const cache_bytes *large = NULL;
@@ -139,7 +139,7 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
         words[n++] = REDIS_WORD("NX");
     cache_status status = cache_redis_command(self, words[1], words, n, &request);
     if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_NIL)
-        status = CACHE_NOT_STORED;    /* what SET … NX says of a key that is there */
+        status = CACHE_NOT_STORED;    /* the reply of SET … NX if the key exists */
     cache_redis_release(&request);
     return status;
 }
@@ -153,7 +153,7 @@ static cache_status store_get_many(void *self, const cache_bytes keys[], size_t 
     return status;
 }
 
-/* Send a command whose answer is how many keys it met. */
+/* Send a command that returns the number of keys that existed. */
 static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n)
 {
     struct redis_request request = { .repeatable = true, .types = "i" };
@@ -197,14 +197,14 @@ static cache_status call_written(struct redis_store *store, cache_bytes key, cac
     return status;
 }
 
-/* Two requests, since a redirection that asks once holds for one command. */
+/* Send two requests, because ASKING holds for one command only. */
 static cache_status persist_in_cluster(struct redis_store *store, cache_bytes key)
 {
     const cache_status status = command_on_key(store, (const cache_bytes[]){ REDIS_WORD("PERSIST"), key }, 2);
     return status == CACHE_MISS ? command_on_key(store, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2) : status;
 }
 
-/* PERSIST says 0 to a key that is not there and to one that had no time to begin with: EXISTS tells them apart. */
+/* PERSIST returns 0 if the key does not exist, and also if it has no time to live. EXISTS tells these cases apart. */
 static cache_status persist(struct redis_store *store, cache_bytes key)
 {
     cache_writer out;
@@ -227,7 +227,7 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("PEXPIRE"), key, number_word(ttl_ms, number) }, 3);
 }
 
-/* What INCRBY said: a number, or an error. */
+/* Read the reply of INCRBY: a number, or an error. */
 static cache_status read_number(const struct redis_store *store, const redisReply *reply, int64_t *result)
 {
     if (reply->type == REDIS_REPLY_ERROR)
@@ -238,10 +238,10 @@ static cache_status read_number(const struct redis_store *store, const redisRepl
     return CACHE_OK;
 }
 
-/* INCRBY leaves the time of a key alone, and gives a new one none. So that a new one has its time from the start, a
- * transaction makes it 0 with its time where there is none, and adds. One round trip, and the number never passes
- * through Lua, whose numbers are doubles. Where MULTI is refused (by an ACL), what follows it is done at once: the
- * counter is as right, only another may see its 0. */
+/* INCRBY keeps the time to live of a key, and creates a new key without one. So that a new counter has its time to live
+ * from the start, a transaction first creates it as 0 with that time if it does not exist, and then adds. This takes
+ * one round trip, and the number never passes through Lua, whose numbers are doubles. If MULTI is refused (by an ACL),
+ * the commands after it are executed one by one. The counter is as correct, but another client may see its 0. */
 enum { REPLY_MULTI, REPLY_SET, REPLY_INCRBY, REPLY_EXEC, N_REPLIES };
 
 static cache_status read_transaction(const struct redis_store *store, redisReply *const replies[N_REPLIES],
@@ -318,7 +318,8 @@ const cache_backend_ops cache_redis_ops = {
     .size = sizeof(cache_backend_ops),
     .scheme = "redis",
     .aliases = aliases,
-    .max_value = 512u * 1024 * 1024,    /* proto-max-bulk-len, unless the server's administrator changed it */
+    .max_value = 512u * 1024 * 1024,    /* the default of proto-max-bulk-len, which the server's administrator can
+                                         * change */
     .options = cache_redis_options,
     .open = store_open,
     .close = store_close,

@@ -1,6 +1,6 @@
-/* sentinel.c - who is the master now. It is asked for each new connection, so that no address is ever out of date;
- * whether the server still takes itself for the master, it is asked when the connection logs in (as Redis' guide for
- * clients of Sentinel wants it). */
+/* sentinel.c - asks the Sentinels for the current master. They are asked for each new connection, so no address is ever
+ * out of date. At login the server itself is asked whether it still is the master, as Redis' guide for Sentinel clients
+ * demands. */
 #include "store.h"
 
 #include "hooks.h"
@@ -46,14 +46,14 @@ void cache_redis_close_sentinels(struct redis_store *store)
 static cache_status read_address(const struct redis_store *store, const redisReply *reply, char host[256], int *port)
 {
     if (reply->type == REDIS_REPLY_NIL)
-        return cache_fail(CACHE_ERR_CONFIG, "%s: the sentinels know no service of this name", store->where);
+        return cache_fail(CACHE_ERR_CONFIG, "%s: the Sentinels know no service with this name", store->where);
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING || reply->element[0]->len >= 256)
         return cache_redis_unexpected(store->where, reply);
     memcpy(host, reply->element[0]->str, reply->element[0]->len + 1);
     const long number = strtol(reply->element[1]->str, NULL, 10);
     if (number < 1 || number > UINT16_MAX)
-        return cache_fail(CACHE_ERR_PROTOCOL, "%s: the sentinels name port '%.20s'", store->where,
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: the Sentinels named the invalid port '%.20s'", store->where,
                           reply->element[1]->str);
     *port = (int)number;
     return CACHE_OK;
@@ -90,7 +90,7 @@ cache_status cache_redis_find_master(struct cache_server *server, uint64_t deadl
     cache_status status = CACHE_ERR_CONNECT;
     for (size_t i = 0; i < store->n_sentinels; i++) {
         const size_t which = (first + i) % store->n_sentinels;
-        /* An equal share of what is left, so that one that does not answer leaves time for the others. */
+        /* Each Sentinel gets an equal share of the time left, so a silent one leaves time for the others. */
         const uint64_t now = cache_now_ns(), left = now < deadline ? deadline - now : 0;
         status = ask(store, &store->sentinels[which], now + left / (store->n_sentinels - i), host, port);
         if (status == CACHE_OK) {

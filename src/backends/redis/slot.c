@@ -1,4 +1,4 @@
-/* slot.c - the slot of a key in a cluster: CRC16 (XMODEM) of the key, or of what stands between its first braces. */
+/* slot.c - computes the slot of a key in a cluster: CRC16 (XMODEM) of the key or of its hash tag. */
 #include "store.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* url.c - what a Redis URL and its options say. */
+/* url.c - reads a Redis URL and its options. */
 #include "store.h"
 
 #include "hooks.h"
@@ -37,7 +37,7 @@ static cache_status copy_text(const cache_env *env, const char *text, char **out
 
 static cache_status twice(const char *what)
 {
-    return cache_fail(CACHE_ERR_CONFIG, "redis: the %s stands in the URL twice", what);
+    return cache_fail(CACHE_ERR_CONFIG, "redis: the URL gives the %s twice", what);
 }
 
 static cache_status read_user(const cache_backend_config *config, struct redis_store *store)
@@ -52,12 +52,12 @@ static cache_status read_user(const cache_backend_config *config, struct redis_s
     if (password != NULL && password[0] == '\0')
         password = NULL;
     if (user != NULL && password == NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: a user without a password");
+        return cache_fail(CACHE_ERR_CONFIG, "redis: the URL has a user but no password");
     const cache_status status = copy_text(config->env, user, &store->login.user);
     return status == CACHE_OK ? copy_text(config->env, password, &store->login.password) : status;
 }
 
-/* An option that has a meaning only elsewhere is refused by its name. */
+/* Refuse options that have no meaning for this kind of URL, and name them. */
 static cache_status refuse_options(const cache_backend_config *config, const char *const names[], const char *why)
 {
     for (size_t i = 0; names[i] != NULL; i++)
@@ -73,7 +73,7 @@ static cache_status read_sentinel_user(const cache_backend_config *config, struc
     if (store->kind != REDIS_SENTINEL)
         return refuse_options(config, names, "of Sentinels: redis+sentinel://");
     if (user != NULL && password == NULL)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: 'sentinel_user' is set, and 'sentinel_password' is not");
+        return cache_fail(CACHE_ERR_CONFIG, "redis: option 'sentinel_user' needs 'sentinel_password'");
     const cache_status status = copy_text(config->env, user, &store->sentinel_login.user);
     return status == CACHE_OK ? copy_text(config->env, password, &store->sentinel_login.password) : status;
 }
@@ -83,7 +83,7 @@ static cache_status read_client_name(const cache_backend_config *config, struct 
     const char *name = cache_option_text(config, "client_name");
     for (const char *c = name; *c != '\0'; c++)
         if (*c <= ' ' || *c > '~')
-            return cache_fail(CACHE_ERR_CONFIG, "redis: the option 'client_name' has letters, digits and signs alone");
+            return cache_fail(CACHE_ERR_CONFIG, "redis: option 'client_name' must be printable ASCII without spaces");
     return copy_text(config->env, name[0] != '\0' && strcmp(name, "off") != 0 ? name : NULL, &store->client_name);
 }
 
@@ -100,7 +100,7 @@ static cache_status read_tls(const cache_backend_config *config, bool wanted, st
     return cache_tls_open(&tls, &store->tls);
 }
 
-/* `text`: what follows the '/' in front of the database's number; NULL or "": none stands there. */
+/* `text` is the part after the '/' before the database's number. It may be NULL or "" if there is none. */
 static cache_status read_db(const cache_backend_config *config, const char *text, struct redis_store *store)
 {
     store->db = cache_option_int(config, "db");
@@ -109,7 +109,7 @@ static cache_status read_db(const cache_backend_config *config, const char *text
     const size_t size = strlen(text);
     const long number = size <= 7 && strspn(text, "0123456789") == size ? strtol(text, NULL, 10) : -1;
     if (number < 0 || number > MAX_DB)
-        return cache_fail(CACHE_ERR_CONFIG, "redis: '%.60s' is no number of a database", text);
+        return cache_fail(CACHE_ERR_CONFIG, "redis: '%.60s' is not a database number", text);
     if (cache_option_is_set(config, "db"))
         return twice("database");
     store->db = number;
@@ -142,8 +142,8 @@ static cache_status read_tcp(const cache_backend_config *config, struct redis_st
     store->kind = REDIS_TCP;
     if (config->n_hosts > 1)
         return cache_fail(CACHE_ERR_CONFIG,
-                          "redis: one server; several hosts are sentinels (redis+sentinel://) or nodes of a cluster "
-                          "(redis+cluster://)");
+                          "redis: this URL takes one host. For Sentinels write redis+sentinel://, for a cluster "
+                          "redis+cluster://");
     cache_status status = read_hosts(config, DEFAULT_PORT, store);
     if (status == CACHE_OK)
         status = read_db(config, config->path[0] != '\0' ? config->path + 1 : NULL, store);
@@ -159,7 +159,7 @@ static cache_status read_unix(const cache_backend_config *config, struct redis_s
     store->kind = REDIS_UNIX;
     if (config->n_hosts > 0 || config->path[0] == '\0' || config->path[1] == '\0')
         return cache_fail(CACHE_ERR_CONFIG,
-                          "redis: a socket's path stands behind three slashes: redis+unix:///run/redis.sock");
+                          "redis: write a socket's path after three slashes: redis+unix:///run/redis.sock");
     if (strlen(config->path) > MAX_SOCKET_PATH)
         return cache_fail(CACHE_ERR_CONFIG, "redis: a socket's path has at most %d bytes", MAX_SOCKET_PATH);
     (void)snprintf(store->where, sizeof store->where, "redis %s", config->path);
@@ -198,7 +198,8 @@ static cache_status read_cluster(const cache_backend_config *config, struct redi
     return status;
 }
 
-/* "valkeys+sentinel" is "rediss+sentinel": `*tls`, and what stands behind the '+' or "". */
+/* Split a scheme: "valkeys+sentinel" means the same as "rediss+sentinel". Sets `*tls`. Returns the part after the '+',
+ * or "". */
 static const char *read_scheme(const char *scheme, bool *tls)
 {
     const char *plus = strchr(scheme, '+');

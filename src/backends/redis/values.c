@@ -1,12 +1,12 @@
-/* values.c - the values of MGET, straight from the connection's buffer to the caller: hiredis would make an object and
- * a copy of each, only for both to be copied and freed. Its parser takes functions that make its objects; one of them
- * is ours. */
+/* values.c - passes the values of MGET from the connection's buffer straight to the caller. hiredis alone would create
+ * an object and a copy for each value, only for both to be copied and freed. Its parser calls replaceable functions to
+ * create its objects; one of them is ours. */
 #include "store.h"
 
 #include "results.h"
 
-/* What a string in an array becomes: any object but NULL, which would say that there is no memory. It is never looked
- * at. */
+/* The object that stands for a string of an array. It must not be NULL, which would mean that there is no memory. It is
+ * never read. */
 static char taken;
 
 static void *make_string(const redisReadTask *task, char *text, size_t size)
@@ -15,7 +15,7 @@ static void *make_string(const redisReadTask *task, char *text, size_t size)
     if (task->parent == NULL || task->type != REDIS_REPLY_STRING)
         return values->others->createString(task, text, size);
     if (task->parent->parent != NULL || (size_t)task->parent->elements != values->n)
-        return &taken;    /* not what was asked for: the reply is refused when it is whole */
+        return &taken;    /* not the expected array: the reply is refused once it is complete */
     const cache_status status = cache_results_put(values->out, values->base + (size_t)task->idx, text, size);
     if (values->status == CACHE_OK)
         values->status = status;

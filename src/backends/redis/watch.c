@@ -1,13 +1,13 @@
-/* watch.c - what the server says of keys that change, for a front in this process.
+/* watch.c - receives notifications of changed keys from the server, for a front in this process.
  *
- * Redis tells whoever asks by CLIENT TRACKING, in broadcast mode, of each change of a key with a prefix. Replies of the
- * second protocol have no place for that, so it redirects them to a connection that has subscribed; and a connection
- * may redirect them to itself. So tracker and listener are one connection: it is lost as a whole, and cannot be half.
+ * With CLIENT TRACKING in broadcast mode, Redis reports each change of a key with a given prefix. Protocol version 2
+ * has no message type for this, so Redis redirects the reports to a connection that has subscribed to a channel. A
+ * connection may redirect them to itself. So one connection both tracks and listens, and cannot be half lost.
  *
- * Nothing here waits but the first request on a new connection, and that is sent by calls that wait for the server
- * anyway. A PING tells how far was heard: its answer comes behind all that the server had said before, so what was
- * acknowledged to anybody before the PING was sent has been heard. A cluster has a watch on each node that has
- * slots. */
+ * The only call here that waits is the first request on a new connection; it is sent by calls that wait for the server
+ * anyway. A PING shows how far the reports were received: its answer follows all reports that the server had sent
+ * before. So if a change was acknowledged to any client before the PING was sent, its report has been received. A
+ * cluster has a watch on each node that has slots. */
 #include "store.h"
 
 #include "hooks.h"
@@ -40,7 +40,8 @@ static void close_watch(struct redis_watch *watch)
     atomic_store(&watch->state, WATCH_OFF);
 }
 
-/* In the child of a fork: the parent's connections go on there. One that was being made is left alone. */
+/* Called in the child of a fork. The connections still belong to the parent, so the child closes its copies. A
+ * connection that was being made is left alone. */
 static void forked(void *ctx)
 {
     struct redis_store *store = ctx;
@@ -113,13 +114,13 @@ static cache_status track_and_subscribe(struct redis_watch *watch, const struct 
     return status;
 }
 
-/* A server that will never tell is not asked again. */
+/* If the server does not support the command or refuses it, it is not asked again. */
 static void note_refusal(struct redis_store *store)
 {
     char message[256];
     (void)snprintf(message, sizeof message, "%s", cache_last_error());
     if (cache_redis_refuses(message) && !atomic_exchange(&store->is_watch_refused, true))
-        cache_env_log(store->env, CACHE_LOG_WARN, "%s: the front stays unused: the server does not tell of changes",
+        cache_env_log(store->env, CACHE_LOG_WARN, "%s: the front is not used, since the server does not report changes",
                       message);
 }
 
@@ -172,7 +173,7 @@ static bool is_text(const redisReply *reply, const char *text)
     return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, text) == 0;
 }
 
-/* Returns false if it is nothing that a watch is told. */
+/* Use one message. Returns false if it is not a message that a watch expects. */
 static bool use_message(struct redis_watch *watch, const redisReply *message, const cache_changes *to, void *ctx)
 {
     if (message->type != REDIS_REPLY_ARRAY || message->elements < 2)
@@ -197,7 +198,7 @@ static bool use_message(struct redis_watch *watch, const redisReply *message, co
     return keys->type == REDIS_REPLY_NIL || keys->type == REDIS_REPLY_ARRAY;
 }
 
-/* Use what the reader holds. Returns false if it is damaged. */
+/* Use all complete messages in the reader. Returns false if one is damaged or unexpected. */
 static bool use_messages(struct redis_watch *watch, const cache_changes *to, void *ctx)
 {
     redisReader *reader = cache_redis_reader(&watch->connection);
@@ -214,13 +215,13 @@ static bool use_messages(struct redis_watch *watch, const cache_changes *to, voi
     }
 }
 
-/* Read what has come. Returns false if the connection is lost. */
+/* Read the messages that have arrived. Returns false if the connection is lost. */
 static bool read_messages(struct redis_watch *watch, const cache_changes *to, void *ctx)
 {
     char bytes[READ_SIZE];
     redisReader *reader = cache_redis_reader(&watch->connection);
     size_t size = 1;
-    bool good = use_messages(watch, to, ctx);    /* what came together with the answers of the first request */
+    bool good = use_messages(watch, to, ctx);    /* messages that came together with the replies to the first request */
     for (int i = 0; good && size > 0 && i < READS_AT_ONCE; i++) {
         good = cache_wire_read_some(&watch->connection.wire, bytes, sizeof bytes, false, &size) == CACHE_OK;
         if (good && size > 0)
@@ -245,7 +246,7 @@ static bool ping(struct redis_watch *watch, const struct redis_store *store, uin
     return cache_wire_send_some(&watch->connection.wire, &part, 1, &sent) == CACHE_OK && sent == (size_t)size;
 }
 
-/* When all was heard until; 0: nothing is known. */
+/* Receive reports from one node. Returns the time until which all reports were received; 0 if this is unknown. */
 static uint64_t hear(struct redis_store *store, struct redis_watch *watch, const cache_changes *to, void *ctx)
 {
     if (atomic_load(&watch->state) != WATCH_ON)
@@ -260,7 +261,8 @@ static uint64_t hear(struct redis_store *store, struct redis_watch *watch, const
     return 0;
 }
 
-/* Slots that a node gives away are no changes of keys to it. */
+/* If slots went to another node, everything may have changed, since the old node does not report this as changes of
+ * keys. */
 static void look_at_map(struct redis_store *store, const cache_changes *to, void *ctx)
 {
     struct redis_cluster *cluster = store->cluster;
