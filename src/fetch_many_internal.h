@@ -1,0 +1,55 @@
+/* fetch_many_internal.h - the parts of one call of cache_fetch_many. */
+#ifndef FETCH_MANY_INTERNAL_H
+#define FETCH_MANY_INTERNAL_H
+
+#include "fetch_internal.h"
+
+enum role {
+    ROLE_FOUND,                        /* the reading is the answer */
+    ROLE_COMPUTES,                     /* this call does: as the flight's leader, or alone */
+    ROLE_FOLLOWS,                      /* another call does */
+    ROLE_REPEATS,                      /* the same key as an earlier one's, which this call computes */
+    ROLE_FAILED
+};
+
+struct entry {
+    struct fetch fetch;
+    struct reading reading;
+    enum role role;
+    struct cache_flight *follows;
+    size_t first;                      /* of those with the same key */
+    cache_writer writer, whole;        /* what is computed; the same in its envelope */
+    struct cache_outcome outcome;
+    struct cache_lifetime lifetime;
+    bool storable;
+};
+
+struct many {
+    cache_t *cache;
+    size_t n;
+    const char *const *names;          /* the keys as the caller has them */
+    struct entry *entries;
+    cache_bytes *keys;
+    struct cache_tags tags;            /* of all: each entry's share these arrays */
+    cache_compute_many_fn *compute;
+    void *ctx;
+    cache_value *out;
+
+    /* Room for what goes to the store, and to the caller's function. */
+    cache_bytes *asked, *values;
+    cache_value *read;
+    size_t *indices;
+    cache_missing *missing;
+};
+
+/* fetch_many_compute.c */
+
+/* Checks the options and allocates the entries. `many` must have its cache, names and keys. cache_many_release frees
+ * all of it, also after a failure. */
+cache_status cache_many_init(struct many *many, const cache_fetch_options *options);
+void cache_many_release(struct many *many);
+
+/* Computes and stores the keys with ROLE_COMPUTES, and ends their flights. The outcomes are those of the entries. */
+void cache_many_lead(struct many *many);
+
+#endif
