@@ -113,14 +113,21 @@ static struct front *front_of(void *self)
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* Returns true for the key of a lease, which bypasses the front. If a user's key looks like one, it only loses its
- * hits. */
-static bool is_lease(cache_bytes key)
+/* Returns true for an internal key. It has its mark directly behind the first handle's prefix, where no user's key has
+ * one: a mark there is doubled (cache_key_make), and one in a further prefix is encoded (prefix.c). */
+static bool is_internal(const struct front *front, cache_bytes key)
+{
+    const size_t at = front->layer.env->prefix_size;
+    return key.size > at && cache_key_of_user(key.data + at) == NULL;
+}
+
+/* Returns true for the key of a lease, which bypasses the front. */
+static bool is_lease(const struct front *front, cache_bytes key)
 {
     static const char kind[] = CACHE_LEASE_KIND;
-    const char *mark = memchr(key.data, kind[0], key.size);
-    return mark != NULL && (size_t)(key.data + key.size - mark) >= sizeof kind - 1 &&
-           memcmp(mark, kind, sizeof kind - 1) == 0;
+    const size_t at = front->layer.env->prefix_size;
+    return is_internal(front, key) && key.size - at >= sizeof kind - 1 &&
+           memcmp(key.data + at, kind, sizeof kind - 1) == 0;
 }
 
 /* Returns how long the front may keep a value that the store keeps for `left_ms` (0: for ever, -1: not known). */
@@ -218,7 +225,7 @@ static cache_status look_up(struct front *front, cache_bytes key, cache_writer *
 static cache_status front_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct front *front = front_of(self);
-    if (is_lease(key))
+    if (is_lease(front, key))
         return front->layer.inner.get(front->layer.inner_self, key, out);
     if (is_open(front)) {
         const cache_status status = look_up(front, key, out);
@@ -273,9 +280,9 @@ static void missing_release(const cache_env *env, const struct few *few, struct 
 }
 
 /* A batch from the store comes without times to live, so only values that contain their own time are kept. */
-static bool has_own_time(cache_bytes key, const cache_value *value)
+static bool has_own_time(const struct front *front, cache_bytes key, const cache_value *value)
 {
-    return cache_envelope_is(value->data, value->size) || memchr(key.data, CACHE_INTERNAL_MARK[0], key.size) != NULL;
+    return cache_envelope_is(value->data, value->size) || is_internal(front, key);
 }
 
 static cache_status ask_for_missing(struct front *front, const struct missing *missing, cache_results *out)
@@ -290,7 +297,7 @@ static cache_status ask_for_missing(struct front *front, const struct missing *m
         if (value->data == NULL)
             continue;
         const cache_bytes key = missing->keys[i];
-        if (keeps_any && !is_lease(key) && has_own_time(key, value))
+        if (keeps_any && !is_lease(front, key) && has_own_time(front, key, value))
             keep(front, &missing->tickets[i], key, (cache_bytes){ value->data, value->size }, front->ttl_ms);
         out->out[missing->indices[i]] = *value;
     }
@@ -310,7 +317,7 @@ static cache_status front_get_many(void *self, const cache_bytes keys[], size_t 
         cache_writer writer;
         cache_writer_init(&writer, out->allocator);
         cache_status status = CACHE_MISS;
-        if (open && !is_lease(keys[i]))
+        if (open && !is_lease(front, keys[i]))
             status = look_up(front, keys[i], &writer);
         if (status == CACHE_OK)
             status = cache_writer_take(&writer, &out->out[i]);

@@ -464,6 +464,30 @@ static void a_fetch_with_tags_and_lease_is_served_and_invalidated(void **state)
     cache_close(cache);
 }
 
+static void no_key_of_a_user_is_taken_for_an_internal_one(void **state)
+{
+    static const char *const keys[] = { "\001lease/k", "a\001lease/k", "a\001b" };
+    static const char *const stored[] = { "p:\001\001lease/k", "p:a\001lease/k", "p:a\001b" };
+    (void)state;
+    cache_t *cache = test_open(url);
+    cache_value out[3];
+    for (int i = 0; i < 3; i++)
+        change_outside(stored[i], "v");
+    for (int round = 0; round < 2; round++) {    /* a batch says no times, so plain values of it are not kept */
+        assert_status(CACHE_OK, cache_get_many(cache, keys, 3, out));
+        assert_int_equal(gets(), 3);
+        for (int i = 0; i < 3; i++)
+            cache_value_release(&out[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_text(cache, keys[i], "v");
+        assert_int_equal(gets(), 1);
+        assert_text(cache, keys[i], "v");
+        assert_int_equal(gets(), 0);
+    }
+    cache_close(cache);
+}
+
 static void many_keys_come_from_both(void **state)
 {
     (void)state;
@@ -624,6 +648,7 @@ int main(void)
         FRONT_TEST(without_a_connection_nothing_is_served_or_kept),
         FRONT_TEST(a_store_that_was_not_heard_for_front_lag_is_asked),
         FRONT_TEST(a_fetch_with_tags_and_lease_is_served_and_invalidated),
+        FRONT_TEST(no_key_of_a_user_is_taken_for_an_internal_one),
         FRONT_TEST(many_keys_come_from_both),
         FRONT_TEST(the_child_of_a_fork_hears_for_itself),
         FRONT_TEST(a_store_in_this_process_takes_no_front),
