@@ -77,7 +77,7 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
     fetch->present.is_there = fetch->present.is_claim = false;
     fetch->old = FOUND_NOTHING;
     fetch->old_created_ms = 0;
-    fetch->deadline_ns = 0;
+    fetch->deadline_ns = fetch->soft_deadline_ns = 0;
     const cache_status status = read_options(fetch, options);
     if (status == CACHE_OK)
         fetch->named = cache_named_counters_find(cache->store->named_counters, fetch->options.name);
@@ -200,12 +200,12 @@ static bool is_late(const struct fetch *fetch, const struct cache_outcome *outco
            cache_stored_now_ms(fetch->cache) >= outcome->expires_ms;
 }
 
-/* If there is an old value, each wait has its own short deadline. Else all waits of the call share one deadline. */
+/* If there is an old value, the deadline is short. Else all waits of the call share one deadline. */
 static uint64_t deadline_of(struct fetch *fetch, const struct reading *reading)
 {
     const uint64_t now_ns = cache_now_ns();
     if (fetch->soft_ms > 0 && fetch->soft_ms < fetch->wait_ms && reading->found != FOUND_NOTHING)
-        return now_ns + (uint64_t)fetch->soft_ms * 1000000;
+        return fetch->soft_deadline_ns != 0 ? fetch->soft_deadline_ns : now_ns + (uint64_t)fetch->soft_ms * 1000000;
     if (fetch->deadline_ns == 0)
         fetch->deadline_ns = now_ns + (uint64_t)fetch->wait_ms * 1000000;
     return fetch->deadline_ns;
@@ -284,8 +284,7 @@ void cache_fetch_lookup(struct fetch *fetch, struct reading *reading)
     fetch->old_created_ms = reading->created_ms;
 }
 
-/* Returns true if there is an old value whose recomputation failed a moment ago, so that it is not tried again yet. */
-static bool rests(const struct fetch *fetch, const struct reading *reading)
+bool cache_fetch_rests(const struct fetch *fetch, const struct reading *reading)
 {
     struct cache_store *store = fetch->cache->store;
     return reading->found != FOUND_NOTHING && !fetch->options.force &&
@@ -302,7 +301,7 @@ static cache_status run_with(struct fetch *fetch, struct reading *reading, cache
     default:
         break;
     }
-    if (rests(fetch, reading))
+    if (cache_fetch_rests(fetch, reading))
         return cache_fetch_return_value(fetch, reading, out);
     switch (reading->found) {
     case FOUND_EARLY:

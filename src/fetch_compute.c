@@ -187,8 +187,7 @@ static bool is_of_the_source(cache_status status)
     return status < 0 && status != CACHE_ERR_INVALID && status != CACHE_ERR_UNSUPPORTED;
 }
 
-/* Notes a failure, so that later callers get the old value and do not try again at once. */
-static void note_failure(const struct fetch *fetch, const struct cache_outcome *outcome)
+void cache_fetch_note_failure(const struct fetch *fetch, const struct cache_outcome *outcome)
 {
     struct cache_store *store = fetch->cache->store;
     if (is_of_the_source(outcome->status) && fetch->is_present)
@@ -199,7 +198,7 @@ static void note_failure(const struct fetch *fetch, const struct cache_outcome *
 static bool finish(const struct fetch *fetch, struct cache_lease *lease, struct cache_outcome *outcome,
                    const struct cache_lifetime *lifetime, bool storable)
 {
-    note_failure(fetch, outcome);
+    cache_fetch_note_failure(fetch, outcome);
     outcome->stored = storable && cache_fetch_may_store(fetch);
     if (outcome->stored && fetch->tags.n > 0)
         cache_tags_extend(fetch->cache, &fetch->tags, cache_fetch_kept_ms(outcome, lifetime, lifetime->ttl_ms));

@@ -33,6 +33,7 @@ struct fetch {
     enum found old;                    /* what the first read found, and when that was computed */
     int64_t old_created_ms;
     uint64_t deadline_ns;              /* for waits for other threads; 0: has not waited yet */
+    uint64_t soft_deadline_ns;         /* the same with an old value; 0: soft_ms from each wait on */
 };
 
 /* The result of a read. `value` is the payload. */
@@ -115,6 +116,9 @@ enum cache_flight_role cache_fetch_join(struct fetch *fetch, bool has_value, str
 cache_status cache_fetch_follow(struct fetch *fetch, struct cache_flight *flight, struct reading *reading,
                                 cache_value *out, bool *again);
 
+/* Returns true if there is an old value whose recomputation failed a moment ago, so that it is not tried again yet. */
+bool cache_fetch_rests(const struct fetch *fetch, const struct reading *reading);
+
 /* Moves the value that was read to `*out`. Returns CACHE_MISS if the reading says that there is no value. */
 cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading *reading, cache_value *out);
 
@@ -166,6 +170,9 @@ cache_status cache_fetch_encode(const struct fetch *fetch, const struct cache_ou
 
 /* Returns how long the store keeps a value that is fresh for `ttl_ms`. */
 int64_t cache_fetch_kept_ms(const struct cache_outcome *outcome, const struct cache_lifetime *lifetime, int64_t ttl_ms);
+
+/* Notes a failure, so that later callers get the old value and do not try again at once. */
+void cache_fetch_note_failure(const struct fetch *fetch, const struct cache_outcome *outcome);
 
 /* Returns true if a result may be stored: this call leads a flight, and the key has not changed since. */
 bool cache_fetch_may_store(const struct fetch *fetch);

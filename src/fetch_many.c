@@ -2,7 +2,7 @@
  *
  * Each key has a flight of its own, so that calls for overlapping keys share their computations. A call first takes the
  * lead of all it can, computes and lands those, and only then waits for the keys that others lead: two calls never wait
- * for each other. */
+ * for each other. What has an old value is computed by a thread of the application if there is one. */
 #include "fetch_many_internal.h"
 
 #include <string.h>
@@ -100,14 +100,22 @@ static size_t first_of(const struct many *many, size_t i)
     return i;
 }
 
-/* There is something to hand out: it is computed anew only where we are the one to do it. */
-static enum role role_with_old(struct entry *entry, enum cache_flight_role role)
+/* There is an old value to return. It is recomputed only if this call leads; and `soft_timeout` may wait for the
+ * successor of a stale one. */
+static enum role role_with_old(const struct many *many, struct entry *entry, enum cache_flight_role role)
 {
-    if (role == FLIGHT_FOLLOW) {
-        cache_flight_leave(entry->fetch.flight);
-        entry->fetch.flight = NULL;
+    if (role == FLIGHT_LEAD)
+        return ROLE_COMPUTES;
+    if (role != FLIGHT_FOLLOW)
+        return ROLE_FOUND;
+    struct cache_flight *flight = entry->fetch.flight;
+    entry->fetch.flight = NULL;
+    if (many->soft_deadline_ns != 0 && entry->reading.found == FOUND_STALE) {
+        entry->follows = flight;
+        return ROLE_FOLLOWS;
     }
-    return role == FLIGHT_LEAD ? ROLE_COMPUTES : ROLE_FOUND;
+    cache_flight_leave(flight);
+    return ROLE_FOUND;
 }
 
 static enum role role_of(struct many *many, size_t i)
@@ -116,12 +124,12 @@ static enum role role_of(struct many *many, size_t i)
     struct fetch *fetch = &entry->fetch;
     if (fetch->options.unless)
         return ROLE_COMPUTES;
-    if (entry->reading.found == FOUND_FRESH)
+    if (entry->reading.found == FOUND_FRESH || cache_fetch_rests(fetch, &entry->reading))
         return ROLE_FOUND;
     const bool has_value = entry->reading.found == FOUND_EARLY || entry->reading.found == FOUND_STALE;
     const enum cache_flight_role role = cache_fetch_join(fetch, has_value, &fetch->flight);
     if (has_value)
-        return role_with_old(entry, role);
+        return role_with_old(many, entry, role);
     switch (role) {
     case FLIGHT_FOLLOW:
         entry->follows = fetch->flight;
@@ -171,7 +179,10 @@ static cache_status follow(struct many *many, size_t i)
     if (!again)
         return status;
     struct one one = { many, i };
-    return cache_fetch(many->cache, many->names[i], &entry->fetch.options, compute_one, &one, &many->out[i]);
+    cache_fetch_options options = entry->fetch.options;
+    options.ctx_copy = NULL;    /* it copies the caller's context, and `one` is another */
+    options.ctx_free = NULL;
+    return cache_fetch(many->cache, many->names[i], &options, compute_one, &one, &many->out[i]);
 }
 
 static cache_status return_value(struct many *many, size_t i)
@@ -205,7 +216,7 @@ static cache_status hand_out(struct many *many, size_t i)
     return status;
 }
 
-/* Those of others come last, and share one deadline. */
+/* Those of others come last, and share one deadline for keys without a value, and one for those with an old one. */
 static cache_status give_all(struct many *many)
 {
     cache_status first = CACHE_OK;
@@ -216,6 +227,7 @@ static cache_status give_all(struct many *many)
     for (size_t i = 0; i < many->n; i++)
         if (many->entries[i].role == ROLE_FOLLOWS) {
             many->entries[i].fetch.deadline_ns = deadline_ns;
+            many->entries[i].fetch.soft_deadline_ns = many->soft_deadline_ns;
             cache_keep_first(&first, hand_out(many, i));
         }
     return first;
@@ -228,9 +240,12 @@ static cache_status run(struct many *many, const cache_fetch_options *options)
         status = read_all(many);
     if (status != CACHE_OK)
         return status;
+    if (many->entries[0].fetch.soft_ms > 0)
+        many->soft_deadline_ns = cache_now_ns() + (uint64_t)many->entries[0].fetch.soft_ms * 1000000;
     for (size_t i = 0; i < many->n; i++)
         many->entries[i].role = role_of(many, i);
     read_again(many);
+    cache_many_start_background(many);
     cache_many_lead(many);
     return give_all(many);
 }
@@ -239,20 +254,12 @@ static cache_status run(struct many *many, const cache_fetch_options *options)
 static void end_many(struct many **call)
 {
     struct many *many = *call;
-    for (size_t i = 0; many != NULL && many->entries != NULL && i < many->n; i++) {
-        struct entry *entry = &many->entries[i];
-        if (entry->fetch.flight != NULL)
-            cache_flight_abandon(entry->fetch.flight);
-        if (entry->follows != NULL)
-            cache_flight_leave(entry->follows);
-        cache_value_release(&entry->reading.value);
-        cache_value_release(&entry->outcome.value);
-        cache_writer_release(&entry->writer);
-        cache_writer_release(&entry->whole);
+    if (many == NULL)
+        return;
+    cache_many_abandon(many);
+    for (size_t i = 0; i < many->n; i++)
         cache_value_release(&many->out[i]);
-    }
-    if (many != NULL)
-        cache_many_release(many);
+    cache_many_release(many);
 }
 
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,

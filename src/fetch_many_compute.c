@@ -52,6 +52,21 @@ void cache_many_release(struct many *many)
         cache_env_free(env, blocks[i]);
 }
 
+void cache_many_abandon(struct many *many)
+{
+    for (size_t i = 0; many->entries != NULL && i < many->n; i++) {
+        struct entry *entry = &many->entries[i];
+        if (entry->fetch.flight != NULL)
+            cache_flight_abandon(entry->fetch.flight);
+        if (entry->follows != NULL)
+            cache_flight_leave(entry->follows);
+        cache_value_release(&entry->reading.value);
+        cache_value_release(&entry->outcome.value);
+        cache_writer_release(&entry->writer);
+        cache_writer_release(&entry->whole);
+    }
+}
+
 /* ---- computing and storing ------------------------------------------------------------------------------------- */
 
 /* One call of the caller's function for all of `many->indices`. */
@@ -76,6 +91,7 @@ static void compute(struct many *many, size_t n)
         entry->outcome.explained = its < 0 && is_explained;
         entry->storable = cache_fetch_take_result(&entry->fetch, its, &entry->writer, took, &entry->outcome,
                                                   &entry->lifetime);
+        cache_fetch_note_failure(&entry->fetch, &entry->outcome);
     }
 }
 

@@ -31,6 +31,7 @@ struct many {
     struct entry *entries;
     cache_bytes *keys;
     struct cache_tags tags;            /* of all: each entry's share these arrays */
+    uint64_t soft_deadline_ns;         /* how long it waits for successors of old values; 0: not at all */
     cache_compute_many_fn *compute;
     void *ctx;
     cache_value *out;
@@ -51,5 +52,14 @@ void cache_many_release(struct many *many);
 
 /* Computes and stores the keys with ROLE_COMPUTES, and ends their flights. The outcomes are those of the entries. */
 void cache_many_lead(struct many *many);
+
+/* Releases what the entries hold. Flights that have not ended are abandoned. For a call that does not return. */
+void cache_many_abandon(struct many *many);
+
+/* fetch_many_background.c */
+
+/* If the application has threads for it, lets one of them compute the successors of the old values that this call would
+ * compute. */
+void cache_many_start_background(struct many *many);
 
 #endif

@@ -217,6 +217,7 @@ static void stale_values_are_recomputed_with_the_missing_ones_and_stand_in_if_th
     assert_int_equal(info[2].source, CACHE_SOURCE_NONE);
     options.stale = 100;
     table.status = CACHE_OK;
+    now_ms += 1000;    /* error_ttl */
     assert_status(CACHE_OK, fetch(cache, three, 3, &options, &table, three_texts));
     assert_int_equal(info[0].source, CACHE_SOURCE_COMPUTED);
     assert_int_equal(table.calls, 3);
