@@ -307,6 +307,51 @@ static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void *
     fake_server_stop(&lost);
 }
 
+static atomic_bool is_down;
+
+static void say_down_or_value(const struct fake_server *fake, int nth, char out[64])
+{
+    (is_down ? say_down : say_value)(fake, nth, out);
+}
+
+static void a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up(void **state)
+{
+    enum { CALLS = 1000 };
+    struct fake_node node = { .get = say_down_or_value };
+    struct fake_server fake;
+    char url[128];
+    const char *const keys[] = { "a", "b", "c" };
+    cache_value value, values[3];
+    (void)state;
+    fake_server_start(&fake, serve_node, &node);
+    for (int many = 0; many < 2; many++) {
+        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=600",
+                       fake.port);
+        node.asked = 0;
+        is_down = true;
+        cache_t *cache = test_open(url);
+        for (int i = 0; i < CALLS; i++) {
+            assert_status(CACHE_ERR_CONNECT,
+                          many ? cache_get_many(cache, keys, 3, values) : cache_get(cache, "a", &value));
+            assert_non_null(strstr(cache_last_error(), "CLUSTERDOWN"));
+        }
+        assert_in_range(node.asked, 1, 10);
+        assert_true(test_counters(cache).rejections >= CALLS - 10);
+        cache_close(cache);
+    }
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=0.02", fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
+    is_down = false;
+    cache_status status = CACHE_ERR_CONNECT;
+    for (int i = 0; i < 1000 && status == CACHE_ERR_CONNECT; i++, pause_ms(10))
+        status = cache_get(cache, "a", &value);
+    assert_status(CACHE_OK, status);
+    cache_value_release(&value);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
 /* ---- a node that is taken for a single Redis --------------------------------------------------------------------- */
 
 static char warning[512];
@@ -426,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
         cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
+        cmocka_unit_test(a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up),
         cmocka_unit_test(a_redirection_without_a_host_means_the_node_that_sent_it),
         cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),
         cmocka_unit_test(many_keys_by_a_plain_url_are_those_of_the_node),

@@ -302,30 +302,25 @@ static cache_status follow(struct redis_store *store, unsigned slot, const redis
     return status;
 }
 
-bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node)
-{
-    return cache_now_ns() < deadline && refresh(store, deadline) == CACHE_OK &&
-           cache_redis_cluster_node(store, slot, deadline, node) == CACHE_OK;
-}
-
-bool cache_redis_cluster_doubt(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node)
-{
-    const uint16_t before = *node;
-    atomic_fetch_add(&store->cluster->ask_from, 1);
-    return cache_redis_cluster_look_again(store, slot, deadline, node) && *node != before;
-}
-
-/* The node was not reached. Returns true if another node has the slot by now, and the request may be repeated there. */
-static bool has_successor(struct redis_store *store, unsigned slot, const struct redis_request *request,
-                          cache_status status, uint16_t *node, uint64_t deadline)
+bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, bool is_cut_off, uint64_t deadline,
+                                   uint16_t *node)
 {
     const uint16_t before = *node;
     char message[256];
     (void)snprintf(message, sizeof message, "%s", cache_last_error());
-    const bool other = (status == CACHE_ERR_CONNECT || status == CACHE_ERR_TIMEOUT) &&
-                       cache_redis_cluster_look_again(store, slot, deadline, node) && *node != before;
-    (void)cache_fail(status, "%s", message);
-    return other && request->repeatable;
+    if (is_cut_off)
+        atomic_fetch_add(&store->cluster->ask_from, 1);
+    const bool other = cache_now_ns() < deadline && refresh(store, deadline) == CACHE_OK &&
+                       cache_redis_cluster_node(store, slot, deadline, node) == CACHE_OK && *node != before;
+    (void)cache_fail(CACHE_ERR_CONNECT, "%s", message);
+    return other;
+}
+
+void cache_redis_cluster_refused(struct cache_server *node, const redisReply *error)
+{
+    /* Other texts are about one slot, or about writes alone. */
+    if (strcmp(error->str, "CLUSTERDOWN The cluster is down") == 0)
+        cache_server_trip(node, cache_redis_error(node->config.where, error->str));
 }
 
 cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
@@ -336,15 +331,17 @@ cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key
     bool asking = false;
     cache_status status = cache_redis_cluster_node(store, slot, deadline, &node);
     for (int hop = 0; status == CACHE_OK; hop++) {
-        status = send_to(atomic_load(&store->cluster->nodes[node]), request, asking, deadline);
+        struct redis_node *asked = atomic_load(&store->cluster->nodes[node]);
+        status = send_to(asked, request, asking, deadline);
         const redisReply *error = status == CACHE_OK ? cache_redis_first_error(request) : NULL;
+        const bool is_cut_off = cache_redis_is_cut_off(error);
+        const bool failed = status == CACHE_ERR_CONNECT || status == CACHE_ERR_TIMEOUT || is_cut_off;
         asking = false;
-        if (status != CACHE_OK && has_successor(store, slot, request, status, &node, deadline) && hop < MAX_HOPS)
+        if (is_cut_off)
+            cache_redis_cluster_refused(&asked->server, error);
+        if (failed && hop < MAX_HOPS && cache_redis_cluster_successor(store, slot, is_cut_off, deadline, &node) &&
+            (is_cut_off || request->repeatable))    /* a node that is cut off has done nothing */
             status = CACHE_OK;
-        else if (cache_redis_is_cut_off(error) && hop < MAX_HOPS &&
-                 cache_redis_cluster_doubt(store, slot, deadline, &node))
-            status = CACHE_OK;    /* nothing was done, so even a request that is not repeatable may go to the
-                                   * successor */
         else if (!begins(error, "MOVED ") && !begins(error, "ASK "))
             return status;
         else if (hop == MAX_HOPS)

@@ -119,16 +119,6 @@ static size_t make_part(struct many *many, uint16_t node, size_t *order, struct 
     return n;
 }
 
-/* Returns true if another node has the slot of the key by now. */
-static bool has_successor(struct many *many, size_t key, bool is_cut_off)
-{
-    const unsigned slot = cache_redis_slot(many->keys[key]);
-    uint16_t node = many->nodes[key];
-    return is_cut_off ? cache_redis_cluster_doubt(many->store, slot, many->deadline, &node)
-                      : cache_redis_cluster_look_again(many->store, slot, many->deadline, &node) &&
-                            node != many->nodes[key];
-}
-
 /* Use the outcome of a request. If the node failed and another one has its slots by now, that one gets the keys. */
 static void judge_part(struct many *many, const struct cache_server_call *call, struct part *part)
 {
@@ -140,13 +130,19 @@ static void judge_part(struct many *many, const struct cache_server_call *call, 
         many->removed += (size_t)part->request.sum;
         return;
     }
+    if (is_cut_off)
+        cache_redis_cluster_refused(call->server, error);
     forget(&part->request);
     bool moved = false;
-    for (size_t i = 0; i < part->request.n_replies; i++)
-        if (has_successor(many, part->order[i], is_cut_off)) {
-            many->states[part->order[i]] = ELSEWHERE;
+    for (size_t i = 0; i < part->request.n_replies; i++) {
+        const size_t key = part->order[i];
+        uint16_t node = many->nodes[key];
+        if (cache_redis_cluster_successor(many->store, cache_redis_slot(many->keys[key]), is_cut_off, many->deadline,
+                                          &node)) {
+            many->states[key] = ELSEWHERE;
             moved = true;
         }
+    }
     if (!moved)
         keep_first(many, is_cut_off ? cache_redis_error(call->server->config.where, error->str)
                                     : cache_fail(call->status, "%s", part->exchange.message));

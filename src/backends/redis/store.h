@@ -85,6 +85,7 @@ struct redis_store {
     unsigned watched_map;              /* the cluster's `changes` when the watches last looked */
     struct cache_fork_guard watch_guard;
     atomic_bool no_unlink;             /* the server does not know UNLINK: DEL is sent in its place */
+    atomic_bool spans_slots;           /* the server refused a command whose keys have different slots */
     atomic_bool told_of_cluster;       /* the log says that this server is a node of a cluster */
     atomic_bool no_name;               /* the server closes connections that send CLIENT SETNAME */
     _Atomic int64_t suspect_at;        /* on the monotonic clock: from when on a READONLY reply may close the
@@ -237,17 +238,19 @@ bool cache_redis_has_slots(const struct redis_cluster *cluster, size_t node);
 /* Find the node that has the slot. If no node is known to have it, the map is read first. */
 cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
 
-/* The same after a node failed: the map is read again, unless it was read a moment ago. Returns false if no node is
- * known to have the slot. */
-bool cache_redis_cluster_look_again(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
-
 /* Returns true for the error of a node that believes the cluster is down. Perhaps only this node is cut off, and its
  * replica has already taken over its slots. */
 bool cache_redis_is_cut_off(const redisReply *error);
 
-/* After such an error, read the map again, each time from another node. Returns true if another node has the slot
- * now. */
-bool cache_redis_cluster_doubt(struct redis_store *store, unsigned slot, uint64_t deadline, uint16_t *node);
+/* Call this if `*node` failed or is cut off. Reads the map again, unless it was read a moment ago; for a node that is cut
+ * off each time from another node. Returns true if another node has the slot now, and sets `*node` to it. The thread's
+ * last error stays as it was. */
+bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, bool is_cut_off, uint64_t deadline,
+                                   uint16_t *node);
+
+/* `error` is the answer of a node that is cut off. If the node serves no key at all, it counts as down for retry_after,
+ * so that not each call asks it. */
+void cache_redis_cluster_refused(struct cache_server *node, const redisReply *error);
 
 /* Returns true if the error is a redirection: another node has the key. */
 bool cache_redis_is_redirection(const redisReply *error);

@@ -79,6 +79,11 @@ void cache_server_distrust(struct cache_server *server)
     atomic_fetch_add(&server->epoch, 1);
 }
 
+void cache_server_trip(struct cache_server *server, cache_status status)
+{
+    cache_breaker_trip(&server->breaker, status, false);
+}
+
 bool cache_server_is_away(struct cache_server *server)
 {
     return cache_breaker_is_away(&server->breaker);

@@ -190,6 +190,10 @@ cache_status cache_server_call_all(struct cache_server_call calls[], size_t n, u
 /* Call this if the connections lead to the wrong place. Each is made anew before its next use. */
 void cache_server_distrust(struct cache_server *server);
 
+/* Call this if the server answers, but serves nobody. It then counts as down for retry_after, as if it could not be
+ * reached; this thread's last error is the reason. */
+void cache_server_trip(struct cache_server *server, cache_status status);
+
 /* Returns true, without a message, if a call would now fail at once because the server is down. */
 bool cache_server_is_away(struct cache_server *server);
 
