@@ -33,22 +33,25 @@ static void every_error_has_a_status_and_keeps_its_words(void **state)
     static const struct {
         const char *words;
         cache_status status;
+        bool is_of_a_cluster;
     } errors[] = {
-        { "WRONGTYPE Operation against a key holding the wrong kind of value", CACHE_ERR_TYPE },
-        { "NOAUTH Authentication required.", CACHE_ERR_AUTH },
-        { "NOPERM this user has no permissions to run the 'get' command", CACHE_ERR_AUTH },
-        { "DENIED Redis is running in protected mode", CACHE_ERR_AUTH },
-        { "OOM command not allowed when used memory > 'maxmemory'.", CACHE_ERR_IO },
-        { "MISCONF Redis is configured to save RDB snapshots", CACHE_ERR_IO },
-        { "READONLY You can't write against a read only replica.", CACHE_ERR_IO },
-        { "NOREPLICAS Not enough good replicas to write.", CACHE_ERR_IO },
-        { "LOADING Redis is loading the dataset in memory", CACHE_ERR_CONNECT },
-        { "BUSY Redis is busy running a script.", CACHE_ERR_CONNECT },
-        { "MASTERDOWN Link with MASTER is down", CACHE_ERR_CONNECT },
-        { "CLUSTERDOWN The cluster is down", CACHE_ERR_CONNECT },
-        { "MOVED 3999 127.0.0.1:6381", CACHE_ERR_PROTOCOL },
-        { "CROSSSLOT Keys in request don't hash to the same slot", CACHE_ERR_PROTOCOL },
-        { "ERR something that nobody knows yet", CACHE_ERR_PROTOCOL },
+        { "WRONGTYPE Operation against a key holding the wrong kind of value", CACHE_ERR_TYPE, false },
+        { "NOAUTH Authentication required.", CACHE_ERR_AUTH, false },
+        { "NOPERM this user has no permissions to run the 'get' command", CACHE_ERR_AUTH, false },
+        { "DENIED Redis is running in protected mode", CACHE_ERR_AUTH, false },
+        { "OOM command not allowed when used memory > 'maxmemory'.", CACHE_ERR_IO, false },
+        { "MISCONF Redis is configured to save RDB snapshots", CACHE_ERR_IO, false },
+        { "READONLY You can't write against a read only replica.", CACHE_ERR_IO, false },
+        { "NOREPLICAS Not enough good replicas to write.", CACHE_ERR_IO, false },
+        { "LOADING Redis is loading the dataset in memory", CACHE_ERR_CONNECT, false },
+        { "BUSY Redis is busy running a script.", CACHE_ERR_CONNECT, false },
+        { "MASTERDOWN Link with MASTER is down", CACHE_ERR_CONNECT, false },
+        { "CLUSTERDOWN The cluster is down", CACHE_ERR_CONNECT, false },
+        { "MOVED 3999 127.0.0.1:6381", CACHE_ERR_PROTOCOL, true },
+        { "ASK 3999 127.0.0.1:6381", CACHE_ERR_PROTOCOL, true },
+        { "TRYAGAIN Multiple keys request during rehashing of slot", CACHE_ERR_PROTOCOL, true },
+        { "CROSSSLOT Keys in request don't hash to the same slot", CACHE_ERR_PROTOCOL, true },
+        { "ERR something that nobody knows yet", CACHE_ERR_PROTOCOL, false },
     };
     _Atomic(const char *) text = "";
     char lines[sizeof errors / sizeof errors[0]][128];
@@ -62,7 +65,47 @@ static void every_error_has_a_status_and_keeps_its_words(void **state)
         text = lines[i];
         assert_status(errors[i].status, cache_get(cache, "k", &value));
         assert_non_null(strstr(cache_last_error(), errors[i].words));
+        assert_true((strstr(cache_last_error(), "redis+cluster://") != NULL) == errors[i].is_of_a_cluster);
         assert_status(errors[i].status, cache_set_string(cache, "k", "v", 60));
+    }
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
+static atomic_int together;            /* commands with several keys */
+
+/* As a node of a cluster that is taken for a single Redis. */
+static void be_a_node(struct fake_server *server, int fd, int number)
+{
+    char request[4096], mark[32];
+    (void)server, (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        const bool login = strstr(request, "CLIENT") != NULL, many = strstr(request, "MGET") != NULL;
+        const bool same_slot = strstr(request, "{a}") != NULL;
+        fake_redis_cut_mark(request, mark);
+        atomic_fetch_add(&together, many);
+        if (!fake_server_puts(fd, login ? "+OK\r\n" : !many ? "$1\r\nv\r\n" : same_slot ? "*2\r\n$1\r\nv\r\n$1\r\nv\r\n"
+                                  : "-CROSSSLOT Keys in request don't hash to the same slot\r\n") ||
+            (mark[0] != '\0' && !fake_server_puts(fd, mark)))
+            return;
+    }
+}
+
+static void a_node_that_refused_keys_of_several_slots_is_not_asked_for_them_again(void **state)
+{
+    static const char *const apart[] = { "a", "b" }, *const beside[] = { "{a}1", "{a}2" };
+    struct fake_server server;
+    cache_value values[2];
+    (void)state;
+    fake_server_start(&server, be_a_node, NULL);
+    cache_t *cache = open_at(server.port, "", "pool=1");
+    for (int i = 0; i < 6; i++) {
+        assert_status(CACHE_OK, cache_get_many(cache, i < 3 ? apart : beside, 2, values));
+        for (int k = 0; k < 2; k++) {
+            assert_string_equal(values[k].data, "v");
+            cache_value_release(&values[k]);
+        }
+        assert_int_equal(together, i < 3 ? 1 : i - 1);    /* keys of one slot still go together */
     }
     cache_close(cache);
     fake_server_stop(&server);
@@ -388,6 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_a_status_and_keeps_its_words),
+        cmocka_unit_test(a_node_that_refused_keys_of_several_slots_is_not_asked_for_them_again),
         cmocka_unit_test(replies_of_a_wrong_type_or_size_end_the_connection),
         cmocka_unit_test(replies_that_announce_absurd_sizes_end_the_connection),
         cmocka_unit_test(what_is_no_value_among_many_is_a_miss),

@@ -13,6 +13,13 @@ bool cache_redis_spans_slots(const char *text)
     return strncmp(text, word, sizeof word - 1) == 0;
 }
 
+/* Returns true if only a node of a cluster says so. */
+static bool is_of_a_cluster(const char *text)
+{
+    return strncmp(text, "MOVED ", 6) == 0 || strncmp(text, "ASK ", 4) == 0 || strncmp(text, "TRYAGAIN", 8) == 0 ||
+           cache_redis_spans_slots(text);
+}
+
 cache_status cache_redis_error(const char *where, const char *text)
 {
     static const struct { const char *begins; cache_status status; } known[] = {
@@ -36,7 +43,7 @@ cache_status cache_redis_error(const char *where, const char *text)
         { "ERR max number of clients", CACHE_ERR_CONNECT },
         { "ERR DB index is out of range", CACHE_ERR_CONFIG },
     };
-    if (strncmp(text, "MOVED", 5) == 0 || cache_redis_spans_slots(text))
+    if (is_of_a_cluster(text))
         return cache_fail(CACHE_ERR_PROTOCOL, "%s: %s (this is a node of a cluster: write redis+cluster://)", where,
                           text);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -124,8 +131,7 @@ static cache_status send_request(struct redis_store *store, struct redis_request
  * keys. */
 static void tell_of_the_cluster(struct redis_store *store, const redisReply *error)
 {
-    if (error != NULL && store->cluster == NULL &&
-        (cache_redis_is_redirection(error) || cache_redis_spans_slots(error->str)) &&
+    if (error != NULL && store->cluster == NULL && is_of_a_cluster(error->str) &&
         !atomic_exchange(&store->told_of_cluster, true))
         cache_env_log(store->env, CACHE_LOG_WARN, "%s: this is a node of a cluster: write redis+cluster://",
                       store->where);

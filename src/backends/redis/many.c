@@ -46,11 +46,28 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
 
 /* ---- a node of a cluster that was taken for a server of its own --------------------------------------------------- *
  * A URL may name a node of a cluster as a single server. Such a node refuses a command whose keys have different slots.
- * It accepts them one by one, except for keys of other nodes. */
+ * It accepts them one by one, except for keys of other nodes. It is not
+ * asked again after its first refusal. */
 
-static bool spans_slots(const struct redis_request *request)
+/* Returns true if the server has refused the keys together. */
+static bool is_refused_together(struct redis_store *store, const struct redis_request *request)
 {
-    return request->error != NULL && cache_redis_spans_slots(request->error->str);
+    const bool spans = request->error != NULL && cache_redis_spans_slots(request->error->str);
+    if (spans)
+        atomic_store(&store->spans_slots, true);
+    return spans;
+}
+
+/* Returns true if it would refuse these. */
+static bool would_be_refused(struct redis_store *store, const cache_bytes keys[], size_t n)
+{
+    if (!atomic_load_explicit(&store->spans_slots, memory_order_relaxed))
+        return false;
+    const unsigned slot = cache_redis_slot(keys[0]);
+    size_t i = 1;
+    while (i < n && cache_redis_slot(keys[i]) == slot)
+        i++;
+    return i < n;
 }
 
 /* Returns false if the server cannot be reached, so that it is useless to continue. Any other failure is kept in
@@ -92,16 +109,19 @@ static cache_status remove_one_by_one(struct redis_store *store, const cache_byt
 /* The values go to the caller as they are parsed. A key that holds no string comes as nil, which is a miss. */
 cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    if (((struct redis_store *)self)->cluster != NULL)
+    struct redis_store *store = self;
+    if (store->cluster != NULL)
         return cache_redis_cluster_get_many(self, keys, n, out);
+    if (would_be_refused(store, keys, n))
+        return get_one_by_one(store, keys, n, out);
     struct redis_values values = { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND };
     struct redis_request request = { .types = "a", .values = &values };
-    const cache_status status = call_with_keys(self, "MGET", keys, n, cache_redis_deadline(self), &request);
-    const bool one_by_one = spans_slots(&request);
+    const cache_status status = call_with_keys(store, "MGET", keys, n, cache_redis_deadline(store), &request);
+    const bool one_by_one = is_refused_together(store, &request);
     cache_redis_release(&request);
     if (one_by_one) {
         cache_redis_values_forget(&values);    /* from another command, whose keys all had one slot */
-        return get_one_by_one(self, keys, n, out);
+        return get_one_by_one(store, keys, n, out);
     }
     return status != CACHE_OK ? status : values.status;
 }
@@ -128,11 +148,13 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
     cache_status status = CACHE_OK;
     if (store->cluster != NULL)
         return cache_redis_cluster_remove_many(self, keys, n, removed);
+    if (would_be_refused(store, keys, n))
+        return remove_one_by_one(store, keys, n, removed);
     while (again) {
         struct redis_request request = { .types = "i" };
         status = call_with_keys(store, cache_redis_removal(store), keys, n, deadline, &request);
         again = cache_redis_do_without_unlink(store, request.error);
-        one_by_one = spans_slots(&request);
+        one_by_one = is_refused_together(store, &request);
         *removed += status == CACHE_OK ? (size_t)request.sum : 0;
         cache_redis_release(&request);
     }
