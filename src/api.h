@@ -8,7 +8,7 @@
 #include <libcache/cache.h>
 #pragma GCC visibility pop
 
-/* Let the compiler check formats inside the library, where the extension is at home. */
+/* Inside the library, the compiler checks the formats. */
 cache_status cache_fail(cache_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cache_memo_tag(cache_memo_key *key, const char *format, ...) __attribute__((format(printf, 2, 3)));
 cache_status cache_writer_printf(cache_writer *writer, const char *format, ...) __attribute__((format(printf, 2, 3)));

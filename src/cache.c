@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* How often an operation is tried again that finds the key taken, and then free. */
+/* How often an operation is repeated that found the key taken first, and free afterwards. */
 enum { MAX_ATTEMPTS = 8 };
 
 /* ---- get and has ----------------------------------------------------------------------------------------------- */
@@ -36,8 +36,8 @@ static cache_status copy_out(const cache_value *value, void *buf, size_t cap, si
         *size = value->size;
     if (value->size > cap)
         return cache_fail(CACHE_ERR_TOO_LARGE, "get_copy: the value has %zu bytes, the buffer %zu", value->size, cap);
-    if (value->data != buf && value->size > 0)    /* the store has not put it there already */
-        memmove(buf, value->data, value->size);    /* maybe from inside the buffer, where an envelope stood before it */
+    if (value->data != buf && value->size > 0)    /* the store has not put it there */
+        memmove(buf, value->data, value->size);    /* the source may be inside the buffer, after an envelope */
     return CACHE_OK;
 }
 
@@ -52,26 +52,26 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    /* The store writes straight into the buffer; what does not fit goes to a block instead, and the buffer stays as it
-     * was. */
+    /* The store writes straight into the buffer. A value that does not fit goes to a block, and the buffer stays
+     * unchanged. */
     cache_writer writer;
     cache_writer_init_buffer(&writer, cache->store->env.allocator, buf, cap);
     status = cache_store_read(cache, full.bytes, &writer);
     cache_value value = { writer.data, writer.size, writer.owner };
     if (status == CACHE_OK && cache_envelope_is(value.data, value.size)) {
-        writer.owner = NULL;    /* unwrap lets go of the value on a miss */
+        writer.owner = NULL;    /* on a miss, unwrap has released the value */
         status = cache_stored_unwrap(cache, full.bytes, &value);
         writer.owner = value.owner;
     }
     cache_count_read(cache, status);
     if (status == CACHE_OK)
         status = copy_out(&value, buf, cap, size);
-    if (writer.owner != NULL)    /* what stands in the caller's buffer needs none */
+    if (writer.owner != NULL)    /* a value in the caller's buffer has no owner */
         writer.owner->ops->release(writer.owner);
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
-/* What the store has may be what cache_get would not show: only the value itself tells. */
+/* The store may have a value that cache_get would not return, such as a stale one. Only the value itself shows that. */
 static cache_status look_inside(const cache_t *cache, cache_bytes key)
 {
     cache_value value;
@@ -98,7 +98,8 @@ cache_status cache_has(cache_t *cache, const char *key)
         status = cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes, 0,
                                  cache_store_elapsed(begun));
     } else {
-        cache_value value;    /* in this process nothing is cheaper than get, and others may have only that */
+        cache_value value;    /* in this process get is the cheapest operation, and it is the only one that every store
+                               * has */
         status = cache_store_get(cache, full.bytes, &value);
         if (status == CACHE_OK && cache_envelope_is(value.data, value.size))
             status = cache_stored_unwrap(cache, full.bytes, &value);
@@ -124,13 +125,14 @@ static cache_status set(cache_t *cache, const char *key, const void *data, size_
     if (status != CACHE_OK)
         return status;
     const cache_bytes value = { size > 0 ? data : "", size };
-    cache_flights_invalidate(cache->store->flights, full.bytes);    /* first, for the same reason as in cache_delete */
+    cache_flights_invalidate(cache->store->flights, full.bytes);    /* this comes first, for the same reason as in
+                                                                     * cache_delete */
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
         status = cache_stored_set(cache, full.bytes, value, ttl_ms, flags);
         if (status != CACHE_NOT_STORED || !cache_stored_remove_dead(cache, full.bytes))
             break;
     }
-    /* A caller who is not told of the failure must not read the old value. */
+    /* If the caller does not learn of the failure, it must not read the old value. */
     if (status < 0 && cache->miss_on_error && !(flags & CACHE_SET_IF_ABSENT))
         cache_store_drop(cache, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_OK);
@@ -185,8 +187,8 @@ cache_status cache_delete(cache_t *cache, const char *key)
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    /* First: whoever stores a computation asks once more behind its store, and takes back what it should not have
-     * stored. If it has asked already, its value is there to be removed. */
+    /* This comes first. A caller that stores a computed value checks for invalidations once more after its store, and
+     * removes the value if there was one. If it has checked already, its value is in the store and is removed below. */
     cache_flights_invalidate(cache->store->flights, full.bytes);
     status = cache_lease_revoke(cache, full.bytes);
     if (status < 0)
@@ -217,7 +219,8 @@ cache_status cache_invalidate_tag(cache_t *cache, const char *tag)
     if (status != CACHE_OK)
         return status;
     cache_tag_key(cache, tag, &key);
-    /* Before the write, and after: a computation that began in between may have read values under the old version. */
+    /* This is done before the write and after it. A computation that began in between may have read values under the
+     * old version. */
     cache_flights_invalidate_tag(cache->store->flights, key.bytes);
     status = cache_tag_renew(cache, key.bytes);
     cache_flights_invalidate_tag(cache->store->flights, key.bytes);
@@ -234,7 +237,7 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
     if (status != CACHE_OK)
         return status;
     const struct cache_store *store = cache->store;
-    int64_t number = delta;    /* what an empty store would answer */
+    int64_t number = delta;    /* the answer of an empty store */
     for (int i = 0; i < MAX_ATTEMPTS; i++) {
         status = store->ops.inc(store->self, full.bytes, delta, cache->default_ttl_ms, &number);
         if (status == CACHE_ERR_TYPE)
@@ -243,10 +246,11 @@ cache_status cache_inc(cache_t *cache, const char *key, int64_t delta, int64_t *
             break;
     }
     if (status == CACHE_NOT_STORED)
-        status = cache_fail(CACHE_ERR_TYPE, "the value changes all the time");
+        status = cache_fail(CACHE_ERR_TYPE, "other callers keep changing the value");
     if (status == CACHE_OK)
         cache_counters_add(store->counters, COUNT_INC, 1);
-    if (status == CACHE_ERR_TYPE || status == CACHE_ERR_RANGE)    /* the store says why, and not of which key */
+    if (status == CACHE_ERR_TYPE || status == CACHE_ERR_RANGE)    /* the store's message says why, but does not name the
+                                                                   * key */
         (void)cache_fail(status, "inc '%.100s': %s", key, cache_last_error());
     if (store->env.event != NULL || status < 0)
         cache_store_end(cache, status, CACHE_EVENT_SET, full.bytes, 0, 0);

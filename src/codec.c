@@ -103,7 +103,7 @@ static cache_status check_size(const struct codec *codec, size_t size)
     const size_t limit = codec->layer.inner.max_value;
     if (limit == 0 || size <= limit)
         return CACHE_OK;
-    return cache_fail(CACHE_ERR_TOO_LARGE, "%s: a value of %zu bytes, as it is stored: the limit is %zu",
+    return cache_fail(CACHE_ERR_TOO_LARGE, "%s: the encoded value has %zu bytes: the limit is %zu",
                       codec->layer.inner.scheme, size, limit);
 }
 

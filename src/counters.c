@@ -22,7 +22,7 @@ static struct cache_stripe *stripe_new(const cache_env *env)
     return stripe;
 }
 
-/* Without memory for a stripe the thread counts in the first one. */
+/* If there is no memory for a stripe, the thread counts in the first one. */
 static struct cache_stripe *make_stripe(struct cache_live_counters *counters, _Atomic(struct cache_stripe *) *at)
 {
     struct cache_stripe *there = NULL, *made = stripe_new(counters->env);
@@ -104,7 +104,7 @@ static uint64_t load(atomic_uint_fast64_t *from)
 static void add_latency(struct cache_stripe_latency *latency, cache_latency *out)
 {
     const uint64_t count = load(&latency->count);
-    if (count == 0)    /* most of a name's are: its count is stepped before its buckets */
+    if (count == 0)    /* most buckets of a name are empty; its count is written before its buckets */
         return;
     out->count += count;
     out->nanoseconds += load(&latency->nanoseconds);

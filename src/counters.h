@@ -18,23 +18,23 @@ struct cache_stripe_latency {
     atomic_uint_fast64_t count, nanoseconds, buckets[CACHE_LATENCY_BUCKETS];
 };
 
-/* What one thread counts, so that counting is a load and a store. The first stripe is shared by the threads that have
- * no slot: there every addition is atomic. A stripe stands in a block of its own, from the next cache line on. */
+/* The counters of one thread, so that counting is a plain load and store. The first stripe is shared by all threads
+ * without a slot, so there every addition is atomic. A stripe is in a block of its own, and begins at a cache line. */
 struct cache_stripe {
     _Alignas(64) atomic_uint_fast64_t counters[COUNTERS];
     struct cache_stripe_latency latencies[TIMED];
     bool shared;
-    void *block;                       /* what the allocator gave */
+    void *block;                       /* the block from the allocator */
 };
 
 /* The counts of a store, or of one name in it. Reading adds up the stripes. */
 struct cache_live_counters {
     const cache_env *env;
-    _Atomic(struct cache_stripe *) stripes[THREAD_SLOTS];    /* made when their thread first counts */
+    _Atomic(struct cache_stripe *) stripes[THREAD_SLOTS];    /* each is made when its thread first counts */
 };
 
-/* Returns NULL for lack of memory. A thread's stripe is made when it first counts. `env` stays until the counters is
- * freed. */
+/* Returns NULL if there is no memory. The stripe of a thread is made when it first counts. `env` must stay until the
+ * counters are freed. */
 struct cache_live_counters *cache_counters_new(const cache_env *env);
 void cache_counters_free(const cache_env *env, struct cache_live_counters *counters);
 

@@ -10,7 +10,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* A variable that is set to nothing counts as unset: that is how compose files and shells leave one out. */
+/* Returns the variable; or NULL if it is unset or empty. Compose files and shells leave a variable empty to leave it
+ * out. */
 static const char *variable(const char *name)
 {
     const char *value = getenv(name);
@@ -21,7 +22,7 @@ static const char *variable(const char *name)
 
 struct description {
     cache_writer url;
-    cache_writer used;             /* the variables that went into it, for the message when it is refused */
+    cache_writer used;             /* the variables that were used, for the message if the URL is refused */
     char separator;                /* before the next option */
 };
 
@@ -49,7 +50,7 @@ static cache_status check_number(const char *name, const char *value, long max)
     return CACHE_OK;
 }
 
-/* The words that Python programs and shells use. */
+/* Read a bool, in the words that Python programs and shells use. */
 static cache_status check_bool(const char *name, const char *value, bool *out)
 {
     static const char *const words[] = { "0", "1", "false", "true", "no", "yes", "off", "on" };
@@ -164,13 +165,13 @@ static bool names_db(const char *url)
     const char *options = strchr(url, '?');
     if (options != NULL && (strstr(options, "?db=") != NULL || strstr(options, "&db=") != NULL))
         return true;
-    /* A socket's path is no database. */
+    /* The path of a socket is not a database. */
     const char *host = strncmp(url, "redis", 5) == 0 ? strstr(url, "://") : NULL;
     const char *path = host != NULL ? strpbrk(host + 3, "/?") : NULL;
     return path != NULL && path[0] == '/' && path[1] != '\0' && path[1] != '?';
 }
 
-/* A URL for redis-py: the same but for the scheme of unix sockets. CACHE_REDIS_DB counts if the URL names no
+/* Use a URL of redis-py. Only its scheme for unix sockets differs from ours. CACHE_REDIS_DB is used if the URL names no
  * database. */
 static cache_status put_redis_url(struct description *description, const char *url)
 {
@@ -225,8 +226,8 @@ static cache_status put_redis(struct description *description)
     return status == CACHE_OK ? put_redis_number(description, "CACHE_REDIS_DB", "/", 2000000000) : status;
 }
 
-/* A server with SASL wants these too in Python; here they are for one with -Y, and one with SASL is refused by that
- * name when it is met. */
+/* In Python these are for a server with SASL. Here they are for a server with -Y. A server with SASL is refused by a
+ * message that names SASL. */
 static cache_status put_memcached_login(struct description *description)
 {
     static const char *const names[] = { "CACHE_MEMCACHED_USERNAME", "CACHE_MEMCACHED_PASSWORD" };
@@ -235,7 +236,7 @@ static cache_status put_memcached_login(struct description *description)
         return CACHE_OK;
     for (int i = 0; i < 2; i++) {
         if (values[i] == NULL)
-            return cache_fail(CACHE_ERR_CONFIG, "%s is set, and %s is not: a login is both", names[1 - i], names[i]);
+            return cache_fail(CACHE_ERR_CONFIG, "%s is set but %s is not: a login needs both", names[1 - i], names[i]);
         use(description, names[i]);
         cache_url_encode(&description->url, values[i], "");
         (void)cache_writer_puts(&description->url, i == 0 ? ":" : "@");
@@ -243,7 +244,7 @@ static cache_status put_memcached_login(struct description *description)
     return CACHE_OK;
 }
 
-/* A list in Python, so a list here: with commas or spaces between the servers. */
+/* The servers are a list in Python, so here they are a list too, separated by commas or spaces. */
 static cache_status put_memcached(struct description *description)
 {
     const char *servers = variable("CACHE_MEMCACHED_SERVERS");
@@ -271,7 +272,8 @@ static cache_status put_memcached(struct description *description)
 
 /* ---- what is refused --------------------------------------------------------------------------------------------- */
 
-/* Settings of Flask-Caching that would be lost: said, never ignored. `type`: for that store alone; NULL: for all. */
+/* Settings of Flask-Caching that have no equivalent here: each is refused, never ignored. `type`: the setting belongs
+ * to that store only; NULL: to all. */
 static const struct { const char *name, *type, *why; } lost[] = {
     { "CACHE_OPTIONS", NULL, "it is a Python dictionary; a store's options stand in CACHE_URL" },
     { "CACHE_ARGS", NULL, "it is a Python list; a store's options stand in CACHE_URL" },
@@ -311,7 +313,8 @@ static const struct type {
     { "NullCache", "null", put_null },
 };
 
-/* What is there but under another URL, and what there is none of: never taken for something else in silence. */
+/* Refuse a type that this library offers under another URL, or not at all. It is never silently replaced by another
+ * store. */
 static cache_status refuse_type(const char *type)
 {
     if (strcasecmp(type, "RedisSentinelCache") == 0 || strcasecmp(type, "redissentinel") == 0)
@@ -335,7 +338,7 @@ static cache_status put_store(struct description *description)
         return status == CACHE_OK ? put_memory(description) : status;
     }
     use(description, "CACHE_TYPE");
-    /* Flask-Caching takes the class with its module too: flask_caching.backends.SimpleCache. */
+    /* Flask-Caching also accepts a class with its module: flask_caching.backends.SimpleCache. */
     const char *dot = strrchr(type, '.');
     const char *name = dot != NULL ? dot + 1 : type;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -362,7 +365,7 @@ static cache_status write_url(struct description *description)
     return status == CACHE_OK ? cache_writer_status(&description->url) : status;
 }
 
-/* Open, and put the variables that a failure stems from before its message. */
+/* Open the cache. After a failure, the message begins with the variables that caused it. */
 static cache_status open_from(const cache_config *config, const char *url, const char *variables, cache_t **out)
 {
     cache_config known = *config;

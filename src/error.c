@@ -42,7 +42,7 @@ unsigned cache_n_failures(void)
 
 cache_status cache_fail(cache_status status, const char *format, ...)
 {
-    /* Formatted aside first: an argument may be the last error itself. */
+    /* The text is formatted in a buffer first, since an argument may be the last error itself. */
     char text[sizeof last_error];
     va_list args;
     va_start(args, format);

@@ -266,7 +266,7 @@ static cache_status miss(struct fetch *fetch, struct reading *reading, cache_val
         break;
     }
     cache_value_release(&reading->value);
-    return cache_fail(CACHE_ERR_INVALID, "fetch '%.100s': its computation asks for its own key",
+    return cache_fail(CACHE_ERR_INVALID, "fetch '%.100s': its computation fetches its own key",
                       cache_user_key(fetch->cache, fetch->key));
 }
 

@@ -1,15 +1,16 @@
-/* fetch_many.c - many keys at once: one read, one computation of what is missing, one write.
+/* fetch_many.c - fetches many keys at once: one read, one computation of the missing values, one write.
  *
- * Each key has a flight of its own, so that calls for overlapping keys share their computations. A call first takes the
- * lead of all it can, computes and lands those, and only then waits for the keys that others lead: two calls never wait
- * for each other. What has an old value is computed by a thread of the application if there is one. */
+ * Each key has its own flight, so calls for overlapping keys share their computations. A call first takes the lead of
+ * all flights that it can, and computes and completes those. Only then does it wait for keys that other calls lead. So
+ * two calls never wait for each other (no deadlock). If a value has an old version, a thread of the application
+ * recomputes it, if there is one. */
 #include "fetch_many_internal.h"
 
 #include <string.h>
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* Read the keys of `many->indices`, and with them the tags' versions; readings[k] is of the k-th. */
+/* Read the keys of `many->indices`, and the versions of the tags with them. readings[k] belongs to the k-th of them. */
 static void read_some(struct many *many, size_t n, struct reading readings[])
 {
     const cache_t *cache = many->cache;
@@ -56,7 +57,7 @@ static cache_status read_all(struct many *many)
     return CACHE_OK;
 }
 
-/* A flight that landed between our read and our taking the lead has stored what we missed. */
+/* If another flight has ended between our read and our taking the lead, it has stored a value that we missed. */
 static void read_again(struct many *many)
 {
     const cache_env *env = &many->cache->store->env;
@@ -69,7 +70,7 @@ static void read_again(struct many *many)
         return;
     struct reading *seconds = cache_env_alloc(env, n * sizeof *seconds);
     if (seconds == NULL)
-        return;    /* costs a computation */
+        return;    /* this only costs a computation */
     read_some(many, n, seconds);
     for (size_t k = 0; k < n; k++) {
         struct entry *entry = &many->entries[many->indices[k]];
@@ -80,7 +81,7 @@ static void read_again(struct many *many)
         cache_value_release(&entry->reading.value);
         entry->reading = seconds[k];
         entry->role = ROLE_FOUND;
-        cache_flight_abandon(entry->fetch.flight);    /* as in cache_fetch */
+        cache_flight_abandon(entry->fetch.flight);    /* for the same reason as in cache_fetch */
         entry->fetch.flight = NULL;
     }
     cache_env_free(env, seconds);
@@ -88,7 +89,7 @@ static void read_again(struct many *many)
 
 /* ---- who computes ---------------------------------------------------------------------------------------------- */
 
-/* The earlier entry with this key that we lead already; `i`: there is none. */
+/* Returns the index of an earlier entry with the same key that this call leads, or `i` if there is none. */
 static size_t first_of(const struct many *many, size_t i)
 {
     for (size_t k = 0; k < i; k++) {
@@ -143,7 +144,7 @@ static enum role role_of(struct many *many, size_t i)
         if (entry->first < i)
             return ROLE_REPEATS;
         entry->outcome.status = cache_fail(CACHE_ERR_INVALID,
-                                           "fetch_many '%.100s': its computation asks for its own key", many->names[i]);
+                                           "fetch_many '%.100s': its computation fetches its own key", many->names[i]);
         return ROLE_FAILED;
     default:
         return ROLE_COMPUTES;
@@ -157,7 +158,7 @@ struct one {
     size_t index;
 };
 
-/* The caller's function for one key. */
+/* Call the caller's function for one key. */
 static cache_status compute_one(void *ctx, cache_writer *out)
 {
     const struct one *one = ctx;
@@ -207,7 +208,7 @@ static cache_status return_value(struct many *many, size_t i)
                                       &many->out[i]);
 }
 
-/* What was handed out is the caller's. */
+/* Return one value. It belongs to the caller from then on. */
 static cache_status hand_out(struct many *many, size_t i)
 {
     struct entry *entry = &many->entries[i];
@@ -216,7 +217,7 @@ static cache_status hand_out(struct many *many, size_t i)
     return status;
 }
 
-/* Those of others come last, and share one deadline for keys without a value, and one for those with an old one. */
+/* Return all values. Values that other calls compute come last, and their waits share one deadline. */
 static cache_status give_all(struct many *many)
 {
     cache_status first = CACHE_OK;
@@ -250,7 +251,7 @@ static cache_status run(struct many *many, const cache_fetch_options *options)
     return give_all(many);
 }
 
-/* What a call leaves that does not return: an exception passes through it, or its thread ends. */
+/* Clean up if a call does not return, because an exception passes through it or its thread ends. */
 static void end_many(struct many **call)
 {
     struct many *many = *call;

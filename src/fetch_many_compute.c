@@ -13,7 +13,7 @@ cache_status cache_many_init(struct many *many, const cache_fetch_options *optio
     cache_status status = cache_fetch_begin(&first, many->cache, options);
     first.key = many->keys[0];
     if (status == CACHE_OK && first.options.lock)
-        status = cache_fail(CACHE_ERR_INVALID, "fetch_many: lock: a lease for each key is not supported");
+        status = cache_fail(CACHE_ERR_INVALID, "fetch_many: the option lock is not supported");
     if (status == CACHE_OK)
         status = cache_fetch_init_tags(&first, NULL, &many->tags);
     if (status != CACHE_OK)
@@ -69,7 +69,7 @@ void cache_many_abandon(struct many *many)
 
 /* ---- computing and storing ------------------------------------------------------------------------------------- */
 
-/* One call of the caller's function for all of `many->indices`. */
+/* Call the caller's function once, for all of `many->indices`. */
 static void compute(struct many *many, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
@@ -95,13 +95,15 @@ static void compute(struct many *many, size_t n)
     }
 }
 
-/* What is stored for one time goes in one call: jitter moves only the time in the envelope. */
+/* Returns how long the store keeps the value. Values with the same time are stored by one call; jitter changes only the
+ * time in the envelope. */
 static int64_t kept_ms(const struct entry *entry)
 {
     return cache_fetch_kept_ms(&entry->outcome, &entry->lifetime, entry->lifetime.whole_ttl_ms);
 }
 
-/* Store those that are kept `ttl_ms`; they are not `storable` any more, but `stored` if they were. */
+/* Store all values that are kept for `ttl_ms`. Their `storable` becomes false, and their outcome notes whether they
+ * were stored. */
 static void store_some(struct many *many, size_t n, int64_t ttl_ms)
 {
     size_t some = 0;
@@ -117,7 +119,7 @@ static void store_some(struct many *many, size_t n, int64_t ttl_ms)
     const cache_status status = cache_store_set_many(many->cache, many->asked, many->values, some, ttl_ms);
     cache_fetch_count_store(any, TIMED_SET, begun, status);
     if (any->named != NULL && status == CACHE_OK)
-        cache_counters_add(any->named, COUNT_SET, some - 1);    /* the call counted as one */
+        cache_counters_add(any->named, COUNT_SET, some - 1);    /* the call itself was counted as one */
     for (size_t k = 0; k < n; k++) {
         struct entry *entry = &many->entries[many->indices[k]];
         if (!entry->storable || kept_ms(entry) != ttl_ms)
@@ -127,7 +129,7 @@ static void store_some(struct many *many, size_t n, int64_t ttl_ms)
     }
 }
 
-/* Hand the outcome to those who wait for this key, and begin its store. */
+/* Pass the outcome to the callers that wait for this key. If it may be stored, that is noted first. */
 static void share(struct entry *entry, bool tagged)
 {
     entry->storable = entry->storable && tagged && cache_fetch_may_store(&entry->fetch);
@@ -137,7 +139,8 @@ static void share(struct entry *entry, bool tagged)
     entry->outcome.stored = false;
 }
 
-/* All of them are begun before the first is stored: one store must not wait for a key that waits for another store. */
+/* Begin all stores before the first value is stored. Otherwise a store could wait for a key whose call waits for
+ * another store. */
 static void store(struct many *many, size_t n, bool tagged)
 {
     for (size_t k = 0; k < n; k++)
@@ -170,7 +173,8 @@ void cache_many_lead(struct many *many)
             many->indices[n++] = i;
     if (n == 0)
         return;
-    /* The tags' versions from before: an invalidation while computing makes the results misses. */
+    /* The versions of the tags are those from before the computation, so an invalidation during it turns the results
+     * into misses. */
     const int64_t kept = cache_fetch_likely_kept_ms(&many->entries[0].fetch);
     const bool tagged = many->tags.n == 0 || cache_tags_ensure(many->cache, &many->tags, kept) == CACHE_OK;
     for (size_t k = 0; k < n && tagged && many->tags.n > 0; k++)
@@ -178,7 +182,7 @@ void cache_many_lead(struct many *many)
             cache_flight_note_tags(many->entries[many->indices[k]].fetch.flight, &many->tags);
     compute(many, n);
     store(many, n, tagged);
-    for (size_t k = n; k-- > 0;) {    /* the innermost first */
+    for (size_t k = n; k-- > 0;) {    /* the flight that was taken last comes first */
         struct entry *entry = &many->entries[many->indices[k]];
         if (entry->fetch.flight != NULL)
             cache_flight_complete(entry->fetch.flight, &entry->outcome);

@@ -5,10 +5,10 @@
 #include "fetch_internal.h"
 
 enum role {
-    ROLE_FOUND,                        /* the reading is the answer */
-    ROLE_COMPUTES,                     /* this call does: as the flight's leader, or alone */
-    ROLE_FOLLOWS,                      /* another call does */
-    ROLE_REPEATS,                      /* the same key as an earlier one's, which this call computes */
+    ROLE_FOUND,                        /* the value that was read is the answer */
+    ROLE_COMPUTES,                     /* this call computes, as the leader of a flight or alone */
+    ROLE_FOLLOWS,                      /* another call computes */
+    ROLE_REPEATS,                      /* the key equals an earlier one, which this call computes */
     ROLE_FAILED
 };
 
@@ -17,8 +17,8 @@ struct entry {
     struct reading reading;
     enum role role;
     struct cache_flight *follows;
-    size_t first;                      /* of those with the same key */
-    cache_writer writer, whole;        /* what is computed; the same in its envelope */
+    size_t first;                      /* the index of the first entry with the same key */
+    cache_writer writer, whole;        /* the computed value; the same with its envelope */
     struct cache_outcome outcome;
     struct cache_lifetime lifetime;
     bool storable;
@@ -27,16 +27,16 @@ struct entry {
 struct many {
     cache_t *cache;
     size_t n;
-    const char *const *names;          /* the keys as the caller has them */
+    const char *const *names;          /* the keys as the caller wrote them */
     struct entry *entries;
     cache_bytes *keys;
-    struct cache_tags tags;            /* of all: each entry's share these arrays */
+    struct cache_tags tags;            /* of the whole call; the entries share these arrays */
     uint64_t soft_deadline_ns;         /* how long it waits for successors of old values; 0: not at all */
     cache_compute_many_fn *compute;
     void *ctx;
     cache_value *out;
 
-    /* Room for what goes to the store, and to the caller's function. */
+    /* Arrays for the calls of the store and of the caller's function. */
     cache_bytes *asked, *values;
     cache_value *read;
     size_t *indices;

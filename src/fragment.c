@@ -1,4 +1,4 @@
-/* fragment.c - a part of a page, cached where it is written. */
+/* fragment.c - caches a part of a page, where it is written. */
 #include "fetch_internal.h"
 #include "number.h"
 
@@ -6,7 +6,8 @@
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
-/* "fragment/NAME" and, for each vary part, its length and itself: no two lists of parts make one key. */
+/* Make "fragment/NAME", followed by the length and the text of each vary part. So no two lists of parts have the same
+ * key. */
 cache_status cache_fragment_key(const char *const parts[], size_t n, char *buf, size_t cap)
 {
     if (buf == NULL || parts == NULL || n == 0 || parts[0] == NULL || parts[0][0] == '\0')
@@ -44,15 +45,15 @@ cache_status cache_fragment_forget(cache_t *cache, const char *const parts[], si
 
 /* ---- rendering --------------------------------------------------------------------------------------------------- */
 
-/* A body that runs, and whose text may be stored: a fetch whose computation is the code between begin and end. It is on
- * the heap and has a handle of its own, since a body that is left by return or goto ends with the writer. */
+/* A running body whose text may be stored: a fetch whose computation is the code between begin and end. It is on the
+ * heap and has its own handle, since a body that is left by return or goto ends with the writer. */
 struct cache_rendering {
     struct cache_writer_cleanup_hook hook;
     struct fetch fetch;
     struct cache_full_key key;
-    cache_value old;                   /* to show if the body fails */
+    cache_value old;                   /* shown if the body fails */
     uint64_t begun_ns;
-    struct cache_lease lease;          /* if it is held */
+    struct cache_lease lease;          /* only used if it is held */
     bool leased, storable;
 };
 
@@ -70,7 +71,7 @@ static void free_rendering(struct cache_rendering *rendering)
     cache_close(cache);
 }
 
-/* The end of a body without a text to store: those who wait for it render their own. */
+/* Ends a body that has no text to store. Callers that wait for it render the text themselves. */
 static void abandon(struct cache_writer_cleanup_hook *hook)
 {
     struct cache_rendering *rendering = rendering_of(hook);
@@ -81,7 +82,7 @@ static void abandon(struct cache_writer_cleanup_hook *hook)
     free_rendering(rendering);
 }
 
-/* Move the fetch into a new rendering. Returns NULL for lack of memory; then it stays where it is. */
+/* Move the fetch into a new rendering. Returns NULL if there is no memory; then the fetch is unchanged. */
 static struct cache_rendering *new_rendering(struct fetch *fetch)
 {
     const cache_env *env = &fetch->cache->store->env;
@@ -100,7 +101,7 @@ static struct cache_rendering *new_rendering(struct fetch *fetch)
     return rendering;
 }
 
-/* A fragment inside itself must not wait for itself. */
+/* Returns true if the fragment is inside itself, where it must not wait for itself. */
 static bool renders_already(const cache_writer *out, const struct fetch *fetch)
 {
     const cache_bytes key = fetch->key;
@@ -113,7 +114,7 @@ static bool renders_already(const cache_writer *out, const struct fetch *fetch)
     return false;
 }
 
-/* With `lock`: is no other process rendering this? A store that fails keeps nobody from it. */
+/* With `lock`: returns true if no other process is rendering this. If the store fails, every process may render. */
 static bool take_lease(struct cache_rendering *rendering)
 {
     const struct fetch *fetch = &rendering->fetch;
@@ -126,7 +127,8 @@ static bool take_lease(struct cache_rendering *rendering)
     return status != CACHE_NOT_STORED;
 }
 
-/* Nothing fresh is there: another's text, or this call's turn to render. Returns true if `*value` is the text. */
+/* There is no fresh text. Wait for the text of another caller, or become the one that renders. Returns true if `*value`
+ * is the text. */
 static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struct reading *reading, cache_value *value)
 {
     cache_writer *out = fragment->out;
@@ -159,7 +161,7 @@ static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struc
     return false;
 }
 
-/* Returns true if `*value` is the text. A key that cannot be, or a store that fails, costs a rendering. */
+/* Returns true if `*value` is the text. If the key is invalid or the store fails, the body is rendered. */
 static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_options *options,
                  const char *const parts[], size_t n, cache_value *value)
 {
@@ -175,7 +177,7 @@ static bool find(cache_fragment *fragment, cache_t *cache, const cache_fetch_opt
     if (cache == NULL || cache_fragment_key(parts, n, key, sizeof key) != CACHE_OK ||
         cache_fetch_init(&fetch, cache, key, &named, &full, NULL) != CACHE_OK)
         return false;
-    /* What the caller's block owns is not asked again once the block may be gone. */
+    /* These options point into the caller's block, which may be gone later, so they are cleared. */
     fetch.options.tags = NULL;
     fetch.options.name = NULL;
     cache_fetch_lookup(&fetch, &reading);
@@ -201,11 +203,12 @@ cache_fragment cache_fragment_begin(cache_t *cache, cache_writer *out, const cac
     fragment.begin = out->size;
     fragment.n_no_store = out->n_no_store;
     fragment.outer_failed = out->fragment_failed;
-    out->fragment_failed = false;    /* also of a body that was left by return after it failed */
+    out->fragment_failed = false;    /* also if a body failed and was then left by return */
     return fragment;
 }
 
-/* The body failed: its text is taken back, and an old one shown, or what is around it lacks a part. */
+/* The body failed, so its text is removed. An old text is shown instead; if there is none, the surrounding page is
+ * incomplete. */
 static void take_back(const cache_fragment *fragment)
 {
     cache_writer *out = fragment->out;
@@ -218,7 +221,7 @@ static void take_back(const cache_fragment *fragment)
         cache_writer_no_store(out);
 }
 
-/* Store the text, or wake those who wait for it with nothing. */
+/* Store the text; or if there is none, wake the callers that wait for it. */
 static void store_rendering(const cache_fragment *fragment, cache_status status)
 {
     struct cache_rendering *rendering = fragment->rendering;

@@ -2,7 +2,7 @@
 #ifndef HEX_H
 #define HEX_H
 
-/* -1: it is none. */
+/* Returns the value of a hexadecimal digit, or -1 if it is none. */
 static inline int cache_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')

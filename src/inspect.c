@@ -1,4 +1,4 @@
-/* inspect.c - looking at a store: does it answer, how long does a value live, which keys are there, what is stored. */
+/* inspect.c - inspects a store: does it answer, how long does a value live, which keys are there, what is stored. */
 #include "stored.h"
 #include "tag.h"
 
@@ -13,7 +13,7 @@ cache_status cache_ping(cache_t *cache)
 
 /* ---- how long a value lives -------------------------------------------------------------------------------------- */
 
-/* What cache_get shows of an enveloped value ends when it becomes stale, though the store keeps it longer. */
+/* cache_get stops returning an enveloped value when it becomes stale, though the store keeps it longer. */
 static void shorten_by_envelope(const cache_t *cache, cache_bytes key, const cache_value *value, int64_t *left_ms)
 {
     struct cache_envelope envelope;
@@ -72,7 +72,7 @@ static void hand_over(void *ctx, cache_bytes key)
         listing->each(listing->ctx, user);
 }
 
-/* The handle's prefix and the user's, behind each other as the keys begin. */
+/* Make the prefix of the handle followed by the prefix of the user, as the keys begin. */
 static cache_status make_prefix(const cache_t *cache, const char *prefix, struct cache_full_key *full)
 {
     if (prefix != NULL && prefix[0] != '\0')
@@ -108,7 +108,7 @@ static double seconds(int64_t ms)
     return (double)ms / 1000;
 }
 
-/* As cache_fetch_info has it: negative in the past, but never the number that stands for ever. */
+/* Like in cache_fetch_info: negative in the past, but never CACHE_TTL_FOREVER. */
 static double until_stale(const struct cache_envelope *envelope, int64_t now_ms)
 {
     if (envelope->expires_ms == 0)
@@ -117,7 +117,7 @@ static double until_stale(const struct cache_envelope *envelope, int64_t now_ms)
     return seconds(left_ms == 0 || left_ms == -1000 ? left_ms - 1 : left_ms);
 }
 
-/* Copy the type and the tags as texts into one block, behind the array of the tags. Returns NULL for lack of memory. */
+/* Copy the type and the tags into one block, after the array of the tags. Returns NULL if there is no memory. */
 static void *copy_texts(const cache_t *cache, const struct cache_envelope *envelope, cache_entry *entry)
 {
     cache_bytes tags = envelope->tags, name;
@@ -135,7 +135,7 @@ static void *copy_texts(const cache_t *cache, const struct cache_envelope *envel
         names[entry->n_tags++] = text;
         memcpy(text, name.data, name.size);
         text += name.size;
-        *text++ = '\0';    /* a tag's version was longer than this */
+        *text++ = '\0';    /* there is room: a tag's version is longer than this NUL */
     }
     entry->tags = names;
     return (void *)names;

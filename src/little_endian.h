@@ -1,5 +1,4 @@
-/* little_endian.h - reads numbers of stored formats. They are written out, so that a compiler makes one load of
- * each. */
+/* little_endian.h - reads numbers in stored formats. Compilers turn each of these expressions into one load. */
 #ifndef LITTLE_ENDIAN_H
 #define LITTLE_ENDIAN_H
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* Where the keys stand: one of the three. */
+/* The keys of a call. They are in one of these three arrays. */
 struct key_list {
     const char *const *keys;
     const cache_item *items;
@@ -19,7 +19,7 @@ static const char *key_at(const struct key_list *list, size_t i)
     return list->items != NULL ? list->items[i].key : list->timed[i].key;
 }
 
-/* Prefixed keys, one behind the other in one block that begins with their array. */
+/* Make the keys with their prefix, in one block that begins with their array. */
 static cache_status make_keys(const cache_t *cache, const struct key_list *list, size_t n, cache_bytes **out)
 {
     *out = NULL;
@@ -76,7 +76,7 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
     return cache_apply_on_error(cache, status, CACHE_OK);
 }
 
-/* In one call of the store, unless a value must be wrapped. */
+/* Set all values with one call of the store, unless one of them needs an envelope. */
 static cache_status set_values(cache_t *cache, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                int64_t ttl_ms)
 {
@@ -91,8 +91,8 @@ static cache_status set_values(cache_t *cache, const cache_bytes keys[], const c
     return first;
 }
 
-/* As in cache_set, a caller who does not see the failure must not read an old value. Which of the keys failed is not
- * known. */
+/* As in cache_set, a caller that does not learn of the failure must not read an old value. It is unknown which keys
+ * failed, so all are dropped. */
 static void drop_unseen(const cache_t *cache, const cache_bytes keys[], size_t n)
 {
     for (size_t i = 0; cache->miss_on_error && i < n; i++)
@@ -135,11 +135,11 @@ cache_status cache_set_many(cache_t *cache, const cache_item items[], size_t n, 
 
 /* ---- items with ttls of their own -------------------------------------------------------------------------------- */
 
-/* As many arrays as cache_store_set_many wants, in one block. */
+/* The arrays for cache_store_set_many, in one block. */
 struct timed_set {
     cache_bytes *keys, *values;
     int64_t *ttls_ms;
-    cache_bytes *some_keys, *some_values;    /* those of one ttl */
+    cache_bytes *some_keys, *some_values;    /* the items of one ttl */
 };
 
 static cache_status read_items(const cache_t *cache, const cache_timed_item items[], size_t n, struct timed_set *set)
@@ -156,7 +156,7 @@ static cache_status read_items(const cache_t *cache, const cache_timed_item item
     return CACHE_OK;
 }
 
-/* All items whose ttl is that of item `first`. Done ones have the ttl -1. */
+/* Set all items with the same ttl as item `first`. Items that are done get the ttl -1. */
 static cache_status set_one_ttl(cache_t *cache, struct timed_set *set, size_t first, size_t n)
 {
     const int64_t ttl_ms = set->ttls_ms[first];
@@ -214,7 +214,7 @@ cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t 
         return status;
     for (size_t i = 0; i < n; i++)
         cache_flights_invalidate(cache->store->flights, full[i]);
-    /* The leases first, as in cache_delete; a failure that the values meet too is counted once. */
+    /* The leases come first, as in cache_delete. A failure that also hits the values is counted once. */
     const cache_status revoked = cache_lease_revoke_many(cache, full, n);
     status = cache_store_remove_many(cache, full, n, &removed);
     if (status == CACHE_OK && revoked < 0) {

@@ -14,20 +14,21 @@
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 enum {
-    WHOLE_MAX = 60000,                 /* it travels as the stored value's type, whose size has 16 bits */
-    HEAD_SIZE = 200                    /* of a hashed key: what a person reads of it */
+    WHOLE_MAX = 60000,                 /* the whole key is stored as the type of the value, whose size has 16 bits */
+    HEAD_SIZE = 200                    /* of a hashed key: the part that people can read */
 };
 
-/* What stands in the room of a cache_memo_key. */
+/* The contents of a cache_memo_key. */
 struct memo_key {
-    cache_status status;               /* not CACHE_OK: it cannot be kept whole, and the call is computed each time */
+    cache_status status;               /* not CACHE_OK: the whole key could not be kept, and the function is computed at
+                                        * each call */
     const char *function, *name;       /* counted as "function" or "function@name" */
-    size_t size;                       /* of the whole text */
-    char *whole;                       /* NULL, or the text of a key that is longer than `text` */
+    size_t size;                       /* bytes of the whole text */
+    char *whole;                       /* the text, if it is longer than `text`; else NULL */
     size_t n_tags, tags_size;
     char text[CACHE_MAX_KEY + 1];
-    char tag[128];                     /* what forget_all invalidates */
-    char tags[512];                    /* of CACHE_TAG, one behind the other with their NULs */
+    char tag[128];                     /* the tag that forget_all invalidates */
+    char tags[512];                    /* the tags of CACHE_TAG, one after the other, each with its NUL */
 };
 
 _Static_assert(sizeof(struct memo_key) <= sizeof(cache_memo_key), "a key fits into the room that the header makes");
@@ -37,7 +38,7 @@ static struct memo_key *inside(cache_memo_key *opaque)
     return (struct memo_key *)(void *)opaque->room;
 }
 
-/* Make room for `more` bytes, which do not fit behind the text: the key moves to `whole`. */
+/* Make room for `more` bytes, which do not fit into `text`: the key moves to `whole`. */
 static bool make_room(struct memo_key *key, size_t more)
 {
     if (key->status != CACHE_OK)
@@ -65,7 +66,7 @@ static void put_slowly(struct memo_key *key, const char *text, size_t size)
     key->size += size;
 }
 
-/* Append. The NUL behind it all is cache_memo_end's. */
+/* Append to the key. cache_memo_end appends the final NUL. */
 static inline void put(struct memo_key *key, const char *text, size_t size)
 {
     if (key->status == CACHE_OK && key->whole == NULL && size <= CACHE_MAX_KEY - key->size) {
@@ -145,7 +146,8 @@ void cache_memo_uint(cache_memo_key *opaque, char letter, unsigned long long arg
     put(key, text, (size_t)snprintf(text, sizeof text, "%c%llu,", letter, argument));
 }
 
-/* By its bits, which no locale changes; but both zeros are one, and all that is no number is too. */
+/* Append the bits of the number, which do not depend on the locale. Both zeros give the same key, and so do all
+ * NaNs. */
 void cache_memo_double(cache_memo_key *opaque, char letter, double argument)
 {
     struct memo_key *key = inside(opaque);
@@ -175,7 +177,7 @@ void cache_memo_text(cache_memo_key *opaque, char letter, const char *argument)
     put_text(key, ",");
 }
 
-/* A tag that has no room is not left out: a result without it could not be invalidated. */
+/* If there is no room for a tag, the result is not stored: without the tag it could not be invalidated. */
 void cache_memo_tag(cache_memo_key *opaque, const char *format, ...)
 {
     struct memo_key *key = inside(opaque);
@@ -192,7 +194,8 @@ void cache_memo_tag(cache_memo_key *opaque, const char *format, ...)
     key->n_tags++;
 }
 
-/* A hashed key ends in a digit, every other one in a bracket. Two calls may have one hash: `whole` tells them apart. */
+/* Finish the key. A hashed key ends with a digit, every other key with a bracket. Two calls may have the same hash;
+ * `whole` tells them apart. */
 void cache_memo_end(cache_memo_key *opaque)
 {
     struct memo_key *key = inside(opaque);
@@ -220,14 +223,14 @@ cache_status cache_memo_copy_key(cache_memo_key *opaque, char *buf, size_t cap)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-/* The caller's tags, those of the arguments, and the function's. */
+/* Collect the tags: those of the caller, of the arguments, and of the function. */
 static cache_status collect_tags(const struct memo_key *key, const cache_fetch_options *options,
                                  const char *tags[CACHE_MAX_TAGS], size_t *n)
 {
     const size_t given = options->tags != NULL ? options->n_tags : 0;
     *n = 0;
     if (given > CACHE_MAX_TAGS - 1 - key->n_tags) {
-        *n = CACHE_MAX_TAGS + 1;    /* cache_fetch says so, and computes */
+        *n = CACHE_MAX_TAGS + 1;    /* cache_fetch reports this, and computes */
         return CACHE_OK;
     }
     for (size_t i = 0; i < given; i++)
@@ -261,7 +264,7 @@ static cache_status fetch(cache_t *cache, const struct memo_key *key, const char
     all.type = key->whole != NULL ? key->whole : type;
     if (key->status == CACHE_OK)
         status = collect_tags(key, &given, tags, &all.n_tags);
-    else {    /* neither read nor stored, and counted all the same */
+    else {    /* neither read nor stored, but counted all the same */
         all.unless = true;
         all.n_tags = 0;
     }
@@ -290,7 +293,8 @@ cache_status cache_memo_fetch(cache_t *cache, cache_memo_key *opaque, const char
     else
         status = fetch(cache, key, type, options, false, compute, ctx, &value);
     if (status == CACHE_OK && value.size != size) {
-        /* Stored by a program with another idea of the type: computed anew, never misread. */
+        /* A program with another definition of the type has stored this value. It is computed again, and never
+         * misread. */
         cache_value_release(&value);
         status = fetch(cache, key, type, options, true, compute, ctx, &value);
     }
@@ -314,7 +318,7 @@ cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *opaque, const
         status = fetch(cache, key, "char *", options, false, compute, ctx, &value);
     }
     if (status == CACHE_OK) {
-        *out = malloc(value.size + 1);    /* not the handle's allocator: the caller frees it with free */
+        *out = malloc(value.size + 1);    /* not by the handle's allocator, because the caller frees it with free */
         if (*out != NULL)
             memcpy(*out, value.data, value.size + 1);
         else
@@ -328,7 +332,7 @@ cache_status cache_memo_fetch_text(cache_t *cache, cache_memo_key *opaque, const
 cache_status cache_memo_forget(cache_t *cache, cache_memo_key *opaque)
 {
     struct memo_key *key = inside(opaque);
-    /* What is too long was never stored; without memory it may have been. */
+    /* A key that is too long was never stored. If memory ran out, it may have been stored earlier. */
     cache_status status = key->status == CACHE_ERR_TOO_LARGE ? CACHE_MISS : key->status;
     if (status == CACHE_OK)
         status = cache_delete(cache, key->text);
@@ -365,7 +369,7 @@ void *cache_memo_copy_call(const void *call, size_t size)
     return copy;
 }
 
-/* By memcpy, since what stands there may be a char * or a const char *. */
+/* Copy by memcpy, since the variable may be a char * or a const char *. */
 bool cache_memo_copy_text(void *text)
 {
     const char *from = NULL;

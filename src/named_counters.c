@@ -1,7 +1,8 @@
-/* named_counters.c - counts by the names of views and memoized functions.
+/* named_counters.c - counts separately for each view and memoized function, by its name.
  *
- * The table is written once a name and read at every fetch: open addressing, slots that are filled by one compare and
- * swap and never change again. It has twice as many slots as names, so a search always ends at an empty one. */
+ * A name is added once, and read at every fetch. The table uses open addressing: a slot is filled by one
+ * compare-and-swap, and never changes again. It has twice as many slots as names, so a search always ends at an empty
+ * slot. */
 #include "named_counters.h"
 
 #include "utf8.h"
@@ -17,7 +18,7 @@ enum { SLOTS = 2048 };
 _Static_assert(SLOTS > CACHE_MAX_NAMES && (SLOTS & (SLOTS - 1)) == 0, "a search needs an empty slot to end at");
 
 struct entry {
-    struct entry *next;                /* the one that was added before it */
+    struct entry *next;                /* the entry that was added before */
     struct cache_live_counters *counters;
     uint64_t hash;
     char name[];
@@ -27,7 +28,8 @@ struct cache_named_counters {
     const cache_env *env;
     struct cache_live_counters *other;
     atomic_uint n;
-    _Atomic(struct entry *) last;      /* all of them from here, so that who reads them need not look at every slot */
+    _Atomic(struct entry *) last;      /* the head of the list of all entries, so that reading need not visit every
+                                        * slot */
     _Atomic(struct entry *) slots[SLOTS];
 };
 
@@ -83,7 +85,7 @@ static struct entry *entry_new(const cache_env *env, const char *name, size_t si
     return entry;
 }
 
-/* The slot that holds `name`, or the empty one where it would stand. */
+/* Returns the slot that holds `name`, or the empty slot where it belongs. */
 static _Atomic(struct entry *) *slot_of(struct cache_named_counters *names, const char *name, uint64_t hash,
                                         struct entry **there)
 {
@@ -95,7 +97,8 @@ static _Atomic(struct entry *) *slot_of(struct cache_named_counters *names, cons
     }
 }
 
-/* Two threads with one name meet at one empty slot: the slower one takes what the other put there. */
+/* Add an entry. If two threads add the same name, they meet at one empty slot, and the slower one uses the entry of the
+ * other. */
 static struct cache_live_counters *add(struct cache_named_counters *names, struct entry *entry)
 {
     struct entry *there = NULL;
@@ -154,7 +157,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
 }
 
-/* Sorted before they are read: a row is 16 bytes, and counters are a thousand. */
+/* List the names in order. They are sorted before the counters are read, because a row has 16 bytes and the counters a
+ * thousand. */
 static size_t list(struct cache_named_counters *names, struct row rows[CACHE_MAX_NAMES + 1])
 {
     size_t n = 0;

@@ -9,7 +9,7 @@ bool cache_number_parse(const char *text, size_t size, int64_t *out)
     const size_t first = negative ? 1 : 0;
     if (size == first || size > NUMBER_MAX_SIZE || (text[first] == '0' && (size > first + 1 || negative)))
         return false;
-    /* Downwards, since INT64_MIN has no opposite. */
+    /* Count downwards, since -INT64_MIN does not fit in int64. */
     int64_t number = 0;
     for (size_t i = first; i < size; i++) {
         const int digit = text[i] - '0';

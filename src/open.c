@@ -38,7 +38,7 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
         return cache_fail(CACHE_ERR_NOMEM, "open: out of memory");
     memset(store, 0, sizeof *store);
     store->env = *env;
-    /* An older, shorter table leaves the operations that it does not know as NULL. */
+    /* If the table is older and shorter, the operations that it lacks stay NULL. */
     memcpy(&store->ops, ops, ops->size < sizeof store->ops ? ops->size : sizeof store->ops);
     atomic_init(&store->handles, 1);
     store->counters = cache_counters_new(&store->env);
@@ -61,7 +61,7 @@ static cache_status store_new(const cache_env *env, const cache_backend_ops *ops
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */
 
-/* `behind`: NULL, or the handle whose prefix comes first. */
+/* `behind` is NULL, or the handle whose prefix comes first. */
 static cache_status handle_new(struct cache_store *store, const cache_t *behind, const char *prefix, cache_t **out)
 {
     cache_t *cache = cache_env_alloc(&store->env, sizeof *cache);
@@ -97,7 +97,7 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
     };
     const cache_status status = store->ops.open(&config, &store->self);
     if (status != CACHE_OK) {
-        store->self = NULL;    /* nothing was left behind, whatever stands there: it is not to be closed */
+        store->self = NULL;    /* opening failed, so there is nothing to close, whatever `self` was set to */
         return status;
     }
     if (store->ops.flags & CACHE_BACKEND_LOCAL)
@@ -109,7 +109,8 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
                : added;
 }
 
-/* A store of this process alone is nowhere: an address would be ignored, and its user think that it counts. */
+/* A store in this process has no address. If one were ignored, the user would believe that it is used, so it is
+ * refused. */
 static cache_status check_address(const struct cache_url *url, const cache_backend_ops *ops)
 {
     const bool has_path = url->path[0] != '\0' && strcmp(url->path, "/") != 0;
@@ -159,7 +160,7 @@ cache_status cache_config_copy(const cache_config *config, cache_config *known)
         return cache_fail(CACHE_ERR_INVALID, "open: config is NULL");
     if (config->size < offsetof(cache_config, url) + sizeof config->url)
         return cache_fail(CACHE_ERR_INVALID, "open: config->size is too small: begin with CACHE_CONFIG_INIT");
-    /* A program built against an older, shorter struct leaves the rest at its defaults. */
+    /* If the program was built with an older, shorter struct, the other fields keep their defaults. */
     *known = (cache_config)CACHE_CONFIG_INIT;
     memcpy(known, config, config->size < sizeof *known ? config->size : sizeof *known);
     known->size = sizeof *known;
@@ -212,7 +213,7 @@ cache_status cache_with_prefix(cache_t *cache, const char *prefix, cache_t **out
     if (prefix == NULL || prefix[0] == '\0')
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: the prefix is empty");
     if (cache == NULL)
-        return CACHE_OK;    /* a part of no cache is none */
+        return CACHE_OK;    /* a handle on no cache is no cache either */
     if (strnlen(prefix, CACHE_MAX_PREFIX + 1) + cache->given_size > CACHE_MAX_PREFIX)
         return cache_fail(CACHE_ERR_INVALID, "with_prefix: all prefixes together have more than %d bytes",
                           CACHE_MAX_PREFIX);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What every store takes. */
+/* The options of every store. */
 static const cache_option common_options[] = {
     { "default_ttl", CACHE_OPTION_SECONDS, .def = "300", .min = 0, .max = 1e10,
       .help = "time to live of CACHE_TTL_DEFAULT; 0 or 'forever': for ever" },
@@ -26,7 +26,7 @@ static const cache_option common_options[] = {
     { 0 },
 };
 
-/* What every store takes that others share. */
+/* The options of every store that several processes share. */
 static const cache_option shared_options[] = {
     { "compress", CACHE_OPTION_CHOICE, .def = "off", .choices = "off|lz4|zstd",
       .help = "how values of compress_min bytes and more are compressed" },
@@ -90,7 +90,8 @@ static bool read_bytes(const char *text, int64_t *out)
 
 static bool read_seconds(const char *text, double *out)
 {
-    /* strtod takes "inf", "nan" and hexadecimal too; and a locale's decimal comma is no matter of a URL. */
+    /* strtod also accepts "inf", "nan", hexadecimal numbers, and the decimal comma of a locale, so these are excluded
+     * first. */
     if (strspn(text, "0123456789.") != strlen(text) || text[0] == '\0')
         return false;
     const char *point = strchr(text, '.');
@@ -140,7 +141,8 @@ static cache_status check_range(const char *scheme, const cache_option *option, 
                       option->min, option->max, unit, text);
 }
 
-/* Seconds become milliseconds. Of a time to live, 0 is for ever, and so is what no clock lives to see. */
+/* Convert seconds to milliseconds. For a time to live, 0 means for ever, and so does a time longer than any clock will
+ * run. */
 static cache_status read_span(const char *scheme, const cache_option *option, const char *text,
                               struct option_value *value)
 {
@@ -275,7 +277,7 @@ int64_t cache_option_int(const cache_backend_config *config, const char *name)
 
 int64_t cache_option_ms(const cache_backend_config *config, const char *name)
 {
-    return cache_option_int(config, name);    /* read_value made milliseconds of the seconds */
+    return cache_option_int(config, name);    /* read_value has converted the seconds to milliseconds */
 }
 
 const char *cache_option_text(const cache_backend_config *config, const char *name)

@@ -1,14 +1,15 @@
-/* prefix.c - how a prefix is stored, so that no two share a key.
+/* prefix.c - defines how a prefix is stored, so that no two prefixes share a key.
  *
- * Were a prefix written as it is, "app" and "app2" would share keys: "app" + "2k" is "app2" + "k". So each stored
- * prefix ends with the only ':' in it, and none begins with another. What is written that way already, such as
- * "app:", is stored as it is, for other programs to read. In any other, ':' becomes "%3A" and '%' becomes "%25", and
- * "%:" ends it: "app" is stored as "app%:", "app:v1:" as "app%3Av1%3A%:". No prefix at all stays none. */
+ * If prefixes were stored unchanged, "app" and "app2" would share keys: "app" + "2k" equals "app2" + "k". So each
+ * stored prefix ends with the only ':' in it, and none begins with another. If a prefix already has this form, such as
+ * "app:", it is stored unchanged, so that other programs can read it. In any other prefix ':' becomes "%3A" and '%'
+ * becomes "%25", and "%:" is appended: "app" is stored as "app%:", and "app:v1:" as "app%3Av1%3A%:". An empty prefix
+ * stays empty. */
 #include "prefix.h"
 
 #include <string.h>
 
-/* "%:" ends those alone that are not plain. */
+/* Returns true if the prefix can be stored unchanged. Only other prefixes end with "%:". */
 static bool is_plain(const char *prefix)
 {
     const char *colon = strchr(prefix, ':');
@@ -17,7 +18,7 @@ static bool is_plain(const char *prefix)
                                  prefix[0] != CACHE_INTERNAL_MARK[0]);
 }
 
-/* The size is past the room once it is full. */
+/* Append, and return the new size. If there is no room, the size is larger than the room. */
 static size_t put(char *to, size_t size, const char *text)
 {
     const size_t more = strlen(text);
@@ -34,7 +35,7 @@ static size_t put_escaped(char *to, size_t size, char byte)
         return put(to, size, "%3A");
     if (byte == '%')
         return put(to, size, "%25");
-    return put(to, size, byte == CACHE_INTERNAL_MARK[0] ? "%01" : plain);    /* the core's own keys begin so */
+    return put(to, size, byte == CACHE_INTERNAL_MARK[0] ? "%01" : plain);    /* internal keys begin with this byte */
 }
 
 cache_status cache_prefix_append(char *stored, size_t *stored_size, const char *prefix)
@@ -49,7 +50,7 @@ cache_status cache_prefix_append(char *stored, size_t *stored_size, const char *
     }
     if (size > CACHE_MAX_STORED_PREFIX) {
         stored[*stored_size] = '\0';
-        return cache_fail(CACHE_ERR_INVALID, "the prefix '%.40s' has more than %d bytes where it is stored", prefix,
+        return cache_fail(CACHE_ERR_INVALID, "the prefix '%.40s' has more than %d bytes in its stored form", prefix,
                           CACHE_MAX_STORED_PREFIX);
     }
     *stored_size = size;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A store is added by one line here. One without a table was switched off when the library was built. */
+/* To add a store, add one line here. If the table is NULL, the store was switched off when the library was built. */
 static const struct { const char *scheme; const cache_backend_ops *ops; } builtin[] = {
     { "null", &cache_null_ops },
     { "memory", &cache_memory_ops },
@@ -34,7 +34,7 @@ static const struct { const char *scheme; const cache_backend_ops *ops; } builti
 
 enum { N_BUILTIN = sizeof builtin / sizeof builtin[0], MAX_ADDED = 32 };
 
-/* Added stores are few and are never taken out again, so an array under a mutex does. */
+/* Few stores are added, and none is ever removed, so an array with a mutex is enough. */
 static pthread_mutex_t added_lock = PTHREAD_MUTEX_INITIALIZER;
 static const cache_backend_ops *added[MAX_ADDED];
 static size_t n_added;
@@ -61,7 +61,7 @@ static const cache_backend_ops *find_builtin(const char *scheme, bool *switched_
     return NULL;
 }
 
-/* With added_lock held. */
+/* Call with added_lock held. */
 static const cache_backend_ops *find_added(const char *scheme)
 {
     for (size_t i = 0; i < n_added; i++)

@@ -4,10 +4,10 @@
 
 #include "api.h"
 
-/* The store for `scheme`. CACHE_ERR_CONFIG: there is none, or this build has it switched off. */
+/* Find the store for `scheme`. CACHE_ERR_CONFIG: there is none, or this build has switched it off. */
 cache_status cache_registry_find(const char *scheme, const cache_backend_ops **out);
 
-/* The store that a front keeps its values in. */
+/* Returns the store in which a front keeps its values. */
 const cache_backend_ops *cache_registry_front(void);
 
 #endif

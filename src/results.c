@@ -1,4 +1,4 @@
-/* results.c - what a store's get_many puts into the caller's array. */
+/* results.c - stores the results of get_many in the caller's array. */
 #include "results.h"
 
 #include "writer.h"

@@ -1,4 +1,4 @@
-/* results.h - where get_many puts what it found: the inside of cache_results. */
+/* results.h - the fields of cache_results, through which get_many returns values. */
 #ifndef RESULTS_H
 #define RESULTS_H
 
@@ -6,7 +6,7 @@
 
 struct cache_results {
     const cache_allocator *allocator;
-    cache_value *out;                  /* zeroed: an index that nothing is put at stays a miss */
+    cache_value *out;                  /* zeroed; an index that nothing is put at stays a miss */
     size_t n;
 };
 

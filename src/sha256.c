@@ -6,7 +6,7 @@
 
 enum { BLOCK = 64, ROUNDS = 64 };
 
-/* Section 4.2.2: the first 32 bits of the fractions of the cube roots of the first 64 primes. */
+/* Section 4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t constants[ROUNDS] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -44,7 +44,7 @@ static void add_block(uint32_t hash[8], const unsigned char *block)
     hash[4] += e, hash[5] += f, hash[6] += g, hash[7] += h;
 }
 
-/* Section 5.1.1: a bit, zeros, and how many bits there are, in one block or two. */
+/* Section 5.1.1: add a 1 bit, zeros, and the number of bits, in one block or two. */
 static void add_end(uint32_t hash[8], const unsigned char *rest, size_t rest_size, uint64_t size)
 {
     unsigned char end[2 * BLOCK] = { 0 };

@@ -6,7 +6,7 @@
 
 enum { SHA256_HEX_SIZE = 64 };
 
-/* FIPS 180-4, in hexadecimal digits and a NUL. `data` may be NULL if `size` is 0. */
+/* Compute the hash (FIPS 180-4) as hexadecimal digits and a NUL. `data` may be NULL if `size` is 0. */
 void cache_sha256_hex(const void *data, size_t size, char out[SHA256_HEX_SIZE + 1]);
 
 #endif

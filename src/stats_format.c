@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Each counter once: both formats walk this table. */
+/* Each counter appears once. Both formats walk this table. */
 static const struct field {
     const char *name, *help;
     size_t offset;
-    bool is_gauge, is_named;           /* is_named: known for each name too */
-    bool is_held;                      /* of what is held: known where knows_items says so */
+    bool is_gauge, is_named;           /* is_named: also counted for each name */
+    bool is_held;                      /* a count of the contents, which is known only if knows_items is set */
 } fields[] = {
 #define FIELD(member, is_gauge, is_named, help) \
     { #member, help, offsetof(cache_counters, member), is_gauge, is_named, false }
@@ -68,7 +68,8 @@ static const cache_latency *latency_of(const cache_counters *counters, const str
     return (const cache_latency *)(const void *)((const char *)counters + field->offset);
 }
 
-/* A store that does not know how much it holds is not shown as an empty one. */
+/* Returns true if the field is shown. If a store does not know how much it holds, it must not look like an empty
+ * one. */
 static bool is_shown(const struct field *field, const cache_counters *total)
 {
     return !field->is_held || total->knows_items;
@@ -111,19 +112,18 @@ static size_t copy_text(char *to, const char *text)
     return size;
 }
 
-/* Statistics are asked for all the time by who watches them, and printf takes ten times as long. The texts are ours,
- * and short. */
+/* Monitoring reads the statistics often, and printf takes ten times as long. The texts are our own and short. */
 static void put_number(cache_writer *out, const char *before, const char *name, const char *between, uint64_t number)
 {
     char text[128];
     size_t size = copy_text(text, before);
     size += copy_text(text + size, name);
     size += copy_text(text + size, between);
-    size += cache_number_format((int64_t)number, text + size);    /* no counter comes near the sign bit */
+    size += cache_number_format((int64_t)number, text + size);    /* no counter ever reaches the sign bit */
     (void)cache_writer_append(out, text, size);
 }
 
-/* No floating point and no locale: per mille, rounded, as "93.1%" and as 0.931. */
+/* Print the hit rate without floating point and locale: in per mille, rounded, as "93.1%" and as 0.931. */
 static void put_hit_rate(cache_writer *out, const cache_counters *counters)
 {
     const uint64_t reads = counters->hits + counters->misses;
@@ -139,7 +139,7 @@ static void put_hit_rate(cache_writer *out, const cache_counters *counters)
     put_number(out, ",\"", "hit_ratio", whole, rate % 1000);
 }
 
-/* The latency that `per_mille` of the operations did not exceed: the bound of its bucket. */
+/* Returns the latency that `per_mille` of the operations did not exceed: the upper bound of a bucket. */
 static uint64_t quantile_ns(const cache_latency *latency, uint64_t per_mille)
 {
     uint64_t seen = 0;
@@ -151,7 +151,7 @@ static uint64_t quantile_ns(const cache_latency *latency, uint64_t per_mille)
     return 0;
 }
 
-/* The inside of an object. */
+/* Print the fields of an object. */
 static void put_json_counters(cache_writer *out, const cache_counters *counters, bool of_a_name)
 {
     put_hit_rate(out, counters);
@@ -170,7 +170,7 @@ static void put_json_counters(cache_writer *out, const cache_counters *counters,
     (void)cache_writer_puts(out, "}");
 }
 
-/* A name is UTF-8 already (named_counters.h). */
+/* Print a name, which is known to be UTF-8 (named_counters.h). */
 static void put_json_text(cache_writer *out, const char *text)
 {
     (void)cache_writer_puts(out, "\"");
@@ -205,7 +205,8 @@ cache_status cache_stats_json(cache_t *cache, cache_writer *out)
     return cache_writer_puts(out, "}}");
 }
 
-/* A key may have any bytes. One that is no UTF-8 is written as if it were Latin-1, so that the JSON is valid. */
+/* Print a key, which may contain any bytes. If it is not UTF-8, it is written as if it were Latin-1, so that the JSON
+ * is valid. */
 static void put_json_key(cache_writer *out, const char *key)
 {
     if (text_is_utf8(key)) {
@@ -256,7 +257,7 @@ static void put_family(cache_writer *out, const char *family, const char *suffix
                               type);
 }
 
-/* `name="…",` with the format's escapes. */
+/* Print `name="…",` with the escapes of the format. */
 static void put_label(cache_writer *out, const char *name)
 {
     (void)cache_writer_puts(out, "name=\"");
@@ -271,7 +272,7 @@ static void put_label(cache_writer *out, const char *name)
     (void)cache_writer_puts(out, "\"");
 }
 
-/* A line up to its value; `name` may be NULL. */
+/* Print a line up to its value. `name` may be NULL. */
 static void put_series(cache_writer *out, const char *family, const char *suffix, const char *name,
                        const char *operation)
 {
@@ -283,7 +284,7 @@ static void put_series(cache_writer *out, const char *family, const char *suffix
     (void)cache_writer_printf(out, "operation=\"%s\"", operation);
 }
 
-/* Every `step`th bound, counted from the last one down. */
+/* Print every `step`th bound, counted from the last one down. */
 static void put_histogram(cache_writer *out, const char *family, const char *name, const char *operation,
                           const cache_latency *latency, size_t step)
 {
@@ -324,7 +325,8 @@ static void put_total(cache_writer *out, const struct report *report)
                       latency_of(&report->total, &latencies[i]), 1);
 }
 
-/* A family of its own for each, since a sum over a family that holds the total too would count everything twice. */
+/* Named counters have families of their own: a sum over a family that also holds the total would count everything
+ * twice. */
 static void put_named(cache_writer *out, const struct report *report)
 {
     for (size_t i = 0; i < N_FIELDS; i++) {

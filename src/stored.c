@@ -144,7 +144,7 @@ static cache_status add_to(const cache_t *cache, cache_bytes key, const struct h
     if (envelope->type.size > 0 || !cache_number_parse(envelope->payload.data, envelope->payload.size, &number))
         return cache_fail(CACHE_ERR_TYPE, "the value that cache_fetch stored is not a number");
     if (!cache_number_add(number, delta, result))
-        return cache_fail(CACHE_ERR_RANGE, "the sum leaves int64");
+        return cache_fail(CACHE_ERR_RANGE, "the result does not fit in int64");
     envelope->payload = (cache_bytes){ text, cache_number_format(*result, text) };
     envelope->id = 0;
     cache_writer whole;

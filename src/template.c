@@ -17,7 +17,7 @@ struct rendering {
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-/* Append a name's value to `out`, which may be the page itself. */
+/* Append the value of a name to `out`, which may be the page itself. */
 static cache_status resolve(const struct rendering *rendering, const char *name, unsigned line, cache_writer *out)
 {
     const cache_status status = rendering->resolve(rendering->ctx, name, out);
@@ -49,7 +49,7 @@ static cache_status put_escaped(cache_writer *out, const char *text, size_t size
     return cache_writer_status(out);
 }
 
-/* What was said of a value concerns the page. */
+/* Settings of a value, such as its ttl, apply to the page. */
 static void pass_on(const cache_writer *from, cache_writer *out)
 {
     if (from->no_store)
@@ -73,7 +73,7 @@ static cache_status put_value(const struct rendering *rendering, const struct te
 
 /* ---- cached parts ------------------------------------------------------------------------------------------------ */
 
-/* As in URLs and in Flask-Caching's templates, 0 is for ever here. */
+/* Read seconds. As in URLs and in Flask-Caching's templates, 0 means for ever. */
 static bool read_seconds(const char *text, size_t size, double *ttl)
 {
     if (!cache_template_seconds(text, size, ttl))
@@ -102,7 +102,7 @@ static cache_status read_ttl(const struct rendering *rendering, const struct tem
     return status;
 }
 
-/* The fragment's name and vary parts, one behind the other in `texts`, each with a NUL. */
+/* Write the fragment's name and vary parts into `texts`, one after the other, each with a NUL. */
 static cache_status write_parts(const struct rendering *rendering, const struct template_step *step,
                                 cache_writer *texts)
 {
@@ -114,7 +114,7 @@ static cache_status write_parts(const struct rendering *rendering, const struct 
             status = resolve(rendering, argument->text, step->line, texts);
         else
             status = cache_writer_append(texts, argument->text, argument->size);
-        /* Cut at the NUL, two values would share one fragment. */
+        /* If values were cut at a NUL, two different ones could share a fragment. */
         if (status == CACHE_OK && texts->size > begin && memchr(texts->data + begin, '\0', texts->size - begin) != NULL)
             status = cache_fail(CACHE_ERR_INVALID,
                                 "template line %u: the value of '%.100s' contains a NUL, which a vary part must not",
@@ -133,7 +133,7 @@ static void point_to_parts(const cache_writer *texts, const char *parts[TEMPLATE
         parts[i] = at;
 }
 
-/* `*next` is the step to go on with. */
+/* Sets `*next` to the step to continue with. */
 static cache_status begin_part(struct rendering *rendering, const struct template_step *step, size_t *next)
 {
     const char *parts[TEMPLATE_MAX_ARGUMENTS];
@@ -155,7 +155,7 @@ static cache_status begin_part(struct rendering *rendering, const struct templat
             else
                 *next = step->end + 1;
         } else if (rendering->cache != NULL)
-            /* A store that fails is counted, and breaks no page. */
+            /* A failure of the store is counted, but must not break the page. */
             (void)cache_fragment_forget(rendering->cache, parts, n);
         status = cache_writer_status(rendering->out);
     }
@@ -224,6 +224,6 @@ cache_status cache_template_render(const cache_template *compiled, cache_t *cach
     }
     if (out->size > begin)
         cache_writer_undo(out, out->size - begin);
-    cache_writer_no_store(out);    /* a page or part around this one lacks it */
+    cache_writer_no_store(out);    /* the page or part around this one is incomplete */
     return status;
 }

@@ -5,14 +5,14 @@
 #include "writer.h"
 
 enum {
-    TEMPLATE_MAX_DEPTH = 32,           /* of cached parts in one another */
-    TEMPLATE_MAX_ARGUMENTS = 17        /* of a cache tag: the ttl, the name, the vary parts */
+    TEMPLATE_MAX_DEPTH = 32,           /* of nested cached parts */
+    TEMPLATE_MAX_ARGUMENTS = 17        /* of a cache tag: ttl, name and vary parts */
 };
 
-/* What stands between the commas of a cache tag. */
+/* One argument of a cache tag, between commas. */
 struct template_argument {
     enum { ARGUMENT_TEXT, ARGUMENT_NUMBER, ARGUMENT_NAME } kind;
-    const char *text;                  /* with a NUL once the template is whole */
+    const char *text;                  /* ends with NUL once the template is complete */
     size_t size;
 };
 
@@ -20,19 +20,18 @@ struct template_step {
     enum {
         STEP_TEXT,                     /* append `text` */
         STEP_VALUE,                    /* append the value of the name `text`, escaped */
-        STEP_SAFE_VALUE,               /* the same, as it is */
-        STEP_CACHE,                    /* begin a fragment; if it is there, go on behind `end` */
-        STEP_END,                      /* its end */
+        STEP_SAFE_VALUE,               /* the same, not escaped */
+        STEP_CACHE,                    /* begin a fragment; if it is cached, continue after `end` */
+        STEP_END,                      /* end of the fragment */
         STEP_DELETE                    /* delete a fragment */
     } kind;
     unsigned line;
     cache_bytes text;
-    size_t first, n;                   /* of the arguments */
-    size_t end;                        /* of STEP_CACHE: its STEP_END */
+    size_t first, n;                   /* the step's arguments */
+    size_t end;                        /* for STEP_CACHE: its STEP_END */
 };
 
-/* The names and texts of the steps point into `text`, where a NUL stands behind each that a cache tag or a value
- * names. */
+/* The names and texts of the steps point into `text`. A NUL follows each one that a cache tag or a value names. */
 struct cache_template {
     char *text;
     struct template_step *steps;
@@ -40,7 +39,8 @@ struct cache_template {
     size_t n_steps, step_capacity, n_arguments, argument_capacity;
 };
 
-/* Seconds: digits, perhaps with a point and more digits, fifteen in all. Returns false if it is something else. */
+/* Read seconds: digits, perhaps a point and more digits, at most fifteen in all. Returns false if the text is anything
+ * else. */
 bool cache_template_seconds(const char *text, size_t size, double *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* template_parse.c - compiles a template's text to steps. */
+/* template_parse.c - compiles the text of a template to steps. */
 #include "template.h"
 
 #include "hooks.h"
@@ -9,7 +9,7 @@ struct parser {
     struct cache_template *made;
     const char *at;
     unsigned line;
-    size_t open[TEMPLATE_MAX_DEPTH];   /* the STEP_CACHE steps whose end is to come */
+    size_t open[TEMPLATE_MAX_DEPTH];   /* the STEP_CACHE steps that are not closed yet */
     size_t depth;
 };
 
@@ -20,7 +20,7 @@ static cache_status syntax_error(const struct parser *parser, const char *what)
     return cache_fail(CACHE_ERR_INVALID, "template line %u: %s", parser->line, what);
 }
 
-/* The same, with the text from here to the end of the line. */
+/* The same, and quotes the text from here to the end of the line. */
 static cache_status syntax_error_here(const struct parser *parser, const char *what)
 {
     size_t size = strcspn(parser->at, "\r\n");
@@ -32,7 +32,7 @@ static cache_status syntax_error_here(const struct parser *parser, const char *w
 
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
-/* Room for one more element in a list that doubles. */
+/* Make room for one more element in a list that doubles. */
 static bool make_room(void **list, size_t n, size_t *capacity, size_t size)
 {
     const cache_allocator *allocator = &cache_allocator_default;
@@ -98,7 +98,7 @@ static bool take(struct parser *parser, const char *sign)
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
 static const char letters_and_digits[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
 
-/* A dotted name, user.id; its size, or 0: there is none. */
+/* Returns the size of a dotted name such as user.id, or 0 if there is none. */
 static size_t name_size(const char *at)
 {
     size_t size = strspn(at, letters) > 0 ? strspn(at, letters_and_digits) : 0;
@@ -140,7 +140,7 @@ static cache_status parse_value(struct parser *parser)
     skip_space(parser);
     struct template_step step = { .kind = STEP_VALUE, .text = { parser->at, name_size(parser->at) } };
     if (step.text.size == 0)
-        return syntax_error_here(parser, "a name must stand behind '{{'");
+        return syntax_error_here(parser, "a name must follow '{{'");
     advance(parser, step.text.size);
     const cache_status status = put_step(parser, step);
     skip_space(parser);
@@ -154,7 +154,7 @@ static cache_status parse_value(struct parser *parser)
         parser->made->steps[parser->made->n_steps - 1].kind = STEP_SAFE_VALUE;
     }
     if (status == CACHE_OK && !take(parser, "}}"))
-        return syntax_error_here(parser, "'}}' must stand behind the name");
+        return syntax_error_here(parser, "'}}' must follow the name");
     return status;
 }
 
@@ -179,13 +179,13 @@ static cache_status parse_argument(struct parser *parser)
         argument.kind = ARGUMENT_NUMBER;
         argument.size = strspn(parser->at, "0123456789.");
         if (argument.size == 0 || !cache_template_seconds(argument.text, argument.size, &seconds))
-            return syntax_error_here(parser, "a number, a name or a text in quotes must stand here");
+            return syntax_error_here(parser, "a number, a name or a text in quotes must come here");
     }
     advance(parser, argument.size);
     return put_argument(parser, argument);
 }
 
-/* The arguments up to the end of the tag. */
+/* Parse the arguments up to the end of the tag. */
 static cache_status parse_arguments(struct parser *parser, size_t *n)
 {
     cache_status status = CACHE_OK;
@@ -198,7 +198,7 @@ static cache_status parse_arguments(struct parser *parser, size_t *n)
         skip_space(parser);
     } while (status == CACHE_OK && take(parser, ","));
     if (status == CACHE_OK && !take(parser, "%}"))
-        return syntax_error_here(parser, "',' or '%}' must stand here");
+        return syntax_error_here(parser, "',' or '%}' must come here");
     return status;
 }
 
@@ -216,7 +216,7 @@ static cache_status parse_cache(struct parser *parser)
         return status;
     const struct template_argument *arguments = parser->made->arguments + step.first;
     const unsigned last = parser->line;
-    parser->line = line;    /* what is wrong with the tag as a whole is wrong where it begins */
+    parser->line = line;    /* an error in the tag as a whole is reported where it begins */
     if (step.n < 2 || arguments[1].kind != ARGUMENT_TEXT || arguments[1].size == 0)
         return syntax_error(parser,
                             "a cache tag needs a ttl and the fragment's name in quotes: {% cache 60, 'name' %}");
@@ -225,7 +225,7 @@ static cache_status parse_cache(struct parser *parser)
     else if (arguments[0].kind == ARGUMENT_TEXT)
         return syntax_error(parser, "a ttl is a number of seconds, a name, none, or 'del'");
     else if (parser->depth == TEMPLATE_MAX_DEPTH)
-        return syntax_error(parser, "cache tags stand more than 32 deep in one another");
+        return syntax_error(parser, "cache tags are nested more than 32 deep");
     else
         parser->open[parser->depth++] = parser->made->n_steps;
     status = put_step(parser, step);
@@ -237,7 +237,7 @@ static cache_status parse_endcache(struct parser *parser)
 {
     skip_space(parser);
     if (!take(parser, "%}"))
-        return syntax_error_here(parser, "'%}' must stand behind 'endcache'");
+        return syntax_error_here(parser, "'%}' must follow 'endcache'");
     if (parser->depth == 0)
         return syntax_error(parser, "an 'endcache' without its 'cache' (a 'del' has no end)");
     parser->made->steps[parser->open[--parser->depth]].end = parser->made->n_steps;
@@ -270,13 +270,13 @@ static cache_status skip_comment(struct parser *parser)
     return CACHE_OK;
 }
 
-/* How much text stands before the next sign, or the end. */
+/* Returns how much text precedes the next sign or the end. */
 static size_t text_size(const char *at)
 {
     const char *next = at;
     while ((next = strchr(next, '{')) != NULL && strchr("{%#", next[1]) == NULL)
         next++;
-    if (next != NULL && next[1] == '\0')    /* a brace at the end: strchr finds the NUL too */
+    if (next != NULL && next[1] == '\0')    /* a brace at the end, because strchr also finds the NUL */
         next = NULL;
     return next != NULL ? (size_t)(next - at) : strlen(at);
 }
@@ -303,7 +303,7 @@ static cache_status parse(struct parser *parser)
     return status;
 }
 
-/* A NUL behind every name and text, now that what stood there was read. */
+/* Put a NUL after every name and text. The byte there has been read already. */
 static void end_words(struct cache_template *made)
 {
     for (size_t i = 0; i < made->n_steps; i++)

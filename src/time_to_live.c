@@ -20,7 +20,7 @@ cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out)
         *out = 0;
     else {
         const int64_t whole = (int64_t)(ttl * 1000);
-        /* 0.01 s is 10.000000000000000208 ms: what floating point adds is not rounded up to 11. */
+        /* 0.01 s is 10.000000000000000208 ms. Such an error of floating point must not be rounded up to 11. */
         *out = ttl * 1000 - (double)whole > 1e-6 ? whole + 1 : whole;
         if (*out == 0)
             *out = 1;

@@ -4,14 +4,14 @@
 
 #include "api.h"
 
-/* Longer is for ever: 100 years, so that a deadline in milliseconds, on any clock, stays far inside int64. */
+/* A longer time is for ever. 100 years keep a deadline in milliseconds, on any clock, far inside int64. */
 #define CACHE_TTL_MAX_MS (INT64_C(100) * 366 * 24 * 3600 * 1000)
 
-/* Check `ttl` and turn it to milliseconds, rounded up; 0 milliseconds are for ever. CACHE_TTL_DEFAULT becomes
+/* Check `ttl` and convert it to milliseconds, rounded up. 0 milliseconds mean for ever. CACHE_TTL_DEFAULT becomes
  * `default_ms`. */
 cache_status cache_ttl_ms(double ttl, int64_t default_ms, int64_t *out);
 
-/* Check a span that is 0 or more seconds and turn it to milliseconds, rounded up; `name` is its name in the message. */
+/* Check a span of 0 or more seconds, and convert it to milliseconds, rounded up. `name` is its name in the message. */
 cache_status cache_seconds_ms(double seconds, const char *name, int64_t *ms);
 
 #endif

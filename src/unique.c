@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* splitmix64: spreads whatever differs over all 64 bits. Steele, Lea and Flood, 2014. */
+/* splitmix64: distributes any difference over all 64 bits. Steele, Lea and Flood, 2014. */
 static uint64_t mix(uint64_t x)
 {
     x += UINT64_C(0x9e3779b97f4a7c15);
@@ -26,7 +26,7 @@ uint64_t cache_unique_bits(void)
 {
     static atomic_uint_fast64_t calls;
     uint64_t bits = 0;
-    if (getentropy(&bits, sizeof bits) != 0)    /* a kernel without it: what tells processes and calls apart */
+    if (getentropy(&bits, sizeof bits) != 0)    /* without it, use values that differ between processes and calls */
         bits = mix((uint64_t)getpid()) ^ mix(wall_ns() + atomic_fetch_add(&calls, 1));
     return bits;
 }

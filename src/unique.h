@@ -4,19 +4,20 @@
 
 #include "api.h"
 
-/* An id's hexadecimal digits: 64 bits of the wall clock's nanoseconds, 64 random ones. */
+/* An id has 32 hexadecimal digits: 64 bits of the wall clock's nanoseconds, and 64 random bits. */
 #define UNIQUE_SIZE 32
 
-/* Another id at each call, in every process, after a fork and after a reboot. No NUL is added. */
+/* Makes an id that differs at each call, in every process, after a fork and after a reboot. No NUL is added. */
 void cache_unique_make(char out[UNIQUE_SIZE]);
 
-/* 64 random bits. Any thread. */
+/* Returns 64 random bits. Any thread may call it. */
 uint64_t cache_unique_bits(void);
 
-/* 64 bits that differ from those of other calls, though not after a fork; cheap. Never 0. Any thread. */
+/* Returns 64 bits that differ at each call, but not after a fork. It is cheap, and never returns 0. Any thread may call
+ * it. */
 uint64_t cache_unique_quick(void);
 
-/* Above 0, at most 1, evenly. Any thread. */
+/* Returns a random number above 0 and at most 1, evenly distributed. Any thread may call it. */
 double cache_unique_fraction(void);
 
 #endif

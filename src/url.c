@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decode %41 to A, in place. `what` names the part in the message, which never shows the text: it may be a password. */
+/* Decode %41 to A, in place. `what` names the part in the message. The message never shows the text, which may be a
+ * password. */
 static cache_status percent_decode(char *text, const char *what)
 {
     char *to = text;
@@ -28,7 +29,7 @@ static cache_status percent_decode(char *text, const char *what)
     return CACHE_OK;
 }
 
-/* Cut `text` at the first `c`; what follows it, or NULL. */
+/* Cut `text` at the first `c`. Returns the part after it, or NULL. */
 static char *cut(char *text, char c)
 {
     char *at = strchr(text, c);
@@ -87,7 +88,7 @@ static cache_status parse_host(char *text, cache_host *host)
     return percent_decode(text, "host");
 }
 
-/* Spaces around a host of a list are no part of it. */
+/* Cut off the spaces around a host in a list. */
 static char *trim(char *text)
 {
     size_t size = strlen(text);
@@ -115,7 +116,7 @@ static cache_status parse_hosts(struct cache_url *url, char *text)
 
 static cache_status parse_authority(struct cache_url *url, char *text)
 {
-    /* The last '@': a password that was not encoded may hold one, and must not become part of a host's name. */
+    /* Use the last '@'. A password that was not encoded may contain one, and must not become part of a host's name. */
     char *at = strrchr(text, '@');
     if (at != NULL) {
         *at = '\0';
@@ -134,7 +135,7 @@ static cache_status parse_authority(struct cache_url *url, char *text)
 
 const char *cache_url_option_shown(const struct cache_url_option *option)
 {
-    return option->hidden ? "(behind the password, where '&' is written %26)" : option->name;
+    return option->hidden ? "(part of the password? Write '&' in it as %26)" : option->name;
 }
 
 static cache_status parse_options(struct cache_url *url, char *text)
@@ -165,7 +166,8 @@ static cache_status parse_options(struct cache_url *url, char *text)
     return CACHE_OK;
 }
 
-/* user:pa?ss@host, cut at the '?', looks like a host with a port: refused here, before a message shows what follows. */
+/* "user:pa?ss@host", cut at the '?', looks like a host with a port. It is refused here, before a message shows the
+ * rest. */
 static bool cut_a_password(const char *authority, const char *rest)
 {
     return rest != NULL && strchr(authority, ':') != NULL && strchr(authority, '@') == NULL
@@ -181,7 +183,7 @@ static cache_status parse(struct cache_url *url, char *text, char *path_room)
     char *options = cut(rest, '?');
     char *slash = strchr(rest, '/');
     if (slash != NULL) {
-        /* The path keeps its '/', where the authority needs its NUL: so it stands elsewhere. */
+        /* The path keeps its '/', but the authority needs a NUL in the same place. So the path is copied elsewhere. */
         url->path = strcpy(path_room, slash);
         *slash = '\0';
     }
@@ -215,7 +217,7 @@ void cache_url_release(struct cache_url *url)
 {
     cache_env_free(url->env, url->options);
     cache_env_free(url->env, url->hosts);
-    cache_env_free(url->env, url->memory);    /* holds the password: freed as soon as the store is open */
+    cache_env_free(url->env, url->memory);    /* contains the password, so it is freed as soon as the store is open */
     *url = (struct cache_url){ .env = url->env };
 }
 
@@ -249,7 +251,7 @@ cache_status cache_url_escape(const char *text, const char *keep, char *buf, siz
     return status;
 }
 
-/* What a store calls a secret, today or later. */
+/* Returns true if the option's name says that it is a secret of a store, today or in a later version. */
 static bool is_secret(const struct cache_url_option *option)
 {
     static const char *const words[] = { "password", "secret", "token", "key", "seal" };

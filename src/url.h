@@ -7,33 +7,35 @@
 
 struct cache_url_option {
     char *name, *value;
-    bool hidden;                        /* it stands behind a password, and may be the rest of one with an '&' */
+    bool hidden;                        /* it follows a password, and may be the rest of a password that contains an
+                                         * '&' */
 };
 
-/* The option's name for a message; not of one that may be a part of a password. */
+/* Returns the option's name for a message; or a placeholder, if the name may be part of a password. */
 const char *cache_url_option_shown(const struct cache_url_option *option);
 
 /* scheme://[user[:password]@][host[:port][,host…]][/path][?name=value&…], percent-decoded. The texts point into
  * `memory`. */
 struct cache_url {
     char *scheme;
-    char *user, *password;              /* NULL: none */
+    char *user, *password;              /* NULL if there is none */
     cache_host *hosts;
     size_t n_hosts;
-    char *path;                         /* with its leading '/'; "" if there is none */
+    char *path;                         /* with its leading '/'; "" if there is no path */
     struct cache_url_option *options;
     size_t n_options;
     char *memory;
     const cache_env *env;
 };
 
-/* CACHE_ERR_CONFIG: the message says what is wrong and never holds the user or password. CACHE_ERR_NOMEM. */
+/* Parse a URL. Returns CACHE_OK, CACHE_ERR_CONFIG or CACHE_ERR_NOMEM. The message says what is wrong, and never
+ * contains the user or the password. */
 cache_status cache_url_parse(const cache_env *env, const char *text, struct cache_url *url);
-/* The URL as a text that shows no secret: without the password, and without the options that may hold one. `*out` is to
- * be freed with cache_env_free. CACHE_ERR_NOMEM. */
+/* Print the URL without its secrets: without the password, and without options that may contain one. The caller frees
+ * `*out` with cache_env_free. Returns CACHE_OK or CACHE_ERR_NOMEM. */
 cache_status cache_url_print(const struct cache_url *url, char **out);
 
-/* Append the text percent-encoded: all bytes but letters, digits, -._~ and those of `keep`. */
+/* Append the text percent-encoded: all bytes except letters, digits, -._~ and those in `keep`. */
 void cache_url_encode(cache_writer *out, const char *text, const char *keep);
 
 void cache_url_release(struct cache_url *url);

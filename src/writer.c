@@ -15,7 +15,7 @@ struct block {
     cache_owner owner;
     const cache_allocator *allocator;
     atomic_uint references;
-    _Alignas(max_align_t) char data[];    /* values are aligned as those of malloc */
+    _Alignas(max_align_t) char data[];    /* values are aligned like blocks of malloc */
 };
 
 static void block_retain(cache_owner *owner)
@@ -101,7 +101,7 @@ static cache_status fail(cache_writer *writer, cache_status status, const char *
     return cache_fail(status, "writer: %s", text);
 }
 
-/* Room for `more` bytes behind what is there, and in a block for the NUL too. */
+/* Make room for `more` more bytes, and in a block for the NUL too. */
 static cache_status make_room(cache_writer *writer, size_t more)
 {
     ASSERT(writer->size <= writer->capacity || writer->memory == WRITER_PINNED);
@@ -115,7 +115,8 @@ static cache_status make_room(cache_writer *writer, size_t more)
     if (more > SIZE_MAX / 4 - writer->size)
         return fail(writer, CACHE_ERR_NOMEM, "out of memory");
 
-    /* The first append gets what it asks for, since most values come in one piece; later ones double. */
+    /* The first append gets exactly what it needs, since most values come in one piece. Later ones double the
+     * capacity. */
     size_t capacity = writer->size + more;
     if (writer->size > 0 && capacity < 2 * writer->capacity)
         capacity = 2 * writer->capacity;
@@ -156,7 +157,7 @@ cache_status cache_writer_append(cache_writer *writer, const void *data, size_t 
 
 void *cache_writer_reserve(cache_writer *writer, size_t size)
 {
-    /* A byte at least, so that a reservation of nothing is told from a failure. */
+    /* Reserve at least one byte, so that reserving nothing does not look like a failure. */
     if (make_room(writer, size > 0 ? size : 1) != CACHE_OK)
         return NULL;
     void *room = writer->data + writer->size;

@@ -264,14 +264,14 @@ static void wrong_arguments_are_named(void **state)
 static void what_is_wrong_with_a_template_is_said_with_its_line(void **state)
 {
     (void)state;
-    assert_wrong("a\nb {{ }}", "template line 2: a name must stand behind '{{', not '}}'");
-    assert_wrong("{{{ html }}}", "template line 1: a name must stand behind '{{', not '{ html }}}'");
-    assert_wrong("{{ a..b }}", "template line 1: a name must stand behind '{{', not 'a..b }}'");
-    assert_wrong("{{ a.b", "template line 1: '}}' must stand behind the name, not the end of the template");
-    assert_wrong("{{\n\n", "template line 3: a name must stand behind '{{', not the end of the template");
-    assert_wrong("{{ a b }}", "template line 1: '}}' must stand behind the name, not 'b }}'");
+    assert_wrong("a\nb {{ }}", "template line 2: a name must follow '{{', not '}}'");
+    assert_wrong("{{{ html }}}", "template line 1: a name must follow '{{', not '{ html }}}'");
+    assert_wrong("{{ a..b }}", "template line 1: a name must follow '{{', not 'a..b }}'");
+    assert_wrong("{{ a.b", "template line 1: '}}' must follow the name, not the end of the template");
+    assert_wrong("{{\n\n", "template line 3: a name must follow '{{', not the end of the template");
+    assert_wrong("{{ a b }}", "template line 1: '}}' must follow the name, not 'b }}'");
     assert_wrong("{{ a|upper }}", "template line 1: the only filter is 'safe', not 'upper }}'");
-    assert_wrong("{{ a|safe", "template line 1: '}}' must stand behind the name, not the end of the template");
+    assert_wrong("{{ a|safe", "template line 1: '}}' must follow the name, not the end of the template");
     assert_wrong("\n{# never ends", "template line 2: a comment has no '#}'");
     assert_wrong("{% for a in b %}", "template line 1: a tag is 'cache' or 'endcache', not 'for a in b %}'");
     assert_wrong("{% cached 1 %}", "template line 1: a tag is 'cache' or 'endcache', not 'cached 1 %}'");
@@ -280,7 +280,7 @@ static void what_is_wrong_with_a_template_is_said_with_its_line(void **state)
     assert_wrong("{% cache 'del', 'f' %}{% endcache %}",
                  "template line 1: an 'endcache' without its 'cache' (a 'del' has no end)");
     assert_wrong("{% cache 1, 'f' %}{% endcache 1 %}",
-                 "template line 1: '%}' must stand behind 'endcache', not '1 %}'");
+                 "template line 1: '%}' must follow 'endcache', not '1 %}'");
     assert_wrong("\n{% cache 1, 'f' %}\n{% cache 1, 'g' %}\n{% endcache %}\n",
                  "template line 2: a 'cache' has no 'endcache'");
 }
@@ -294,22 +294,22 @@ static void what_is_wrong_with_a_cache_tag_is_said_with_its_line(void **state)
     assert_wrong("\n{% cache 60, name %}{% endcache %}", needs);
     assert_wrong("\n{% cache 60, '' %}{% endcache %}", needs);
     assert_wrong("\n{% cache 'del' %}", needs);
-    assert_wrong("{% cache %}", "template line 1: a number, a name or a text in quotes must stand here, not '%}'");
-    assert_wrong("{% cache -1, 'f' %}", "template line 1: a number, a name or a text in quotes must stand here, not "
+    assert_wrong("{% cache %}", "template line 1: a number, a name or a text in quotes must come here, not '%}'");
+    assert_wrong("{% cache -1, 'f' %}", "template line 1: a number, a name or a text in quotes must come here, not "
                                         "'-1, 'f' %}'");
-    assert_wrong("{% cache 1.2.3, 'f' %}", "template line 1: a number, a name or a text in quotes must stand here, not "
+    assert_wrong("{% cache 1.2.3, 'f' %}", "template line 1: a number, a name or a text in quotes must come here, not "
                                            "'1.2.3, 'f' %}'");
     assert_wrong("{% cache 12345678901234567, 'f' %}",
-                 "template line 1: a number, a name or a text in quotes must stand here, not '12345678901234567, ''");
-    assert_wrong("{% cache 1 'f' %}", "template line 1: ',' or '%}' must stand here, not ''f' %}'");
+                 "template line 1: a number, a name or a text in quotes must come here, not '12345678901234567, ''");
+    assert_wrong("{% cache 1 'f' %}", "template line 1: ',' or '%}' must come here, not ''f' %}'");
     assert_wrong("{% cache 1, 'f",
                  "template line 1: a text must end in this line with the quote that it began with, not "
                  "''f'");
     assert_wrong("{% cache 1, 'f\n' %}", "template line 1: a text must end in this line with the quote that it began "
                                          "with, not ''f'");
     assert_wrong("{% cache 1, 'f', %}",
-                 "template line 1: a number, a name or a text in quotes must stand here, not '%}'");
-    assert_wrong("{% cache 1, 'f'", "template line 1: ',' or '%}' must stand here, not the end of the template");
+                 "template line 1: a number, a name or a text in quotes must come here, not '%}'");
+    assert_wrong("{% cache 1, 'f'", "template line 1: ',' or '%}' must come here, not the end of the template");
     assert_wrong("{% cache 'soon', 'f' %}", "template line 1: a ttl is a number of seconds, a name, none, or 'del'");
     assert_wrong("{% cache 1,'f',1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 %}",
                  "template line 1: a cache tag has more than 15 vary parts");
@@ -328,7 +328,7 @@ static char *repeated(const char *text, size_t n, const char *end)
 static void depth_has_a_limit(void **state)
 {
     char *deep = repeated("{% cache 1, 'f' %}", 33, "");
-    assert_wrong(deep, "template line 1: cache tags stand more than 32 deep in one another");
+    assert_wrong(deep, "template line 1: cache tags are nested more than 32 deep");
     free(deep);
     deep = repeated("{% cache 1, 'f' %}", 32, "x{% endcache %}");
     char *ends = repeated("{% endcache %}", 31, ""), *whole = repeated(deep, 1, ends);

@@ -1,9 +1,9 @@
-/* conditional.c - conditional requests: when "304 Not Modified" answers one. */
+/* conditional.c - decides whether "304 Not Modified" answers a conditional request. */
 #include "conditional.h"
 
 #include "request.h"
 
-/* RFC 9110 section 13.2.2: If-Modified-Since counts where there is no If-None-Match. */
+/* RFC 9110 section 13.2.2: If-Modified-Since counts only if there is no If-None-Match. */
 bool cache_page_is_not_modified(const struct stored_page *stored, const cache_request *request)
 {
     if (stored->status != 200 || !cache_request_reads(request))

@@ -1,4 +1,4 @@
-/* hit_for_miss.c - keys whose responses were lately found to be of the kind that is not stored. */
+/* hit_for_miss.c - remembers keys whose last response must not be stored. */
 #include "hit_for_miss.h"
 
 #define XXH_INLINE_ALL

@@ -1,10 +1,4 @@
-/* http_date.c - dates as HTTP writes them: RFC 9110 section 5.6.7.
- *
- *     Sun, 06 Nov 1994 08:49:37 GMT        what is written today
- *     Sunday, 06-Nov-94 08:49:37 GMT       RFC 850
- *     Sun Nov  6 08:49:37 1994             asctime
- *
- * strptime would follow the locale. The name of the day is not checked against the date. */
+/* the form in use today */
 #include "http_rules.h"
 
 #include <string.h>
@@ -13,7 +7,7 @@ struct date {
     int year, month, day, hour, minute, second;    /* month and day from 1 */
 };
 
-/* Take `text`, or a number of `digits` digits, off `*at`. */
+/* Take `text`, or a number of `digits` digits, from `*at`. */
 static bool take_text(const char **at, const char *text)
 {
     const size_t size = strlen(text);
@@ -58,7 +52,7 @@ static bool take_fixed(const char *at, struct date *date)
            take_text(&at, " ") && take_time(&at, date) && take_text(&at, " GMT") && *at == '\0';
 }
 
-/* Two digits of a year: in the century that brings it nearest, and that is settled for a cache: 1970 to 2069. */
+/* A year of two digits is in the century that brings it nearest. For a cache this can be fixed: 1970 to 2069. */
 static bool take_rfc850(const char *at, struct date *date)
 {
     if (!(take_text(&at, ", ") && take_number(&at, 2, &date->day) && take_text(&at, "-") &&

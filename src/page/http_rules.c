@@ -39,7 +39,7 @@ bool cache_http_is_field_value(const char *text)
     return true;
 }
 
-/* strcasecmp follows the locale: in a Turkish one it takes other letters for the same. */
+/* strcasecmp depends on the locale. A Turkish locale treats other letters as equal. */
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -121,8 +121,8 @@ bool cache_http_find_cookie(const char *cookies, const char *name, cache_bytes *
 
 /* ---- Cache-Control ----------------------------------------------------------------------------------------------- */
 
-/* The directive's argument in seconds, which some write in quotes. RFC 9111 section 4.2.1: what is no number is
- * stale. */
+/* Read the argument of a directive in seconds. Some servers put it in quotes. RFC 9111 section 4.2.1: if it is not a
+ * number, the response is stale. */
 static double read_seconds(cache_bytes argument)
 {
     double seconds = 0;
@@ -140,7 +140,8 @@ static void set_shorter(double *span, double seconds)
         *span = seconds;
 }
 
-/* Also with fields, no-cache and private hold for all of the response: storing it without them would gain little. */
+/* If no-cache or private name fields, they still apply to the whole response: storing it without these fields would
+ * gain little. */
 static void read_directive(cache_bytes name, cache_bytes argument, struct cache_http_control *control)
 {
     if (is_name(name, "no-store"))
@@ -153,7 +154,7 @@ static void read_directive(cache_bytes name, cache_bytes argument, struct cache_
         control->must_revalidate = true;
     else if (is_name(name, "s-maxage")) {
         set_shorter(&control->s_maxage, read_seconds(argument));
-        control->must_revalidate = true;    /* section 5.2.2.10: it says proxy-revalidate too */
+        control->must_revalidate = true;    /* section 5.2.2.10: it implies proxy-revalidate */
     } else if (is_name(name, "max-age"))
         set_shorter(&control->max_age, read_seconds(argument));
     else if (is_name(name, "stale-while-revalidate"))
@@ -162,7 +163,7 @@ static void read_directive(cache_bytes name, cache_bytes argument, struct cache_
         set_shorter(&control->stale_if_error, read_seconds(argument));
 }
 
-/* Returns true for a token, or a string in quotes that ends where the text ends. */
+/* Returns true for a token, or for a quoted string that ends where the text ends. */
 static bool is_argument(cache_bytes text)
 {
     if (text.size == 0 || text.data[0] != '"')
@@ -173,7 +174,7 @@ static bool is_argument(cache_bytes text)
     return i + 1 == text.size;
 }
 
-/* Split "name" or "name=argument"; spaces around '=' are forgiven. Returns false if the element has another form. */
+/* Split "name" or "name=argument". Spaces around '=' are accepted. Returns false if the element has another form. */
 static bool split_directive(cache_bytes element, cache_bytes *name, cache_bytes *argument)
 {
     const char *at = element.data, *end = at + element.size;
@@ -220,7 +221,7 @@ bool cache_http_is_about_client(int status)
 
 bool cache_http_may_be_cacheable(int status)
 {
-    /* A part (206) and an answer to the client's own condition (304, 412, 416) are not the page. */
+    /* A partial response (206) and an answer to the client's own condition (304, 412, 416) are not the page. */
     return status >= 200 && status < 500 && status != 206 && status != 304 && status != 412 && status != 416;
 }
 

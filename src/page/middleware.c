@@ -1,11 +1,11 @@
-/* middleware.c - which view serves a request, by rule. */
+/* middleware.c - finds the view that serves a request, by its rules. */
 #include "api.h"
 
 #include <string.h>
 
-/* One star is a run without '/', two are any run. The last star that could stand for more is tried again, so the time
- * is at most the product of the lengths (of the path's squared, for a pattern such as "**a*b"); a single star never
- * takes over from a double one before it. */
+/* One star matches any text without '/', two stars match any text. If the match fails later, the last star that can
+ * match more is tried again. So the time is at most the product of the lengths (of the pattern and the square of the
+ * path, for a pattern such as "**a*b"). A single star is never tried in place of an earlier double one. */
 static bool path_matches(const char *pattern, const char *path)
 {
     const char *one = NULL, *one_at = NULL, *any = NULL, *any_at = NULL;
@@ -34,7 +34,7 @@ static bool path_matches(const char *pattern, const char *path)
     }
 }
 
-/* HEAD is answered from GET's page, so a rule for GET is one for HEAD. */
+/* HEAD is answered from the page of GET, so a rule for GET also applies to HEAD. */
 static bool fits(const cache_rule *rule, const cache_request *request)
 {
     const bool is_head = strcmp(request->method, "HEAD") == 0;
@@ -44,7 +44,7 @@ static bool fits(const cache_rule *rule, const cache_request *request)
     return is_for_method && rule->path != NULL && path_matches(rule->path, request->path);
 }
 
-/* A copy of rule `i`, of which an older program may have a shorter one. */
+/* Returns a copy of rule `i`. A program that was built with an older version may have a shorter struct. */
 static cache_rule rule_at(const cache_rule rules[], size_t i, size_t rule_size)
 {
     cache_rule rule = { NULL, NULL, NULL };
@@ -74,7 +74,8 @@ cache_status cache_middleware_sized(cache_t *cache, const cache_rule rules[], si
     return cache_view_serve(cache, view, request, handler, ctx, page);
 }
 
-/* The name itself, in brackets against the macro, for programs in other languages: they know cache_rule as it began. */
+/* This defines the function itself, for programs in other languages, which use the first version of cache_rule. The
+ * brackets keep the macro from replacing the name. */
 cache_status (cache_middleware)(cache_t *cache, const cache_rule rules[], size_t n, const cache_request *request,
                                 cache_handler_fn *handler, void *ctx, cache_page *page)
 {

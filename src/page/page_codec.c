@@ -1,4 +1,4 @@
-/* page_codec.c - a page as it is stored, and as it is sent.
+/* page_codec.c - encodes a page for the store, and makes the page that is sent.
  *
  *     0 version (1)   1 zero (1)   2 status (2)   4 number of headers (2)   6 index of ETag (2)
  *     8 index of Last-Modified (2)   10 zero (2)   12 size of the texts (4)
@@ -19,7 +19,7 @@
 enum {
     VERSION = 2,
     FIXED = 16,                        /* bytes before the headers */
-    ENTRY = 8,                         /* bytes of one header's two places */
+    ENTRY = 8,                         /* bytes of the two places of one header */
     NO_INDEX = 0xffff,
     MAX_HEADERS = 1000,
     OWN_HEADERS = 2                    /* Age and X-Cache */
@@ -27,7 +27,7 @@ enum {
 
 #define NOT_IN_304 0x80000000u
 
-/* What a sent page holds on to. The headers and Age's text stand behind it. */
+/* The memory of a page that is sent. The headers and the text of Age follow it. */
 struct page_owner {
     const cache_allocator *allocator;
     cache_value value;
@@ -64,7 +64,7 @@ static struct shape shape_of(const cache_response *response)
     return shape;
 }
 
-/* RFC 9110 section 15.4.5: what describes the content is left out; Last-Modified stays where it is the only
+/* RFC 9110 section 15.4.5: headers that describe the content are left out. Last-Modified stays if it is the only
  * validator. */
 static bool is_in_304(const struct shape *shape, size_t index, const char *name)
 {
@@ -111,7 +111,7 @@ cache_status cache_page_encode(const cache_response *response, cache_writer *out
 
 /* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
-/* The header's name or value. */
+/* Returns the name or the value of a header. */
 static const char *text_at(const struct stored_page *stored, size_t index, int part, bool *in_304)
 {
     const uint32_t place = little_32(stored->entries + index * ENTRY + 4 * part);
@@ -177,7 +177,7 @@ bool cache_page_as_response(const cache_env *env, const struct stored_page *stor
 
 void cache_page_as_response_release(cache_response *response)
 {
-    cache_env_free(response->env, response->headers);    /* the texts are the page's */
+    cache_env_free(response->env, response->headers);    /* the texts belong to the page */
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
@@ -215,7 +215,7 @@ cache_status cache_page_make(const cache_env *env, cache_value *value, const cac
     const bool has_body = out->status != 304 && out->status != 204 && out->status >= 200;
     out->body = has_body ? stored.body.data : "";
     out->body_size = has_body ? stored.body.size : 0;
-    /* Of a 304 that the handler made itself nobody knows the size of the content. */
+    /* If the handler itself answered with 304, the size of the content is unknown. */
     out->content_size = has_body || not_modified ? stored.body.size : 0;
     owner->value = *value;
     *value = (cache_value){ NULL, 0, NULL };

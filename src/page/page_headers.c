@@ -1,4 +1,4 @@
-/* page_headers.c - the headers that a handler leaves unsaid: Content-Type, ETag, Cache-Control, Vary. */
+/* page_headers.c - adds the headers that the handler did not set: Content-Type, ETag, Cache-Control, Vary. */
 #include "page_headers.h"
 
 #include "page_policy.h"
@@ -25,8 +25,8 @@ static void add_vary(const cache_view *view, cache_response *response)
         (void)cache_response_add_header(response, "Vary", "Cookie");
 }
 
-/* The hash of the body and of the headers that describe it, in 32 hexadecimal digits and quotes: a page whose type or
- * language was corrected is another one. */
+/* Write the ETag: a hash of the body and of the headers that describe it, as 32 hexadecimal digits in quotes. If the
+ * type or language of a page was corrected, it is another page. */
 static void write_etag(const cache_response *response, char etag[40])
 {
     const cache_writer *body = &response->body;
@@ -61,14 +61,15 @@ cache_status cache_view_complete(const cache_view *view, const cache_request *re
     const cache_writer *body = &response->body;
     if (body->size > 0 && cache_response_header(response, "Content-Type") == NULL)
         (void)cache_response_set_header(response, "Content-Type", "text/html; charset=utf-8");
-    /* The answer to another method is no page that could be asked for again: RFC 9110 section 9.3.4 forbids an ETag
+    /* The answer to another method is not a page that can be requested again. RFC 9110 section 9.3.4 forbids an ETag
      * there. */
     if (response->status == 200 && cache_request_reads(request) && cache_response_header(response, "ETag") == NULL) {
         char etag[40];
         write_etag(response, etag);
         (void)cache_response_set_header(response, "ETag", etag);
     }
-    /* The client may keep the page, but asks each time: else it would not see that the page was forgotten here. */
+    /* The client may keep the page, but must revalidate it each time. Otherwise it would not learn that the page was
+     * deleted here. */
     const bool is_personal = request->user != NULL || cache_view_has_credentials(view, request) ||
                              cache_response_header(response, "Set-Cookie") != NULL;
     if (cache_response_header(response, "Cache-Control") == NULL)

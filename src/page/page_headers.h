@@ -1,10 +1,10 @@
-/* page_headers.h - the headers that a handler leaves unsaid: Content-Type, ETag, Cache-Control, Vary. */
+/* page_headers.h - adds the headers that the handler did not set: Content-Type, ETag, Cache-Control, Vary. */
 #ifndef PAGE_HEADERS_H
 #define PAGE_HEADERS_H
 
 #include "response.h"
 
-/* Add what the handler left unsaid: Content-Type, ETag, Cache-Control, Vary. `view` may be NULL. */
+/* Add the headers that the handler did not set: Content-Type, ETag, Cache-Control, Vary. `view` may be NULL. */
 cache_status cache_view_complete(const cache_view *view, const cache_request *request, cache_response *response);
 
 #endif

@@ -1,4 +1,4 @@
-/* page_key.c - from a request to the key of its page. */
+/* page_key.c - makes the key of a request's page. */
 #include "page_key.h"
 
 #include "hex.h"
@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD = 200 };                   /* bytes of a hashed key that stay readable */
+enum { HEAD = 200 };                   /* bytes of a hashed key that are kept as they are, for people who read it */
 
-/* Parts stand behind a tab: no path has one in a key, so a variant's key is never another path's plain key. */
+/* Each part follows a tab. In a key no path contains a tab, so the key of a variant never equals the plain key of
+ * another path. */
 #define PART "\t"
 
 struct parameter {
@@ -40,7 +41,7 @@ static bool has_control(const char *text)
     return false;
 }
 
-/* Append with control characters as %09; '%' too, unless the text is percent-encoded as it came. */
+/* Append the text, with control characters as in %09. '%' is escaped too, unless the text arrived percent-encoded. */
 static void put_escaped(cache_writer *key, cache_bytes text, bool is_encoded)
 {
     size_t plain = 0;
@@ -72,7 +73,7 @@ static void put_hash(cache_writer *key, const void *data, size_t size)
     (void)cache_writer_append(key, hash, SHA256_HEX_SIZE);
 }
 
-/* What is longer than a key may be: its head, and the hash of all of it. */
+/* Shorten a key that is too long to its beginning, followed by the hash of all of it. */
 static cache_status shorten(cache_writer *key)
 {
     if (cache_writer_status(key) != CACHE_OK || key->size <= CACHE_MAX_KEY)
@@ -85,7 +86,8 @@ static cache_status shorten(cache_writer *key)
 
 /* ---- the query --------------------------------------------------------------------------------------------------- */
 
-/* The next character of a name, decoded: the handler reads "p%61ge" as "page", and so must the lists. */
+/* Returns the next character of a name, decoded. A handler reads "p%61ge" as "page", so the lists of names must do so
+ * too. */
 static char next_decoded(const char **at, const char *end)
 {
     const char c = *(*at)++;
@@ -99,8 +101,8 @@ static char next_decoded(const char **at, const char *end)
 }
 
 /* Returns true if handlers may read the parameter in different ways: some decode '+', some end a name at %00 or a
- * parameter at ';', some drop a '%' that is not followed by two digits. Such a parameter always counts, since a handler
- * may read another name than the lists would. */
+ * parameter at ';', some drop a '%' without two digits after it. Such a parameter always counts, since a handler may
+ * read another name than the lists would. */
 static bool is_ambiguous(const struct parameter *parameter)
 {
     if (memchr(parameter->text.data, ';', parameter->text.size) != NULL)
@@ -142,8 +144,8 @@ static bool counts(const cache_view *view, const struct parameter *parameter)
     return (is_wanted && !is_ignored) || is_ambiguous(parameter);
 }
 
-/* By the decoded names up to a NUL, where C handlers end them: parameters that a handler may take for the same one stay
- * in the order in which it reads them. */
+/* Compare decoded names up to a NUL, where handlers in C end them. Parameters that a handler may take for the same one
+ * stay in the order in which it reads them. */
 static int by_name(const void *a, const void *b)
 {
     const struct parameter *x = a, *y = b;
@@ -159,7 +161,7 @@ static int by_name(const void *a, const void *b)
     }
 }
 
-/* Take the next parameter off the query; false at its end. */
+/* Take the next parameter from the query. Returns false at its end. */
 static bool next_parameter(const char **query, struct parameter *out)
 {
     while (**query == '&')
@@ -172,7 +174,7 @@ static bool next_parameter(const char **query, struct parameter *out)
 
 static cache_status put_query(const cache_view *view, const char *query, cache_writer *key)
 {
-    size_t room = 2, n = 0;    /* one more is read than is kept */
+    size_t room = 2, n = 0;    /* room for one more than is kept */
     for (const char *at = query; *at != '\0'; at++)
         room += *at == '&';
     const cache_allocator *allocator = key->allocator;
@@ -195,7 +197,7 @@ static cache_status put_query(const cache_view *view, const char *query, cache_w
 
 /* ---- headers, cookies, user, body -------------------------------------------------------------------------------- */
 
-/* "=value", or nothing if there is none: an empty value is another variant than none. */
+/* Append "=value", or nothing if there is no value. An empty value is another variant than no value. */
 static void put_value(cache_writer *key, cache_bytes value)
 {
     if (value.data == NULL)
@@ -221,7 +223,7 @@ static void put_cookie(const cache_request *request, const char *name, cache_wri
     put_value(key, value);
 }
 
-/* Schemes and hosts are compared without case. The host's port counts. */
+/* Schemes and hosts are compared ignoring case. The port of the host counts. */
 static void put_lower_part(cache_writer *key, const char *part, const char *text)
 {
     (void)cache_writer_puts(key, part);
@@ -263,7 +265,8 @@ static cache_status make_own_key(const cache_view *view, const cache_request *re
     return shorten(key);
 }
 
-/* "view/" and the path, to the byte; but one with control characters must not look as if parts followed it. */
+/* Append "view/" and the path, byte by byte. Control characters are escaped, because a path must not look as if parts
+ * followed it. */
 static void put_path(const char *path, cache_writer *key)
 {
     (void)cache_writer_puts(key, "view/");

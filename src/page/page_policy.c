@@ -1,4 +1,5 @@
-/* page_policy.c - may a request be answered from the cache, may its response be stored, and for how long? */
+/* page_policy.c - decides whether a request may be answered from the cache, and whether and how long its response may
+ * be stored. */
 #include "page_policy.h"
 
 #include "request.h"
@@ -14,7 +15,8 @@ bool cache_view_has_credentials(const cache_view *view, const cache_request *req
 
 bool cache_view_asks_cache(const cache_view *view, const cache_request *request)
 {
-    /* A handler may answer a GET by the body that came with it: only a view that counts bodies can tell such apart. */
+    /* A handler may let its answer to a GET depend on the request's body. Only a view that counts bodies can tell such
+     * requests apart. */
     const bool counts = view->post_by_body ? cache_request_reads(request) || strcmp(request->method, "POST") == 0
                                            : cache_request_reads(request) && !cache_request_has_body(request);
     return counts && !cache_view_has_credentials(view, request) &&
@@ -36,8 +38,8 @@ static bool is_covered(const cache_view *view, cache_bytes field)
     return (view->vary_cookies != NULL || view->vary_user) && cache_http_same_name(name, "Cookie");
 }
 
-/* RFC 9111 section 4.1: what a response varies by must be in its key. With make_key, that is the application's word;
- * but a Vary that cannot be read is nobody's. */
+/* RFC 9111 section 4.1: everything that a response varies by must be in its key. With make_key the application
+ * guarantees this, except for a Vary that cannot be read. */
 static bool varies_beyond(const cache_view *view, const cache_response *response)
 {
     size_t at = 0;
@@ -52,8 +54,8 @@ static bool varies_beyond(const cache_view *view, const cache_response *response
     return false;
 }
 
-/* RFC 9111 section 4.2.1: s-maxage, else max-age, else Expires less Date; what is no date has expired. Below 0: not
- * said. */
+/* Returns the explicit lifetime. RFC 9111 section 4.2.1: s-maxage, else max-age, else Expires minus Date. An invalid
+ * date counts as expired. Below 0: no lifetime is given. */
 static double explicit_lifetime(const cache_response *response, const struct cache_http_control *control)
 {
     const char *expires = cache_response_header(response, "Expires"), *date = cache_response_header(response, "Date");
@@ -72,7 +74,7 @@ static bool is_negative(const cache_response *response)
     return response->status == 404 || response->status == 410;
 }
 
-/* Returns false if it has none, or one of 0. */
+/* Returns false if the response has no lifetime, or a lifetime of 0. */
 static bool find_ttl(const cache_view *view, const cache_response *response, const struct cache_http_control *control,
                      double *ttl)
 {
@@ -105,7 +107,7 @@ bool cache_view_may_store(const cache_view *view, const cache_request *request, 
     size_t at = 0;
     for (const char *value; (value = cache_response_next(response, "Cache-Control", &at)) != NULL;)
         cache_http_read_control(value, &control);
-    /* "private" is for one user: who nobody knows is not one. */
+    /* "private" means for one user. An unknown user is not a user. */
     const bool is_others = control.is_private && !(view->vary_user && request->user != NULL);
     if (response->no_store || control.no_store || control.no_cache || is_others ||
         cache_response_header(response, "Set-Cookie") != NULL || varies_beyond(view, response) ||

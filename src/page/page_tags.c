@@ -1,4 +1,4 @@
-/* page_tags.c - the tags of one page: its path's, the view's, the request's. */
+/* page_tags.c - collects the tags of a page: those of its path, of the view, and of the request. */
 #include "page_tags.h"
 
 #include "page_key.h"
@@ -18,7 +18,7 @@ void cache_tag_list_release(cache_tag_list *tags)
     cache_writer_release(&tags->names);
 }
 
-/* The name that was written behind the first `before` bytes is whole; or it is none. */
+/* Finish the name that was written after the first `before` bytes, or drop it. */
 static cache_status end_name(cache_tag_list *tags, size_t before)
 {
     cache_status status = cache_writer_append(&tags->names, "", 1);
@@ -66,7 +66,7 @@ static cache_status add_path(cache_tag_list *tags, const char *path)
     cache_writer_init_buffer(&tag, tags->names.allocator, text, sizeof text - 1);
     cache_status status = cache_view_path_tag(path, &tag);
     if (status == CACHE_OK)
-        status = cache_writer_append(&tag, "", 1);     /* in a caller's buffer nobody else ends it */
+        status = cache_writer_append(&tag, "", 1);     /* a text in a caller's buffer has no NUL yet */
     if (status == CACHE_OK)
         status = add(tags, tag.data);
     cache_writer_release(&tag);
@@ -82,7 +82,7 @@ cache_status cache_view_list_tags(const cache_view *view, const cache_request *r
     const cache_status status = view->make_tags != NULL ? view->make_tags(view->ctx, request, tags) : CACHE_OK;
     if (tags->failure == CACHE_ERR_NOMEM)
         return CACHE_ERR_NOMEM;
-    /* make_tags hands back what cache_tag_list_add told it: that is the list's failure, and not its own. */
+    /* make_tags may return the failure of cache_tag_list_add. Then it is the failure of the list, not of make_tags. */
     return tags->failure != CACHE_OK && status == tags->failure ? CACHE_OK : status;
 }
 

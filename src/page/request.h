@@ -1,4 +1,4 @@
-/* request.h - what a request says: its headers and cookies, by name. */
+/* request.h - finds the headers and cookies of a request by name. */
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -6,13 +6,13 @@
 
 #include <string.h>
 
-/* NULL: none. */
+/* Returns the value of a header, or NULL if there is none. */
 static inline const char *cache_request_header(const cache_request *request, const char *name)
 {
     return request->header != NULL ? request->header(request->lookup_ctx, name) : NULL;
 }
 
-/* Returns true if there is such a cookie; its value has no NUL behind it. */
+/* Returns true if there is such a cookie. Its value does not end with NUL. */
 static inline bool cache_request_cookie(const cache_request *request, const char *name, cache_bytes *value)
 {
     if (request->cookie == NULL)
@@ -27,7 +27,7 @@ static inline bool cache_request_has_body(const cache_request *request)
     return request->body_size > 0;
 }
 
-/* The methods that read a page: HEAD is answered from GET's. */
+/* Returns true for the methods that read a page. HEAD is answered from the page of GET. */
 static inline bool cache_request_reads(const cache_request *request)
 {
     return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;

@@ -1,4 +1,4 @@
-/* request_copy.c - a copy of a request, for a handler that runs when the connection is gone. */
+/* request_copy.c - copies a request, for a handler that runs after the connection is closed. */
 #include "request_copy.h"
 
 #include "request.h"
@@ -6,10 +6,10 @@
 #include <string.h>
 
 struct pair {
-    const char *name, *value;          /* value NULL: the request has none */
+    const char *name, *value;          /* value: NULL if the request has none */
 };
 
-/* The pairs, headers first, and all texts stand behind it. */
+/* The copy of a request. The pairs, headers first, and all texts follow it. */
 struct copied {
     cache_request request;
     size_t n_headers, n_cookies;
@@ -55,7 +55,7 @@ static bool ask_header(const cache_request *request, const char *name, cache_byt
 
 typedef bool ask_fn(const cache_request *request, const char *name, cache_bytes *value);
 
-/* Room for the values of `names`; to be asked again when they are copied. */
+/* Returns the room that the values of `names` need. They are read again when they are copied. */
 static size_t room(const cache_request *request, const char *const *names, ask_fn *ask)
 {
     size_t size = 0;
@@ -70,7 +70,7 @@ static size_t text_room(const char *text)
     return text != NULL ? strlen(text) + 1 : 0;
 }
 
-/* Copy the bytes to `*at`, with a NUL, if there is room for them still. */
+/* Copy the bytes and a NUL to `*at`, if there is still room for them. */
 static const char *put(char **at, const char *end, cache_bytes bytes)
 {
     if (bytes.data == NULL || (size_t)(end - *at) <= bytes.size)

@@ -1,4 +1,4 @@
-/* response.c - what a handler makes: status, headers, body. */
+/* response.c - the response of a handler: status, headers, body. */
 #include "response.h"
 
 #include "http_rules.h"
@@ -20,7 +20,7 @@ void cache_response_release(cache_response *response)
     cache_writer_release(&response->body);
 }
 
-/* A setter's failure stays, so that a handler that does not look at it cannot send half of what it meant. */
+/* The failure of a setter is kept. So a handler that ignores it cannot send an incomplete response. */
 static cache_status fail(cache_response *response, cache_status status, const char *what)
 {
     if (response->failure == CACHE_OK)
@@ -97,7 +97,8 @@ cache_status cache_response_add_header(cache_response *response, const char *nam
 
 cache_status cache_response_set_header(cache_response *response, const char *name, const char *value)
 {
-    /* Added first: `value` may be one of those that go, and on a failure they stay. */
+    /* The new header is added first, because `value` may point into one that is removed. If adding fails, the old ones
+     * stay. */
     const size_t before = response->n;
     const cache_status status = cache_response_add_header(response, name, value);
     if (status != CACHE_OK)

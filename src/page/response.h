@@ -1,4 +1,4 @@
-/* response.h - what a handler makes: status, headers, body. */
+/* response.h - the response of a handler: status, headers, body. */
 #ifndef RESPONSE_H
 #define RESPONSE_H
 
@@ -12,18 +12,18 @@ struct response_header {
 struct cache_response {
     const cache_env *env;
     int status;
-    cache_status failure;              /* the first of a setter's: such a response is not sent */
+    cache_status failure;              /* the first failure of a setter; such a response is not sent */
     struct response_header *headers;
     size_t n, capacity;
     cache_writer body;
-    double ttl;                        /* of cache_response_set_ttl, if has_ttl */
+    double ttl;                        /* as set by cache_response_set_ttl, if has_ttl */
     bool has_ttl, no_store;
 };
 
 void cache_response_init(cache_response *response, const cache_env *env);
 void cache_response_release(cache_response *response);
 
-/* The first header of this name at or behind `*at`; `*at` is set behind it. NULL: no more. */
+/* Returns the first header with this name at or after `*at`, and sets `*at` after it; or NULL if there are no more. */
 const char *cache_response_next(const cache_response *response, const char *name, size_t *at);
 
 #endif

@@ -1,4 +1,4 @@
-/* view.c - whole pages: from the request to the page, by way of cache_fetch. */
+/* view.c - caches whole pages: finds or computes the page of a request with cache_fetch. */
 #include "hit_for_miss.h"
 #include "page_codec.h"
 #include "page_headers.h"
@@ -8,29 +8,29 @@
 #include "request.h"
 #include "request_copy.h"
 
-/* What the computation tells cache_fetch of a response that is the one request's alone: "there is nothing" to store, so
- * that a stale page goes too; or that it failed, so that a stale page stays: for a 5xx it is served in its place, and
- * where the response is about this client it stays for the others. */
+/* These tell cache_fetch that a response is only for this request. With UNCACHEABLE there is nothing to store, so a
+ * stale page is removed too. With the other two the computation has failed, so a stale page stays. For a 5xx it is
+ * served instead. If the response is about this client, it stays for other clients. */
 #define UNCACHEABLE  CACHE_MISS
 #define SERVER_ERROR CACHE_ERR_COMPUTE
 #define ABOUT_CLIENT CACHE_ERR_UNSUPPORTED
 
-/* One request. It stands on the caller's stack; a computation in the background has a copy. */
+/* One request. It is on the caller's stack; a computation in the background has a copy. */
 struct call {
     struct cache_store *store;
     cache_view view;
-    cache_request request;             /* HEAD is GET here */
+    cache_request request;             /* here HEAD has become GET */
     cache_handler_fn *handler;
     void *ctx;
-    uint64_t hash;                     /* the key's */
-    bool ran;                          /* the handler did, in this call */
-    cache_value own;                   /* its response, encoded, if that may not be shared */
-    bool is_about_client;              /* its response is, so that no stored page stands in for it */
+    uint64_t hash;                     /* the hash of the key */
+    bool ran;                          /* the handler was called in this call */
+    cache_value own;                   /* the encoded response, if it must not be shared */
+    bool is_about_client;              /* the response is about this client, so no stored page replaces it */
 };
 
 /* ---- running the handler ----------------------------------------------------------------------------------------- */
 
-/* Keep the response for this call's request alone. */
+/* Keep the response for this request only. */
 static cache_status keep(struct call *call, const cache_response *response)
 {
     cache_writer writer;
@@ -65,8 +65,8 @@ static cache_status put(const struct call *call, const cache_response *response,
     return status == CACHE_OK ? cache_page_encode(response, out) : status;
 }
 
-/* The computation of cache_fetch. What may be stored is judged by what the handler said, before anything is added to
- * it. */
+/* The computation of cache_fetch. Whether the response may be stored depends on what the handler set, before headers
+ * are added. */
 static cache_status compute(void *ctx, cache_writer *out)
 {
     struct call *call = ctx;
@@ -92,7 +92,7 @@ static cache_status make_page(const struct call *call, cache_value *value, const
     return cache_page_make(&call->store->env, value, original, verdict, age, page);
 }
 
-/* Not from the cache, and not into it. */
+/* Run the handler. The response is neither read from the cache nor stored. */
 static cache_status run_alone(struct call *call, const cache_request *original, const char *verdict, cache_page *page)
 {
     cache_response response;
@@ -127,7 +127,7 @@ static void *copy_call(void *ctx)
     return copy;
 }
 
-/* The lookups' context is the block of cache_request_copy. */
+/* The context of the lookups is the block of cache_request_copy. */
 static void free_call(void *ctx)
 {
     struct call *copy = ctx;
@@ -204,7 +204,8 @@ static cache_status serve(cache_t *cache, struct call *call, const cache_request
     cache_value value = { NULL, 0, NULL };
     cache_fetch_info info = { .source = CACHE_SOURCE_NONE };
     cache_status status = fetch(cache, call, key, tags, &info, &value);
-    /* Another request's response is not ours; and who has waited long enough for another's does the work itself. */
+    /* The response of another request must not be used here. And a request that has waited long enough for another runs
+     * the handler itself. */
     const bool is_left_alone = status == UNCACHEABLE || status == SERVER_ERROR || status == ABOUT_CLIENT ||
                                status == CACHE_ERR_TIMEOUT;
     if (call->is_about_client)
@@ -256,7 +257,7 @@ static bool is_safe(const cache_request *request)
 static cache_status bypass(cache_t *cache, struct call *call, const cache_request *original, cache_page *page)
 {
     const cache_status status = run_alone(call, original, "BYPASS", page);
-    /* RFC 9111 section 4.4: what an unsafe method changed is not served from before. */
+    /* RFC 9111 section 4.4: after an unsafe method has changed a page, the old one must not be served. */
     if (status == CACHE_OK && !is_safe(original) && page->status < 400)
         (void)cache_view_forget_path(cache, original->path);
     return status;
@@ -275,12 +276,12 @@ static cache_status serve_by_key(cache_t *cache, struct call *call, const cache_
     const bool is_taggable = tags.failure == CACHE_OK;
     if (status == CACHE_OK && is_taggable) {
         call->hash = cache_hit_for_miss_hash(cache, key.data, key.size);
-        status = cache_writer_append(&key, "", 1);     /* in a caller's buffer nobody else ends it */
+        status = cache_writer_append(&key, "", 1);     /* a text in a caller's buffer has no NUL yet */
     }
     if (status == CACHE_OK && is_taggable)
         status = serve(cache, call, original, key.data, &tags, page);
     else if (status == CACHE_OK) {
-        /* Without its tags a page could not be forgotten, so it is not stored; but visitors get it. */
+        /* Without its tags a page could not be invalidated, so it is not stored. Visitors still get it. */
         cache_env_log(&call->store->env, CACHE_LOG_WARN, "view: the page %.200s is not stored: %s",
                       call->request.path, cache_last_error());
         status = run_alone(call, original, "BYPASS", page);

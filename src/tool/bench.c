@@ -1,5 +1,5 @@
-/* bench.c - how long a set and a get take from where one stands. One thread asks, one operation at a time. The keys are
- * few and the values small, so that a cache in use loses nothing. */
+/* bench.c - measures how long a set and a get take from this machine. One thread does one operation at a time. There
+ * are few keys and small values, so a cache that is in use loses nothing. */
 #include "tool.h"
 
 #include <stdio.h>
@@ -8,7 +8,8 @@
 
 enum { KEYS = 100, DEFAULT_SIZE = 100, DEFAULT_COUNT = 10000 };
 
-static const uint64_t longest_ns = 5000000000;    /* of a phase: a slow server must not make one wait for minutes */
+static const uint64_t longest_ns = 5000000000;    /* the longest time of a phase, so that a slow server does not take
+                                                   * minutes */
 
 struct bench {
     cache_t *cache;
@@ -20,7 +21,8 @@ struct bench {
 
 static cache_status set_one(const struct bench *bench, const char *key)
 {
-    return cache_set(bench->cache, key, bench->value, bench->size, 60);    /* ended early, it leaves nothing for long */
+    return cache_set(bench->cache, key, bench->value, bench->size, 60);    /* if the run is interrupted, its keys expire
+                                                                            * soon */
 }
 
 static cache_status get_one(const struct bench *bench, const char *key)
@@ -31,7 +33,7 @@ static cache_status get_one(const struct bench *bench, const char *key)
     return status;
 }
 
-/* Do it `count` times, or as often as the time allows. `*n`: how often that was. */
+/* Do the operation `count` times, or as often as the time allows. Sets `*n` to the number of times. */
 static cache_status measure(struct bench *bench, cache_status (*one)(const struct bench *, const char *), size_t *n)
 {
     const uint64_t end_ns = tool_now_ns() + longest_ns;

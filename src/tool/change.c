@@ -1,4 +1,4 @@
-/* change.c - set, add, delete, inc, touch and clear. */
+/* change.c - the commands set, add, delete, inc, touch and clear. */
 #include "tool.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 /* ---- set and add ----------------------------------------------------------------------------------------------- */
 
-/* All of standard input. NULL: it could not be read, or memory ran out; then errno says why. */
+/* Read all of standard input. Returns NULL if it could not be read or memory ran out; errno says which. */
 static char *read_input(size_t *size)
 {
     size_t room = 65536;

@@ -1,7 +1,9 @@
-/* copy.c - copy FROM TO: entries with the time that they have left, their tags, and what may be served stale.
+/* copy.c - the command copy FROM TO: copies entries with their remaining time to live, their tags, and how long they
+ * may be served stale.
  *
- * A plain value is set again. A computed one goes through cache_fetch in the other store, which stores it as if it had
- * been computed there: the tags then belong to that store, and cache_invalidate_tag reaches it. Its age begins anew. */
+ * A plain value is set again. A computed value goes through cache_fetch on the other store, which stores it as if it
+ * had been computed there. So its tags belong to that store, and cache_invalidate_tag there reaches it. Its age starts
+ * again. */
 #include "tool.h"
 
 #include <stdio.h>
@@ -11,10 +13,10 @@ struct copying {
     const struct tool *tool;
     cache_t *to;
     const char *key;
-    cache_status status;               /* of this key */
+    cache_status status;               /* the status of this key */
     size_t copied, past, failed;
     cache_status first_failure;
-    uint64_t total;                    /* 0: not known */
+    uint64_t total;                    /* 0: unknown */
     uint64_t drawn_ns;
     bool has_bar;
 };
@@ -49,7 +51,8 @@ static cache_status copy_computed(const struct copying *copying, const cache_ent
     cache_value_release(&value);
     if (status < 0 || info.stored)
         return status < 0 ? status : CACHE_OK;
-    return CACHE_ERR_IO;    /* cache_fetch hands the value out all the same; cache_last_error has the store's words */
+    return CACHE_ERR_IO;    /* cache_fetch returns the value all the same; cache_last_error has the message of the
+                             * store */
 }
 
 static void copy_entry(void *ctx, const cache_entry *entry)

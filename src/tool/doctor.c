@@ -1,7 +1,8 @@
-/* doctor.c - open a URL, try each promise of its store, and say in plain words what is wrong and what to do.
+/* doctor.c - the command doctor: opens a URL, tries each promise of its store, and says in plain words what is wrong
+ * and what to do.
  *
- * A cache in use is never harmed: what is written has a random name that nobody else uses, is small, lives a minute at
- * most, and is removed at the end. Nothing else is changed. */
+ * It never harms a cache that is in use. The keys that it writes have random names, are small, live for at most a
+ * minute, and are deleted at the end. Nothing else is changed. */
 #include "tool.h"
 
 #include <stdarg.h>
@@ -15,8 +16,8 @@ enum { DEFAULT_SIZE = 100000, PINGS = 100, MAX_LOOKS = 200 };
 struct doctor {
     const struct tool *tool;
     cache_t *cache;
-    char name[17];                     /* of all keys of this visit */
-    cJSON *checks;                     /* NULL without --json */
+    char name[17];                     /* the beginning of all keys of this run */
+    cJSON *checks;                     /* NULL without the option --json */
     int problems;
 };
 
@@ -54,7 +55,7 @@ static bool is_of(const struct doctor *doctor, const char *scheme)
     return strncmp(doctor->tool->url, scheme, strlen(scheme)) == 0;
 }
 
-/* The first pair whose text stands in what the store said. */
+/* Find the first pair whose text is part of the store's message. */
 static const char *advice_by_words(const char *words)
 {
     static const struct { const char *said, *advice; } known[] = {
@@ -173,7 +174,8 @@ static void check_counter(struct doctor *doctor)
     (void)cache_delete(doctor->cache, name);
 }
 
-/* The clock that counts is the store's. Memcached's has whole seconds: a value may end up to one too soon. */
+/* The clock of the store counts. Memcached's clock has whole seconds, so a value may expire up to one second too
+ * early. */
 static void check_expiry(struct doctor *doctor)
 {
     static const struct timespec pause = { 0, 20000000 };
@@ -241,7 +243,7 @@ static void check_size(struct doctor *doctor)
     char *data = malloc(size);
     if (data == NULL)
         return;
-    for (size_t i = 0; i < size; i++)    /* nothing that compresses */
+    for (size_t i = 0; i < size; i++)    /* the bytes must not compress */
         data[i] = (char)((i * 2654435761u) >> 13);
     key(doctor, "size", name);
     if (!went_wrong(doctor, "size", cache_set(doctor->cache, name, data, size, 60))) {
@@ -280,7 +282,7 @@ static void check_round_trip(struct doctor *doctor)
 
 struct clocks {
     struct doctor *doctor;
-    double ahead;                      /* seconds, of the entry that was computed furthest in the future */
+    double ahead;                      /* in seconds, for the entry that was computed furthest in the future */
     size_t looks;
 };
 
@@ -300,7 +302,8 @@ static void look_at_key(void *ctx, const char *name)
     }
 }
 
-/* Values say when they were computed, by the clock of the machine that did it. Reads only. */
+/* Values contain the time of their computation, by the clock of the machine that computed them. This check only
+ * reads. */
 static void check_clocks(struct doctor *doctor)
 {
     struct clocks clocks = { doctor, 0, 0 };
@@ -319,8 +322,7 @@ static void check_clocks(struct doctor *doctor)
 
 /* ---- the visit ------------------------------------------------------------------------------------------------- */
 
-/* The URL as it would be with on_error=fail: failures are what a doctor wants to see. Returns NULL for lack of
- * memory. */
+/* Returns the URL with on_error=fail, since a doctor wants to see failures; or NULL if there is no memory. */
 static char *url_that_fails(const char *url)
 {
     static const char from[] = "on_error=miss", to[] = "on_error=fail";

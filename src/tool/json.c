@@ -1,11 +1,12 @@
-/* json.c - values as JSON: text where it is text, base64 where it is not. */
+/* json.c - prints values as JSON: as text if they are text, else as base64. */
 #include "tool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* How many bytes the UTF-8 sequence at `at` has; 0: it is none, or a control character that no text has. */
+/* Returns the size of the UTF-8 sequence at `at`; or 0 if it is invalid, or a control character that does not occur in
+ * text. */
 static size_t utf8_sequence(const unsigned char *at, size_t left)
 {
     if (at[0] < 0x80)

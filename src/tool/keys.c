@@ -1,5 +1,5 @@
-/* keys.c - keys and stats: what is in a store. Keys are listed step by step, so that neither the store nor this process
- * ever holds all of them at once. */
+/* keys.c - the commands keys and stats. Keys are listed step by step, so neither the store nor this process ever holds
+ * all of them at once. */
 #include "tool.h"
 
 #include <fnmatch.h>
@@ -14,7 +14,7 @@ bool tool_matches(const struct tool *tool, const char *key)
     return tool->pattern == NULL || fnmatch(tool->pattern, key, 0) == 0;
 }
 
-/* The keys of one step, one behind the other. */
+/* The keys of one step, one after the other. */
 struct step {
     const struct tool *tool;
     char *text;
@@ -56,7 +56,7 @@ static bool hand_over(const struct step *step, tool_keys_fn *each, void *ctx, bo
     return true;
 }
 
-/* What stands before the pattern's first wildcard: the store then hands out fewer keys. */
+/* Copy the part of the pattern before its first wildcard, so that the store lists fewer keys. */
 static void literal_prefix(const char *pattern, char out[CACHE_MAX_KEY + 1])
 {
     const size_t size = pattern != NULL ? strcspn(pattern, "*?[\\") : 0;
@@ -124,7 +124,7 @@ int tool_keys(const struct tool *tool)
 int tool_stats(const struct tool *tool)
 {
     cache_counters counters;
-    cache_status status = cache_ping(tool->cache);    /* a store that is away has nothing to tell */
+    cache_status status = cache_ping(tool->cache);    /* a store that cannot be reached has no statistics */
     if (status == CACHE_OK)
         status = cache_stats(tool->cache, &counters);
     if (status < 0)

@@ -1,4 +1,4 @@
-/* main.c - libcache URL COMMAND …: arguments, and what the exit statuses mean. */
+/* main.c - the program libcache URL COMMAND …: reads the arguments and defines the exit statuses. */
 #include "tool.h"
 
 #include <errno.h>
@@ -128,7 +128,7 @@ static int read_option(struct tool *tool, int letter, const char *value)
             return tool_usage("--size: a number of bytes from 1 to 1073741824, not '%s'", value);
         tool->size = (size_t)number;
         return 0;
-    default:    /* getopt_long has said what is wrong */
+    default:    /* getopt_long has printed what is wrong */
         return TOOL_USAGE;
     }
 }
@@ -138,8 +138,8 @@ static bool is_negative_number(const char *text)
     return text[0] == '-' && text[1] != '\0' && text[1 + strspn(text + 1, "0123456789")] == '\0';
 }
 
-/* Options stand anywhere, and -5 is an operand. `words` are the others: URL, command, operands. Returns 0, or an exit
- * status; -1: there is nothing more to do. */
+/* Read the arguments. Options may be anywhere, and -5 is an operand. `words` receives the others: URL, command,
+ * operands. Returns 0, or an exit status; or -1 if there is nothing more to do. */
 static int read_arguments(int argc, char *argv[], struct tool *tool, const char *words[], int *n)
 {
     bool only_words = false;

@@ -1,4 +1,4 @@
-/* show.c - get and ttl: one key's value, and what is known of it. */
+/* show.c - the commands get and ttl: print the value of a key, and what is known about it. */
 #include "tool.h"
 
 #include <stdio.h>

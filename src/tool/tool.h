@@ -1,4 +1,4 @@
-/* tool.h - what the commands of the tool share. The tool is written with the library's public API alone. */
+/* tool.h - what the commands of the tool share. The tool uses only the library's public API. */
 #ifndef TOOL_H
 #define TOOL_H
 
@@ -6,7 +6,7 @@
 
 #include <cjson/cJSON.h>
 
-/* What scripts look at. */
+/* The exit statuses, for scripts. */
 enum { TOOL_FOUND = 0, TOOL_MISS = 1, TOOL_USAGE = 2, TOOL_FAILED = 3 };
 
 enum { TOOL_MAX_OPERANDS = 64 };
@@ -15,11 +15,11 @@ struct tool {
     cache_t *cache;                    /* NULL for a command that opens its caches itself */
     const char *url;
     bool json, raw, verbose, yes;
-    bool is_terminal;                  /* standard output is one */
+    bool is_terminal;                  /* standard output is a terminal */
     double ttl;                        /* CACHE_TTL_DEFAULT, unless --ttl says otherwise */
     const char *pattern;               /* NULL: every key */
-    long count;                        /* --count, of bench */
-    size_t size;                       /* --size, of bench and doctor; 0: not given */
+    long count;                        /* --count, for bench */
+    size_t size;                       /* --size, for bench and doctor; 0: not given */
     const char *operands[TOOL_MAX_OPERANDS];
     int n_operands;
 };
@@ -34,21 +34,21 @@ tool_command_fn tool_copy, tool_bench, tool_doctor;                             
 
 /* main.c */
 
-/* Say on standard error what failed. Returns TOOL_FAILED, or TOOL_USAGE if an argument or the URL is wrong. */
+/* Print on standard error what failed. Returns TOOL_FAILED, or TOOL_USAGE if an argument or the URL is wrong. */
 int tool_fail(const char *what, cache_status status);
 
-/* Say on standard error what is wrong with the arguments. Returns TOOL_USAGE. */
+/* Print on standard error what is wrong with the arguments. Returns TOOL_USAGE. */
 int tool_usage(const char *format, ...);
 
 /* keys.c */
 
-/* Returns true if the key is one of those that --pattern names. */
+/* Returns true if the key matches --pattern. */
 bool tool_matches(const struct tool *tool, const char *key);
 
 /* Receives up to some thousand keys of one step. Returns false to end the listing. */
 typedef bool tool_keys_fn(void *ctx, const char *const keys[], size_t n);
 
-/* Hand all keys that match, step by step, to `each`, which may use the cache. */
+/* Pass all matching keys to `each`, step by step. `each` may use the cache. */
 cache_status tool_each_step(const struct tool *tool, tool_keys_fn *each, void *ctx);
 
 /* json.c */
@@ -59,17 +59,17 @@ void tool_json_bytes(cJSON *object, const char *name, const void *data, size_t s
 /* Add seconds: null for CACHE_TTL_FOREVER. */
 void tool_json_seconds(cJSON *object, const char *name, double seconds);
 
-/* Print it in one line, and free it. Returns `status`, or TOOL_FAILED if memory ran out. */
+/* Print the object in one line, and free it. Returns `status`, or TOOL_FAILED if memory ran out. */
 int tool_json_print(cJSON *object, int status);
 
 /* clock.c */
 
 uint64_t tool_now_ns(void);
 
-/* Sixteen random hexadecimal digits and a NUL: for keys that nobody else has. */
+/* Make sixteen random hexadecimal digits and a NUL, for keys that nobody else uses. */
 void tool_random_name(char out[17]);
 
-/* The value that `part` (0.5, 0.99) of the n sorted ones do not exceed. */
+/* Returns the value that `part` (0.5, 0.99) of the n sorted values do not exceed. */
 uint64_t tool_percentile(const uint64_t sorted[], size_t n, double part);
 void tool_sort(uint64_t values[], size_t n);
 

@@ -273,7 +273,7 @@ static cache_status fail(const struct dial *dial, const char *where)
     if (dial->addresses->n > 1)
         describe(&dial->addresses->at[dial->error_of], of, sizeof of);
     if (dial->error == ETIMEDOUT)
-        return cache_fail(CACHE_ERR_TIMEOUT, "%s: %sno connection within the time for it", where, of);
+        return cache_fail(CACHE_ERR_TIMEOUT, "%s: %sno connection in time", where, of);
     char text[256];
     (void)snprintf(text, sizeof text, "%.100s: %.100s", where, of);
     text[strlen(text) - 2] = '\0';

@@ -5,8 +5,8 @@ cache_status cache_tls_open(const struct cache_tls_config *config, struct cache_
 {
     *out = NULL;
     return cache_fail(CACHE_ERR_CONFIG,
-                      "%s: TLS is not in this build of libcache (LIBCACHE_TLS): "
-                      "a tunnel on this machine (stunnel, spiped) does it",
+                      "%s: this build of libcache has no TLS (LIBCACHE_TLS): "
+                      "use a tunnel on this machine (stunnel, spiped)",
                       config->scheme);
 }
 
@@ -18,7 +18,7 @@ void cache_tls_close(struct cache_tls *tls)
 cache_status cache_tls_begin(struct cache_tls *tls, struct cache_wire *wire, const char *host, uint64_t deadline)
 {
     (void)tls, (void)host, (void)deadline;
-    return cache_fail(CACHE_ERR_CONFIG, "%s: TLS is not in this build of libcache", wire->where);
+    return cache_fail(CACHE_ERR_CONFIG, "%s: this build of libcache has no TLS", wire->where);
 }
 
 void cache_tls_end(struct cache_wire *wire)
@@ -29,13 +29,13 @@ void cache_tls_end(struct cache_wire *wire)
 cache_status cache_tls_send_some(struct cache_wire *wire, const struct iovec parts[], int n, size_t *sent)
 {
     (void)parts, (void)n, (void)sent;
-    return cache_fail(CACHE_ERR_CONFIG, "%s: TLS is not in this build of libcache", wire->where);
+    return cache_fail(CACHE_ERR_CONFIG, "%s: this build of libcache has no TLS", wire->where);
 }
 
 cache_status cache_tls_read_some(struct cache_wire *wire, char *out, size_t capacity, bool wait, size_t *size)
 {
     (void)out, (void)capacity, (void)wait, (void)size;
-    return cache_fail(CACHE_ERR_CONFIG, "%s: TLS is not in this build of libcache", wire->where);
+    return cache_fail(CACHE_ERR_CONFIG, "%s: this build of libcache has no TLS", wire->where);
 }
 
 bool cache_tls_has_bytes(const struct cache_wire *wire)

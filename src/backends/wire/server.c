@@ -157,7 +157,7 @@ cache_status cache_connection_call(struct cache_connection *connection, struct c
     cache_batch_begin(&batch);
     cache_batch_run(&batch);
     if (batch.status == CACHE_OK && batch.lost)
-        return cache_fail(CACHE_ERR_PROTOCOL, "%s: more came than the replies that were asked for",
+        return cache_fail(CACHE_ERR_PROTOCOL, "%s: received more replies than were requested",
                           connection->wire.where);
     return batch.status;
 }

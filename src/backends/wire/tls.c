@@ -191,7 +191,7 @@ static cache_status read_files(const struct cache_tls_config *config, SSL_CTX *c
     char text[REASON_SIZE];
     const char *option = NULL, *file = NULL;
     if ((config->cert != NULL) != (config->key != NULL))
-        return cache_fail(CACHE_ERR_CONFIG, "%s: 'cert' and 'key' are given together", config->scheme);
+        return cache_fail(CACHE_ERR_CONFIG, "%s: options 'cert' and 'key' must be given together", config->scheme);
     if (config->ca != NULL && SSL_CTX_load_verify_locations(context, config->ca, NULL) != 1) {
         option = "ca";
         file = config->ca;
@@ -332,7 +332,7 @@ static cache_status shake_hands(struct cache_wire *wire, uint64_t deadline)
         if (outcome == 1 || status != CACHE_OK)
             return status;
         if (cache_wait_ready(wire->fd, (short)link->wants, deadline, &ready) != CACHE_OK)
-            return cache_fail(CACHE_ERR_TIMEOUT, "%s: TLS: no handshake within the time for it (is it a port for TLS?)",
+            return cache_fail(CACHE_ERR_TIMEOUT, "%s: TLS: no handshake in time (is this a TLS port?)",
                               wire->where);
     }
 }
