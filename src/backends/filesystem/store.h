@@ -8,8 +8,8 @@
  *
  * The parts call downwards only:
  *
- *     filesystem.c > all_keys.c, evict.c > sweep.c > lock.c > scan.c, temp_file.c > leaf.c >
- *     directory.c > meta.c, byte_lock.c > content.c, entry.c, name.c > open.c */
+ *     filesystem.c > all_keys.c, change.c > write.c > read.c, evict.c > sweep.c > lock.c > scan.c, temp_file.c >
+ *     leaf.c > directory.c > meta.c, byte_lock.c > content.c, entry.c, name.c > open.c */
 #ifndef FILESYSTEM_STORE_H
 #define FILESYSTEM_STORE_H
 
@@ -326,6 +326,50 @@ void cache_fs_evict(struct fs_store *store, const struct fs_name *keep);
 /* The disk had no room for `size` bytes: remove what expired, at the second attempt what was not used for long, at the
  * last one `keep` itself if `replace` is set. Returns false if nothing was removed: trying again is useless. */
 bool cache_fs_make_room(struct fs_store *store, const struct fs_name *keep, uint64_t size, bool replace, int *attempt);
+
+/* ---- reading (read.c) -------------------------------------------------------------------------------------------- */
+
+cache_get_fn cache_fs_get;
+cache_get_left_fn cache_fs_get_left;
+cache_has_fn cache_fs_has;
+
+/* Open the entry's file. CACHE_MISS: there is none, or something that is not followed. */
+cache_status cache_fs_find_entry(const struct fs_store *store, const struct fs_name *name, int *fd);
+
+/* ---- writing (write.c, change.c) --------------------------------------------------------------------------------- */
+
+cache_set_fn cache_fs_set;
+cache_remove_fn cache_fs_remove;
+cache_compare_and_set_fn cache_fs_compare_and_set;
+cache_touch_fn cache_fs_touch;
+cache_inc_fn cache_fs_inc;
+
+/* Returns when an entry with this time to live expires, by the wall clock; 0: never. */
+int64_t cache_fs_deadline(const struct fs_store *store, int64_t ttl_ms);
+
+/* CACHE_ERR_TOO_LARGE: the entry alone has more than max_bytes. */
+cache_status cache_fs_check_size(const struct fs_store *store, cache_bytes key, size_t value_size);
+
+/* What an operation that writes has tried already. */
+struct fs_attempts {
+    int to_make_room, after_removal;
+};
+
+/* Returns true if a write that ended with `status` may succeed now: there is room on a disk that was full, or somebody
+ * removed the leaf's directory in the middle of the write, and the next attempt makes it again. */
+bool cache_fs_may_succeed_now(struct fs_store *store, cache_status status, const struct fs_name *name, cache_bytes key,
+                              uint64_t value_size, bool replace, struct fs_attempts *attempts);
+
+/* Write an entry in a leaf that is locked. */
+cache_status cache_fs_write_entry(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes value,
+                                  int64_t expires_ms);
+
+/* Open and load the live entry of `key` in a leaf that is locked. CACHE_MISS: there is none. */
+cache_status cache_fs_find_live(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key,
+                                struct fs_entry *entry, int *fd);
+
+/* Call with no lock held. */
+void cache_fs_after_write(struct fs_store *store, const struct fs_name *name);
 
 /* ---- all keys (all_keys.c) --------------------------------------------------------------------------------------- */
 
