@@ -14,7 +14,7 @@ pthread_mutex_t cache_flight_lock = PTHREAD_MUTEX_INITIALIZER;
 _Thread_local struct cache_flight_thread cache_flight_me;
 static unsigned current_epoch;         /* incremented in each forked child */
 static pthread_key_t thread_end;
-static bool has_thread_end;
+static atomic_bool has_thread_end;
 
 /* ---- once a process ---------------------------------------------------------------------------------------------- */
 
@@ -63,8 +63,15 @@ static void abandon_all(void *unused)
 static void init_process(void)
 {
     cache_flight_init_order();
-    has_thread_end = pthread_key_create(&thread_end, abandon_all) == 0;
+    atomic_store(&has_thread_end, pthread_key_create(&thread_end, abandon_all) == 0);
     (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* A library that is unloaded leaves no destructor behind, which a thread that ends later would call. */
+__attribute__((destructor)) static void unload(void)
+{
+    if (atomic_exchange(&has_thread_end, false))
+        (void)pthread_key_delete(thread_end);
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
@@ -254,7 +261,7 @@ static bool computes_already(const struct cache_flights *flights, cache_bytes ke
 /* With the lock held. */
 static void set_leader(struct cache_flight *flight)
 {
-    if (has_thread_end)
+    if (atomic_load(&has_thread_end))
         (void)pthread_setspecific(thread_end, &cache_flight_me);
     flight->leader = &cache_flight_me;
     flight->outer = cache_flight_me.computes;
