@@ -7,8 +7,6 @@
 
 enum { REQUESTS = 2000000, POPULAR = 100000, ROOM = 10000 };
 
-static double *sums;
-
 static uint64_t next_random(void)
 {
     static uint64_t random = 88172645463325252u;
@@ -30,17 +28,25 @@ static void *or_end(void *block)
     return block;
 }
 
-/* An object of Zipf 0.9 over POPULAR of them. */
-static uint32_t popular(void)
+/* ---- Zipf -------------------------------------------------------------------------------------------------------- */
+
+static double *sums;                   /* of the first so many objects' shares */
+static uint32_t n_sums;
+
+void trace_zipf_begin(uint32_t objects, double exponent)
 {
-    if (sums == NULL) {
-        double total = 0;
-        sums = or_end(malloc(POPULAR * sizeof *sums));
-        for (int i = 0; i < POPULAR; i++)
-            sums[i] = total += 1 / pow(i + 1, 0.9);
-    }
-    const double wanted = fraction() * sums[POPULAR - 1];
-    uint32_t low = 0, high = POPULAR - 1;
+    double total = 0;
+    free(sums);
+    sums = or_end(malloc(objects * sizeof *sums));
+    n_sums = objects;
+    for (uint32_t i = 0; i < objects; i++)
+        sums[i] = total += 1 / pow(i + 1, exponent);
+}
+
+uint32_t trace_zipf(void)
+{
+    const double wanted = fraction() * sums[n_sums - 1];
+    uint32_t low = 0, high = n_sums - 1;
     while (low < high) {
         const uint32_t middle = (low + high) / 2;
         if (sums[middle] < wanted)
@@ -51,46 +57,48 @@ static uint32_t popular(void)
     return low;
 }
 
+/* ---- made traces ------------------------------------------------------------------------------------------------- */
+
 /* Each of these gives the object of request `i`; `*fresh` is an id that was never used. */
 static uint32_t steady(size_t i, uint32_t *fresh)
 {
     (void)i;
     (void)fresh;
-    return popular();
+    return trace_zipf();
 }
 
 /* A report reads 20,000 objects once, every 100,000 requests. */
 static uint32_t scans(size_t i, uint32_t *fresh)
 {
-    return i % 100000 < 20000 ? (*fresh)++ : popular();
+    return i % 100000 < 20000 ? (*fresh)++ : trace_zipf();
 }
 
 /* Every second request is of a job that goes round and round over more than fits. */
 static uint32_t loops(size_t i, uint32_t *fresh)
 {
     (void)fresh;
-    return i % 2 == 0 ? POPULAR + (uint32_t)(i / 2 % (ROOM + ROOM / 5)) : popular();
+    return i % 2 == 0 ? POPULAR + (uint32_t)(i / 2 % (ROOM + ROOM / 5)) : trace_zipf();
 }
 
 /* What is popular moves on: one object after the other. */
 static uint32_t drift(size_t i, uint32_t *fresh)
 {
     (void)fresh;
-    return popular() + (uint32_t)(i / 50);
+    return trace_zipf() + (uint32_t)(i / 50);
 }
 
 /* Seven of ten requests are for what nobody asks for again. */
 static uint32_t one_hits(size_t i, uint32_t *fresh)
 {
     (void)i;
-    return fraction() < 0.7 ? (*fresh)++ : popular();
+    return fraction() < 0.7 ? (*fresh)++ : trace_zipf();
 }
 
 /* Objects are asked for three times within a short while, and then never again. */
 static uint32_t bursts(size_t i, uint32_t *fresh)
 {
     (void)fresh;
-    return i % 3 == 0 ? popular() : POPULAR + (uint32_t)(i / 600 * 200 + next_random() % 130);
+    return i % 3 == 0 ? trace_zipf() : POPULAR + (uint32_t)(i / 600 * 200 + next_random() % 130);
 }
 
 int trace_make(int which, struct trace *out)
@@ -102,6 +110,7 @@ int trace_make(int which, struct trace *out)
     if (which >= (int)(sizeof kinds / sizeof kinds[0]))
         return 0;
     uint32_t fresh = 10 * POPULAR, most = 0;
+    trace_zipf_begin(POPULAR, 0.9);
     *out = (struct trace){ kinds[which].name, or_end(malloc(REQUESTS * sizeof *out->ids)), REQUESTS, 0, ROOM };
     for (size_t i = 0; i < REQUESTS; i++) {
         out->ids[i] = kinds[which].object(i, &fresh);

@@ -13,7 +13,11 @@ struct trace {
     size_t room;                       /* objects that the cache holds */
 };
 
-/* Makes one of the traces into `*out`, or returns 0 behind the last. Ends the program for lack of memory. */
+/* Objects of a Zipf distribution: the first is the most popular. */
+void trace_zipf_begin(uint32_t objects, double exponent);
+uint32_t trace_zipf(void);
+
+/* Makes one of the traces into `*out`, or returns 0 after the last. Ends the program if there is no memory. */
 int trace_make(int which, struct trace *out);
 void trace_release(struct trace *trace);
 
