@@ -241,7 +241,10 @@ static cache_status read_options(const struct cache_options *options, const char
     if (missing != NULL)
         return cache_fail(CACHE_ERR_CONFIG, "%s: option '%s': this build of libcache has no %s", scheme,
                           format->compression != CODEC_PLAIN ? "compress" : "seal", missing);
-    return seal != NULL ? cache_seal_key_read(seal, format) : CACHE_OK;
+    if (seal == NULL)
+        return CACHE_OK;
+    const cache_status status = cache_codec_start_seal();
+    return status == CACHE_OK ? cache_seal_key_read(seal, format) : status;
 }
 
 cache_status cache_codec_add(const struct cache_options *options, const cache_env *env, cache_backend_ops *ops,

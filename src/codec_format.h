@@ -38,6 +38,9 @@ void cache_codec_format_release(struct cache_codec_format *format);
 /* Returns the name of an option's value that this build does not support, or NULL. */
 const char *cache_codec_missing(enum codec_compression compression, bool seal);
 
+/* Call this before the first seal. libsodium then uses what this processor is best at. */
+cache_status cache_codec_start_seal(void);
+
 /* Returns true if the bytes begin like an encoded value. */
 bool cache_codec_is_encoded(const void *data, size_t size);
 

@@ -46,8 +46,7 @@ static cache_status call_with_keys(struct redis_store *store, const char *name, 
 
 /* ---- a node of a cluster that was taken for a server of its own --------------------------------------------------- *
  * A URL may name a node of a cluster as a single server. Such a node refuses a command whose keys have different slots.
- * It accepts them one by one, except for keys of other nodes. It is not
- * asked again after its first refusal. */
+ * It accepts them one by one, except for keys of other nodes. It is not asked again after its first refusal. */
 
 /* Returns true if the server has refused the keys together. */
 static bool is_refused_together(struct redis_store *store, const struct redis_request *request)
