@@ -1,13 +1,14 @@
 /* bench_front - a front before Redis: what a hit costs, how late a change of another process is seen, and what each
  * process that listens costs the server.
  *
- * Starts a Redis on a unix socket, and stops it. Hits: rounds of memory, front and Redis alone in turns, medians. Lag:
+ * On a Redis of its own, on a Unix socket. Hits: rounds of memory, front and Redis alone in turns, medians. Lag:
  * another process sets a key; from the moment it has its answer until this one reads the new value, with and without
  * all cores busy. Watchers: the server's processor time a lone SET, with that many processes listening. */
 #define _GNU_SOURCE    /* MAP_ANONYMOUS */
 #include <libcache/cache.h>
 
-#include <fcntl.h>
+#include "server.h"
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,14 +22,7 @@
 
 enum { ROUNDS = 9, HITS = 200000, GETS = 3000, CHANGES = 2000, SETS = 2000, MAX_WATCHERS = 100 };
 
-static char directory[] = "/tmp/bench-front-XXXXXX", socket_path[64];
-static pid_t server;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_front: %s\n", what);
-    exit(1);
-}
+static struct bench_redis server;
 
 static double now_ns(void)
 {
@@ -37,40 +31,13 @@ static double now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static void stop_server(void)
-{
-    if (server > 0) {
-        kill(server, SIGTERM);
-        waitpid(server, NULL, 0);
-    }
-    unlink(socket_path);
-    rmdir(directory);
-}
-
-static void start_server(void)
-{
-    if (mkdtemp(directory) == NULL)
-        die("no temporary directory");
-    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
-    server = fork();
-    if (server == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        const int null = open("/dev/null", O_RDWR);
-        dup2(null, STDOUT_FILENO);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir",
-               directory, (char *)NULL);
-        _exit(127);
-    }
-    atexit(stop_server);
-}
-
 static cache_t *open_store(const char *options)
 {
     char url[256];
     cache_t *cache = NULL;
-    (void)snprintf(url, sizeof url, "redis+unix://%s?prefix=b:&%s", socket_path, options);
+    (void)snprintf(url, sizeof url, "redis+unix://%s?prefix=b:&%s", server.path, options);
     if (cache_open(url, &cache) != CACHE_OK)
-        die(cache_last_error());
+        bench_die(cache_last_error());
     for (int i = 0; i < 500 && cache_ping(cache) != CACHE_OK; i++)
         nanosleep(&(const struct timespec){ 0, 20000000 }, NULL);
     return cache;
@@ -95,7 +62,7 @@ static double read_ns(cache_t *cache, int n)
     const double begun = now_ns();
     for (int i = 0; i < n; i++)
         if (cache_get_copy(cache, "hot", buffer, sizeof buffer, &size) != CACHE_OK)
-            die(cache_last_error());
+            bench_die(cache_last_error());
     return (now_ns() - begun) / n;
 }
 
@@ -107,7 +74,7 @@ static void warm_up(cache_t *cache)
         cache_stats(cache, &counters);
     }
     if (counters.front_hits == 0)
-        die("the front serves nothing");
+        bench_die("the front serves nothing");
 }
 
 static void measure_hits(void)
@@ -117,7 +84,7 @@ static void measure_hits(void)
     char value[100];
     memset(value, 'x', sizeof value);
     if (cache_open("memory://", &memory) != CACHE_OK)
-        die(cache_last_error());
+        bench_die(cache_last_error());
     cache_set(memory, "hot", value, sizeof value, 3600);
     cache_set(front, "hot", value, sizeof value, 3600);
     warm_up(front);
@@ -203,11 +170,11 @@ static double server_us(void)
 {
     char path[64], text[512];
     unsigned long user = 0, system = 0;
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)server);
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)server.pid);
     FILE *file = fopen(path, "r");
     if (file == NULL || fgets(text, sizeof text, file) == NULL ||
         sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
-        die("no /proc/PID/stat");
+        bench_die("no /proc/PID/stat");
     fclose(file);
     return (double)(user + system) * 1e6 / (double)sysconf(_SC_CLK_TCK);
 }
@@ -228,7 +195,7 @@ static void measure_watchers(int n)
     int ready[2];
     pid_t pids[MAX_WATCHERS];
     if (pipe(ready) != 0)
-        die("no pipe");
+        bench_die("no pipe");
     for (int i = 0; i < n; i++)
         if ((pids[i] = fork()) == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -237,7 +204,7 @@ static void measure_watchers(int n)
     for (int i = 0; i < n; i++) {
         char byte;
         if (read(ready[0], &byte, 1) != 1)
-            die("a watcher did not begin");
+            bench_die("a watcher did not begin");
     }
     cache_t *cache = open_store("");
     double each[5];
@@ -245,7 +212,7 @@ static void measure_watchers(int n)
         const double begun = server_us();
         for (int i = 0; i < SETS; i++)
             if (cache_set_string(cache, "written", "x", 3600) != CACHE_OK)
-                die(cache_last_error());
+                bench_die(cache_last_error());
         each[round] = (server_us() - begun) / SETS;
     }
     printf("the server's processor time a lone SET with %d listening: %.1f us\n", n, median(each, 5));
@@ -261,7 +228,7 @@ static void measure_watchers(int n)
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);    /* before the first fork, so that no child prints again what is there */
-    start_server();
+    server = bench_redis_start(NULL);
     cache_close(open_store(""));
     measure_hits();
     measure_lag(0);

@@ -2,42 +2,33 @@
  *
  *     [THREADS=1,16] [UNIX_ONLY=1] bench_gather [OTHER] [OPTION=VALUE…]
  *
- * Starts a server on a Unix socket and a port. Each measurement is a process of its own; rounds are interleaved, and
- * what is printed are medians, the ratio's of the rounds' ratios. OTHER is this program built with another libcache, to
- * stand beside this one. Reads of 100 bytes, each compared with its key. */
-#define _GNU_SOURCE    /* for popen beside prctl */
+ * On a Redis of its own, on a Unix socket and a port. Each measurement is a process of its own; rounds are interleaved,
+ * and what is printed are medians, the ratio's of the rounds' ratios. OTHER is this program built with another libcache,
+ * to stand beside this one. Reads of 100 bytes, each compared with its key. */
 #include <libcache/cache.h>
+
+#include "server.h"
 
 #include <hiredis/hiredis.h>
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { KEYS = 1000, SIZE = 100, ROUNDS = 5, MS = 400, MAX_THREADS = 64, SAMPLES = 20000, PORT = 27391 };
 
-static char socket_path[64], directory[] = "/tmp/bench-gather-XXXXXX";
-static pid_t server;
+static struct bench_redis server;
 
 static double seconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_gather: %s\n", what);
-    exit(1);
 }
 
 /* ---- one measurement --------------------------------------------------------------------------------------------- */
@@ -66,14 +57,14 @@ static void read_ours(const char *name, const char *expected)
     size_t size = 0;
     if (cache_get_copy(cache, name, value, sizeof value, &size) != CACHE_OK || size != SIZE ||
         memcmp(value, expected, SIZE) != 0)
-        die(cache_last_error());
+        bench_die(cache_last_error());
 }
 
 static void read_raw(redisContext *context, const char *name, const char *expected)
 {
     redisReply *reply = redisCommand(context, "GET b:%s", name);
     if (reply == NULL || reply->type != REDIS_REPLY_STRING || memcmp(reply->str, expected, SIZE) != 0)
-        die("a raw read failed");
+        bench_die("a raw read failed");
     freeReplyObject(reply);
 }
 
@@ -81,7 +72,7 @@ static redisContext *connect_raw(void)
 {
     redisContext *context = place[0] == '/' ? redisConnectUnix(place) : redisConnect("127.0.0.1", PORT);
     if (context == NULL || context->err != 0)
-        die("hiredis cannot connect");
+        bench_die("hiredis cannot connect");
     return context;
 }
 
@@ -118,7 +109,7 @@ static double cpu_of(pid_t pid)
     (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = fopen(path, "r");
     if (file == NULL || fgets(text, sizeof text, file) == NULL)
-        die("no /proc");
+        bench_die("no /proc");
     fclose(file);
     sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system_time);
     return (double)(user + system_time) / (double)sysconf(_SC_CLK_TCK);
@@ -162,7 +153,7 @@ static void measure(const char *options, int n_threads, pid_t server_pid)
         (void)snprintf(url, sizeof url, "%s%s?prefix=b:&%s", tcp ? "redis://127.0.0.1:27391" : "redis+unix://",
                        tcp ? "" : place, options);
         if (cache_open(url, &cache) != CACHE_OK)
-            die(cache_last_error());
+            bench_die(cache_last_error());
     }
     const double begun = seconds(), client = own_cpu(), other = cpu_of(server_pid);
     for (long i = 0; i < n_threads; i++)
@@ -188,11 +179,12 @@ static struct result run(const char *program, const char *where, const char *opt
 {
     char command[512];
     struct result result = { 0 };
-    (void)snprintf(command, sizeof command, "%s --measure '%s' '%s' %d %d", program, where, options, n_threads, server);
+    (void)snprintf(command, sizeof command, "%s --measure '%s' '%s' %d %d", program, where, options, n_threads,
+                   (int)server.pid);
     FILE *pipe = popen(command, "r");
     if (pipe == NULL || fscanf(pipe, "%lf %lf %lf %lf %lf", &result.rate, &result.p50, &result.p99, &result.client_us,
                                &result.server_us) != 5)
-        die(command);
+        bench_die(command);
     pclose(pipe);
     return result;
 }
@@ -207,33 +199,6 @@ static double median(double values[ROUNDS])
 {
     qsort(values, ROUNDS, sizeof *values, by_value);
     return values[ROUNDS / 2];
-}
-
-static void stop_server(void)
-{
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
-    unlink(socket_path);
-    rmdir(directory);
-}
-
-static void start_server(void)
-{
-    if (mkdtemp(directory) == NULL)
-        die("no temporary directory");
-    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
-    server = fork();
-    if (server == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen("/dev/null", "w", stdout) == NULL)
-            _exit(1);
-        execlp("redis-server", "redis-server", "--port", "27391", "--bind", "127.0.0.1", "--unixsocket", socket_path,
-               "--save", "", "--dir", directory, (char *)NULL);
-        _exit(1);
-    }
-    atexit(stop_server);
-    for (int i = 0; i < 200 && access(socket_path, F_OK) != 0; i++)
-        nanosleep(&(const struct timespec){ 0, 20000000 }, NULL);
 }
 
 struct contender {
@@ -280,10 +245,11 @@ int main(int argc, char **argv)
         else if (equals != NULL)
             contenders[n++] = (struct contender){ argv[i], argv[0], argv[i] };
     }
-    start_server();
+    static const char *const with_port[] = { "--port", "27391", "--bind", "127.0.0.1", NULL };
+    server = bench_redis_start(with_port);
     const char *threads = getenv("THREADS") != NULL ? getenv("THREADS") : "1,4,16,64";
     while (threads != NULL && *threads != '\0') {
-        compare(contenders, n, socket_path, atoi(threads));
+        compare(contenders, n, server.path, atoi(threads));
         if (getenv("UNIX_ONLY") == NULL)
             compare(contenders, n, "tcp", atoi(threads));
         threads = strchr(threads, ',') != NULL ? strchr(threads, ',') + 1 : NULL;

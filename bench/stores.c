@@ -2,113 +2,39 @@
  *
  *     bench_stores [redis|memcached]
  *
- * Starts both servers, redis on a unix socket and memcached on a loopback port, and stops them. A thread of the raw
+ * Both servers are its own: redis on a unix socket, and memcached on a loopback port. A thread of the raw
  * client has a connection of its own; ours share a handle. Values are copied out into the caller's buffer. Rounds are
  * interleaved, ours and the raw client one after the other and in turn first; what is printed are medians, the ratio's
  * of the rounds' ratios. */
 #include <libcache/cache.h>
 
+#include "server.h"
+
 #include <hiredis/hiredis.h>
 #include <libmemcached/memcached.h>
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { ROUNDS = 75, KEYS = 1000, MANY = 100, SMALL = 100, LARGE = 10000, MAX_THREADS = 2 };
 
-static char names[KEYS][32], directory[] = "/tmp/bench-stores-XXXXXX", socket_path[64];
+static char names[KEYS][32];
 static char payload[LARGE];
-static int memcached_port;
-static pid_t servers[2];
-
-/* ---- servers ----------------------------------------------------------------------------------------------------- */
-
-/* One thread alone ends the program: another would break off the end of the servers. */
-static void die(const char *what)
-{
-    static atomic_flag dying = ATOMIC_FLAG_INIT;
-    while (atomic_flag_test_and_set(&dying))
-        pause();
-    fprintf(stderr, "bench_stores: %s\n", what);
-    exit(1);
-}
-
-static pid_t start(const char *const argv[])
-{
-    const pid_t pid = fork();
-    if (pid != 0)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const int null = open("/dev/null", O_RDWR);
-    dup2(null, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO);
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
-    _exit(127);
-}
-
-static int free_port(void)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    socklen_t size = sizeof address;
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(fd, (struct sockaddr *)&address, size) != 0 || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        die("no free port");
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
-static void stop_servers(void)
-{
-    for (size_t i = 0; i < 2; i++)
-        if (servers[i] > 0) {
-            kill(servers[i], SIGTERM);
-            waitpid(servers[i], NULL, 0);
-        }
-    unlink(socket_path);
-    rmdir(directory);
-}
-
-static void start_servers(void)
-{
-    static char port[8];
-    if (mkdtemp(directory) == NULL)
-        die("no temporary directory");
-    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
-    memcached_port = free_port();
-    (void)snprintf(port, sizeof port, "%d", memcached_port);
-    const char *const redis[] = { "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "",
-                                  "--appendonly", "no",
-                                  "--dir", directory, NULL };
-    /* One worker: else it is all luck to which of several a connection falls, and on which core that one runs. */
-    const char *const memcached[] = { "memcached", "-p", port, "-U", "0", "-l", "127.0.0.1", "-u", "root", "-t", "1",
-                                      "-m", "256", NULL };
-    servers[0] = start(redis);
-    servers[1] = start(memcached);
-    atexit(stop_servers);
-}
+static struct bench_redis redis_server;
+static struct bench_memcached memcached_server;
 
 static cache_t *open_store(const char *url)
 {
     cache_t *cache = NULL;
     if (cache_open(url, &cache) != CACHE_OK)
-        die(cache_last_error());
+        bench_die(cache_last_error());
     for (int i = 0; i < 500 && cache_set_string(cache, "ready", "1", 60) != CACHE_OK; i++)
         nanosleep(&(const struct timespec){ 0, 20000000 }, NULL);
     if (cache_has(cache, "ready") != CACHE_OK)
-        die(cache_last_error());
+        bench_die(cache_last_error());
     return cache;
 }
 
@@ -119,9 +45,9 @@ static _Thread_local memcached_st *memc;
 
 static void redis_begin(void)
 {
-    redis = redisConnectUnix(socket_path);
+    redis = redisConnectUnix(redis_server.path);
     if (redis == NULL || redis->err != 0)
-        die("hiredis cannot connect");
+        bench_die("hiredis cannot connect");
 }
 
 static void redis_end(void)
@@ -132,7 +58,7 @@ static void redis_end(void)
 static redisReply *checked(void *reply, int type)
 {
     if (reply == NULL || ((redisReply *)reply)->type != type)
-        die("hiredis failed");
+        bench_die("hiredis failed");
     return reply;
 }
 
@@ -141,7 +67,7 @@ static void redis_get(int key, size_t size)
     char value[LARGE];
     redisReply *reply = checked(redisCommand(redis, "GET raw:%s", names[key]), REDIS_REPLY_STRING);
     if (reply->len != size)
-        die("hiredis: a wrong size");
+        bench_die("hiredis: a wrong size");
     memcpy(value, reply->str, reply->len);
     freeReplyObject(reply);
 }
@@ -164,7 +90,7 @@ static void redis_get_many(int key, size_t size)
     redisReply *reply = checked(redisCommandArgv(redis, MANY + 1, argv, NULL), REDIS_REPLY_ARRAY);
     for (size_t i = 0; i < reply->elements; i++) {
         if (reply->element[i]->len != size)
-            die("hiredis: a wrong size");
+            bench_die("hiredis: a wrong size");
         memcpy(value, reply->element[i]->str, size);
     }
     freeReplyObject(reply);
@@ -174,8 +100,8 @@ static void memcached_begin(void)
 {
     memc = memcached_create(NULL);
     (void)memcached_behavior_set(memc, MEMCACHED_BEHAVIOR_TCP_NODELAY, 1);
-    if (!memcached_success(memcached_server_add(memc, "127.0.0.1", (in_port_t)memcached_port)))
-        die("libmemcached failed");
+    if (!memcached_success(memcached_server_add(memc, "127.0.0.1", (in_port_t)memcached_server.port)))
+        bench_die("libmemcached failed");
 }
 
 static void memcached_end(void)
@@ -197,7 +123,7 @@ static void memc_get(int key, size_t size)
     const size_t name_size = raw_name(key, name);
     char *found = memcached_get(memc, name, name_size, &got, &flags, &rc);
     if (found == NULL || got != size)
-        die("libmemcached: a wrong size");
+        bench_die("libmemcached: a wrong size");
     memcpy(value, found, got);
     free(found);
 }
@@ -207,7 +133,7 @@ static void memc_set(int key, size_t size)
     char name[40];
     const size_t name_size = raw_name(key, name);
     if (!memcached_success(memcached_set(memc, name, name_size, payload, size, 600, 0)))
-        die("libmemcached: set");
+        bench_die("libmemcached: set");
 }
 
 static void memc_get_many(int key, size_t size)
@@ -222,14 +148,14 @@ static void memc_get_many(int key, size_t size)
         texts[i] = keys[i];
     }
     if (!memcached_success(memcached_mget(memc, texts, sizes, MANY)))
-        die("libmemcached: mget");
+        bench_die("libmemcached: mget");
     char *values[MANY], name[MEMCACHED_MAX_KEY];    /* all at hand together, as the other two have them */
     size_t name_size = 0, value_size = 0;
     uint32_t flags = 0;
     while (n < MANY && (values[n] = memcached_fetch(memc, name, &name_size, &value_size, &flags, &rc)) != NULL)
         n += value_size == size;
     if (n != MANY || memcached_fetch(memc, name, &name_size, &value_size, &flags, &rc) != NULL)
-        die("libmemcached: not all came");
+        bench_die("libmemcached: not all came");
     for (size_t i = 0; i < MANY; i++) {
         memcpy(value, values[i], size);
         free(values[i]);
@@ -249,13 +175,13 @@ static void our_get(int key, size_t size)
     char value[LARGE];
     size_t got = 0;
     if (cache_get_copy(cache, names[key], value, sizeof value, &got) != CACHE_OK || got != size)
-        die(cache_last_error());
+        bench_die(cache_last_error());
 }
 
 static void our_set(int key, size_t size)
 {
     if (cache_set(cache, names[key], payload, size, 600) != CACHE_OK)
-        die(cache_last_error());
+        bench_die(cache_last_error());
 }
 
 static void our_get_many(int key, size_t size)
@@ -266,10 +192,10 @@ static void our_get_many(int key, size_t size)
     for (int i = 0; i < MANY; i++)
         keys[i] = names[(key + i) % KEYS];
     if (cache_get_many(cache, keys, MANY, values) != CACHE_OK)
-        die(cache_last_error());
+        bench_die(cache_last_error());
     for (int i = 0; i < MANY; i++) {
         if (values[i].size != size)
-            die("get_many: a wrong size");
+            bench_die("get_many: a wrong size");
         memcpy(value, values[i].data, size);
         cache_value_release(&values[i]);
     }
@@ -405,10 +331,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < KEYS; i++)
         (void)snprintf(names[i], sizeof names[i], "key:%d", i);
     memset(payload, 'x', sizeof payload);
-    start_servers();
-    (void)snprintf(redis_url, sizeof redis_url, "redis+unix://%s?prefix=our:&timeout=60", socket_path);
+    redis_server = bench_redis_start(NULL);
+    memcached_server = bench_memcached_start();
+    (void)snprintf(redis_url, sizeof redis_url, "redis+unix://%s?prefix=our:&timeout=60", redis_server.path);
     (void)snprintf(memcached_url, sizeof memcached_url, "memcached://127.0.0.1:%d?prefix=our:&timeout=60",
-                   memcached_port);
+                   memcached_server.port);
     printf("store      operation             value  threads    ours us     raw us    ratio  quartiles  CPU ratio"
            " (%d rounds)\n", ROUNDS);
     if (strcmp(only, "memcached") != 0)

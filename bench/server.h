@@ -1,0 +1,26 @@
+/* server.h - the servers that a benchmark starts. They, and what they leave behind, go when the program ends. */
+#ifndef BENCH_SERVER_H
+#define BENCH_SERVER_H
+
+#include <sys/types.h>
+
+/* Prints what went wrong and ends the program. Any thread may call this. */
+_Noreturn void bench_die(const char *what);
+
+/* A Redis on a Unix socket in a directory of its own. `more`: its further arguments, up to a NULL; or NULL. Returns once
+ * it accepts connections. */
+struct bench_redis {
+    pid_t pid;
+    char path[64];                     /* of the socket */
+};
+struct bench_redis bench_redis_start(const char *const more[]);
+
+/* A Memcached on a free loopback port, with one worker: else it is all luck to which of several a connection falls, and
+ * on which core that one runs. */
+struct bench_memcached {
+    pid_t pid;
+    int port;
+};
+struct bench_memcached bench_memcached_start(void);
+
+#endif
