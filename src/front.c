@@ -11,8 +11,7 @@
 
 #include "backends/fork_guard.h"
 #include "envelope.h"
-#include "front_memory.h"
-#include "layer.h"
+#include "front_hearing.h"
 #include "results.h"
 #include "writer.h"
 
@@ -26,81 +25,25 @@ struct front {
     bool hears;                        /* the store reports changes */
     bool compares;                     /* the store has versions, which each read compares */
     int64_t ttl_ms;
-    uint64_t lag_ns, check_ns;
-    /* The next two are nanoseconds of cache_now_ns. */
-    atomic_uint_fast64_t heard;        /* all changes before this time are handled; 0: nothing is known */
-    atomic_uint_fast64_t checked;      /* time of the last check */
-    pthread_mutex_t check_lock;        /* held by the thread that checks */
+    struct front_hearing hearing;      /* only if it hears */
 };
-
-/* ---- hearing of changes ---------------------------------------------------------------------------------------- */
-
-static void on_change(void *ctx, cache_bytes key)
-{
-    cache_front_memory_drop(ctx, key);
-}
-
-static void on_loss(void *ctx)
-{
-    cache_front_memory_drop_all(ctx);
-}
-
-/* Called with check_lock held. */
-static void look_for_changes(struct front *front)
-{
-    static const cache_changes to = { .one = on_change, .all = on_loss };
-    const struct cache_layer *layer = &front->layer;
-    uint64_t heard = 0;
-    int cancel = 0;
-    /* The store reads from a socket, which is a cancellation point: a cancelled thread would not release the lock. */
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    layer->inner.changes(layer->inner_self, &to, &front->memory, &heard);
-    (void)pthread_setcancelstate(cancel, NULL);
-    atomic_store_explicit(&front->heard, heard, memory_order_release);
-    atomic_store_explicit(&front->checked, cache_now_ns(), memory_order_release);
-}
-
-/* Handles changes if it is time. If another thread is doing so, this one does not wait, unless that takes ten times too
- * long. */
-static void check(struct front *front, uint64_t now)
-{
-    const int64_t age = (int64_t)(now - atomic_load_explicit(&front->checked, memory_order_acquire));
-    const bool always = front->check_ns == 0;
-    if (!always && age < (int64_t)front->check_ns)
-        return;
-    if (pthread_mutex_trylock(&front->check_lock) != 0) {
-        if (!always && age < 10 * (int64_t)front->check_ns)
-            return;
-        pthread_mutex_lock(&front->check_lock);
-    }
-    if (always || atomic_load_explicit(&front->checked, memory_order_relaxed) <= now)
-        look_for_changes(front);    /* else another thread checked while this one waited */
-    pthread_mutex_unlock(&front->check_lock);
-}
 
 /* Returns true if the memory may answer. */
 static bool is_open(struct front *front)
 {
-    if (!front->hears)
-        return true;
-    const uint64_t now = cache_now_ns();
-    check(front, now);
-    const uint64_t heard = atomic_load_explicit(&front->heard, memory_order_acquire);
-    return heard != 0 && (int64_t)(now - heard) <= (int64_t)front->lag_ns;
+    return !front->hears || cache_front_is_open(&front->hearing);
 }
 
-/* Returns true if a value that is read now may be kept, since later changes will be reported. */
+/* Returns true if a value that is read now may be kept. */
 static bool may_keep(const struct front *front)
 {
-    return !front->hears || atomic_load_explicit(&front->heard, memory_order_acquire) != 0;
+    return !front->hears || cache_front_may_keep(&front->hearing);
 }
 
 static void restart(void *ctx)
 {
     struct front *front = ctx;
-    (void)pthread_mutex_init(&front->check_lock, NULL);
-    atomic_store(&front->heard, 0);
-    atomic_store(&front->checked, 0);
+    cache_front_hearing_restart(&front->hearing);
     cache_front_memory_restart(&front->memory);
 }
 
@@ -176,7 +119,7 @@ static void keep(struct front *front, const struct front_ticket *ticket, cache_b
 }
 
 /* Returns the value in the memory if its version is still that of the store. */
-static cache_status get_same_version(struct front *front, cache_bytes key, cache_writer *out)
+__attribute__((noinline)) static cache_status get_same_version(struct front *front, cache_bytes key, cache_writer *out)
 {
     cache_writer writer;
     cache_value value;
@@ -196,7 +139,8 @@ static cache_status get_same_version(struct front *front, cache_bytes key, cache
     return cache_writer_pin(out, (const char *)value.data + VERSION_ROOM, value.size - VERSION_ROOM, value.owner);
 }
 
-static cache_status ask_store(struct front *front, cache_bytes key, cache_writer *out)
+/* It is a function of its own, so that a hit does not pay for its stack. */
+__attribute__((noinline)) static cache_status ask_store(struct front *front, cache_bytes key, cache_writer *out)
 {
     const struct cache_layer *layer = &front->layer;
     const struct front_ticket ticket = take_ticket(front, key);
@@ -213,7 +157,7 @@ static cache_status ask_store(struct front *front, cache_bytes key, cache_writer
     return status;
 }
 
-static cache_status look_up(struct front *front, cache_bytes key, cache_writer *out)
+static inline cache_status look_up(struct front *front, cache_bytes key, cache_writer *out)
 {
     const cache_status status = front->compares ? get_same_version(front, key, out)
                                                 : cache_front_memory_get(&front->memory, key, out);
@@ -225,10 +169,12 @@ static cache_status look_up(struct front *front, cache_bytes key, cache_writer *
 static cache_status front_get(void *self, cache_bytes key, cache_writer *out)
 {
     struct front *front = front_of(self);
-    if (is_lease(front, key))
+    if (__builtin_expect(is_lease(front, key), 0))
         return front->layer.inner.get(front->layer.inner_self, key, out);
-    if (is_open(front)) {
+    if (__builtin_expect(is_open(front), 1)) {
+        cache_env_known_ms = atomic_load_explicit(&front->hearing.checked_ms, memory_order_relaxed);
         const cache_status status = look_up(front, key, out);
+        cache_env_known_ms = 0;
         if (status != CACHE_MISS)
             return status;
     }
@@ -419,7 +365,7 @@ static cache_status front_stats(void *self, cache_counters *out)
 {
     struct front *front = front_of(self);
     const struct cache_layer *layer = &front->layer;
-    const uint64_t heard = atomic_load(&front->heard);
+    const uint64_t heard = atomic_load(&front->hearing.heard);
     out->front_refused += atomic_load_explicit(&front->memory.refused, memory_order_relaxed);
     out->front_heard_ms = heard != 0 ? (cache_now_ns() - heard) / 1000000 : 0;
     return layer->inner.stats != NULL ? layer->inner.stats(layer->inner_self, out) : CACHE_OK;
@@ -430,7 +376,7 @@ static void front_close(void *self)
     struct front *front = front_of(self);
     front->layer.inner.close(front->layer.inner_self);
     cache_front_memory_close(&front->memory);
-    (void)pthread_mutex_destroy(&front->check_lock);
+    cache_front_hearing_release(&front->hearing);
     cache_env_free(front->layer.env, front);
 }
 
@@ -461,8 +407,8 @@ static void read_options(struct front *front, const struct cache_options *option
 {
     const struct option_value *ttl = cache_options_find(options, "front_ttl");
     front->ttl_ms = ttl->set || front->hears || front->compares ? ttl->number : 1000;
-    front->lag_ns = option_ns(options, "front_lag");
-    front->check_ns = option_ns(options, "front_check");
+    cache_front_hearing_init(&front->hearing, &front->layer, &front->memory, option_ns(options, "front_lag"),
+                             option_ns(options, "front_check"));
 }
 
 cache_status cache_front_add(const struct cache_options *options, const cache_env *env,
@@ -479,13 +425,12 @@ cache_status cache_front_add(const struct cache_options *options, const cache_en
     front->counters = counters;
     front->hears = ops->changes != NULL;
     front->compares = !front->hears && ops->version != NULL;
-    read_options(front, options);
     const cache_status status = cache_front_memory_open(&front->memory, env, max_bytes);
     if (status != CACHE_OK) {
         cache_env_free(env, front);
         return status;
     }
-    (void)pthread_mutex_init(&front->check_lock, NULL);
+    read_options(front, options);
     cache_fork_guard_init(&front->fork_guard);
     put_operations(front, ops);
     *self = front;

@@ -41,6 +41,7 @@ cache_status cache_front_memory_open(struct front_memory *memory, const cache_en
 {
     memory->env = *env;
     memory->env.event = NULL;
+    memory->prefix_size = env->prefix_size;
     memory->ops = cache_registry_front();
     atomic_init(&memory->epoch, 0);
     atomic_init(&memory->refused, 0);
@@ -87,7 +88,7 @@ void cache_front_memory_keep(struct front_memory *memory, const struct front_tic
     pthread_mutex_lock(&ticket->stripe->lock);
     const bool valid = ticket->changes == ticket->stripe->changes && ticket->epoch == atomic_load(&memory->epoch);
     if (valid)
-        (void)memory->ops->set(memory->self, key, value, ttl_ms, 0);    /* a value that is too large is not kept */
+        (void)memory->ops->set(memory->self, cache_front_memory_key(memory, key), value, ttl_ms, 0);    /* if it fits */
     pthread_mutex_unlock(&ticket->stripe->lock);
     if (!valid)
         atomic_fetch_add_explicit(&memory->refused, 1, memory_order_relaxed);
@@ -95,10 +96,12 @@ void cache_front_memory_keep(struct front_memory *memory, const struct front_tic
 
 void cache_front_memory_drop(struct front_memory *memory, cache_bytes key)
 {
+    if (key.size < memory->prefix_size)    /* a store that reports what is not ours */
+        return;
     struct front_stripe *stripe = stripe_of(memory, key);
     pthread_mutex_lock(&stripe->lock);
     stripe->changes++;
-    (void)memory->ops->remove(memory->self, key);
+    (void)memory->ops->remove(memory->self, cache_front_memory_key(memory, key));
     pthread_mutex_unlock(&stripe->lock);
 }
 

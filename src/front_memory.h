@@ -23,6 +23,7 @@ struct front_memory {
     void *self;
     cache_env env;                     /* without the event hook, since a value that leaves the front
                                         * is still in the store */
+    size_t prefix_size;                /* of the store; all keys have it, and it is left out here */
     atomic_uint_fast64_t epoch;        /* incremented when all keys may have changed */
     atomic_uint_fast64_t refused;      /* fills whose ticket was invalid */
     struct front_stripe stripes[FRONT_STRIPES];
@@ -34,17 +35,25 @@ struct front_ticket {
     uint64_t version;                  /* the result of the store's `version`; only stored here */
 };
 
-/* Opens a memory of `max_bytes`. After an error nothing is left behind. */
+/* All keys below are those of the store, with its prefix.
+ *
+ * Opens a memory of `max_bytes`. After an error nothing is left behind. */
 cache_status cache_front_memory_open(struct front_memory *memory, const cache_env *env, int64_t max_bytes);
 void cache_front_memory_close(struct front_memory *memory);
 
 /* Call this in the child of a fork before anything else. It makes locks and the memory new, and drops all values. */
 void cache_front_memory_restart(struct front_memory *memory);
 
+/* Returns the key without the prefix, which costs a hit less. */
+static inline cache_bytes cache_front_memory_key(const struct front_memory *memory, cache_bytes key)
+{
+    return (cache_bytes){ key.data + memory->prefix_size, key.size - memory->prefix_size };
+}
+
 /* Appends the value, or returns CACHE_MISS. */
 static inline cache_status cache_front_memory_get(struct front_memory *memory, cache_bytes key, cache_writer *out)
 {
-    return memory->ops->get(memory->self, key, out);
+    return memory->ops->get(memory->self, cache_front_memory_key(memory, key), out);
 }
 
 /* Take a ticket before reading the store. cache_front_memory_keep then keeps the answer if no change came since. */

@@ -116,12 +116,14 @@ int64_t cache_env_recent_wall_ms(const cache_env *env)
     return cache_env_wall_ms(env);
 }
 
+CACHE_HOT_THREAD_LOCAL int64_t cache_env_known_ms;
+
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms)
 {
     /* The recent time costs a quarter, and lags by at most 10 ms. If the deadline is that near, the exact time
      * decides. */
     if (env->clock.now_ms == NULL) {
-        const int64_t recent = recent_ms();
+        const int64_t recent = cache_env_known_ms != 0 ? cache_env_known_ms : recent_ms();
         if (recent >= deadline_ms + 2)    /* the two clocks are rounded separately */
             return true;
         if (recent + 20 < deadline_ms)

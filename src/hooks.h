@@ -3,6 +3,7 @@
 #define HOOKS_H
 
 #include "api.h"
+#include "thread_slot.h"
 
 struct cache_env {
     cache_clock clock;                 /* if now_ms is NULL, the system's clocks are used */
@@ -31,6 +32,10 @@ char *cache_env_strdup(const cache_env *env, const char *text);
  * after a suspended machine wakes up, the monotonic one may not count the time of the suspension yet. */
 int64_t cache_env_recent_monotonic_ms(const cache_env *env);
 int64_t cache_env_recent_wall_ms(const cache_env *env);
+
+/* The exact monotonic time of at most 10 ms ago, which spares the calls that this thread makes now a look at the clock.
+ * Mostly 0: there is none. */
+extern CACHE_HOT_THREAD_LOCAL int64_t cache_env_known_ms;
 
 /* Returns nanoseconds of the system's monotonic clock, for latencies. Tests do not replace this clock. */
 uint64_t cache_now_ns(void);

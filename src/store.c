@@ -17,8 +17,28 @@ static void put_text(struct cache_full_key *out, const char *text, size_t size)
     out->text[out->bytes.size] = '\0';
 }
 
+/* Most keys with a prefix: a hit in a front spends a tenth of its time here. A short prefix is copied with some of what
+ * is behind it, so that the compiler knows how much it is. */
+static bool make_usual(const cache_t *cache, const char *key, struct cache_full_key *out)
+{
+    enum { SHORT = 32 };
+    _Static_assert(sizeof cache->prefix >= SHORT, "a short prefix is copied whole");
+    const size_t prefix = cache->prefix_size, size = strnlen(key, CACHE_MAX_KEY + 1);
+    if ((unsigned char)key[0] <= CACHE_INTERNAL_MARK[0] || size > CACHE_MAX_KEY)
+        return false;
+    if (prefix <= SHORT)
+        memcpy(out->text, cache->prefix, SHORT);
+    else
+        memcpy(out->text, cache->prefix, prefix);
+    memcpy(out->text + prefix, key, size + 1);
+    out->bytes = (cache_bytes){ out->text, prefix + size };
+    return true;
+}
+
 cache_status cache_key_make_slowly(const cache_t *cache, const char *key, struct cache_full_key *out)
 {
+    if (cache != NULL && key != NULL && make_usual(cache, key, out))
+        return CACHE_OK;
     if (cache == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "out of memory: a NULL cache could not be replaced by null://");
     if (key == NULL)

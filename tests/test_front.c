@@ -464,6 +464,55 @@ static void a_fetch_with_tags_and_lease_is_served_and_invalidated(void **state)
     cache_close(cache);
 }
 
+static void pause_ms(long ms)
+{
+    nanosleep(&(const struct timespec){ 0, ms * 1000000 }, NULL);
+}
+
+/* Reads for so long, as fast as it can. After some 30 ms reads do without the clock, where the machine allows it. */
+static void read_for_ms(cache_t *cache, uint64_t ms)
+{
+    cache_value value;
+    for (const uint64_t end = cache_now_ns() + ms * 1000000; cache_now_ns() < end;)
+        if (cache_get(cache, "k", &value) == CACHE_OK)
+            cache_value_release(&value);
+}
+
+static void a_change_is_seen_once_ten_times_front_check_have_passed(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open("telling://?prefix=p:&front=1mb");
+    change_outside("p:k", "v");
+    read_for_ms(cache, 60);
+    (void)gets();
+    for (int i = 0; i < 100; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "%d", i);
+        change_outside("p:k", text);
+        pause_ms(1);
+        assert_text(cache, "k", text);
+        read_for_ms(cache, 1);
+    }
+    cache_close(cache);
+}
+
+static void a_value_that_is_read_all_the_time_is_not_served_past_its_time(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open("telling://?prefix=p:&front=1mb");
+    change_outside("p:k", "v");
+    read_for_ms(cache, 60);
+    stub.left_ms = 30;
+    change_outside("p:k", "w");
+    pause_ms(1);
+    assert_text(cache, "k", "w");
+    (void)gets();
+    read_for_ms(cache, 31);
+    assert_text(cache, "k", "w");
+    assert_true(gets() > 0);
+    cache_close(cache);
+}
+
 static void no_key_of_a_user_is_taken_for_an_internal_one(void **state)
 {
     static const char *const keys[] = { "\001lease/k", "a\001lease/k", "a\001b" };
@@ -648,6 +697,8 @@ int main(void)
         FRONT_TEST(without_a_connection_nothing_is_served_or_kept),
         FRONT_TEST(a_store_that_was_not_heard_for_front_lag_is_asked),
         FRONT_TEST(a_fetch_with_tags_and_lease_is_served_and_invalidated),
+        FRONT_TEST(a_change_is_seen_once_ten_times_front_check_have_passed),
+        FRONT_TEST(a_value_that_is_read_all_the_time_is_not_served_past_its_time),
         FRONT_TEST(no_key_of_a_user_is_taken_for_an_internal_one),
         FRONT_TEST(many_keys_come_from_both),
         FRONT_TEST(the_child_of_a_fork_hears_for_itself),

@@ -5,12 +5,12 @@
 #include <pthread.h>
 #include <sched.h>
 
-static atomic_uint forks;              /* between the first process of the program and this one */
+atomic_uint cache_fork_guard_forks;
 static pthread_once_t watching = PTHREAD_ONCE_INIT;
 
 static void count_fork(void)
 {
-    atomic_fetch_add(&forks, 1);
+    atomic_fetch_add(&cache_fork_guard_forks, 1);
 }
 
 static void watch(void)
@@ -21,14 +21,14 @@ static void watch(void)
 void cache_fork_guard_init(struct cache_fork_guard *forked)
 {
     (void)pthread_once(&watching, watch);
-    const unsigned self = atomic_load(&forks);
+    const unsigned self = atomic_load(&cache_fork_guard_forks);
     atomic_init(&forked->owner, self);
     atomic_init(&forked->cleaning, self);
 }
 
-void cache_fork_guard_check(struct cache_fork_guard *forked, void (*clean_up)(void *ctx), void *ctx)
+void cache_fork_guard_take_over(struct cache_fork_guard *forked, void (*clean_up)(void *ctx), void *ctx)
 {
-    const unsigned self = atomic_load_explicit(&forks, memory_order_relaxed);
+    const unsigned self = atomic_load_explicit(&cache_fork_guard_forks, memory_order_relaxed);
     while (atomic_load_explicit(&forked->owner, memory_order_acquire) != self) {
         /* If a process forks while it cleans up, its number is still here, and the child starts over. */
         unsigned cleaning = atomic_load(&forked->cleaning);

@@ -14,8 +14,18 @@ struct cache_fork_guard {
 
 void cache_fork_guard_init(struct cache_fork_guard *forked);
 
+/* How often the program has forked on the way to this process. */
+extern atomic_uint cache_fork_guard_forks;
+
+void cache_fork_guard_take_over(struct cache_fork_guard *forked, void (*clean_up)(void *ctx), void *ctx);
+
 /* In a forked child, runs `clean_up(ctx)` in one thread while the others wait, and makes the child the owner. Costs no
  * system call. */
-void cache_fork_guard_check(struct cache_fork_guard *forked, void (*clean_up)(void *ctx), void *ctx);
+static inline void cache_fork_guard_check(struct cache_fork_guard *forked, void (*clean_up)(void *ctx), void *ctx)
+{
+    if (__builtin_expect(atomic_load_explicit(&forked->owner, memory_order_acquire) !=
+                         atomic_load_explicit(&cache_fork_guard_forks, memory_order_relaxed), 0))
+        cache_fork_guard_take_over(forked, clean_up, ctx);
+}
 
 #endif
