@@ -10,6 +10,8 @@
  * pthread_exit or cancellation, the flights that it still leads are abandoned. */
 #include "flight_internal.h"
 
+#include "invariant.h"
+
 pthread_mutex_t cache_flight_lock = PTHREAD_MUTEX_INITIALIZER;
 _Thread_local struct cache_flight_thread cache_flight_me;
 static unsigned current_epoch;         /* incremented in each forked child */
@@ -159,12 +161,14 @@ static void unlink_flight(struct cache_flights *flights, struct cache_flight *fl
         flight->previous->next = flight->next;
     else
         flights->all = flight->next;
+    ASSERT(atomic_load(&flights->n) > 0);
     atomic_fetch_sub(&flights->n, 1);
 }
 
 static void free_flight(struct cache_flight *flight)
 {
     const cache_env *env = flight->flights->env;
+    ASSERT(!flight->in_table && flight->store_number == 0);
     cache_value_release(&flight->outcome.value);
     pthread_cond_destroy(&flight->completed);
     cache_env_free(env, flight->message);
@@ -174,6 +178,7 @@ static void free_flight(struct cache_flight *flight)
 /* Drops a reference and unlocks. The flight is freed after that, so no owner of a value is called under the lock. */
 static void drop_and_unlock(struct cache_flight *flight)
 {
+    ASSERT(flight->references > 0);
     const bool last = --flight->references == 0;
     pthread_mutex_unlock(&cache_flight_lock);
     if (last)
@@ -299,6 +304,7 @@ static enum cache_flight_role join_there(const struct cache_flight_request *requ
 {
     if (!same_text(there->type, request->type))
         return FLIGHT_ALONE;
+    ASSERT(there->references > 0 && there->in_table);
     there->references++;
     *out = there;
     if (!there->is_queued || request->has_value)
@@ -391,6 +397,7 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
 void cache_flight_retain(struct cache_flight *flight)
 {
     pthread_mutex_lock(&cache_flight_lock);
+    ASSERT(flight->references > 0);
     flight->references++;
     pthread_mutex_unlock(&cache_flight_lock);
 }

@@ -2,6 +2,7 @@
 #define XXH_INLINE_ALL
 #include "front_memory.h"
 
+#include "invariant.h"
 #include "options.h"
 #include "registry.h"
 
@@ -85,6 +86,7 @@ struct front_ticket cache_front_memory_ticket(struct front_memory *memory, cache
 void cache_front_memory_keep(struct front_memory *memory, const struct front_ticket *ticket, cache_bytes key,
                              cache_bytes value, int64_t ttl_ms)
 {
+    ASSERT(ticket->stripe == stripe_of(memory, key));
     pthread_mutex_lock(&ticket->stripe->lock);
     const bool valid = ticket->changes == ticket->stripe->changes && ticket->epoch == atomic_load(&memory->epoch);
     if (valid)

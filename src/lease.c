@@ -1,6 +1,8 @@
 /* lease.c - decides which of the processes that share a store computes a value. */
 #include "lease.h"
 
+#include "invariant.h"
+
 #include <string.h>
 
 static const char kind[] = CACHE_LEASE_KIND;
@@ -133,6 +135,7 @@ cache_status cache_lease_store(const cache_t *cache, cache_bytes key, struct cac
                                int64_t ttl_ms)
 {
     cache_status status = CACHE_OK;
+    ASSERT(lease->kind != LEASE_SPENT);
     if (lease->kind != LEASE_PLAIN) {
         const cache_bytes expected = { lease->expected, lease->expected_size };
         status = cache_store_compare_and_set(cache, key, expected, value, ttl_ms);

@@ -1,6 +1,8 @@
 /* queue.c - S3-FIFO over rings of hashes. */
 #include "queue.h"
 
+#include "../../invariant.h"
+
 /* The small queue has a thirtieth of the items, but at least six. With a tenth, as in the paper, nearly all traces of
  * bench/miss_ratio.c miss more often, since here one hit is enough to pass on, and the ghost remembers the items that
  * leave either queue. With a hundredth, items that are read a few times within a short while are missed. PATIENCE
@@ -43,6 +45,7 @@ static bool resize(struct queue *queue, uint32_t capacity, const cache_allocator
 static void push(struct order *order, enum queue_name name, struct item *item)
 {
     struct queue *queue = &order->queues[name];
+    ASSERT(length(queue) < queue->capacity);
     queue->hashes[queue->tail & (queue->capacity - 1)] = item->hash;
     set_place(item, place_of(name, queue->tail));
     queue->tail++;
@@ -53,10 +56,13 @@ static void push(struct order *order, enum queue_name name, struct item *item)
 static struct item *pop(struct order *order, enum queue_name name, table_word table)
 {
     struct queue *queue = &order->queues[name];
+    ASSERT(length(queue) > 0);
     const uint32_t position = queue->head++, hash = queue->hashes[position & (queue->capacity - 1)];
     struct item *item = cache_mem_index_find_place(table, hash, place_of(name, position));
-    if (item != NULL)
+    if (item != NULL) {
+        ASSERT(queue->items > 0);
         queue->items--;
+    }
     return item;
 }
 
@@ -103,7 +109,10 @@ void cache_mem_order_add(struct order *order, struct item *item)
 
 void cache_mem_order_remove(struct order *order, const struct item *item)
 {
-    order->queues[item_queue(item)].items--;
+    struct queue *queue = &order->queues[item_queue(item)];
+    ASSERT(queue->items > 0);
+    queue->items--;
+    ASSERT(queue->items <= length(queue));
 }
 
 void cache_mem_order_replace(struct item *item, struct item *old)

@@ -2,6 +2,8 @@
  * together. */
 #include "memory.h"
 
+#include "../../invariant.h"
+
 /* A bucket has seven slots. A table grows at six items per bucket, and shrinks below two. */
 enum { GROW_AT = 6, SHRINK_AT = 2, SHRINK_TO = 4, SHRINK_FROM = 4 };
 
@@ -12,7 +14,9 @@ static void account_bytes(struct memory *memory, size_t shard, size_t more, size
     atomic_size_t *bytes = &memory->shards[shard].bytes;
     if (more == less)
         return;
-    atomic_store_explicit(bytes, atomic_load_explicit(bytes, memory_order_relaxed) + more - less, memory_order_relaxed);
+    const size_t before = atomic_load_explicit(bytes, memory_order_relaxed);
+    ASSERT(before + more >= less);
+    atomic_store_explicit(bytes, before + more - less, memory_order_relaxed);
     if (memory->limited)
         atomic_fetch_add_explicit(&memory->bytes, more - less, memory_order_relaxed);
 }
@@ -20,7 +24,9 @@ static void account_bytes(struct memory *memory, size_t shard, size_t more, size
 static void account_items(struct memory *memory, size_t shard, uint32_t more, uint32_t less)
 {
     _Atomic uint32_t *items = &memory->shards[shard].items;
-    atomic_store_explicit(items, atomic_load_explicit(items, memory_order_relaxed) + more - less, memory_order_relaxed);
+    const uint32_t before = atomic_load_explicit(items, memory_order_relaxed);
+    ASSERT(before + more >= less);
+    atomic_store_explicit(items, before + more - less, memory_order_relaxed);
     if (memory->limited)
         atomic_fetch_add_explicit(&memory->items, (size_t)more - less, memory_order_relaxed);
 }
@@ -165,5 +171,7 @@ void cache_mem_take_out(struct memory *memory, size_t shard, struct item *item)
         cache_mem_order_remove(&memory->orders[shard], item);
     account_items(memory, shard, 0, 1);
     account_bytes(memory, shard, 0, item_cost(item));
+    ASSERT(!memory->limited || memory->orders[shard].queues[QUEUE_SMALL].items +
+                                   memory->orders[shard].queues[QUEUE_MAIN].items == items_of(memory, shard));
     cache_mem_limbo_item(memory_limbo(memory), item);
 }

@@ -5,6 +5,7 @@
 #include "turn.h"
 
 #include "../../hooks.h"
+#include "../../invariant.h"
 
 #include <stdio.h>
 
@@ -23,6 +24,16 @@ struct cache_waiter {
     struct cache_turn turn;
 };
 
+/* Called with the lock held, whenever the counts have changed. In a release build it does nothing. */
+static void check_counts(const struct cache_server *server)
+{
+    ASSERT(server->n_busy >= 0 && server->n_busy <= server->config.pool);
+    ASSERT(server->n_gathering >= 0 && server->n_gathering <= server->n_busy);
+    ASSERT(server->n_waiting >= 0);
+    ASSERT((server->n_waiting == 0) == (server->first == NULL));
+    (void)server;
+}
+
 /* Called with the lock held. Takes the lowest idle slot, so that few callers share few connections. Returns -1 if all
  * are busy. */
 static int take_idle(struct cache_server *server, bool alone)
@@ -32,6 +43,7 @@ static int take_idle(struct cache_server *server, bool alone)
             server->busy[i] = true;
             server->n_busy++;
             server->n_gathering += !alone;
+            check_counts(server);
             return i;
         }
     return -1;
@@ -39,8 +51,10 @@ static int take_idle(struct cache_server *server, bool alone)
 
 static void let_go(struct cache_server *server, int slot)
 {
+    ASSERT(server->busy[slot]);
     server->busy[slot] = false;
     server->n_busy--;
+    check_counts(server);
 }
 
 /* Called with the lock held. Few large batches cost server and callers less than many small ones. If there are many
@@ -71,10 +85,12 @@ static void enqueue_first(struct cache_server *server, struct cache_exchange *ex
 static struct cache_exchange *dequeue(struct cache_server *server)
 {
     struct cache_exchange *exchange = server->first;
+    ASSERT(exchange != NULL);
     server->first = exchange->next;
     if (server->first == NULL)
         server->last = &server->first;
     server->n_waiting--;
+    check_counts(server);
     exchange->next = NULL;
     return exchange;
 }
@@ -91,6 +107,7 @@ static bool remove_from_queue(struct cache_server *server, struct cache_exchange
     if (*at == NULL)
         server->last = at;
     server->n_waiting--;
+    check_counts(server);
     return true;
 }
 
@@ -154,6 +171,8 @@ void cache_slots_give_back(struct cache_server *server, int slot, const struct c
     if (server->first != NULL && (server->first->alone || !is_crowded(server))) {
         struct cache_exchange *first = dequeue(server);
         server->n_gathering += !first->alone;
+        ASSERT(server->busy[slot]);
+        check_counts(server);
         next = first->waiter;
     } else
         let_go(server, slot);
