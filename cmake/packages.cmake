@@ -59,8 +59,8 @@ function(libcache_how_to_get result)
   set(${result} "${text}" PARENT_SCOPE)
 endfunction()
 
-# libcache_find(MISSING NAME…): find each: a pkg-config module, as the target PkgConfig::LIBCACHE_NAME; a header or another
-# file, as the variable LIBCACHE_NAME, its directory. MISSING is what is not there.
+# libcache_find(MISSING NAME…): find each NAME. A pkg-config module becomes the target PkgConfig::LIBCACHE_NAME. For a
+# header or another file, the variable LIBCACHE_NAME is its directory. MISSING lists the names that were not found.
 function(libcache_find result)
   set(missing "")
   foreach(name ${ARGN})
@@ -83,7 +83,8 @@ function(libcache_find result)
   set(${result} "${missing}" PARENT_SCOPE)
 endfunction()
 
-# libcache_settle(OPTION WHAT NAME…): make OPTION, which is ON, OFF or AUTO, ON or OFF, by whether all of NAME are there.
+# libcache_settle(OPTION WHAT NAME…): if OPTION is AUTO, set it to ON if every NAME is found, else to OFF. If it is ON
+# and one is missing, stop.
 function(libcache_settle option what)
   if(NOT ${option})
     return()

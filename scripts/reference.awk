@@ -1,6 +1,6 @@
-# Read the public headers' comments. A comment that begins a line documents the declarations behind it, up to the next empty
-# line; a comment on a declaration's own line documents that one.
-#   awk -v mode=check -f reference.awk HEADER…            names without a comment; the exit status is 1 if there are any
+# Read the comments of the public headers. A comment that begins a line documents the declarations after it, up to the
+# next empty line. A comment on the line of a declaration documents that declaration.
+#   awk -v mode=check -f reference.awk HEADER…            names without a comment; exit status 1 if there are any
 #   awk -v mode=names -f reference.awk HEADER…            every public name
 #   awk -v mode=man -v out=DIR -v version=V -f …          DIR/NAME.3, one for each function, macro and type
 #   awk -v mode=doxygen -f reference.awk HEADER           the header as Doxygen wants it: its filter

@@ -1,4 +1,4 @@
-"""The blog's three measured pages with Flask and Flask-Caching: the same database, queries and HTML, the same lifetimes.
+"""The three measured pages of the blog with Flask and Flask-Caching: same database, queries, HTML and lifetimes.
 
 Served by gunicorn: BLOG_DB=blog.db gunicorn --workers 2 --bind 127.0.0.1:9000 flask_blog:app
 """
@@ -22,8 +22,8 @@ LAYOUT = """<!doctype html>
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>
-<header><nav><a class="brand" href="/">The cached blog</a><a href="/popular">Popular</a><a href="/new-post">New post</a>\
-<a href="/cache-stats">Statistics</a></nav></header>
+<header><nav><a class="brand" href="/">The cached blog</a><a href="/popular">Popular</a>\
+<a href="/new-post">New post</a><a href="/cache-stats">Statistics</a></nav></header>
 <main>
 <h1>{{ title }}</h1>
 %s

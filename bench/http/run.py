@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Requests a second of the blog, beside libmicrohttpd with a constant, and beside the same blog in Flask.
+"""Measure requests per second of the blog, of libmicrohttpd with a constant, and of the same blog in Flask.
 
     scripts/bench-http [SECONDS [ROUNDS]]
 
-All three run at once and are asked in turn, page by page and round by round, so that a noisy machine is noisy for each of
-them. The medians are shown, and the median of the rounds' ratios.
+All three run at the same time and get requests in turn, page by page and round by round, so that a noisy machine
+disturbs each of them. The output has the medians, and the median of the ratios of the rounds.
 """
 import os
 import pathlib
@@ -65,7 +65,8 @@ def answer_of(url):
 
 
 def measure(url):
-    out = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url], capture_output=True, text=True, check=True).stdout
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if re.search(r"Non-2xx|Socket errors: connect", out):
         sys.exit(f"{url}:\n{out}")
     return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
@@ -73,7 +74,8 @@ def measure(url):
 
 def start_all(directory, servers):
     db = directory / "blog.db"
-    servers["blog"] = Server(port := free_port(), BUILD / "examples/blog/blog", "--port", port, "--db", db, "--threads", THREADS)
+    servers["blog"] = Server(port := free_port(), BUILD / "examples/blog/blog", "--port", port, "--db", db,
+                             "--threads", THREADS)
     servers["Flask"] = Server(port := free_port(), "gunicorn", "--workers", 2, "--bind", f"127.0.0.1:{port}",
                               "--log-level", "error", "flask_blog:app", BLOG_DB=str(db), PYTHONDONTWRITEBYTECODE="1")
     for i, page in enumerate(PAGES):
@@ -84,7 +86,8 @@ def start_all(directory, servers):
 
 def main():
     servers = {}
-    print("| page | blog, requests/s | constant | blog / constant | Flask | blog / Flask |\n| --- | --- | --- | --- | --- | --- |")
+    print("| page | blog, requests/s | constant | blog / constant | Flask | blog / Flask |\n"
+          "| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as directory:
         try:
             start_all(pathlib.Path(directory), servers)
@@ -92,8 +95,9 @@ def main():
                 three = [servers["blog"], servers[f"constant {page}"], servers["Flask"]]
                 rounds = [[measure(server.url(page)) for server in three] for _ in range(ROUNDS)]
                 blog, constant, flask = (statistics.median(column) for column in zip(*rounds))
-                print(f"| `{page}` | {blog:.0f} | {constant:.0f} | {statistics.median(r[0] / r[1] for r in rounds):.2f} "
-                      f"| {flask:.0f} | {statistics.median(r[0] / r[2] for r in rounds):.1f} |", flush=True)
+                print(f"| `{page}` | {blog:.0f} | {constant:.0f} "
+                      f"| {statistics.median(r[0] / r[1] for r in rounds):.2f} | {flask:.0f} "
+                      f"| {statistics.median(r[0] / r[2] for r in rounds):.1f} |", flush=True)
         finally:
             for server in servers.values():
                 server.stop()

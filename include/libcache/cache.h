@@ -508,11 +508,11 @@ typedef cache_status cache_compute_many_fn(void *ctx, cache_missing missing[], s
  * cache_fetch: only one computation of it runs at a time. The call first computes its own keys, and then waits for
  * those that other callers compute. Sets out[i] to the value of keys[i], which the caller releases, or zeroes it if
  * there is no value or the key failed. Returns CACHE_OK, or the first failure; the other keys are still fetched. The
- * options apply to every key, with these differences: `info` is NULL or points to `n` of them; `lock` is
- * CACHE_ERR_INVALID; with cache_config.spawn one task computes the successors of all old values in one call of `compute`
- * (its context copied by `ctx_copy`, or NULL), and without it, or if there is no memory, they are computed along with
- * the missing ones; and the waits for successors end `soft_timeout` after the old values were read, however many there
- * are, or when the missing ones are computed, if that takes longer. */
+ * options apply to every key, with these differences. `info` is NULL or points to `n` of them. `lock` is
+ * CACHE_ERR_INVALID. With cache_config.spawn, one task computes the successors of all old values in one call of
+ * `compute` (its context is copied by `ctx_copy`, or NULL). Without it, or if there is no memory, they are computed
+ * along with the missing ones. However many successors there are, all waits for them end `soft_timeout` after the old
+ * values were read, or when the missing ones are computed, if that takes longer. */
 cache_status cache_fetch_many(cache_t *cache, const char *const keys[], size_t n, const cache_fetch_options *options,
                               cache_compute_many_fn *compute, void *ctx, cache_value out[]);
 

@@ -55,7 +55,8 @@ class LibcacheConan(ConanFile):
         PkgConfigDeps(self).generate()
         CMakeDeps(self).generate()
         toolchain = CMakeToolchain(self)
-        for option, names in {"redis": ["REDIS"], "tls": ["TLS"], "compression": ["LZ4", "ZSTD"], "seal": ["SEAL"]}.items():
+        parts = {"redis": ["REDIS"], "tls": ["TLS"], "compression": ["LZ4", "ZSTD"], "seal": ["SEAL"]}
+        for option, names in parts.items():
             for name in names:
                 toolchain.cache_variables[f"LIBCACHE_{name}"] = bool(self.options.get_safe(option))
         for part in ("TOOL", "EXAMPLES", "BLOG", "TESTS", "BENCH"):

@@ -242,9 +242,9 @@ cache_status cache_redis_cluster_node(struct redis_store *store, unsigned slot, 
  * replica has already taken over its slots. */
 bool cache_redis_is_cut_off(const redisReply *error);
 
-/* Call this if `*node` failed or is cut off. Reads the map again, unless it was read a moment ago; for a node that is
- * cut off each time from another node. Returns true if another node has the slot now, and sets `*node` to it. The
- * thread's last error stays as it was. */
+/* Call this if `*node` failed or is cut off. Reads the map again, unless it was read a moment ago. For a node that is
+ * cut off, it is read each time from another node. Returns true if another node has the slot now, and sets `*node` to
+ * it. The thread's last error stays as it was. */
 bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, bool is_cut_off, uint64_t deadline,
                                    uint16_t *node);
 
