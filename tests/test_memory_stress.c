@@ -7,6 +7,7 @@
 #include "traffic.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -27,7 +28,7 @@ enum { STORES = sizeof urls / sizeof urls[0] };
 static const int keys_of[STORES] = { 60000, 30, 20000, 3000 };
 static cache_t *stores[STORES];
 static atomic_bool stop;
-static atomic_int wrong, reads, hits;
+static atomic_int begun, wrong, reads, hits;
 static double wanted_seconds = 3;
 
 static double seconds_now(void)
@@ -127,6 +128,7 @@ static void *everything(void *arg)
 {
     unsigned random = *(const unsigned *)arg;
     void *buffer = malloc(LARGEST);
+    atomic_fetch_add(&begun, 1);
     while (buffer != NULL && !atomic_load_explicit(&stop, memory_order_relaxed)) {
         traffic_enter();
         for (int i = 0; i < 64; i++)
@@ -173,6 +175,8 @@ static void every_value_is_whole_and_of_its_key_while_everything_happens(void **
         seeds[i] = i + 1;
         assert_int_equal(pthread_create(&threads[i], NULL, everything, &seeds[i]), 0);
     }
+    while (atomic_load(&begun) < THREADS)    /* a sanitizer does not survive a fork while a thread begins */
+        sched_yield();
     for (const double until = seconds_now() + wanted_seconds; seconds_now() < until;) {
         fork_once_more();
         const double pause = seconds_now() + 0.05;

@@ -5,6 +5,7 @@
 #include "traffic.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 enum { THREADS = 4, KEYS = 50, STEPS = 20000 };
 
 static atomic_bool stop;
+static atomic_int n_writing;
 
 struct worker {
     pthread_t thread;
@@ -186,6 +188,7 @@ static void a_small_cache_is_full_to_the_limit_after_many_threads_filled_it(void
 static void *write_until_told(void *arg)
 {
     struct worker *worker = arg;
+    atomic_fetch_add(&n_writing, 1);
     while (!atomic_load(&stop)) {
         traffic_enter();
         test_set_numbered(worker->cache, "k", (int)(next_random(worker) / 65536 % 1000), 60);
@@ -205,6 +208,8 @@ static void a_child_uses_its_copy_though_others_wrote_while_it_was_made(void **s
         workers[i] = (struct worker){ .cache = cache, .random = i + 1 };
         assert_int_equal(pthread_create(&workers[i].thread, NULL, write_until_told, &workers[i]), 0);
     }
+    while (atomic_load(&n_writing) < 2)    /* a sanitizer does not survive a fork while a thread begins */
+        sched_yield();
     for (int i = 0; i < 20; i++) {
         const pid_t child = traffic_fork();
         if (child == 0) {
