@@ -1,5 +1,5 @@
-/* api.h - includes the public headers so that their functions are exported. All other symbols stay hidden.
- * The pragma stands here so that no compiler extension stands in a public header. */
+/* api.h - includes the public headers so that their functions are exported. All other symbols stay hidden. The pragma
+ * is here so that the public headers need no compiler extension. */
 #ifndef API_H
 #define API_H
 

@@ -56,9 +56,9 @@ struct cache_full_key {
  * CACHE_ERR_INVALID if its size is wrong. */
 cache_status cache_config_copy(const cache_config *config, cache_config *known);
 
-/* Returns the handle that stands in for a NULL cache: its store holds nothing, so a program whose cache cannot be
- * opened goes on. The handle is made when it is first needed, and never closed. Returns NULL if there is no memory.
- * Defined in open.c. */
+/* Returns the handle that replaces a NULL cache: its store holds nothing, so a program whose cache cannot be opened
+ * goes on. The handle is made when it is first needed, and never closed. Returns NULL if there is no memory. Defined in
+ * open.c. */
 cache_t *cache_none(void);
 
 static inline cache_t *cache_or_none(cache_t *cache)

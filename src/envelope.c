@@ -6,10 +6,10 @@
  *     16 tags size (4)   20 id (8)   28 created, ms (8)   36 expires, ms (8)   44 cost, us (8)
  *     52 key, type, tags, padding, payload
  *
- * With ENVELOPE_STALE, stale (8) and stale_if_error (8) in milliseconds stand before the key. A tag is its size (2),
- * its version (32) and its name. The payload comes last, so that it can be handed out in place, with the NUL that
- * stands behind the stored bytes; the padding aligns it as the whole is. The magic's first byte begins no text in ASCII
- * or UTF-8. */
+ * With ENVELOPE_STALE, stale (8) and stale_if_error (8) in milliseconds come before the key. A tag is its size (2), its
+ * version (32) and its name. The payload comes last, so that it can be returned in place, with the NUL that follows the
+ * stored bytes. The padding gives it the alignment of the whole. No text in ASCII or UTF-8 begins with the first byte
+ * of the magic. */
 #include "envelope.h"
 
 #include "little_endian.h"

@@ -17,7 +17,7 @@ extern const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE];
 
 #define CACHE_MAX_TAGS 256
 
-/* What stands in an envelope. `tags` is a run of tags as cache_envelope_put_tag writes them. */
+/* The contents of an envelope. `tags` is a sequence of tags as cache_envelope_put_tag writes them. */
 struct cache_envelope {
     unsigned flags;
     int64_t created_ms;                /* of cache_stored_now_ms */

@@ -8,7 +8,7 @@
 struct job {
     struct many many;
     void (*ctx_free)(void *ctx);
-    const char *names[];               /* and behind them their texts, and the type */
+    const char *names[];               /* their texts and the type follow them */
 };
 
 /* Leaves or abandons the flights that have not ended. */
@@ -64,7 +64,7 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
-/* Copies the texts behind the struct, and sets `*type`. */
+/* Copies the texts to the end of the struct, and sets `*type`. */
 static struct job *copy_texts(const struct many *many, size_t n, const char **type)
 {
     const char *old_type = many->entries[0].fetch.options.type;

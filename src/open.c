@@ -102,7 +102,7 @@ static cache_status open_store(struct cache_store *store, const struct cache_url
     }
     if (store->ops.flags & CACHE_BACKEND_LOCAL)
         return CACHE_OK;
-    /* The front stands before the codec: it holds plain values. */
+    /* The front is before the codec, because it holds plain values. */
     const cache_status added = cache_codec_add(options, &store->env, &store->ops, &store->self);
     return added == CACHE_OK
                ? cache_front_add(options, &store->env, store->counters, &store->ops, &store->self)

@@ -17,8 +17,8 @@ static void put_text(struct cache_full_key *out, const char *text, size_t size)
     out->text[out->bytes.size] = '\0';
 }
 
-/* Most keys with a prefix: a hit in a front spends a tenth of its time here. A short prefix is copied with some of what
- * is behind it, so that the compiler knows how much it is. */
+/* Makes most keys with a prefix. A hit in a front spends a tenth of its time here. A short prefix is copied together
+ * with some bytes after it, so that the compiler knows the size of the copy. */
 static bool make_usual(const cache_t *cache, const char *key, struct cache_full_key *out)
 {
     enum { SHORT = 32 };

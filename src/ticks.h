@@ -9,7 +9,7 @@
  * processors. Reads a file. */
 bool cache_ticks_are_steady(void);
 
-/* Returns the counter. It has no unit, and may begin anew when a machine wakes up. */
+/* Returns the counter. It has no unit, and may start again when a machine wakes up. */
 static inline uint64_t cache_ticks(void)
 {
 #ifdef __x86_64__

@@ -152,7 +152,7 @@ void cache_memo_free_call(void *call);
 #define CACHE_MEMO_DEFINE_(fault, define, ...) CACHE_PP_CAT(CACHE_MEMO_IF_, fault)(define, __VA_ARGS__)
 #define CACHE_MEMO_IF_NONE_(define, ...)      define(__VA_ARGS__)
 #define CACHE_MEMO_IF_BRACKETS_(define, name, ...)                                                                     \
-    _Static_assert(0, "libcache: " #name ": each argument stands in brackets with its type: (int, id)");
+    _Static_assert(0, "libcache: " #name ": write each argument in brackets with its type: (int, id)");
 #define CACHE_MEMO_IF_TTL_(define, name, ...)                                                                          \
     _Static_assert(0, "libcache: " #name ": something is missing before the arguments, such as the ttl: "              \
                       "CACHE_MEMOIZE(name, compute, ttl, result_type, (int, id))");
@@ -265,8 +265,7 @@ void cache_memo_free_call(void *call);
     static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
     {                                                                                                                  \
         _Static_assert(_Generic((seconds), cache_fetch_options *: 0, const cache_fetch_options *: 0, default: 1),      \
-                       "libcache: " #function ": a ttl in seconds stands here; the macros that end in _WITH take "     \
-                       "options");                                                                                     \
+                       "libcache: " #function ": the ttl must be seconds; the macros that end in _WITH take options"); \
         const cache_fetch_options init = CACHE_FETCH_OPTIONS_INIT;                                                     \
         *memo_options_ = init;                                                                                         \
         memo_options_->ttl = (seconds);                                                                                \

@@ -19,7 +19,7 @@
                    MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, MANY, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, \
                    5, 4, 3, 2, 1, ~)
 
-/* 1 if the argument stands in brackets, else 0. */
+/* 1 if the argument is in brackets, else 0. */
 #define CACHE_PP_PROBE(...)                   ~, 1
 #define CACHE_PP_IN_BRACKETS(x)               CACHE_PP_SECOND(CACHE_PP_PROBE x, 0, ~)
 
@@ -37,7 +37,7 @@
 #define CACHE_PP_AND_10                       0
 #define CACHE_PP_AND_11                       1
 
-/* 1 if every argument except the first stands in brackets, else 0; MANY if there are more than 13. */
+/* 1 if every argument except the first is in brackets, else 0; MANY if there are more than 13. */
 #define CACHE_PP_TAIL_IN_BRACKETS(...)                                                                                 \
     CACHE_PP_CAT(CACHE_PP_BRACKETS_, CACHE_PP_COUNT(__VA_ARGS__))(__VA_ARGS__)
 #define CACHE_PP_BRACKETS_1(x)                1

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Programs that must not compile, and must say why in a sentence, before anything else: the one behind "expect:" in
-# their first line. A program
-# without one must compile, without a warning.  check.sh INCLUDE_DIR
+# Compile each program here. If its first line has "expect: SENTENCE", it must not compile, and the first error must
+# contain the sentence. Else it must compile without a warning.  check.sh INCLUDE_DIR
 set -eu
 cd "$(dirname "$0")"
 failed=0

@@ -1,4 +1,4 @@
-/* expect: libcache: get_price: each argument stands in brackets with its type: (int, id) */
+/* expect: libcache: get_price: write each argument in brackets with its type: (int, id) */
 #include <libcache/cache.h>
 
 cache_status load_price(int id, double *out);

@@ -1,4 +1,4 @@
-/* expect: libcache: get_price: a ttl in seconds stands here; the macros that end in _WITH take options */
+/* expect: libcache: get_price: the ttl must be seconds; the macros that end in _WITH take options */
 #include <libcache/cache.h>
 
 cache_status load_price(int id, double *out);

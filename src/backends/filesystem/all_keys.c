@@ -1,4 +1,4 @@
-/* all_keys.c - clear, and listing. Both read the header of every entry, since a file name does not tell its key. */
+/* all_keys.c - clear and listing. Both read the header of every entry, since a file name does not contain the key. */
 #include "store.h"
 
 #include <dirent.h>
@@ -20,7 +20,7 @@ static bool begins(cache_bytes key, cache_bytes with)
     return key.size >= with.size && memcmp(key.data, with.data, with.size) == 0;
 }
 
-/* A torn entry belongs to no prefix, and can never be read again: it goes with any. */
+/* A torn entry has no known prefix and can never be read again, so any clear removes it. */
 static bool clear_one(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info)
 {
     struct clear *clear = ctx;
@@ -63,12 +63,12 @@ cache_status cache_fs_clear(struct fs_store *store, cache_bytes prefix)
 
 /* ---- listing ----------------------------------------------------------------------------------------------------- */
 
-/* A leaf is listed in the order of its file names, so that a step can go on behind the last one. */
+/* A leaf is listed in the order of its file names, so that a step can continue after the last one. */
 enum { STEP = 1000, ROOM = 2 * STEP };
 
 struct names {
     size_t n;
-    bool cut;                          /* there are more behind these */
+    bool cut;                          /* there are more names after these */
     char name[ROOM][FS_NAME_DIGITS + 1];
 };
 
@@ -131,7 +131,7 @@ static cache_status list_one(struct fs_store *store, const struct position *at, 
     path[3] = '/';
     memcpy(path + 4, at->behind, sizeof at->behind);
     const int fd = cache_fs_open(store, path, O_RDONLY | O_NONBLOCK);
-    if (fd < 0)    /* removed meanwhile, or not an entry */
+    if (fd < 0)    /* it was removed meanwhile, or is not an entry */
         return errno == ENOENT || errno == ELOOP || errno == ENXIO ? CACHE_OK : cache_fs_fail(store, path, errno);
     const enum fs_state state = cache_fs_entry_load(fd, store->env, cache_fs_any_key, &entry);
     cache_fs_close(fd);

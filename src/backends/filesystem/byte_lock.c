@@ -18,7 +18,7 @@ static int set_lock(int meta_file, off_t at, short type)
     return fcntl(meta_file, F_OFD_SETLK, &range) == 0 ? 0 : errno;
 }
 
-/* Polls, because the kernel's own wait has no deadline: one process that was stopped would stop all others. */
+/* Polls, because the kernel's own wait has no deadline: a process that is stopped would then stop all others. */
 static int poll_lock(int meta_file, off_t at, uint64_t deadline)
 {
     for (long pause = FIRST_PAUSE_NS;; pause = pause < LONGEST_PAUSE_NS ? pause * 2 : pause) {
@@ -31,7 +31,7 @@ static int poll_lock(int meta_file, off_t at, uint64_t deadline)
     }
 }
 
-/* The one who waits next holds a second byte. Without it, a process that locks in a loop would always be first. */
+/* The process that waits next holds a second byte. Without it, a process that locks in a loop would always win. */
 int cache_fs_byte_lock(int meta_file, unsigned number, uint64_t deadline)
 {
     const off_t lock = LOCKS_AT + (off_t)number, queue = lock + QUEUE_BEHIND;

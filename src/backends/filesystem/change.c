@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* CACHE_OK: a live entry is there whose value begins with `expected`. */
+/* Returns CACHE_OK if there is a live entry whose value begins with `expected`. */
 static cache_status begins_as(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes expected)
 {
     struct fs_entry entry;
@@ -126,7 +126,7 @@ cache_status cache_fs_touch(void *self, cache_bytes key, int64_t ttl_ms)
     return status;
 }
 
-/* The number at `key`, and when it expires. CACHE_MISS: there is none. */
+/* Read the number at `key`, and when it expires. CACHE_MISS: there is none. */
 static cache_status read_number(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, int64_t *number,
                                 int64_t *expires_ms)
 {

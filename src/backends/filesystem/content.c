@@ -1,5 +1,5 @@
-/* content.c - what a directory without a valid meta file holds. A cache whose files were removed from outside is made
- * anew; a directory with anything else in it is somebody else's. */
+/* content.c - finds out what a directory without a valid meta file contains. If its files are those of a cache, the
+ * cache is created again. If there is anything else in it, it belongs to somebody else. */
 #include "store.h"
 
 #include <dirent.h>
@@ -22,8 +22,8 @@ static enum fs_content entry_file(int leaf, const char *name)
     return n == (ssize_t)sizeof begins && memcmp(begins, magic, sizeof magic) == 0 ? FS_ORPHANS : FS_FOREIGN;
 }
 
-/* `depth` directories with names of one digit, and entries in the lowest. The first entry of a leaf stands for all of
- * them: nothing else has such names in such places. */
+/* Check `depth` levels of directories with names of one digit, and entries in the lowest. It is enough to find one
+ * entry of a leaf, since nothing else has such names in such places. */
 static enum fs_content look_into(int directory, int depth)
 {
     const int fd = cache_fs_open_at(directory, ".", O_RDONLY | O_DIRECTORY, 0);

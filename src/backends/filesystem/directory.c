@@ -1,4 +1,5 @@
-/* directory.c - the cache directory: made if it is not there, and left alone if it is somebody else's. */
+/* directory.c - opens the cache directory, and creates it if it does not exist. If it belongs to somebody else, nothing
+ * in it is changed. */
 #include "store.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ static int make_path(char *path, mode_t mode)
 
 static cache_status open_directory(struct fs_store *store)
 {
-    const int flags = O_RDONLY | O_DIRECTORY;    /* the path itself is the user's, links and all */
+    const int flags = O_RDONLY | O_DIRECTORY;    /* links in the path itself are followed, since the user chose it */
     store->directory = cache_fs_open_at(AT_FDCWD, store->path, flags, 0);
     if (store->directory < 0 && errno == ENOENT) {
         const int error = make_path(store->path, store->directory_mode);

@@ -1,7 +1,8 @@
-/* entry.c - the file of an entry. It is believed only if all of it is as it was written.
+/* entry.c - the file of an entry. It is only used if all of it is as it was written.
  *
- * Nothing is synced: after a power cut a file may be cut off or hold zeros. So there are two checksums, one of the
- * header and key, one of the value. No size in a header is believed before it was compared with the file's length. */
+ * Nothing is synced, so after a power cut a file may be cut off or contain zeros. So there are two checksums: one of
+ * the header and key, and one of the value. A size in a header is never used before it was compared with the file's
+ * length. */
 #include "store.h"
 
 #define XXH_INLINE_ALL
@@ -43,7 +44,8 @@ void cache_fs_head_renew(struct fs_head *head, cache_bytes key, int64_t expires_
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Have the file's first `need` bytes in the buffer. Usually they are there: one read takes all of a small file. */
+/* Make sure that the first `need` bytes of the file are in the buffer. Usually they are: one read gets all of a small
+ * file. */
 static enum fs_state read_up_to(int fd, struct fs_entry *entry, size_t need)
 {
     assert(need <= sizeof entry->bytes);
@@ -60,14 +62,14 @@ static enum fs_state read_up_to(int fd, struct fs_entry *entry, size_t need)
     return FS_LIVE;
 }
 
-/* The sum of all sizes fits into an off_t and a size_t, on every machine. */
+/* Returns true if the sum of all sizes fits into an off_t and a size_t, on every machine. */
 static bool is_sound(const struct fs_head *head)
 {
     return memcmp(head->magic, entry_magic, sizeof head->magic) == 0 && head->version == ENTRY_VERSION
         && head->key_size >= 1 && head->key_size <= FS_MAX_KEY && head->value_size <= (uint64_t)SSIZE_MAX / 2;
 }
 
-/* What was written in the future has an expiry that is as wrong as the clock was: it is over. */
+/* If an entry was written in the future, its expiry is as wrong as the clock was, so it counts as expired. */
 static bool has_expired(const struct fs_head *head, int64_t now_ms)
 {
     return head->expires_ms != 0 && (now_ms >= head->expires_ms || cache_fs_is_future(head->written_ms, now_ms));
@@ -93,7 +95,7 @@ enum fs_state cache_fs_entry_load(int fd, const cache_env *env, cache_bytes key,
     return has_expired(&entry->head, cache_env_wall_ms(env)) ? FS_EXPIRED : FS_LIVE;
 }
 
-/* The part of the value that came with the header. */
+/* Returns the part of the value that was read with the header. */
 static cache_bytes value_so_far(const struct fs_entry *entry)
 {
     const size_t at = HEAD_SIZE + entry->head.key_size, here = entry->have - at;
@@ -121,7 +123,7 @@ static enum fs_state compare_length(int fd, const struct fs_head *head)
     return (uint64_t)info.st_size >= cache_fs_entry_size(head) ? FS_LIVE : FS_TORN;
 }
 
-/* Read straight into the caller's memory. */
+/* Read a large value straight into the caller's memory. */
 static cache_status read_large(int fd, const struct fs_entry *entry, cache_writer *out, enum fs_state *state)
 {
     *state = compare_length(fd, &entry->head);

@@ -57,7 +57,7 @@ static bool gather(void *ctx, struct fs_leaf *leaf, const char *name, const stru
     return false;
 }
 
-/* From leaves that nobody holds; from all leaves if `wait` is set. */
+/* Sample leaves that are not locked; or all leaves, if `wait` is set. */
 static cache_status take_sample(struct fs_store *store, const struct fs_usage table[FS_LEAVES], bool wait,
                                 struct sample *sample)
 {
@@ -89,7 +89,7 @@ static bool read_key(const struct fs_leaf *leaf, const char *name, struct fs_ent
     return state == FS_LIVE;
 }
 
-/* Evict it, unless it was used or replaced since it was seen: then CACHE_MISS. */
+/* Evict an entry. CACHE_MISS: it was used or replaced since it was sampled. */
 static cache_status evict_one(struct fs_store *store, const struct candidate *candidate)
 {
     struct fs_leaf leaf;

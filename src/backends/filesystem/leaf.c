@@ -1,8 +1,8 @@
-/* leaf.c - the files of a locked leaf, and the account of what it holds.
+/* leaf.c - the files of a locked leaf, and the account of its contents.
  *
- * The slot's version is odd while files change: if the process dies meanwhile, the next writer sees that and counts the
- * leaf anew. When the lock is given back the version is even, and another than before: so its readers can tell that
- * something changed. */
+ * The slot's version is odd while files change. If the process dies meanwhile, the next writer sees this and counts the
+ * leaf again. When the lock is released, the version is even, and different from before, so readers can detect the
+ * change. */
 #include "store.h"
 
 #include "hooks.h"
@@ -30,7 +30,7 @@ cache_status cache_fs_leaf_change(struct fs_leaf *leaf)
     if (leaf->changing)
         return CACHE_OK;
     leaf->changing = true;
-    if ((leaf->usage.version & 1) != 0)    /* a dead writer's change is still under way, as everybody can see */
+    if ((leaf->usage.version & 1) != 0)    /* the change of a writer that died is not finished */
         return CACHE_OK;
     leaf->usage.version += FS_VERSION_STEP;
     const int64_t now = cache_env_wall_ms(leaf->store->env);
@@ -43,7 +43,7 @@ cache_status cache_fs_leaf_change(struct fs_leaf *leaf)
 static void adjust(uint64_t *sum, uint64_t more, uint64_t less)
 {
     *sum += more;
-    *sum = *sum > less ? *sum - less : 0;    /* a table that lost track is put right by the next scan */
+    *sum = *sum > less ? *sum - less : 0;    /* a wrong table is corrected by the next scan */
 }
 
 void cache_fs_leaf_account(struct fs_leaf *leaf, const struct stat *old, uint64_t size, int64_t expires_ms)
@@ -84,7 +84,8 @@ cache_status cache_fs_leaf_remove(struct fs_leaf *leaf, const char *name)
     if (status != CACHE_OK)
         return status;
     status = cache_fs_leaf_change(leaf);
-    if (status != CACHE_OK && !cache_fs_lacks_space(status))    /* on a full disk a removal is the cure */
+    if (status != CACHE_OK && !cache_fs_lacks_space(status))    /* on a full disk the removal must succeed, since it
+                                                                 * makes room */
         return status;
     if (unlinkat(leaf->fd, name, 0) != 0)
         return errno == ENOENT ? CACHE_MISS : cache_fs_leaf_fail(leaf, name, errno);

@@ -1,6 +1,6 @@
-/* lock.c - one writer at a time in a leaf: a mutex among the threads of this process, behind it a byte lock on the meta
- * file among processes. A child shares its parent's open file, and with it the locks: so it opens its own.
- * _GNU_SOURCE is for a wait by a clock that nobody sets. */
+/* lock.c - allows one writer at a time in a leaf: a mutex among the threads of this process, and then a byte lock on
+ * the meta file among processes. A child shares its parent's open file, and with it the locks, so it opens its own.
+ * _GNU_SOURCE is for a wait by a clock that cannot be set. */
 #define _GNU_SOURCE
 #include "store.h"
 
@@ -33,8 +33,8 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&stores_lock);
 }
 
-/* At once, not at the child's first write: while a child holds the parent's open file, the parent's locks outlive the
- * parent. */
+/* This is done at once and not at the child's first write: while a child holds the parent's open file, the parent's
+ * locks outlive the parent. */
 static void after_fork_in_child(void)
 {
     for (struct fs_store *store = stores; store != NULL; store = store->next) {
@@ -78,8 +78,8 @@ void cache_fs_locks_release(struct fs_store *store)
 
 /* ---- a leaf ------------------------------------------------------------------------------------------------------ */
 
-/* Where the C library can: else a wall clock that is set meanwhile makes the wait longer or shorter. gcc's
- * ThreadSanitizer does not know this function. */
+/* If the C library has this function, it is used. Otherwise the wait follows the wall clock, and becomes longer or
+ * shorter if that is set. gcc's ThreadSanitizer does not know the function. */
 #if defined(__GLIBC_PREREQ) && !defined(__SANITIZE_THREAD__)
 #if __GLIBC_PREREQ(2, 30)
 #define HAVE_CLOCKLOCK
@@ -153,7 +153,7 @@ static cache_status enter(struct fs_leaf *leaf)
     }
     cache_fs_usage_load(leaf->store, leaf->number, &leaf->usage);
     if ((leaf->usage.version & 1) != 0 && cache_fs_leaf_scan(leaf, NULL, NULL) == CACHE_OK)
-        leaf->changing = true;    /* the change of a writer that died ends here, with a new count */
+        leaf->changing = true;    /* the unfinished change of a writer that died ends here, with a new count */
     return CACHE_OK;
 }
 

@@ -1,7 +1,7 @@
-/* meta.c - the meta file: it shows that the directory is a cache, and holds the seed of the file names and a table of
- * what each leaf holds, so that limits need no look at the directory.
+/* meta.c - the meta file. It shows that the directory is a cache, and contains the seed of the file names and a table
+ * with the contents of each leaf, so that limits need not read the directory.
  *
- * The table is read and written in place, not mapped: if somebody cuts the file off, a mapping would end the process
+ * The table is read and written in place, not mapped: if somebody truncates the file, a mapping would end the process
  * with SIGBUS. Only a program that asks for versions maps it. */
 #include "store.h"
 
@@ -45,7 +45,7 @@ static cache_status not_ours(const struct fs_store *store)
                       "Nothing in it was touched", store->path, FS_META_FILE);
 }
 
-/* A hash of the kernel's id of this boot; 0 where there is none. */
+/* Returns a hash of the kernel's id of this boot; 0 if there is none. */
 static uint64_t boot_id(void)
 {
     char id[64];
@@ -61,7 +61,7 @@ static void fill_table(const struct fs_store *store, struct meta_table *table, e
     *table = (struct meta_table){ .head = { .version = META_VERSION, .leaves = FS_LEAVES, .seed = store->seed } };
     memcpy(table->head.magic, meta_magic, sizeof meta_magic);
     for (unsigned i = 0; i < FS_LEAVES; i++) {
-        /* Entries of a cache that lost its meta file are counted by whoever locks their leaf, and verified. */
+        /* If a cache lost its meta file, the next writer in each leaf counts and verifies its entries. */
         table->leaves[i].version = cache_unique_bits() << 1 | (content == FS_ORPHANS);
         table->leaves[i].boot = content == FS_ORPHANS ? ~store->boot : store->boot;
     }
@@ -76,24 +76,24 @@ static cache_status write_meta(struct fs_store *store, int meta_file, enum fs_co
     int error = lseek(meta_file, 0, SEEK_SET) == 0 ? cache_fs_write(meta_file, &all, 1) : errno;
     if (error == 0 && fchmod(meta_file, store->file_mode) != 0)
         error = errno;
-    /* Once in a cache's life. A power cut must not take the meta file and leave the entries. */
+    /* This is done once in the life of a cache. A power cut must not remove the meta file but leave the entries. */
     if (error == 0 && fsync(meta_file) != 0 && errno != EINVAL && errno != EINTR)
         error = errno;
-    /* The next one tries again. It also recognises the beginning of what was written here. */
+    /* If this fails, the next process tries again. It also recognizes the beginning of what was written here. */
     if (error != 0 && ftruncate(meta_file, 0) != 0)
         cache_env_log(store->env, CACHE_LOG_WARN, "file %.200s: the unfinished '%s' could not be emptied: %s",
                       store->path, FS_META_FILE, strerror(errno));
     return error == 0 ? CACHE_OK : cache_fs_fail(store, FS_META_FILE, error);
 }
 
-/* Nothing, or less than a whole header of ours: its writer died or ran out of space. */
+/* Returns true if the file is empty or has only a part of our header: its writer died or ran out of space. */
 static bool is_unfinished(const struct meta_head *head, size_t size)
 {
     const size_t known = size < sizeof head->magic ? size : sizeof head->magic;
     return size < sizeof *head && memcmp(head->magic, meta_magic, known) == 0;
 }
 
-/* Runs under the lock of the meta file, if it can be written. */
+/* Call with the lock of the meta file, if it can be written. */
 static cache_status check_meta(struct fs_store *store, int meta_file)
 {
     struct meta_head head;
@@ -135,7 +135,7 @@ static cache_status open_meta(struct fs_store *store, int *out)
         const enum fs_content content = cache_fs_directory_content(store);
         if (content == FS_UNREADABLE)
             return cache_fs_fail(store, NULL, errno);
-        /* If it is foreign, another process may have made the cache meanwhile. */
+        /* If it looks foreign, another process may have created the cache meanwhile. */
         *out = open_file(store, O_RDWR | (content == FS_FOREIGN ? 0 : O_CREAT));
         if (*out < 0 && errno == ENOENT)
             return not_ours(store);
@@ -159,7 +159,7 @@ cache_status cache_fs_meta_open(struct fs_store *store)
     cache_status status = meta_file >= 0 ? CACHE_OK : open_meta(store, &meta_file);
     if (status != CACHE_OK)
         return status;
-    /* At once, so that a child forked at this moment closes its copy, and with it the lock. */
+    /* This is done at once, so that a child that is forked now closes its copy, and with it the lock. */
     atomic_store(&store->meta_file, meta_file);
     store->boot = boot_id();
     if (store->read_only != 0)

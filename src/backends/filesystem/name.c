@@ -1,4 +1,4 @@
-/* name.c - the file name of a key: a 128-bit hash with a seed of the directory's own. So nobody can choose keys that
+/* name.c - makes the file name of a key: a 128-bit hash with a seed of the directory. So nobody can choose keys that
  * share a leaf or a name. */
 #include "store.h"
 

@@ -65,7 +65,7 @@ static int open_here(int at, const char *name, int flags)
     return cache_fs_open_at(at, name, flags | O_NOFOLLOW, 0);
 }
 
-/* One step for each directory, for kernels and sandboxes without openat2. */
+/* Open one directory after the other, for kernels and sandboxes without openat2. */
 static int open_by_steps(int at, const char *path, int flags)
 {
     char step[2] = { path[0], '\0' };    /* fan-out directories have one letter */
@@ -90,7 +90,7 @@ int cache_fs_open(const struct fs_store *store, const char *path, int flags)
         do
             fd = syscall(SYS_openat2, store->directory, path, &how, sizeof how);
         while (fd < 0 && errno == EINTR);
-        if (fd >= 0 || (errno != ENOSYS && errno != EPERM))    /* EPERM: a sandbox that does not know it */
+        if (fd >= 0 || (errno != ENOSYS && errno != EPERM))    /* EPERM: from a sandbox that does not know openat2 */
             return above_standard((int)fd);
         atomic_store_explicit(&missing, true, memory_order_relaxed);
     }
@@ -105,7 +105,7 @@ int cache_fs_leaf_open(const struct fs_store *store, unsigned leaf)
     return cache_fs_open(store, path, O_RDONLY | O_DIRECTORY);
 }
 
-/* mkdirat with exactly this mode, whatever the umask. A directory that is there already is fine. */
+/* Like mkdirat, with exactly this mode whatever the umask is. It succeeds if the directory exists already. */
 static int make_directory(const struct fs_store *store, int at, const char *name)
 {
     if (mkdirat(at, name, store->directory_mode) != 0) {

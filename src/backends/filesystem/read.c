@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-/* One read in so many is noted as a use, for the order of eviction: a note costs as much as the read's own open. */
+/* One of so many reads is noted as a use, for the order of eviction. Noting one costs as much as opening the file. */
 enum { NOTE_ONE_IN = 8 };
 
 static void note_use(const struct fs_store *store, int fd)
@@ -24,7 +24,7 @@ cache_status cache_fs_find_entry(const struct fs_store *store, const struct fs_n
     return errno == ENOENT || errno == ELOOP || errno == ENXIO ? CACHE_MISS : cache_fs_fail(store, name->path, errno);
 }
 
-/* Close the file and return what the read comes to. An expired or torn entry leaves the disk. */
+/* Close the file and return the outcome of the read. An expired or torn entry is removed from the disk. */
 static cache_status end_read(struct fs_store *store, const struct fs_name *name, int fd, enum fs_state state,
                              cache_status status)
 {
@@ -36,7 +36,8 @@ static cache_status end_read(struct fs_store *store, const struct fs_name *name,
     return status;
 }
 
-/* Appends the value to `out`, or only looks if that is NULL. `*left_ms`: how long it still lives; 0: for ever. */
+/* Append the value to `out`, or only verify it if `out` is NULL. Sets `*left_ms` to the remaining time to live; 0: for
+ * ever. */
 static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     struct fs_name name;
@@ -66,7 +67,7 @@ static cache_status read_entry(struct fs_store *store, cache_bytes key, cache_wr
     return end_read(store, &name, fd, state, status);
 }
 
-/* A thread that is cancelled while it reads would leave the file open. */
+/* The thread cannot be cancelled meanwhile, since it would leave the file open. */
 cache_status cache_fs_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     int cancel_state = 0;

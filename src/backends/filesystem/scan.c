@@ -1,7 +1,7 @@
-/* scan.c - looking through a leaf: expired and torn files leave the disk, and the others are counted.
+/* scan.c - examines all files of a leaf: removes expired and torn ones, and counts the others.
  *
- * A scan opens only files whose times say that they may have expired; then the header decides. After the machine was
- * started again it opens each file once, since a power cut may have torn any of them. */
+ * A scan opens only files whose times say that they may have expired; then the header decides. After a restart of the
+ * machine it opens each file once, since a power cut may have torn any of them. */
 #include "store.h"
 
 #include "hooks.h"
@@ -17,7 +17,7 @@ struct scan {
     fs_visit_fn *visit;
     void *ctx;
     bool verify;                       /* open every file */
-    cache_status status;               /* of the first file that could not be looked at */
+    cache_status status;               /* of the first file that could not be examined */
     int64_t now;
     struct fs_usage found;
 };
@@ -32,7 +32,7 @@ static bool is_in_place(const struct scan *scan, const char *name, const struct 
         && (uint64_t)info->st_size >= cache_fs_entry_size(&entry->head);
 }
 
-/* Set `*expires_ms` to what the header of a live entry says; 0: never, or it cannot be read. */
+/* Set `*expires_ms` to the expiry in the header of a live entry; 0: never, or it cannot be read. */
 static enum fs_state classify_entry(const struct scan *scan, const char *name, const struct stat *info,
                                     int64_t *expires_ms)
 {
@@ -100,7 +100,7 @@ static cache_status scan_directory(struct scan *scan)
             close(fd);
         return scan_failed(leaf, error);
     }
-    (void)unlinkat(leaf->fd, FS_TEMP_FILE, 0);    /* the lock is held here: whoever wrote it is dead */
+    (void)unlinkat(leaf->fd, FS_TEMP_FILE, 0);    /* the lock is held here, so the process that wrote it is dead */
     const struct dirent *entry = NULL;
     for (errno = 0; (entry = readdir(stream)) != NULL; errno = 0)
         if (cache_fs_is_entry_name(entry->d_name))

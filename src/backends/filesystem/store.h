@@ -41,36 +41,36 @@ struct fs_store {
     atomic_bool ready;                 /* directory and meta file are there, and `seed` is known */
     pthread_mutex_t opening;           /* guards all of the above until `ready` */
     uint64_t seed;
-    uint64_t boot;                     /* tells this run of the machine from the one before */
-    _Atomic(const char *) map;         /* the meta file's mapping; NULL until a version is asked for */
+    uint64_t boot;                     /* a hash of this boot of the machine, different after each restart */
+    _Atomic(const char *) map;         /* the mapping of the meta file; NULL until a version is asked for */
     mode_t file_mode, directory_mode;
     uint64_t max_items, max_bytes;     /* 0: no limit */
     int64_t timeout_ms;
     pthread_mutex_t locks[FS_LEAVES];
     atomic_uint cursor;                /* the leaf where the next eviction starts */
     atomic_uint sweep_cursor;
-    atomic_int credit;                 /* entries that a sweep may look at; each write earns some */
+    atomic_int credit;                 /* entries that a sweep may examine; each write earns some */
     _Atomic uint64_t evictions, expirations, timeouts;
     struct fs_store *next, **at;       /* in the list of all stores of the process, for fork */
 };
 
 /* ---- opening, and messages (open.c) ------------------------------------------------------------------------------ */
 
-/* openat(2) with O_CLOEXEC, repeated after a signal. The descriptor is above 2: with standard output closed, a cache
- * file must not become what the program prints to. -1 and errno. */
+/* Like openat(2) with O_CLOEXEC, repeated after a signal. The descriptor is above 2: if standard output is closed, the
+ * program must not print into a cache file. Returns -1 with errno on failure. */
 int cache_fs_open_at(int at, const char *name, int flags, mode_t mode);
 
-/* Open `path` below the cache directory, without following any symbolic link. -1 and errno. */
+/* Open `path` below the cache directory, without following any symbolic link. Returns -1 with errno on failure. */
 int cache_fs_open(const struct fs_store *store, const char *path, int flags);
 
-/* Open a leaf's directory; or make it first. -1 and errno. */
+/* These open the directory of a leaf; the second creates it first. They return -1 with errno on failure. */
 int cache_fs_leaf_open(const struct fs_store *store, unsigned leaf);
 int cache_fs_leaf_make(const struct fs_store *store, unsigned leaf);
 
-/* close(2) that keeps errno. */
+/* Like close(2), but keeps errno. */
 void cache_fs_close(int fd);
 
-/* Read at most `size` bytes at `at`; fewer only at the end of the file. -1 and errno. */
+/* Read at most `size` bytes at `at`; fewer only at the end of the file. Returns -1 with errno on failure. */
 ssize_t cache_fs_read_at(int fd, void *to, size_t size, off_t at);
 
 /* Write all parts (at most 3). Returns 0 or an errno. */
@@ -80,7 +80,7 @@ int cache_fs_write(int fd, const cache_bytes parts[], size_t n);
  * `error`, most often CACHE_ERR_IO, and leaves `error` in errno. */
 cache_status cache_fs_fail(const struct fs_store *store, const char *where, int error);
 
-/* The last call failed with `status` because the disk or the quota is full. */
+/* Returns true if the last call failed with `status` because the disk or the quota is full. */
 bool cache_fs_lacks_space(cache_status status);
 
 /* ---- names (name.c) ---------------------------------------------------------------------------------------------- */
@@ -92,10 +92,10 @@ struct fs_name {
 
 void cache_fs_name(const struct fs_store *store, cache_bytes key, struct fs_name *out);
 
-/* The leaf's path, "a/b". */
+/* Make the path of the leaf, "a/b". */
 void cache_fs_leaf_path(unsigned leaf, char out[4]);
 
-/* The name within the leaf. */
+/* Returns the name within the leaf. */
 static inline const char *cache_fs_base(const struct fs_name *name)
 {
     return name->path + 4;
@@ -139,7 +139,7 @@ static const cache_bytes cache_fs_any_key = { NULL, 0 };
 
 void cache_fs_head_make(struct fs_head *head, cache_bytes key, cache_bytes value, int64_t expires_ms, int64_t now_ms);
 
-/* Give the same entry another expiry. */
+/* Give the header of the same entry another expiry. */
 void cache_fs_head_renew(struct fs_head *head, cache_bytes key, int64_t expires_ms, int64_t now_ms);
 
 /* Read header and key, and as much of the value as one read brings. `cache_fs_any_key` accepts every key. FS_LIVE
@@ -151,7 +151,7 @@ static inline cache_bytes cache_fs_entry_key(const struct fs_entry *entry)
     return (cache_bytes){ entry->bytes + sizeof(struct fs_head), entry->head.key_size };
 }
 
-/* The size of the whole file. */
+/* Returns the size of the whole file. */
 static inline uint64_t cache_fs_entry_size(const struct fs_head *head)
 {
     return sizeof *head + head->key_size + head->value_size;
@@ -188,8 +188,8 @@ static inline bool cache_fs_is_future(int64_t ms, int64_t now_ms)
 
 /* ---- the directory (directory.c) --------------------------------------------------------------------------------- */
 
-/* Make the directory and its meta file if they are not there, and open them. CACHE_ERR_CONFIG: the directory is
- * somebody else's, or of another version. */
+/* Open the directory and its meta file, and create them if they do not exist. CACHE_ERR_CONFIG: the directory belongs
+ * to somebody else, or is of another version. */
 cache_status cache_fs_directory_open(struct fs_store *store);
 void cache_fs_directory_close(struct fs_store *store);
 
@@ -201,11 +201,11 @@ static inline cache_status cache_fs_prepare(struct fs_store *store)
     return atomic_load_explicit(&store->ready, memory_order_acquire) ? CACHE_OK : cache_fs_directory_retry(store);
 }
 
-/* What the directory holds beside its meta file (content.c). */
+/* What the directory contains, apart from its meta file (content.c). */
 enum fs_content {
     FS_EMPTY,                          /* nothing but empty fan-out directories */
     FS_ORPHANS,                        /* entries in fan-out directories: a cache that lost its meta file */
-    FS_FOREIGN,                        /* something that no cache holds */
+    FS_FOREIGN,                        /* something that no cache contains */
     FS_UNREADABLE                      /* errno says why */
 };
 
@@ -222,16 +222,17 @@ struct fs_usage {
     uint64_t boot;                     /* the run of the machine in which every file was last verified */
 };
 
-/* Odd, so that each step changes between odd and even. Its bits are spread over all bytes: a version that is read while
- * half of it is written is one that never existed and never will. */
+/* The step is odd, so the version alternates between odd and even. Its bits are spread over all bytes: if a version is
+ * read while half of it is written, the result never was a version and never will be. */
 #define FS_VERSION_STEP UINT64_C(0x9e3779b97f4a7c15)
 
-/* Open the meta file, or make it. CACHE_ERR_CONFIG: the directory is somebody else's, or of another version. */
+/* Open the meta file, or create it. CACHE_ERR_CONFIG: the directory belongs to somebody else, or is of another
+ * version. */
 cache_status cache_fs_meta_open(struct fs_store *store);
 void cache_fs_meta_close(struct fs_store *store);
 
-/* The meta file as opened by this process: locks belong to an open file, and a child shares its parent's. -1 and
- * errno. */
+/* Returns the meta file as this process opened it, since locks belong to an open file, and a child shares its parent's.
+ * Returns -1 with errno on failure. */
 int cache_fs_meta_file(struct fs_store *store);
 
 /* Read the whole table without locks, good enough for sums. Unreadable slots are zero. */
@@ -242,12 +243,13 @@ struct fs_usage cache_fs_usage_sum(const struct fs_usage table[FS_LEAVES]);
 void cache_fs_usage_load(struct fs_store *store, unsigned leaf, struct fs_usage *out);
 cache_status cache_fs_usage_save(struct fs_store *store, unsigned leaf, const struct fs_usage *usage);
 
-/* The leaf's version with one load from the mapped meta file; 0 if it is being changed or cannot be mapped. */
+/* Returns the version of the leaf, with one load from the mapped meta file; or 0 if it is being changed or cannot be
+ * mapped. */
 uint64_t cache_fs_version(struct fs_store *store, unsigned leaf);
 
 /* ---- byte locks (byte_lock.c) ------------------------------------------------------------------------------------ */
 
-/* Lock byte `number` behind the table: one for each leaf, and FS_LEAVES for making the meta file. Returns 0 or an
+/* Lock byte `number` after the table: one for each leaf, and FS_LEAVES for creating the meta file. Returns 0 or an
  * errno; ETIMEDOUT once `deadline` (cache_now_ns) has passed. */
 int cache_fs_byte_lock(int meta_file, unsigned number, uint64_t deadline);
 void cache_fs_byte_unlock(int meta_file, unsigned number);
@@ -257,7 +259,7 @@ void cache_fs_byte_unlock(int meta_file, unsigned number);
 struct fs_leaf {
     struct fs_store *store;
     unsigned number;
-    int fd;                            /* of its directory; -1: there is none yet */
+    int fd;                            /* descriptor of its directory; -1: there is none yet */
     int cancel_state;                  /* of the thread, before it took the lock */
     bool changing;                     /* the slot's version is odd; unlocking makes it even */
     bool counted;                      /* `usage` differs from the slot */
@@ -281,10 +283,11 @@ void cache_fs_locks_release(struct fs_store *store);
 cache_status cache_fs_leaf_fail(const struct fs_leaf *leaf, const char *name, int error);
 
 /* Call before the first change of the leaf's files: makes the slot's version odd. If the process dies before it
- * unlocks, the next writer counts the leaf anew. */
+ * unlocks, the next writer counts the leaf again. */
 cache_status cache_fs_leaf_change(struct fs_leaf *leaf);
 
-/* Put `size` bytes of an entry that expires at `expires_ms` in place of what `old` tells (NULL: nothing). */
+/* Account for an entry of `size` bytes that expires at `expires_ms`, in place of the file that `old` describes (NULL:
+ * none). */
 void cache_fs_leaf_account(struct fs_leaf *leaf, const struct stat *old, uint64_t size, int64_t expires_ms);
 
 /* Open an entry. CACHE_MISS: there is none. */
@@ -301,11 +304,11 @@ cache_status cache_fs_temp_open(struct fs_leaf *leaf, int *fd);
 cache_status cache_fs_temp_commit(struct fs_leaf *leaf, int fd, const struct fs_name *name, const struct fs_head *head);
 void cache_fs_temp_drop(struct fs_leaf *leaf, int fd);
 
-/* Is shown an entry's file; returns true if it removed it. */
+/* Receives the file of an entry. Returns true if it removed it. */
 typedef bool fs_visit_fn(void *ctx, struct fs_leaf *leaf, const char *name, const struct stat *info);
 
-/* Look at every file of the leaf: remove expired and torn ones and the temporary file of a process that died, show the
- * rest to `visit` (NULL: to nobody) and count it. */
+/* Examine every file of the leaf. Removes expired and torn ones, and the temporary file of a process that died. Passes
+ * the others to `visit`, unless it is NULL, and counts them. */
 cache_status cache_fs_leaf_scan(struct fs_leaf *leaf, fs_visit_fn *visit, void *ctx);
 
 /* ---- expiry and eviction (sweep.c, evict.c) ---------------------------------------------------------------------- */
@@ -313,8 +316,8 @@ cache_status cache_fs_leaf_scan(struct fs_leaf *leaf, fs_visit_fn *visit, void *
 /* After a write, with no lock held: look for expired entries, a few at a time. */
 void cache_fs_sweep(struct fs_store *store);
 
-/* Scan the next leaf that is due, among those with at most `most` entries. `*from` is behind it afterwards. Returns
- * false if no due leaf could be scanned. */
+/* Scan the next leaf that is due, among those with at most `most` entries. `*from` is after it then. Returns false if
+ * no due leaf could be scanned. */
 bool cache_fs_expire_one(struct fs_store *store, const struct fs_usage table[FS_LEAVES], unsigned *from, uint64_t most);
 
 /* Remove an entry that a reader found expired or torn, if it still is and nobody holds its leaf. */
@@ -323,8 +326,9 @@ void cache_fs_discard(struct fs_store *store, const struct fs_name *name);
 /* After a write, with no lock held: evict entries other than `keep` until the limits hold. */
 void cache_fs_evict(struct fs_store *store, const struct fs_name *keep);
 
-/* The disk had no room for `size` bytes: remove what expired, at the second attempt what was not used for long, at the
- * last one `keep` itself if `replace` is set. Returns false if nothing was removed: trying again is useless. */
+/* Call if the disk had no room for `size` bytes. Removes expired entries; at the second attempt entries that were not
+ * used for long; at the last one `keep` itself, if `replace` is set. Returns false if nothing was removed, so trying
+ * again is useless. */
 bool cache_fs_make_room(struct fs_store *store, const struct fs_name *keep, uint64_t size, bool replace, int *attempt);
 
 /* ---- reading (read.c) -------------------------------------------------------------------------------------------- */
@@ -373,7 +377,7 @@ void cache_fs_after_write(struct fs_store *store, const struct fs_name *name);
 
 /* ---- all keys (all_keys.c) --------------------------------------------------------------------------------------- */
 
-/* As the operations of these names. */
+/* These work as the operations with these names. */
 cache_status cache_fs_clear(struct fs_store *store, cache_bytes prefix);
 cache_status cache_fs_list(struct fs_store *store, cache_bytes prefix, cache_cursor *cursor, cache_list_key_fn *each,
                            void *ctx);

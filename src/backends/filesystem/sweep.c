@@ -1,8 +1,8 @@
-/* sweep.c - expired files leave the disk as others are written.
+/* sweep.c - removes expired files while others are written.
  *
- * Each write earns a look at a few entries. That credit is spent on leaves that are due: those in which something
- * expired, those that a wrong clock wrote, and all of them once after the machine was started. If no leaf is due, a
- * sweep costs one look at the table. */
+ * Each write earns credit to examine a few entries. The credit is spent on leaves that are due: those in which
+ * something has expired, those that a wrong clock wrote, and all of them once after a restart of the machine. If no
+ * leaf is due, a sweep only reads the table. */
 #include "store.h"
 
 #include "hooks.h"
@@ -33,8 +33,8 @@ bool cache_fs_expire_one(struct fs_store *store, const struct fs_usage table[FS_
     return false;
 }
 
-/* One leaf after the other while the credit lasts, but not so many at once that a write would feel it. A leaf with more
- * entries than there is credit waits until there were enough writes. */
+/* Scan one leaf after the other while there is credit, but not so many at once that a write becomes slow. A leaf with
+ * more entries than the credit waits until there were enough writes. */
 void cache_fs_sweep(struct fs_store *store)
 {
     const int credit = atomic_fetch_add_explicit(&store->credit, CREDIT_A_WRITE, memory_order_relaxed) + CREDIT_A_WRITE;
@@ -64,7 +64,7 @@ void cache_fs_discard(struct fs_store *store, const struct fs_name *name)
     struct fs_entry entry;
     int fd = -1;
     if (store->read_only != 0 || cache_fs_leaf_try(store, name->leaf, &leaf) != CACHE_OK)
-        return;    /* readers do not wait: a later one or the sweep tries again */
+        return;    /* readers do not wait: a later read or the sweep tries again */
     if (cache_fs_leaf_find(&leaf, cache_fs_base(name), &fd) == CACHE_OK) {
         enum fs_state state = cache_fs_entry_load(fd, store->env, cache_fs_any_key, &entry);
         if (state == FS_LIVE)

@@ -1,5 +1,5 @@
-/* temp_file.c - writing an entry: into a temporary file, which rename(2) then puts in place. A reader sees the old
- * entry or the new one, never a part of one. */
+/* temp_file.c - writes an entry into a temporary file, which rename(2) then puts in place. A reader sees the old entry
+ * or the new one, never a part of one. */
 #include "store.h"
 
 #include "hooks.h"
@@ -30,7 +30,7 @@ cache_status cache_fs_temp_open(struct fs_leaf *leaf, int *fd)
         *fd = create_file(leaf);
     if (*fd < 0)
         return cache_fs_leaf_fail(leaf, FS_TEMP_FILE, errno);
-    if (leaf->store->file_mode != 0600)    /* the umask may have taken some of it away */
+    if (leaf->store->file_mode != 0600)    /* the umask may have removed some permissions */
         (void)fchmod(*fd, leaf->store->file_mode);
     return CACHE_OK;
 }

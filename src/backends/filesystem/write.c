@@ -18,7 +18,7 @@ cache_status cache_fs_check_size(const struct fs_store *store, cache_bytes key, 
                       store->path, (unsigned long long)size, (unsigned long long)store->max_bytes);
 }
 
-/* The disk was full. If nothing can be done about that, its message is the one that stays. */
+/* Call if the disk was full. If nothing can be removed, the message of the full disk is kept. */
 static bool make_room(struct fs_store *store, const struct fs_name *name, cache_bytes key, uint64_t value_size,
                       bool replace, int *attempt)
 {
@@ -116,8 +116,8 @@ static void try_to_remove(struct fs_store *store, const struct fs_name *name)
     cache_fs_leaf_unlock(&leaf);
 }
 
-/* After a failed set the old value is not served any more: the caller knows that it is outdated. Returns the failure of
- * the set, with its message. */
+/* After a failed set the old value must not be served any more, since the caller knows that it is outdated. Returns the
+ * failure of the set, with its message. */
 static cache_status remove_old(struct fs_store *store, const struct fs_name *name, cache_status status)
 {
     char message[512];

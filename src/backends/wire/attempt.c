@@ -74,7 +74,7 @@ static cache_status connect_and_greet(struct cache_connection *connection, uint6
                                                          : status;
 }
 
-/* And once more, if the greeting wants to begin anew. */
+/* It is repeated once, if the greeting asks for a new connection. */
 static cache_status connect_and_greet_anew(struct cache_connection *connection, uint64_t deadline, bool *ours)
 {
     const cache_status status = connect_and_greet(connection, deadline, ours);

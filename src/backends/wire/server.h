@@ -187,7 +187,7 @@ struct cache_server_call {
 };
 cache_status cache_server_call_all(struct cache_server_call calls[], size_t n, uint64_t deadline);
 
-/* Call this if the connections lead to the wrong place. Each is made anew before its next use. */
+/* Call this if the connections lead to the wrong place. Each is replaced by a new one before its next use. */
 void cache_server_distrust(struct cache_server *server);
 
 /* Call this if the server answers, but serves nobody. It then counts as down for retry_after, as if it could not be
