@@ -76,7 +76,7 @@
 
 /* m(a), m(b), … for up to 16 arguments. */
 #define CACHE_PP_EACH_MANY(m, ...)                                                                                     \
-    m((sizeof(struct { _Static_assert(0, "libcache: at most 16 may stand in this list"); int unused; }), (char *)0))
+    m((sizeof(struct { _Static_assert(0, "libcache: this list has at most 16 elements"); int unused; }), (char *)0))
 #define CACHE_PP_EACH(m, ...)                 CACHE_PP_CAT(CACHE_PP_EACH_, CACHE_PP_COUNT(__VA_ARGS__))(m, __VA_ARGS__)
 #define CACHE_PP_EACH_1(m, a)                 m(a)
 #define CACHE_PP_EACH_2(m, a, ...)           m(a), CACHE_PP_EACH_1(m, __VA_ARGS__)

@@ -1,4 +1,4 @@
-/* expect: libcache: at most 16 may stand in this list */
+/* expect: libcache: this list has at most 16 elements */
 #include <libcache/cache.h>
 
 void write_parts(cache_t *cache, cache_writer *out)
