@@ -47,9 +47,9 @@ static void make_values(void)
     for (int id = 0; size < MAX_SIZE; id++)
         size += (size_t)snprintf(json + size, sizeof json - size,
                                  "{\"id\":%d,\"name\":\"%s %s\",\"price\":%d.%02d,\"stock\":%d,"
-                                 "\"tags\":[\"%s\",\"%s\"]},", id, words[next_random() % 8], words[next_random() % 8], (int)(next_random() % 900),
-                                 (int)(next_random() % 100), (int)(next_random() % 500), words[next_random() % 8],
-                                 words[next_random() % 8]);
+                                 "\"tags\":[\"%s\",\"%s\"]},", id, words[next_random() % 8], words[next_random() % 8],
+                                 (int)(next_random() % 900), (int)(next_random() % 100), (int)(next_random() % 500),
+                                 words[next_random() % 8], words[next_random() % 8]);
     for (size_t i = 0; i < MAX_SIZE; i++)
         noise[i] = (char)next_random();
 }

@@ -2,9 +2,9 @@
  *
  *     [THREADS=1,16] [UNIX_ONLY=1] bench_gather [OTHER] [OPTION=VALUE…]
  *
- * On a Redis of its own, on a Unix socket and a port. Each measurement is a process of its own; rounds are interleaved,
- * and what is printed are medians, the ratio's of the rounds' ratios. OTHER is this program built with another libcache,
- * to stand beside this one. Reads of 100 bytes, each compared with its key. */
+ * On a Redis of its own, on a Unix socket and a port. Each measurement is a process of its own; rounds are
+ * interleaved, and what is printed are medians, the ratio's of the rounds' ratios. OTHER is this program built with
+ * another libcache, to stand beside this one. Reads of 100 bytes, each compared with its key. */
 #include <libcache/cache.h>
 
 #include "server.h"

@@ -7,8 +7,8 @@
 /* Prints what went wrong and ends the program. Any thread may call this. */
 _Noreturn void bench_die(const char *what);
 
-/* A Redis on a Unix socket in a directory of its own. `more`: its further arguments, up to a NULL; or NULL. Returns once
- * it accepts connections. */
+/* A Redis on a Unix socket in a directory of its own. `more` has its further arguments, up to a NULL, or is NULL.
+ * Returns once it accepts connections. */
 struct bench_redis {
     pid_t pid;
     char path[64];                     /* of the socket */
