@@ -4,6 +4,7 @@
 
 #include "backends/redis/store.h"
 
+#include "fake_server.h"
 #include "redis_cluster.h"
 
 #include <pthread.h>
@@ -328,6 +329,60 @@ static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
     cache_close(cache);
 }
 
+/* ---- clear ------------------------------------------------------------------------------------------------------- */
+
+static atomic_int ports[2], scans, gets_of[2];
+
+/* One of two nodes with half of the slots each. It answers SCAN only once both were asked. */
+static void serve_half(struct fake_server *fake, int fd, int number)
+{
+    const int which = *(int *)fake->ctx;
+    char request[4096], mark[32], answer[512];
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        (void)strcpy(answer, "+PONG\r\n");
+        if (strstr(request, "SLOTS") != NULL)
+            (void)snprintf(answer, sizeof answer,
+                           "*2\r\n*3\r\n:0\r\n:8191\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n"
+                           "*3\r\n:8192\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n", ports[0], ports[1]);
+        else if (strstr(request, "\r\nGET\r\n") != NULL) {
+            atomic_fetch_add(&gets_of[which], 1);
+            (void)strcpy(answer, "$1\r\nv\r\n");
+        } else if (strstr(request, "SCAN") != NULL) {
+            atomic_fetch_add(&scans, 1);
+            for (int i = 0; i < 1000 && scans < 2; i++)
+                pause_ms(10);
+            (void)strcpy(answer, scans < 2 ? "-ERR alone\r\n" : "*2\r\n$1\r\n0\r\n*0\r\n");
+        }
+        (void)strcat(answer, mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+static void clear_walks_all_masters_at_once(void **state)
+{
+    int which[2] = { 0, 1 };
+    struct fake_server nodes[2];
+    char url[128], key[2] = "a";
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        fake_server_start(&nodes[i], serve_half, &which[i]);
+        ports[i] = nodes[i].port;
+    }
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&timeout=60", nodes[0].port);
+    cache_t *cache = test_open(url);
+    for (; gets_of[0] == 0 || gets_of[1] == 0; key[0]++)    /* so that both have a connection */
+        assert_text(cache, key, "v");
+    if (cache_clear(cache) != CACHE_OK)
+        fail_msg("%s", cache_last_error());
+    assert_int_equal(scans, 2);
+    cache_close(cache);
+    for (int i = 0; i < 2; i++)
+        fake_server_stop(&nodes[i]);
+}
+
 static void settings_that_a_cluster_has_not_are_refused(void **state)
 {
     cache_t *cache = NULL;
@@ -341,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(settings_that_a_cluster_has_not_are_refused),
+        cmocka_unit_test(clear_walks_all_masters_at_once),
         cmocka_unit_test(a_slot_is_what_redis_takes_for_it),
         cmocka_unit_test(every_operation_finds_the_node_of_its_key),
         cmocka_unit_test(many_keys_go_to_all_nodes_and_come_back),

@@ -265,47 +265,118 @@ cache_status cache_redis_cluster_remove_many(void *self, const cache_bytes keys[
 
 /* ---- clear ------------------------------------------------------------------------------------------------------- */
 
-static cache_status scan_step(struct redis_store *store, struct redis_node *node, cache_bytes prefix,
-                              char cursor[REDIS_CURSOR_SIZE])
-{
-    const uint64_t deadline = cache_redis_deadline(store);
-    cache_bytes found[REDIS_FEW * 8];
-    struct redis_request request = { .n_parts = 1, .n_replies = 1, .repeatable = true, .types = "a" };
+/* SCAN of one node, which is at `cursor`. */
+struct walk {
+    struct redis_node *node;
+    bool ended;
+    char cursor[REDIS_CURSOR_SIZE];
     cache_writer out;
-    cache_writer_init(&out, cache_env_allocator(store->env));
-    cache_status status = cache_redis_put_scan(&out, cursor, prefix);
-    request.parts[0] = (struct iovec){ out.data, out.size };
-    struct cache_exchange exchange = cache_redis_exchange(&request);
-    if (status == CACHE_OK)
-        status = cache_server_call(&node->server, &exchange, deadline);
-    const redisReply *error = cache_redis_first_error(&request);
-    if (status == CACHE_OK && error != NULL)
-        status = cache_redis_error(node->where, error->str);
-    if (status == CACHE_OK)
-        status = cache_redis_read_scan(node->where, request.replies[0], cursor);
-    for (size_t from = 0, n = 1, removed = 0; status == CACHE_OK && n > 0;) {
-        n = cache_redis_scanned(request.replies[0], prefix, &from, found, sizeof found / sizeof found[0]);
-        if (n > 0)
-            status = cache_redis_cluster_remove_many(store, found, n, &removed);
+    struct redis_request request;
+    struct cache_exchange exchange;
+};
+
+/* Sends one SCAN to each node whose walk has not ended, to all at once. Returns how many these are. */
+static size_t scan(struct many *many, struct walk walks[], size_t n, cache_bytes prefix,
+                   struct cache_server_call calls[])
+{
+    size_t n_calls = 0;
+    for (size_t i = 0; i < n && many->first != CACHE_ERR_NOMEM; i++) {
+        struct walk *walk = &walks[i];
+        walk->request = (struct redis_request){ .n_parts = 1, .n_replies = 1, .repeatable = true, .types = "a" };
+        cache_writer_init(&walk->out, cache_env_allocator(many->store->env));
+        if (walk->ended)
+            continue;
+        keep_first(many, cache_redis_put_scan(&walk->out, walk->cursor, prefix));
+        walk->request.parts[0] = (struct iovec){ walk->out.data, walk->out.size };
+        walk->exchange = cache_redis_exchange(&walk->request);
+        calls[n_calls++] = (struct cache_server_call){ .server = &walk->node->server, .exchange = &walk->exchange };
     }
-    cache_redis_release(&request);
-    cache_writer_release(&out);
-    return status;
+    if (many->first != CACHE_ERR_NOMEM)
+        (void)cache_server_call_all(calls, n_calls, cache_redis_deadline(many->store));
+    return n_calls;
 }
 
+/* Uses what a node answered. Its walk ends at the end of its keys, or if it failed; the others go on. */
+static void judge_walk(struct many *many, struct walk *walk, const struct cache_server_call *call)
+{
+    const redisReply *error = call->status == CACHE_OK ? cache_redis_first_error(&walk->request) : NULL;
+    cache_status status = call->status;
+    if (status != CACHE_OK)
+        (void)cache_fail(status, "%s", walk->exchange.message);
+    else if (error != NULL)
+        status = cache_redis_error(walk->node->where, error->str);
+    else
+        status = cache_redis_read_scan(walk->node->where, walk->request.replies[0], walk->cursor);
+    if (status != CACHE_OK)
+        cache_redis_release(&walk->request);
+    keep_first(many, status);
+    walk->ended = status != CACHE_OK || strcmp(walk->cursor, "0") == 0;
+}
+
+/* Removes the keys that all nodes found, in one request to each. */
+static void remove_found(struct many *many, const struct walk walks[], size_t n, cache_bytes prefix)
+{
+    size_t most = 0, n_found = 0, removed = 0;
+    for (size_t i = 0; i < n; i++)
+        most += walks[i].request.n_taken > 0 ? walks[i].request.replies[0]->element[1]->elements : 0;
+    if (most == 0)
+        return;
+    cache_bytes *found = cache_env_alloc(many->store->env, most * sizeof *found);
+    if (found == NULL) {
+        keep_first(many, cache_fail(CACHE_ERR_NOMEM, "%s: out of memory for %zu keys", many->store->where, most));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t from = 0;
+        if (walks[i].request.n_taken > 0)
+            n_found += cache_redis_scanned(walks[i].request.replies[0], prefix, &from, found + n_found, most - n_found);
+    }
+    if (n_found > 0)
+        keep_first(many, cache_redis_cluster_remove_many(many->store, found, n_found, &removed));
+    cache_env_free(many->store->env, found);
+}
+
+/* Returns false once all walks have ended. */
+static bool clear_step(struct many *many, struct walk walks[], size_t n, cache_bytes prefix,
+                       struct cache_server_call calls[])
+{
+    const size_t n_calls = scan(many, walks, n, prefix, calls);
+    for (size_t i = 0, k = 0; i < n && many->first != CACHE_ERR_NOMEM; i++)
+        if (k < n_calls && calls[k].exchange == &walks[i].exchange)
+            judge_walk(many, &walks[i], &calls[k++]);
+    remove_found(many, walks, n, prefix);
+    for (size_t i = 0; i < n; i++) {
+        cache_redis_release(&walks[i].request);
+        cache_writer_release(&walks[i].out);
+    }
+    return n_calls > 0 && many->first != CACHE_ERR_NOMEM;
+}
+
+/* The masters are walked at the same time. If one fails, the keys of the others are removed all the same. */
 cache_status cache_redis_cluster_clear(void *self, cache_bytes prefix)
 {
     struct redis_store *store = self;
     struct redis_cluster *cluster = store->cluster;
+    struct many many = { .store = store };
     uint16_t any = 0;
-    cache_status status = cache_redis_cluster_node(store, cache_redis_slot(prefix), cache_redis_deadline(store), &any);
-    for (size_t i = 0; status == CACHE_OK && i < atomic_load(&cluster->n_nodes); i++) {
-        char cursor[REDIS_CURSOR_SIZE] = "0";
-        if (!cache_redis_has_slots(cluster, i))
+    const cache_status status = cache_redis_cluster_node(store, cache_redis_slot(prefix), cache_redis_deadline(store),
+                                                         &any);
+    if (status != CACHE_OK)
+        return status;
+    const size_t n_nodes = atomic_load(&cluster->n_nodes);
+    struct walk *walks = cache_env_alloc(store->env, n_nodes * sizeof *walks);
+    struct cache_server_call *calls = cache_env_alloc(store->env, n_nodes * sizeof *calls);
+    if (walks == NULL || calls == NULL)
+        keep_first(&many, cache_fail(CACHE_ERR_NOMEM, "%s: out of memory", store->where));
+    else {
+        size_t n = 0;
+        for (size_t i = 0; i < n_nodes; i++)
+            if (cache_redis_has_slots(cluster, i))
+                walks[n++] = (struct walk){ .node = atomic_load(&cluster->nodes[i]), .cursor = "0" };
+        while (clear_step(&many, walks, n, prefix, calls))
             continue;
-        do
-            status = scan_step(store, atomic_load(&cluster->nodes[i]), prefix, cursor);
-        while (status == CACHE_OK && strcmp(cursor, "0") != 0);
     }
-    return status;
+    cache_env_free(store->env, calls);
+    cache_env_free(store->env, walks);
+    return many.first == CACHE_OK ? CACHE_OK : cache_fail(many.first, "%s", many.message);
 }
