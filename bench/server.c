@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_SERVERS = 4, MAX_WORDS = 24 };
+enum { MAX_SERVERS = 8, MAX_WORDS = 24 };
 
 static struct { pid_t pid; char directory[32]; } servers[MAX_SERVERS];
 static int n_servers;
@@ -40,8 +40,11 @@ static void stop_servers(void)
     char path[64];
     for (int i = 0; i < n_servers && getpid() == starter; i++) {
         kill(servers[i].pid, SIGTERM);
+        kill(servers[i].pid, SIGCONT);
         waitpid(servers[i].pid, NULL, 0);
         (void)snprintf(path, sizeof path, "%s/redis.sock", servers[i].directory);
+        unlink(path);
+        (void)snprintf(path, sizeof path, "%s/nodes.conf", servers[i].directory);
         unlink(path);
         rmdir(servers[i].directory);
     }
@@ -109,20 +112,51 @@ static struct sockaddr_in loopback(int port)
     return address;
 }
 
-static int free_port(void)
+int bench_free_port(void)
 {
-    struct sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fd, (struct sockaddr *)&address, size) != 0 || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-        bench_die("no free port");
-    close(fd);
+    enum { BUS = 10000 };              /* the bus of a cluster's node is so far above its port */
+    struct sockaddr_in address;
+    do {
+        socklen_t size = sizeof address;
+        const int fd = socket(AF_INET, SOCK_STREAM, 0);
+        address = loopback(0);
+        if (bind(fd, (struct sockaddr *)&address, size) != 0 ||
+            getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+            bench_die("no free port");
+        close(fd);
+    } while (ntohs(address.sin_port) >= UINT16_MAX - BUS);
     return ntohs(address.sin_port);
+}
+
+struct bench_cluster bench_cluster_start(void)
+{
+    struct bench_cluster cluster;
+    char command[256];
+    for (int i = 0; i < BENCH_NODES; i++) {
+        char port[8];
+        cluster.ports[i] = bench_free_port();
+        (void)snprintf(port, sizeof port, "%d", cluster.ports[i]);
+        const char *const more[] = { "--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes", NULL };
+        cluster.pids[i] = bench_redis_start(more).pid;
+    }
+    (void)snprintf(command, sizeof command,
+                   "redis-cli --cluster create 127.0.0.1:%d 127.0.0.1:%d 127.0.0.1:%d --cluster-yes >/dev/null",
+                   cluster.ports[0], cluster.ports[1], cluster.ports[2]);
+    if (system(command) != 0)
+        bench_die("no cluster");
+    (void)snprintf(command, sizeof command, "redis-cli -p %d CLUSTER INFO | grep -q cluster_state:ok",
+                   cluster.ports[BENCH_NODES - 1]);
+    for (int i = 0; system(command) != 0; i++) {
+        if (i == 500)
+            bench_die("the cluster does not start");
+        nanosleep(&(const struct timespec){ 0, 20000000 }, NULL);
+    }
+    return cluster;
 }
 
 struct bench_memcached bench_memcached_start(void)
 {
-    struct bench_memcached memcached = { .port = free_port() };
+    struct bench_memcached memcached = { .port = bench_free_port() };
     const struct sockaddr_in address = loopback(memcached.port);
     char port[8];
     (void)snprintf(port, sizeof port, "%d", memcached.port);

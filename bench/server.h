@@ -15,6 +15,17 @@ struct bench_redis {
 };
 struct bench_redis bench_redis_start(const char *const more[]);
 
+/* A cluster of three masters on free loopback ports, the slots in equal parts and in the order of the nodes. */
+enum { BENCH_NODES = 3 };
+struct bench_cluster {
+    pid_t pids[BENCH_NODES];
+    int ports[BENCH_NODES];
+};
+struct bench_cluster bench_cluster_start(void);
+
+/* A port of the loopback that nobody uses, low enough for the bus of a cluster's node above it. */
+int bench_free_port(void);
+
 /* A Memcached on a free loopback port, with one worker: else it is all luck to which of several a connection falls, and
  * on which core that one runs. */
 struct bench_memcached {
