@@ -62,7 +62,7 @@ static cache_status refuse_options(const cache_backend_config *config, const cha
 {
     for (size_t i = 0; names[i] != NULL; i++)
         if (cache_option_is_set(config, names[i]))
-            return cache_fail(CACHE_ERR_CONFIG, "redis: the option '%s' is %s", names[i], why);
+            return cache_fail(CACHE_ERR_CONFIG, "redis: option '%s' needs %s", names[i], why);
     return CACHE_OK;
 }
 
@@ -71,7 +71,7 @@ static cache_status read_sentinel_user(const cache_backend_config *config, struc
     static const char *const names[] = { "sentinel_user", "sentinel_password", NULL };
     const char *user = cache_option_text(config, names[0]), *password = cache_option_text(config, names[1]);
     if (store->kind != REDIS_SENTINEL)
-        return refuse_options(config, names, "of Sentinels: redis+sentinel://");
+        return refuse_options(config, names, "Sentinels: write redis+sentinel://");
     if (user != NULL && password == NULL)
         return cache_fail(CACHE_ERR_CONFIG, "redis: option 'sentinel_user' needs 'sentinel_password'");
     const cache_status status = copy_text(config->env, user, &store->sentinel_login.user);
@@ -91,7 +91,7 @@ static cache_status read_tls(const cache_backend_config *config, bool wanted, st
 {
     static const char *const names[] = { "ca", "cert", "key", "server_name", NULL };
     if (!wanted)
-        return refuse_options(config, names, "of TLS: the scheme is rediss://");
+        return refuse_options(config, names, "TLS: write rediss://");
     const struct cache_tls_config tls = {
         .env = config->env, .scheme = config->scheme, .ca = cache_option_text(config, "ca"),
         .cert = cache_option_text(config, "cert"), .key = cache_option_text(config, "key"),
