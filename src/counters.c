@@ -69,7 +69,7 @@ void cache_counters_free(const cache_env *env, struct cache_live_counters *count
 
 /* ---- counting -------------------------------------------------------------------------------------------------- */
 
-static void add(const struct cache_stripe *stripe, atomic_uint_fast64_t *to, uint64_t n)
+static void add_to(const struct cache_stripe *stripe, atomic_uint_fast64_t *to, uint64_t n)
 {
     if (stripe->shared)
         atomic_fetch_add_explicit(to, n, memory_order_relaxed);
@@ -89,9 +89,9 @@ void cache_counters_time(struct cache_live_counters *counters, enum timed what, 
 {
     struct cache_stripe *stripe = cache_counters_stripe(counters);
     struct cache_stripe_latency *latency = &stripe->latencies[what];
-    add(stripe, &latency->count, 1);
-    add(stripe, &latency->nanoseconds, nanoseconds);
-    add(stripe, &latency->buckets[bucket_of(nanoseconds)], 1);
+    add_to(stripe, &latency->count, 1);
+    add_to(stripe, &latency->nanoseconds, nanoseconds);
+    add_to(stripe, &latency->buckets[bucket_of(nanoseconds)], 1);
 }
 
 /* ---- adding up ------------------------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ const unsigned char cache_envelope_magic[ENVELOPE_MAGIC_SIZE] = { 0x93, 'l', 'c'
 
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 
-static unsigned char *put(unsigned char *to, uint64_t number, size_t size)
+static unsigned char *put_number(unsigned char *to, uint64_t number, size_t size)
 {
     for (size_t i = 0; i < size; i++, number >>= 8)
         to[i] = (unsigned char)(number & 0xff);
@@ -66,18 +66,18 @@ cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_
     static const char zeros[ALIGNMENT] = "";
     unsigned char header[HEADER_SIZE + STALE_SIZE];
     memcpy(header, cache_envelope_magic, ENVELOPE_MAGIC_SIZE);
-    unsigned char *at = put(header + ENVELOPE_MAGIC_SIZE, VERSION, 1);
-    at = put(at, envelope->flags, 1);
-    at = put(at, key.size, 2);
-    at = put(at, envelope->type.size, 2);
-    at = put(at, padding, 2);
-    at = put(at, envelope->tags.size, 4);
-    at = put(at, envelope->id != 0 ? envelope->id : cache_unique_quick(), 8);
-    at = put(at, (uint64_t)envelope->created_ms, 8);
-    at = put(at, (uint64_t)envelope->expires_ms, 8);
-    at = put(at, envelope->cost_us, 8);
+    unsigned char *at = put_number(header + ENVELOPE_MAGIC_SIZE, VERSION, 1);
+    at = put_number(at, envelope->flags, 1);
+    at = put_number(at, key.size, 2);
+    at = put_number(at, envelope->type.size, 2);
+    at = put_number(at, padding, 2);
+    at = put_number(at, envelope->tags.size, 4);
+    at = put_number(at, envelope->id != 0 ? envelope->id : cache_unique_quick(), 8);
+    at = put_number(at, (uint64_t)envelope->created_ms, 8);
+    at = put_number(at, (uint64_t)envelope->expires_ms, 8);
+    at = put_number(at, envelope->cost_us, 8);
     if (envelope->flags & ENVELOPE_STALE)
-        (void)put(put(at, (uint64_t)envelope->stale_ms, 8), (uint64_t)envelope->stale_if_error_ms, 8);
+        (void)put_number(put_number(at, (uint64_t)envelope->stale_ms, 8), (uint64_t)envelope->stale_if_error_ms, 8);
     (void)cache_writer_append(out, header, header_size);
     (void)append(out, key);
     (void)append(out, envelope->type);
@@ -160,7 +160,7 @@ bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_enve
 cache_status cache_envelope_put_tag(cache_writer *out, cache_bytes name, const char version[TAG_VERSION_SIZE])
 {
     unsigned char size[2];
-    (void)put(size, name.size, sizeof size);
+    (void)put_number(size, name.size, sizeof size);
     (void)cache_writer_append(out, size, sizeof size);
     (void)cache_writer_append(out, version, TAG_VERSION_SIZE);
     return append(out, name);

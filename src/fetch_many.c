@@ -218,7 +218,7 @@ static cache_status hand_out(struct many *many, size_t i)
 }
 
 /* Return all values. Values that other calls compute come last, and their waits share one deadline. */
-static cache_status give_all(struct many *many)
+static cache_status return_values(struct many *many)
 {
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < many->n; i++)
@@ -248,7 +248,7 @@ static cache_status run(struct many *many, const cache_fetch_options *options)
     read_again(many);
     cache_many_start_background(many);
     cache_many_lead(many);
-    return give_all(many);
+    return return_values(many);
 }
 
 /* Clean up if a call does not return, because an exception passes through it or its thread ends. */

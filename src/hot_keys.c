@@ -47,7 +47,7 @@ static struct counted *place_of(struct cache_hot_keys *hot, uint64_t hash)
 }
 
 /* A long key is shown by its head, without half of a character at its end. */
-static void name(cache_hot_key *hot, const char *key)
+static void set_name(cache_hot_key *hot, const char *key)
 {
     size_t size = strlen(key);
     if (size >= sizeof hot->key)
@@ -66,7 +66,7 @@ void cache_hot_keys_add(struct cache_hot_keys *hot, const char *key, uint64_t re
     if (entry->hash != hash || entry->hot.reads == 0) {
         entry->hash = hash;
         entry->hot.error = entry->hot.reads;
-        name(&entry->hot, key);
+        set_name(&entry->hot, key);
     }
     entry->hot.reads += reads;
     atomic_flag_clear_explicit(&hot->busy, memory_order_release);

@@ -117,7 +117,7 @@ cache_status cache_lease_take(cache_t *cache, cache_bytes key, const struct cach
 /* ---- holding ---------------------------------------------------------------------------------------------------- */
 
 /* Returns CACHE_OK if this process still has the lease, and CACHE_NOT_STORED if not. */
-static cache_status look(const cache_t *cache, const struct cache_lease *lease)
+static cache_status check_token(const cache_t *cache, const struct cache_lease *lease)
 {
     /* A buffer is used, since without memory the lease would stay and block the others. */
     char token[sizeof lease->token];
@@ -143,7 +143,7 @@ cache_status cache_lease_store(const cache_t *cache, cache_bytes key, struct cac
             lease->kind = LEASE_SPENT;
         return status;
     }
-    status = look(cache, lease);
+    status = check_token(cache, lease);
     if (status != CACHE_OK)
         return CACHE_NOT_STORED;
     if (value.data != NULL)
@@ -170,7 +170,7 @@ bool cache_lease_drop(const cache_t *cache, cache_bytes key, const struct cache_
     }
     /* Between this check and the removal the lease may run out, and another process may take it. Then that process
      * does not store its result, which costs one computation. */
-    const cache_status status = look(cache, lease);
+    const cache_status status = check_token(cache, lease);
     if (status == CACHE_OK)
         (void)cache_internal_remove(cache, lease->key.bytes);
     return status == CACHE_OK;

@@ -67,7 +67,7 @@ static void put_slowly(struct memo_key *key, const char *text, size_t size)
 }
 
 /* Append to the key. cache_memo_end appends the final NUL. */
-static inline void put(struct memo_key *key, const char *text, size_t size)
+static inline void append_to_key(struct memo_key *key, const char *text, size_t size)
 {
     if (key->status == CACHE_OK && key->whole == NULL && size <= CACHE_MAX_KEY - key->size) {
         memcpy(key->text + key->size, text, size);
@@ -78,18 +78,18 @@ static inline void put(struct memo_key *key, const char *text, size_t size)
 
 static inline void put_text(struct memo_key *key, const char *text)
 {
-    put(key, text, strlen(text));
+    append_to_key(key, text, strlen(text));
 }
 
 static void put_number(struct memo_key *key, int64_t number)
 {
     char text[NUMBER_MAX_SIZE + 1];
-    put(key, text, cache_number_format(number, text));
+    append_to_key(key, text, cache_number_format(number, text));
 }
 
 static inline void put_letter(struct memo_key *key, char letter)
 {
-    put(key, &letter, 1);
+    append_to_key(key, &letter, 1);
 }
 
 static void release(struct memo_key *key)
@@ -143,7 +143,7 @@ void cache_memo_uint(cache_memo_key *opaque, char letter, unsigned long long arg
 {
     struct memo_key *key = inside(opaque);
     char text[24];
-    put(key, text, (size_t)snprintf(text, sizeof text, "%c%llu,", letter, argument));
+    append_to_key(key, text, (size_t)snprintf(text, sizeof text, "%c%llu,", letter, argument));
 }
 
 /* Append the bits of the number, which do not depend on the locale. Both zeros give the same key, and so do all
@@ -173,7 +173,7 @@ void cache_memo_text(cache_memo_key *opaque, char letter, const char *argument)
     const size_t size = strlen(argument);
     put_number(key, (int64_t)size);
     put_text(key, ":");
-    put(key, argument, size);
+    append_to_key(key, argument, size);
     put_text(key, ",");
 }
 

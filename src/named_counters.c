@@ -99,7 +99,7 @@ static _Atomic(struct entry *) *slot_of(struct cache_named_counters *names, cons
 
 /* Add an entry. If two threads add the same name, they meet at one empty slot, and the slower one uses the entry of the
  * other. */
-static struct cache_live_counters *add(struct cache_named_counters *names, struct entry *entry)
+static struct cache_live_counters *insert(struct cache_named_counters *names, struct entry *entry)
 {
     struct entry *there = NULL;
     for (;;) {
@@ -126,7 +126,7 @@ static struct cache_live_counters *add_new(struct cache_named_counters *names, c
         return names->other;
     }
     struct entry *entry = entry_new(names->env, name, size, hash);
-    struct cache_live_counters *counters = entry != NULL ? add(names, entry) : names->other;
+    struct cache_live_counters *counters = entry != NULL ? insert(names, entry) : names->other;
     if (entry == NULL || counters != entry->counters) {
         atomic_fetch_sub(&names->n, 1);
         entry_free(names->env, entry);

@@ -19,7 +19,7 @@ static bool is_plain(const char *prefix)
 }
 
 /* Append, and return the new size. If there is no room, the size is larger than the room. */
-static size_t put(char *to, size_t size, const char *text)
+static size_t append_text(char *to, size_t size, const char *text)
 {
     const size_t more = strlen(text);
     if (size + more > CACHE_MAX_STORED_PREFIX)
@@ -32,21 +32,22 @@ static size_t put_escaped(char *to, size_t size, char byte)
 {
     const char plain[] = { byte, '\0' };
     if (byte == ':')
-        return put(to, size, "%3A");
+        return append_text(to, size, "%3A");
     if (byte == '%')
-        return put(to, size, "%25");
-    return put(to, size, byte == CACHE_INTERNAL_MARK[0] ? "%01" : plain);    /* internal keys begin with this byte */
+        return append_text(to, size, "%25");
+    /* Internal keys begin with this byte. */
+    return append_text(to, size, byte == CACHE_INTERNAL_MARK[0] ? "%01" : plain);
 }
 
 cache_status cache_prefix_append(char *stored, size_t *stored_size, const char *prefix)
 {
     size_t size = *stored_size;
     if (is_plain(prefix))
-        size = put(stored, size, prefix);
+        size = append_text(stored, size, prefix);
     else {
         for (const char *at = prefix; *at != '\0'; at++)
             size = put_escaped(stored, size, *at);
-        size = put(stored, size, "%:");
+        size = append_text(stored, size, "%:");
     }
     if (size > CACHE_MAX_STORED_PREFIX) {
         stored[*stored_size] = '\0';

@@ -36,7 +36,7 @@ static cache_status end_name(cache_tag_list *tags, size_t before)
     return status;
 }
 
-static cache_status add(cache_tag_list *tags, const char *name)
+static cache_status add_name(cache_tag_list *tags, const char *name)
 {
     const size_t before = tags->names.size;
     if (tags->failure != CACHE_OK)
@@ -68,7 +68,7 @@ static cache_status add_path(cache_tag_list *tags, const char *path)
     if (status == CACHE_OK)
         status = cache_writer_append(&tag, "", 1);     /* a text in a caller's buffer has no NUL yet */
     if (status == CACHE_OK)
-        status = add(tags, tag.data);
+        status = add_name(tags, tag.data);
     cache_writer_release(&tag);
     return status;
 }
@@ -78,7 +78,7 @@ cache_status cache_view_list_tags(const cache_view *view, const cache_request *r
     if (cache_view_has_variants(view))
         (void)add_path(tags, request->path);
     for (const char *const *tag = view->tags; tag != NULL && *tag != NULL; tag++)
-        (void)add(tags, *tag);
+        (void)add_name(tags, *tag);
     const cache_status status = view->make_tags != NULL ? view->make_tags(view->ctx, request, tags) : CACHE_OK;
     if (tags->failure == CACHE_ERR_NOMEM)
         return CACHE_ERR_NOMEM;

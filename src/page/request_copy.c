@@ -56,7 +56,7 @@ static bool ask_header(const cache_request *request, const char *name, cache_byt
 typedef bool ask_fn(const cache_request *request, const char *name, cache_bytes *value);
 
 /* Returns the room that the values of `names` need. They are read again when they are copied. */
-static size_t room(const cache_request *request, const char *const *names, ask_fn *ask)
+static size_t room_for(const cache_request *request, const char *const *names, ask_fn *ask)
 {
     size_t size = 0;
     cache_bytes value;
@@ -71,7 +71,7 @@ static size_t text_room(const char *text)
 }
 
 /* Copy the bytes and a NUL to `*at`, if there is still room for them. */
-static const char *put(char **at, const char *end, cache_bytes bytes)
+static const char *copy_bytes(char **at, const char *end, cache_bytes bytes)
 {
     if (bytes.data == NULL || (size_t)(end - *at) <= bytes.size)
         return NULL;
@@ -82,9 +82,9 @@ static const char *put(char **at, const char *end, cache_bytes bytes)
     return text;
 }
 
-static const char *put_text(char **at, const char *end, const char *text)
+static const char *copy_text(char **at, const char *end, const char *text)
 {
-    return put(at, end, (cache_bytes){ text, text != NULL ? strlen(text) : 0 });
+    return copy_bytes(at, end, (cache_bytes){ text, text != NULL ? strlen(text) : 0 });
 }
 
 static void put_pairs(struct pair *pairs, const cache_request *request, const char *const *names, ask_fn *ask,
@@ -92,7 +92,7 @@ static void put_pairs(struct pair *pairs, const cache_request *request, const ch
 {
     cache_bytes value;
     for (size_t i = 0; names != NULL && names[i] != NULL; i++)
-        pairs[i] = (struct pair){ names[i], ask(request, names[i], &value) ? put(at, end, value) : NULL };
+        pairs[i] = (struct pair){ names[i], ask(request, names[i], &value) ? copy_bytes(at, end, value) : NULL };
 }
 
 cache_request *cache_request_copy(const cache_env *env, const cache_view *view, const cache_request *request)
@@ -101,8 +101,8 @@ cache_request *cache_request_copy(const cache_env *env, const cache_view *view, 
     const size_t body_size = request->body != NULL ? request->body_size : 0;
     const size_t text = text_room(request->method) + text_room(request->path) + text_room(request->query) +
                         text_room(request->user) + text_room(request->host) + text_room(request->scheme) +
-                        room(request, view->vary_headers, ask_header) +
-                        room(request, view->vary_cookies, cache_request_cookie) + body_size + 1;
+                        room_for(request, view->vary_headers, ask_header) +
+                        room_for(request, view->vary_cookies, cache_request_cookie) + body_size + 1;
     const size_t head = sizeof(struct copied) + (n_headers + n_cookies) * sizeof(struct pair);
     struct copied *copied = cache_env_alloc(env, head + text);
     if (copied == NULL)
@@ -113,10 +113,10 @@ cache_request *cache_request_copy(const cache_env *env, const cache_view *view, 
     copied->n_cookies = n_cookies;
     copied->request = (cache_request){
         .header = find_header, .cookie = find_cookie, .lookup_ctx = copied, .body_size = body_size,
-        .method = put_text(&at, end, request->method), .path = put_text(&at, end, request->path),
-        .query = put_text(&at, end, request->query), .user = put_text(&at, end, request->user),
-        .host = put_text(&at, end, request->host), .scheme = put_text(&at, end, request->scheme),
-        .body = put(&at, end, (cache_bytes){ request->body, body_size }),
+        .method = copy_text(&at, end, request->method), .path = copy_text(&at, end, request->path),
+        .query = copy_text(&at, end, request->query), .user = copy_text(&at, end, request->user),
+        .host = copy_text(&at, end, request->host), .scheme = copy_text(&at, end, request->scheme),
+        .body = copy_bytes(&at, end, (cache_bytes){ request->body, body_size }),
     };
     put_pairs(copied->pairs, request, view->vary_headers, ask_header, &at, end);
     put_pairs(copied->pairs + n_headers, request, view->vary_cookies, cache_request_cookie, &at, end);

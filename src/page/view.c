@@ -55,8 +55,8 @@ static cache_status keep_uncacheable(struct call *call, const cache_response *re
     return UNCACHEABLE;
 }
 
-static cache_status put(const struct call *call, const cache_response *response,
-                        const struct cache_view_lifetime *lifetime, cache_writer *out)
+static cache_status encode_response(const struct call *call, const cache_response *response,
+                                    const struct cache_view_lifetime *lifetime, cache_writer *out)
 {
     cache_hit_for_miss_clear(call->store, call->hash);
     cache_status status = cache_writer_set_ttl(out, lifetime->ttl);
@@ -81,7 +81,7 @@ static cache_status compute(void *ctx, cache_writer *out)
         status = cache_view_complete(&call->view, &call->request, &response);
     }
     if (status == CACHE_OK)
-        status = storable ? put(call, &response, &lifetime, out) : keep_uncacheable(call, &response);
+        status = storable ? encode_response(call, &response, &lifetime, out) : keep_uncacheable(call, &response);
     cache_response_release(&response);
     return status;
 }

@@ -39,7 +39,7 @@ static cache_status take_value(void *ctx, const struct mc_reply *reply)
     return CACHE_OK;
 }
 
-static cache_status look(struct count *count)
+static cache_status read_item(struct count *count)
 {
     struct mc_call call = { .verb = MC_GETS, .place = count->place, .deadline = count->deadline, .take = take_value,
                             .ctx = count };
@@ -85,7 +85,7 @@ static cache_status out_of_range(const struct count *count)
 static cache_status attempt(struct count *count)
 {
     int64_t result = 0, unused = 0;
-    cache_status status = look(count);
+    cache_status status = read_item(count);
     if (status == CACHE_MISS)
         return store(count, MC_ADD, count->delta);
     if (status != CACHE_OK)

@@ -143,7 +143,7 @@ static cache_status begin_new(struct mc_server *server, uint64_t deadline, struc
 /* ---- what this process knows of it ------------------------------------------------------------------------------- */
 
 /* Call with the lock held. Note the record that was read. */
-static void know(struct mc_server *server, const struct mc_record *record, int64_t now)
+static void note_record(struct mc_server *server, const struct mc_record *record, int64_t now)
 {
     struct mc_generation *generation = &server->generation;
     generation->record.id = record->id;
@@ -154,7 +154,7 @@ static void know(struct mc_server *server, const struct mc_record *record, int64
 }
 
 /* Call with the lock held. Look up the generation of `key`. */
-static void answer(const struct mc_server *server, cache_bytes key, int64_t *id, bool *of_all)
+static void find_generation(const struct mc_server *server, cache_bytes key, int64_t *id, bool *of_all)
 {
     const struct mc_record *record = &server->generation.record;
     const size_t prefix = server->store->prefix_size;
@@ -176,7 +176,7 @@ static cache_status refresh(struct mc_server *server, uint64_t deadline, bool bu
     if (status != CACHE_OK)
         generation->read_again_at = now + READ_AGAIN_MS;
     if (status == CACHE_OK && generation->version == version) {
-        know(server, &fresh, now);
+        note_record(server, &fresh, now);
         generation->bump = false;
     } else if (generation->known && !generation->bump)
         status = CACHE_OK;    /* the caller's own request will show whether the host works; until then the last known
@@ -199,7 +199,7 @@ cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, ca
     const unsigned version = generation->version;
     if (version_known
         && (generation->refreshing || !cache_env_monotonic_reached(store->env, generation->read_again_at))) {
-        answer(server, key, id, of_all);
+        find_generation(server, key, id, of_all);
         pthread_mutex_unlock(&generation->lock);
         return CACHE_OK;
     }
@@ -208,7 +208,7 @@ cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, ca
     const cache_status status = refresh(server, deadline, bump, version);
     if (status == CACHE_OK) {
         pthread_mutex_lock(&generation->lock);
-        answer(server, key, id, of_all);
+        find_generation(server, key, id, of_all);
         pthread_mutex_unlock(&generation->lock);
     }
     return status;
@@ -224,7 +224,7 @@ static void take_over_clear(struct mc_server *server, const struct change *chang
         generation->bump = false;
     ASSERT(change->whole || change->part != NULL);
     if (change->whole || !generation->known || !cache_mc_record_put(&generation->record, *change->part, change->id))
-        know(server, fresh, cache_env_monotonic_ms(server->store->env));
+        note_record(server, fresh, cache_env_monotonic_ms(server->store->env));
 }
 
 static cache_status clear_one(struct mc_server *server, const uint64_t *part)

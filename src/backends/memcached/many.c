@@ -306,7 +306,7 @@ static enum cache_reply take(struct cache_exchange *exchange, void *state, const
 
 /* If the server of a share failed, the share is given up. If the server only refused part of a batch, the next batch is
  * still sent. */
-static void judge(struct mc_many *many, struct mc_share *share, cache_status status)
+static void end_batch(struct mc_many *many, struct mc_share *share, cache_status status)
 {
     share->status = status;
     keep_first(many, status, share->exchange.message);
@@ -330,7 +330,7 @@ static void run(struct mc_many *many)
             return;
         (void)cache_server_call_all(many->calls, n, many->deadline);
         for (size_t i = 0; i < n; i++)
-            judge(many, many->calls[i].exchange->ctx, many->calls[i].status);
+            end_batch(many, many->calls[i].exchange->ctx, many->calls[i].status);
     }
 }
 

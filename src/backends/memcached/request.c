@@ -16,7 +16,7 @@ size_t cache_mc_write_number(char out[MC_MAX_DIGITS], uint64_t number)
     return n;
 }
 
-static char *put(char *to, const char *text, size_t size)
+static char *put_text(char *to, const char *text, size_t size)
 {
     memcpy(to, text, size);
     return to + size;
@@ -30,14 +30,14 @@ static char *put_number(char *to, uint64_t number)
 
 static char *put_key(char *to, const char *verb, cache_bytes wire)
 {
-    to = put(to, verb, strlen(verb));
+    to = put_text(to, verb, strlen(verb));
     *to++ = ' ';
-    return put(to, wire.data, wire.size);
+    return put_text(to, wire.data, wire.size);
 }
 
 static size_t end_line(const char *begin, char *end)
 {
-    return (size_t)(put(end, "\r\n", 2) - begin);
+    return (size_t)(put_text(end, "\r\n", 2) - begin);
 }
 
 size_t cache_mc_write_command(char out[MC_MAX_COMMAND], const char *verb, cache_bytes wire)

@@ -59,7 +59,7 @@ static cache_status count_anew(struct memory *memory, const struct place *place,
     const bool stored = status == CACHE_OK && !done;
     if (!stored)
         cache_mem_item_free(fresh);
-    cache_mem_settle(memory, stored ? fresh : NULL, now_ms);
+    cache_mem_finish_write(memory, stored ? fresh : NULL, now_ms);
     return status;
 }
 

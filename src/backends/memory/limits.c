@@ -122,7 +122,7 @@ static bool evict(struct memory *memory, const struct item *keep)
     return false;
 }
 
-void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t now_ms)
+void cache_mem_finish_write(struct memory *memory, const struct item *keep, int64_t now_ms)
 {
     (void)cache_mem_sweep(memory, SWEEP_AT_A_WRITE, now_ms, true);
     if (memory->limited)

@@ -128,7 +128,7 @@ void cache_mem_trim(struct memory *memory, size_t shard);
 size_t cache_mem_sweep(struct memory *memory, size_t n, int64_t now_ms, bool wait);
 
 /* Called after a write. Sweeps a little, evicts until the limits hold, but never `keep`, and frees unread memory. */
-void cache_mem_settle(struct memory *memory, const struct item *keep, int64_t now_ms);
+void cache_mem_finish_write(struct memory *memory, const struct item *keep, int64_t now_ms);
 
 /* Counts down the reads of this thread until the next sweep. Use memory_tick(). */
 extern CACHE_HOT_THREAD_LOCAL unsigned cache_mem_reads_before_sweep;

@@ -114,7 +114,7 @@ void cache_mem_reschedule(struct memory *memory, size_t shard, struct item *item
 
 /* ---- in and out -------------------------------------------------------------------------------------------------- */
 
-static void replace(struct memory *memory, size_t shard, struct item *item, struct item *old)
+static void replace_item(struct memory *memory, size_t shard, struct item *item, struct item *old)
 {
     const table_word table = memory_table(memory, shard);
     const struct slot slot = cache_mem_index_slot(table, old);
@@ -125,7 +125,7 @@ static void replace(struct memory *memory, size_t shard, struct item *item, stru
     cache_mem_limbo_item(memory_limbo(memory), old);
 }
 
-static bool add(struct memory *memory, size_t shard, struct item *item)
+static bool add_item(struct memory *memory, size_t shard, struct item *item)
 {
     struct slot slot;
     struct order *order = memory->limited ? &memory->orders[shard] : NULL;
@@ -153,8 +153,8 @@ static bool add(struct memory *memory, size_t shard, struct item *item)
 cache_status cache_mem_put(struct memory *memory, size_t shard, struct item *item, struct item *old)
 {
     if (old != NULL)
-        replace(memory, shard, item, old);
-    else if (!add(memory, shard, item))
+        replace_item(memory, shard, item, old);
+    else if (!add_item(memory, shard, item))
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for the index");
     /* Only a deadline that is earlier than all others changes the next expiry. */
     const int64_t deadline = item_deadline(item);

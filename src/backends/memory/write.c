@@ -46,7 +46,7 @@ static cache_status set(struct memory *memory, const struct setting *set)
     lock_give(&shard->lock);
     if (status != CACHE_OK)
         cache_mem_item_free(item);
-    cache_mem_settle(memory, status == CACHE_OK ? item : NULL, set->now_ms);
+    cache_mem_finish_write(memory, status == CACHE_OK ? item : NULL, set->now_ms);
     return status;
 }
 

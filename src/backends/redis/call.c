@@ -129,7 +129,7 @@ static cache_status send_request(struct redis_store *store, struct redis_request
 
 /* Logs once if the URL names a single server, and the server is a node of a cluster: other nodes have its other
  * keys. */
-static void tell_of_the_cluster(struct redis_store *store, const redisReply *error)
+static void log_that_it_is_a_cluster(struct redis_store *store, const redisReply *error)
 {
     if (error != NULL && store->cluster == NULL && is_of_a_cluster(error->str) &&
         !atomic_exchange(&store->told_of_cluster, true))
@@ -150,7 +150,7 @@ cache_status cache_redis_call(struct redis_store *store, cache_bytes key, struct
         status = send_request(store, request, deadline);
     }
     const redisReply *error = cache_redis_first_error(request);
-    tell_of_the_cluster(store, error);
+    log_that_it_is_a_cluster(store, error);
     if (status != CACHE_OK) {
         if (request->values != NULL)
             cache_redis_values_forget(request->values);

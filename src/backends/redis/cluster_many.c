@@ -120,7 +120,7 @@ static size_t make_part(struct many *many, uint16_t node, size_t *order, struct 
 }
 
 /* Use the outcome of a request. If the node failed and another one has its slots by now, that one gets the keys. */
-static void judge_part(struct many *many, const struct cache_server_call *call, struct part *part)
+static void use_outcome(struct many *many, const struct cache_server_call *call, struct part *part)
 {
     const redisReply *error = call->status == CACHE_OK ? cache_redis_first_error(&part->request) : NULL;
     const bool is_cut_off = cache_redis_is_cut_off(error);
@@ -166,7 +166,7 @@ static bool send_round(struct many *many, struct part parts[], struct cache_serv
         (void)cache_server_call_all(calls, n_calls, many->deadline);
     for (size_t i = 0; i < n_calls; i++) {
         if (many->first != CACHE_ERR_NOMEM)
-            judge_part(many, &calls[i], &parts[i]);
+            use_outcome(many, &calls[i], &parts[i]);
         cache_redis_release(&parts[i].request);
         cache_writer_release(&parts[i].out);
     }
@@ -297,7 +297,7 @@ static size_t scan(struct many *many, struct walk walks[], size_t n, cache_bytes
 }
 
 /* Uses what a node answered. Its walk ends at the end of its keys, or if it failed; the others go on. */
-static void judge_walk(struct many *many, struct walk *walk, const struct cache_server_call *call)
+static void use_walk_outcome(struct many *many, struct walk *walk, const struct cache_server_call *call)
 {
     const redisReply *error = call->status == CACHE_OK ? cache_redis_first_error(&walk->request) : NULL;
     cache_status status = call->status;
@@ -343,7 +343,7 @@ static bool clear_step(struct many *many, struct walk walks[], size_t n, cache_b
     const size_t n_calls = scan(many, walks, n, prefix, calls);
     for (size_t i = 0, k = 0; i < n && many->first != CACHE_ERR_NOMEM; i++)
         if (k < n_calls && calls[k].exchange == &walks[i].exchange)
-            judge_walk(many, &walks[i], &calls[k++]);
+            use_walk_outcome(many, &walks[i], &calls[k++]);
     remove_found(many, walks, n, prefix);
     for (size_t i = 0; i < n; i++) {
         cache_redis_release(&walks[i].request);

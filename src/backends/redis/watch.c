@@ -247,7 +247,8 @@ static bool ping(struct redis_watch *watch, const struct redis_store *store, uin
 }
 
 /* Receive reports from one node. Returns the time until which all reports were received; 0 if this is unknown. */
-static uint64_t hear(struct redis_store *store, struct redis_watch *watch, const cache_changes *to, void *ctx)
+static uint64_t receive_reports(struct redis_store *store, struct redis_watch *watch, const cache_changes *to,
+                                void *ctx)
 {
     if (atomic_load(&watch->state) != WATCH_ON)
         return 0;
@@ -287,7 +288,7 @@ void cache_redis_changes(void *self, const cache_changes *to, void *ctx, uint64_
         struct redis_node *node = node_at(store, i);
         if (store->cluster != NULL && !node->has_slots)
             continue;
-        const uint64_t heard = hear(store, &node->watch, to, ctx);
+        const uint64_t heard = receive_reports(store, &node->watch, to, ctx);
         least = heard < least ? heard : least;
     }
     *heard_ns = least != UINT64_MAX ? least : 0;

@@ -39,7 +39,7 @@ static cache_status path_address(const struct cache_place *place, const char *wh
     return CACHE_OK;
 }
 
-static void add(struct cache_addresses *out, const struct addrinfo *info)
+static void add_address(struct cache_addresses *out, const struct addrinfo *info)
 {
     struct cache_address *address = &out->at[out->n];
     memset(address, 0, sizeof *address);
@@ -67,11 +67,11 @@ static void interleave(const struct addrinfo *list, struct cache_addresses *out)
     out->n = 0;
     while ((same != NULL || other != NULL) && out->n < CACHE_MAX_ADDRESSES) {
         if (same != NULL) {
-            add(out, same);
+            add_address(out, same);
             same = next_of(same->ai_next, family, true);
         }
         if (other != NULL && out->n < CACHE_MAX_ADDRESSES) {
-            add(out, other);
+            add_address(out, other);
             other = next_of(other->ai_next, family, false);
         }
     }

@@ -172,7 +172,7 @@ static void trip(struct cache_attempt *attempt)
     cache_breaker_trip(&server->breaker, CACHE_ERR_TIMEOUT, others);
 }
 
-static void judge_server(struct cache_attempt *attempt)
+static void note_server_outcome(struct cache_attempt *attempt)
 {
     struct cache_server *server = attempt->server;
     const struct cache_batch *batch = &attempt->batch;
@@ -224,8 +224,8 @@ static void set_failure(const struct cache_attempt *attempt, struct cache_exchan
 }
 
 /* Applies the outcome of the batch to one request. Returns true if the request must be sent again. */
-static bool judge(const struct cache_attempt *attempt, struct cache_exchange *exchange, const char *message,
-                  uint64_t now)
+static bool apply_outcome(const struct cache_attempt *attempt, struct cache_exchange *exchange, const char *message,
+                          uint64_t now)
 {
     const struct cache_batch *batch = &attempt->batch;
     if (exchange->stage == CACHE_EXCHANGE_TAKEN && !batch->unsure) {
@@ -253,11 +253,11 @@ static bool finish(struct cache_attempt *attempt, int slot)
     char message[sizeof attempt->own->message] = "";
     if (attempt->batch.status != CACHE_OK)
         (void)snprintf(message, sizeof message, "%s", cache_last_error());
-    const bool own_again = judge(attempt, attempt->own, message, now);
+    const bool own_again = apply_outcome(attempt, attempt->own, message, now);
     struct cache_exchange **end = &done;
     for (struct cache_exchange *exchange = next; exchange != NULL; exchange = next) {
         next = exchange->next;
-        struct cache_exchange **list = judge(attempt, exchange, message, now) ? &again : NULL;
+        struct cache_exchange **list = apply_outcome(attempt, exchange, message, now) ? &again : NULL;
         exchange->next = list != NULL ? *list : NULL;
         if (list != NULL)
             *list = exchange;
@@ -279,7 +279,7 @@ static bool finish(struct cache_attempt *attempt, int slot)
 bool cache_attempt_run(struct cache_attempt *attempt, int slot)
 {
     cache_batch_run(&attempt->batch);
-    judge_server(attempt);
+    note_server_outcome(attempt);
     if (attempt->batch.lost)
         cache_connection_close(attempt->connection);    /* a late reply on it must reach no other request */
     return finish(attempt, slot);

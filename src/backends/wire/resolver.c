@@ -70,7 +70,7 @@ static bool is_due(struct cache_resolver *resolver)
     return first || again;
 }
 
-static cache_status look(struct cache_resolver *resolver)
+static cache_status look_up(struct cache_resolver *resolver)
 {
     struct cache_addresses found;
     const cache_status status = cache_addresses_find(&resolver->place, resolver->where, &found);
@@ -87,7 +87,7 @@ static cache_status look(struct cache_resolver *resolver)
 
 cache_status cache_resolver_get(struct cache_resolver *resolver, struct cache_addresses *out, unsigned *version)
 {
-    const cache_status status = is_due(resolver) ? look(resolver) : CACHE_OK;
+    const cache_status status = is_due(resolver) ? look_up(resolver) : CACHE_OK;
     if (status != CACHE_OK)
         return status;
     pthread_mutex_lock(&resolver->lock);
@@ -147,7 +147,7 @@ void cache_resolver_doubt(struct cache_resolver *resolver)
 bool cache_resolver_still_has(struct cache_resolver *resolver, const struct cache_address *address, unsigned *version)
 {
     if (is_due(resolver))
-        (void)look(resolver);
+        (void)look_up(resolver);
     pthread_mutex_lock(&resolver->lock);
     bool yes = true;
     if (*version != resolver->version) {

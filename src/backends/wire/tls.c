@@ -130,7 +130,7 @@ static cache_status failed(const struct cache_wire *wire, const struct tls_link 
 }
 
 /* Returns CACHE_OK if the call must be repeated later. link->wants then says what to wait for. */
-static cache_status judge(const struct cache_wire *wire, struct tls_link *link, int outcome)
+static cache_status check_outcome(const struct cache_wire *wire, struct tls_link *link, int outcome)
 {
     switch (SSL_get_error(link->ssl, outcome)) {
     case SSL_ERROR_WANT_READ:
@@ -327,7 +327,7 @@ static cache_status shake_hands(struct cache_wire *wire, uint64_t deadline)
         cache_tls_gate_enter();
         ERR_clear_error();
         const int outcome = SSL_connect(link->ssl);
-        const cache_status status = outcome == 1 ? CACHE_OK : judge(wire, link, outcome);
+        const cache_status status = outcome == 1 ? CACHE_OK : check_outcome(wire, link, outcome);
         cache_tls_gate_leave();
         if (outcome == 1 || status != CACHE_OK)
             return status;
@@ -384,7 +384,7 @@ cache_status cache_tls_send_some(struct cache_wire *wire, const struct iovec par
     cache_tls_gate_enter();
     ERR_clear_error();
     const int outcome = SSL_write_ex(link->ssl, data, size, sent);
-    const cache_status status = outcome == 1 ? CACHE_OK : judge(wire, link, outcome);
+    const cache_status status = outcome == 1 ? CACHE_OK : check_outcome(wire, link, outcome);
     cache_tls_gate_leave();
     if (outcome != 1)
         *sent = 0;
@@ -399,7 +399,7 @@ cache_status cache_tls_read_some(struct cache_wire *wire, char *out, size_t capa
     cache_tls_gate_enter();
     ERR_clear_error();
     const int outcome = SSL_read_ex(link->ssl, out, capacity, size);
-    const cache_status status = outcome == 1 ? CACHE_OK : judge(wire, link, outcome);
+    const cache_status status = outcome == 1 ? CACHE_OK : check_outcome(wire, link, outcome);
     cache_tls_gate_leave();
     link->wait = false;
     if (outcome != 1)
