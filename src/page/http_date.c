@@ -1,4 +1,10 @@
-/* the form in use today */
+/* http_date.c - reads dates of HTTP: RFC 9110 section 5.6.7.
+ *
+ *     Sun, 06 Nov 1994 08:49:37 GMT        the form in use today
+ *     Sunday, 06-Nov-94 08:49:37 GMT       RFC 850
+ *     Sun Nov  6 08:49:37 1994             asctime
+ *
+ * strptime would depend on the locale. The name of the day is not compared with the date. */
 #include "http_rules.h"
 
 #include <string.h>

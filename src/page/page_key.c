@@ -1,4 +1,4 @@
-/* page_key.c - makes the key of a request's page. */
+/* page_key.c - makes the key of a request's page: the path, the normalized query, and what else the view counts. */
 #include "page_key.h"
 
 #include "hex.h"
