@@ -2,6 +2,7 @@
  * is another open here: the two share nothing but the server. */
 #include "test.h"
 
+#include "hooks.h"
 #include "server.h"
 
 #include <hiredis/hiredis.h>
@@ -150,6 +151,62 @@ static void a_watch_that_is_killed_costs_no_old_value(void **state)
     cache_close(other);
 }
 
+/* The server may send the end of its time a second late: this process must know it. */
+static void a_value_is_not_served_past_its_time_though_the_server_tells_it_late(void **state)
+{
+    (void)state;
+    cache_t *cache = open_front();
+    raw("CONFIG SET hz 1");
+    for (int i = 0; i < 5; i++) {
+        raw("SET p:k v PX 50");
+        await(cache, "k", "v");
+        const uint64_t end = cache_now_ns() + 55000000;    /* both round to milliseconds */
+        while (cache_now_ns() < end)
+            (void)cache_get_copy(cache, "k", NULL, 0, NULL);
+        cache_value value;
+        assert_status(CACHE_MISS, cache_get(cache, "k", &value));
+    }
+    raw("CONFIG SET hz 10");
+    cache_close(cache);
+}
+
+static void limit_what_listeners_leave(const char *limits)
+{
+    redisContext *context = redisConnect("127.0.0.1", server.port);
+    redisReply *reply = redisCommand(context, "CONFIG SET client-output-buffer-limit %s", limits);
+    assert_non_null(reply);
+    assert_int_equal(reply->type, REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    redisFree(context);
+}
+
+/* The server ends the connection of a process that does not listen for long, and with it forgets what it had to say. */
+static void a_process_that_did_not_listen_for_long_serves_nothing_old(void **state)
+{
+    (void)state;
+    enum { WRITES = 100, KEYS = 500 };
+    static char names[KEYS][300];
+    static cache_item items[KEYS];
+    cache_t *cache = open_front(), *other = open_with("");
+    limit_what_listeners_leave("pubsub 1mb 0 0");
+    set(other, "k", "old");
+    warm_up(cache, "k");
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "%0250d", i);
+        items[i] = (cache_item){ names[i], "v", 1 };
+    }
+    for (int i = 0; i < WRITES; i++)
+        assert_status(CACHE_OK, cache_set_many(other, items, KEYS, 60));
+    set(other, "k", "new");    /* this word does not arrive any more */
+    limit_what_listeners_leave("pubsub 32mb 8mb 60");
+    await(cache, "k", "new");
+    for (int i = 0; i < 100; i++)
+        assert_text(cache, "k", "new");
+    warm_up(cache, "k");
+    cache_close(cache);
+    cache_close(other);
+}
+
 static void a_server_that_hangs_is_not_believed_longer_than_front_lag(void **state)
 {
     (void)state;
@@ -249,6 +306,8 @@ int main(void)
         cmocka_unit_test(what_other_programs_do_is_heard),
         cmocka_unit_test(an_eviction_by_the_server_is_heard),
         cmocka_unit_test(a_watch_that_is_killed_costs_no_old_value),
+        cmocka_unit_test(a_value_is_not_served_past_its_time_though_the_server_tells_it_late),
+        cmocka_unit_test(a_process_that_did_not_listen_for_long_serves_nothing_old),
         cmocka_unit_test(a_server_that_hangs_is_not_believed_longer_than_front_lag),
         cmocka_unit_test(without_the_right_to_hear_it_works_as_without_a_front),
         cmocka_unit_test(the_child_of_a_fork_hears_for_itself),

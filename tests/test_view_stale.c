@@ -1,6 +1,8 @@
 /* Views: pages past their TTL, who makes their successors, and where. */
 #include "site.h"
 
+#include <time.h>
+
 static const cache_request get = { .method = "GET", .path = "/p" };
 
 /* ---- a handler that fails ---------------------------------------------------------------------------------------- */
@@ -239,6 +241,75 @@ static void a_stale_page_is_made_anew_in_the_background(void **state)
     site_close(&site);
 }
 
+static void past_refresh_after_the_successor_is_made_in_the_background_once(void **state)
+{
+    struct site site;
+    struct pool pool;
+    open_with_pool(&site, &pool, state);
+    site.view.refresh_after = 0.5;
+    assert_get(&site, "MISS", "/p run 1");
+    site_pass(&site, 29);
+    assert_get(&site, "HIT", "/p run 1");
+    assert_int_equal(pool.asked, 0);
+    site_pass(&site, 2);
+    assert_get(&site, "HIT", "/p run 1");
+    assert_get(&site, "HIT", "/p run 1");
+    assert_int_equal(pool.asked, 1);
+    run_in_another_thread(&pool);
+    assert_get(&site, "HIT", "/p run 2");
+    site_close(&site);
+}
+
+static pthread_t worker;
+
+static bool spawn_thread(void *ctx, void (*task)(void *arg), void *arg)
+{
+    struct pool *pool = ctx;
+    pool->asked++;
+    pool->task = task;
+    pool->arg = arg;
+    return pthread_create(&worker, NULL, run_task, pool) == 0;
+}
+
+static atomic_bool goes_on;
+
+static void wait_until_it_goes_on(struct site *site, const cache_request *request, cache_response *response)
+{
+    (void)site, (void)request, (void)response;
+    while (!goes_on)
+        nanosleep(&(const struct timespec){ 0, 1000000 }, NULL);
+}
+
+static void a_request_waits_soft_timeout_for_the_successor_of_a_stale_page(void **state)
+{
+    struct site site;
+    struct pool pool;
+    pool = (struct pool){ .refuses = false };
+    site_init(&site);
+    site.config.spawn = spawn_thread;
+    site.config.spawn_ctx = &pool;
+    site.view.stale = 100;
+    site.view.detached = true;
+    site.inside = wait_until_it_goes_on;
+    site_open_as(&site, state);
+    goes_on = true;
+    assert_get(&site, "MISS", "/p run 1");
+    site_pass(&site, 70);
+    site.view.soft_timeout = 60;
+    assert_get(&site, "HIT", "/p run 2");
+    pthread_join(worker, NULL);
+    site_pass(&site, 70);
+    goes_on = false;
+    site.view.soft_timeout = 0.001;
+    assert_get(&site, "STALE", "/p run 2");
+    assert_get(&site, "STALE", "/p run 2");
+    goes_on = true;
+    pthread_join(worker, NULL);
+    assert_get(&site, "HIT", "/p run 3");
+    assert_int_equal(pool.asked, 2);
+    site_close(&site);
+}
+
 static void stale_while_revalidate_of_the_response_serves_it_though_the_view_does_not(void **state)
 {
     struct site site;
@@ -376,6 +447,8 @@ int main(void)
         cmocka_unit_test(stale_while_revalidate_of_the_response_goes_before_the_views_stale),
         cmocka_unit_test(while_one_recomputes_the_others_get_the_stale_page_at_once),
         cmocka_unit_test(a_stale_page_is_made_anew_in_the_background),
+        cmocka_unit_test(past_refresh_after_the_successor_is_made_in_the_background_once),
+        cmocka_unit_test(a_request_waits_soft_timeout_for_the_successor_of_a_stale_page),
         cmocka_unit_test(stale_while_revalidate_of_the_response_serves_it_though_the_view_does_not),
         cmocka_unit_test(the_task_may_outlive_the_handle),
         cmocka_unit_test(a_pool_without_room_leaves_the_work_to_the_request),
