@@ -27,6 +27,17 @@ void cache_front_hearing_restart(struct front_hearing *hearing)
     hearing->rate = (struct cache_tick_rate){ 0 };
 }
 
+enum { NAP_MS = 100 };                 /* a thread may be interrupted between two looks at clocks */
+
+/* Called with check_lock held. While the machine is suspended the clock of `heard` stands still, and nothing is heard. */
+static void forget_after_sleep(struct front_hearing *hearing, uint64_t now, int64_t now_ms)
+{
+    const int64_t asleep_ms = now_ms - (int64_t)(now / 1000000);
+    if (asleep_ms > hearing->asleep_ms + NAP_MS)
+        cache_front_memory_drop_all(hearing->memory);
+    hearing->asleep_ms = asleep_ms;
+}
+
 static void on_change(void *ctx, cache_bytes key)
 {
     cache_front_memory_drop(ctx, key);
@@ -62,9 +73,12 @@ static void look_for_changes(struct front_hearing *hearing)
     layer->inner.changes(layer->inner_self, &to, hearing->memory, &heard);
     (void)pthread_setcancelstate(cancel, NULL);
     const uint64_t now = cache_now_ns();
+    const int64_t now_ms = cache_env_monotonic_ms(layer->env);
+    if (layer->env->clock.now_ms == NULL)    /* an application's clock may jump */
+        forget_after_sleep(hearing, now, now_ms);
     atomic_store_explicit(&hearing->heard, heard, memory_order_release);
     if (hearing->check_ns <= MAX_KNOWN_NS / 10)    /* reads are served for ten times that */
-        atomic_store_explicit(&hearing->checked_ms, cache_env_monotonic_ms(layer->env), memory_order_relaxed);
+        atomic_store_explicit(&hearing->checked_ms, now_ms, memory_order_relaxed);
     atomic_store_explicit(&hearing->checked, now, memory_order_release);
     if (hearing->counts_ticks)
         open_for_ticks(hearing, began, heard, now);

@@ -22,6 +22,7 @@ struct front_hearing {
      * it is not known how long a tick is. */
     atomic_uint_fast64_t open_from, check_ticks;
     pthread_mutex_t check_lock;        /* held by the thread that checks; guards the rest */
+    int64_t asleep_ms;                 /* how long the machine was suspended, as far as the last check knew */
     bool counts_ticks;
     struct cache_tick_rate rate;
 };

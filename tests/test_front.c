@@ -1,11 +1,13 @@
 /* test_front.c - the memory in front of a shared store: what it serves, and what it must not serve. The store is one of
  * this file, which tells its changes, can be changed from outside, and stops inside a get where a test wants to act. */
+#define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 
 #include "hooks.h"
 #include "server.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -513,6 +515,34 @@ static void a_value_that_is_read_all_the_time_is_not_served_past_its_time(void *
     cache_close(cache);
 }
 
+static atomic_long slept;              /* seconds */
+
+/* In place of the C library's, for the library under test, too. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    const long status = syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_BOOTTIME)
+        now->tv_sec += atomic_load(&slept);
+    return (int)status;
+}
+
+static void what_was_held_before_the_machine_slept_is_not_served_after(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open("telling://?prefix=p:&front=1mb&front_lag=3600");
+    change_outside("p:k", "old");
+    assert_text(cache, "k", "old");
+    read_for_ms(cache, 60);
+    change_outside("p:k", "new");
+    stub.n_changes = 0;                /* the word of it went to a machine that slept */
+    assert_text(cache, "k", "old");
+    atomic_fetch_add(&slept, 10);
+    pause_ms(1);                       /* ten times front_check */
+    assert_text(cache, "k", "new");
+    atomic_store(&slept, 0);
+    cache_close(cache);
+}
+
 static void no_key_of_a_user_is_taken_for_an_internal_one(void **state)
 {
     static const char *const keys[] = { "\001lease/k", "a\001lease/k", "a\001b" };
@@ -699,6 +729,7 @@ int main(void)
         FRONT_TEST(a_fetch_with_tags_and_lease_is_served_and_invalidated),
         FRONT_TEST(a_change_is_seen_once_ten_times_front_check_have_passed),
         FRONT_TEST(a_value_that_is_read_all_the_time_is_not_served_past_its_time),
+        FRONT_TEST(what_was_held_before_the_machine_slept_is_not_served_after),
         FRONT_TEST(no_key_of_a_user_is_taken_for_an_internal_one),
         FRONT_TEST(many_keys_come_from_both),
         FRONT_TEST(the_child_of_a_fork_hears_for_itself),
