@@ -173,6 +173,7 @@ struct fake_node {
     int owner;                         /* the port that has all slots by its map; 0: its own */
     void (*get)(const struct fake_server *fake, int nth, char out[64]);    /* its answer to the nth GET, from 0 */
     const char *set;                   /* and to each SET */
+    const char *host;                  /* the owner's by its map, as it is sent; NULL: 127.0.0.1 */
     atomic_int asked;                  /* GETs so far */
 };
 
@@ -185,8 +186,11 @@ static void serve_node(struct fake_server *fake, int fd, int number)
         fake_redis_cut_mark(request, mark);
         answer[0] = '\0';
         if (strstr(request, "SLOTS") != NULL)
-            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n",
+            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n%s\r\n:%d\r\n",
+                           node->host != NULL ? node->host : "$9\r\n127.0.0.1",
                            node->owner != 0 ? node->owner : fake->port);
+        if (strstr(request, "ASKING") != NULL)
+            (void)strcat(answer, "+OK\r\n");
         for (const char *at = strstr(request, "GET"); at != NULL; at = strstr(at + 1, "GET")) {
             node->get(fake, atomic_fetch_add(&node->asked, 1), one);
             (void)strcat(answer, one);
@@ -216,20 +220,24 @@ static void send_round(const struct fake_server *fake, int nth, char out[64])
     (void)snprintf(out, 64, "-MOVED 1 127.0.0.1:%d\r\n", fake->port);
 }
 
-static void a_request_that_is_sent_round_in_circles_ends(void **state)
+static void ask_round(const struct fake_server *fake, int nth, char out[64])
 {
-    struct fake_node node = { .get = send_round };
+    (void)nth;
+    (void)snprintf(out, 64, "-ASK 1 127.0.0.1:%d\r\n", fake->port);
+}
+
+static void assert_circle_ends(struct fake_node node, const char *word)
+{
     struct fake_server fake;
     char url[128];
     const char *const keys[] = { "a", "b" };
     cache_value value, values[2];
-    (void)state;
     fake_server_start(&fake, serve_node, &node);
     (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
     cache_t *cache = test_open(url);
     assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
     assert_non_null(strstr(cache_last_error(), "redirected"));
-    (void)snprintf(url, sizeof url, "MOVED 1 127.0.0.1:%d", fake.port);
+    (void)snprintf(url, sizeof url, "%s 1 127.0.0.1:%d", word, fake.port);
     assert_non_null(strstr(cache_last_error(), url));
     assert_in_range(node.asked, 2, 20);
     assert_true(cache_get_many(cache, keys, 2, values) < 0);
@@ -237,6 +245,13 @@ static void a_request_that_is_sent_round_in_circles_ends(void **state)
     assert_int_equal(test_counters(cache).errors, 2);
     cache_close(cache);
     fake_server_stop(&fake);
+}
+
+static void a_request_that_is_sent_round_in_circles_ends(void **state)
+{
+    (void)state;
+    assert_circle_ends((struct fake_node){ .get = send_round }, "MOVED");
+    assert_circle_ends((struct fake_node){ .get = ask_round }, "ASK");
 }
 
 /* Redirects without a host, as a node does that does not know its own address: it is meant itself. */
@@ -248,19 +263,22 @@ static void redirect_once(const struct fake_server *fake, int nth, char out[64])
         say_value(fake, nth, out);
 }
 
-static void a_redirection_without_a_host_means_the_node_that_sent_it(void **state)
+static void a_redirection_or_a_map_without_a_host_means_the_node_that_sent_it(void **state)
 {
-    struct fake_node node = { .get = redirect_once };
-    struct fake_server fake;
-    char url[128];
+    static const char *const hosts[] = { NULL, "$-1", "$0\r\n", "$1\r\n?" };
     (void)state;
-    fake_server_start(&fake, serve_node, &node);
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
-    cache_t *cache = test_open(url);
-    assert_text(cache, "a", "v");
-    assert_int_equal(node.asked, 2);
-    cache_close(cache);
-    fake_server_stop(&fake);
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        struct fake_node node = { .get = redirect_once, .host = hosts[i] };
+        struct fake_server fake;
+        char url[128];
+        fake_server_start(&fake, serve_node, &node);
+        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
+        cache_t *cache = test_open(url);
+        assert_text(cache, "a", "v");
+        assert_int_equal(node.asked, 2);
+        cache_close(cache);
+        fake_server_stop(&fake);
+    }
 }
 
 /* ---- a node that is cut off -------------------------------------------------------------------------------------- */
@@ -472,7 +490,7 @@ int main(void)
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
         cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
         cmocka_unit_test(a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up),
-        cmocka_unit_test(a_redirection_without_a_host_means_the_node_that_sent_it),
+        cmocka_unit_test(a_redirection_or_a_map_without_a_host_means_the_node_that_sent_it),
         cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),
         cmocka_unit_test(many_keys_by_a_plain_url_are_those_of_the_node),
         cmocka_unit_test(a_fetch_that_a_plain_url_cannot_store_says_so_and_counts),
