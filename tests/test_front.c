@@ -572,12 +572,12 @@ static void many_keys_come_from_both(void **state)
     (void)state;
     cache_t *cache = test_open(url);
     const char *keys[12];
-    char names[12][8], values[12][8];
+    char names[12][16], values[12][16];
     for (int i = 0; i < 12; i++) {
         (void)snprintf(names[i], sizeof names[i], "k%d", i);
         (void)snprintf(values[i], sizeof values[i], "v%d", i);
         keys[i] = names[i];
-        char whole[16];
+        char whole[24];
         (void)snprintf(whole, sizeof whole, "p:%s", names[i]);
         change_outside(whole, values[i]);
         if (i % 2 == 0)
