@@ -29,7 +29,7 @@ void cache_front_hearing_restart(struct front_hearing *hearing)
 
 enum { NAP_MS = 100 };                 /* a thread may be interrupted between two looks at clocks */
 
-/* Called with check_lock held. While the machine is suspended the clock of `heard` stands still, and nothing is heard. */
+/* Called with check_lock held. While the machine is suspended, the clock of `heard` stops, and no change is heard. */
 static void forget_after_sleep(struct front_hearing *hearing, uint64_t now, int64_t now_ms)
 {
     const int64_t asleep_ms = now_ms - (int64_t)(now / 1000000);
