@@ -36,10 +36,11 @@ static const struct bench_store *const stores[] = {
 
 enum { STORES = sizeof stores / sizeof stores[0] };
 
-enum operation { GET_UNIFORM, GET_ZIPF, MIXED, VIEW_ZIPF, HAS_ZIPF, SET_ZIPF, INC_ZIPF, OPERATIONS };
+enum operation { GET_UNIFORM, GET_ZIPF, MIXED, VIEW_ZIPF, HAS_ZIPF, SET_ZIPF, INC_ZIPF, GET_MANY, OPERATIONS };
 
 static const char *const operation_names[OPERATIONS] = { "get, uniform", "get, Zipf", "95 get / 5 set, Zipf",
-                                                         "view, Zipf", "has, Zipf", "set again, Zipf", "inc, Zipf" };
+                                                         "view, Zipf", "has, Zipf", "set again, Zipf", "inc, Zipf",
+                                                         "100 keys at once, uniform" };
 
 struct setting {
     size_t items, value_size;
@@ -101,6 +102,15 @@ struct work {
     size_t done;
 };
 
+static void get_many(const struct bench_store *store, const char (*keys)[KEY_SIZE], size_t first, char *value,
+                     size_t value_size)
+{
+    const char *some[BENCH_MANY];
+    for (size_t i = 0; i < BENCH_MANY; i++)
+        some[i] = keys[(first + i) % REQUESTS];
+    (void)store->get_many(some, BENCH_MANY, value, value_size);
+}
+
 static void one(const struct work *work, const char (*keys)[KEY_SIZE], size_t i, char *value)
 {
     const struct bench_store *store = work->store;
@@ -118,6 +128,10 @@ static void one(const struct work *work, const char (*keys)[KEY_SIZE], size_t i,
     case HAS_ZIPF: (void)store->has(key); break;
     case SET_ZIPF: store->set(key, value, work->value_size); break;
     case INC_ZIPF: store->inc(key + sizeof "product" - 1); break;    /* ":17": a counter beside product 17 */
+    case GET_MANY:
+        if (i % BENCH_MANY == 0)
+            get_many(store, keys, i, value, work->value_size);
+        break;
     case OPERATIONS: break;
     }
 }
@@ -127,7 +141,8 @@ static void *run(void *arg)
     enum { BATCH = 1000 };
     struct work *work = arg;
     char *value = calloc(1, MAX_VALUE);
-    const char (*keys)[KEY_SIZE] = (const char (*)[KEY_SIZE])requests[work->operation == GET_UNIFORM ? 0 : 1];
+    const bool is_uniform = work->operation == GET_UNIFORM || work->operation == GET_MANY;
+    const char (*keys)[KEY_SIZE] = (const char (*)[KEY_SIZE])requests[is_uniform ? 0 : 1];
     const double begun = seconds(work->clock);
     double took = 0;
     size_t done = 0;                   /* in this thread's own lines: those of two works are neighbours */
@@ -151,7 +166,7 @@ static bool can(const struct bench_store *store, enum operation operation)
 {
     return is_wanted(store) && (operation != VIEW_ZIPF || store->view != NULL) &&
            (operation != HAS_ZIPF || store->has != NULL) &&
-           (operation != INC_ZIPF || store->inc != NULL);
+           (operation != INC_ZIPF || store->inc != NULL) && (operation != GET_MANY || store->get_many != NULL);
 }
 
 static double measure(const struct bench_store *store, enum operation operation, int threads, size_t value_size)
@@ -301,11 +316,11 @@ static void measure_setting(struct setting setting, int rounds)
                 for (int s = 0; s < STORES; s++)
                     if (can(stores[s], (enum operation)o))
                         took[s][o][threads - 1][round] = ask(&processes[s], (enum operation)o, threads);
-    printf("%-24s", "ns, 1 and 2 threads");
+    printf("%-26s", "ns, 1 and 2 threads");
     for (int s = 0; s < STORES; s++)
         printf(" %15s", stores[s]->name);
     for (int o = 0; o < OPERATIONS; o++) {
-        printf("\n%-24s", operation_names[o]);
+        printf("\n%-26s", operation_names[o]);
         for (int s = 0; s < STORES; s++) {
             if (!can(stores[s], (enum operation)o)) {
                 printf(" %15s", "");

@@ -53,7 +53,21 @@ static void our_inc(const char *key)
     (void)cache_inc(cache, key, 1, NULL);
 }
 
-const struct bench_store bench_libcache = { "libcache", our_open, our_get, our_set, our_view, our_has, our_inc };
+static bool our_get_many(const char *const keys[], size_t n, char *value, size_t size)
+{
+    cache_value views[BENCH_MANY];
+    bool all = cache_get_many(cache, keys, n, views) == CACHE_OK;
+    for (size_t i = 0; i < n; i++) {
+        all = all && views[i].data != NULL;
+        if (views[i].data != NULL)
+            memcpy(value, views[i].data, views[i].size < size ? views[i].size : size);
+        cache_value_release(&views[i]);
+    }
+    return all;
+}
+
+const struct bench_store bench_libcache = { "libcache", our_open, our_get, our_set,
+                                            our_view, our_has, our_inc, our_get_many };
 
 /* ---- uthash ------------------------------------------------------------------------------------------------------ */
 
@@ -114,7 +128,7 @@ static bool lru_has(const char *key)
     return there;
 }
 
-const struct bench_store bench_uthash = { "uthash LRU", lru_open, lru_get, lru_set, NULL, lru_has, NULL };
+const struct bench_store bench_uthash = { "uthash LRU", lru_open, lru_get, lru_set, NULL, lru_has, NULL, NULL };
 
 /* ---- GLib -------------------------------------------------------------------------------------------------------- */
 
@@ -154,4 +168,4 @@ static bool glib_has(const char *key)
     return there;
 }
 
-const struct bench_store bench_glib = { "GLib", glib_open, glib_get, glib_set, NULL, glib_has, NULL };
+const struct bench_store bench_glib = { "GLib", glib_open, glib_get, glib_set, NULL, glib_has, NULL, NULL };

@@ -9,6 +9,8 @@
 extern "C" {
 #endif
 
+enum { BENCH_MANY = 100 };             /* keys of one get_many */
+
 /* Nobody gets anything for nothing: each get copies the value into the caller's buffer, each set brings its bytes. */
 struct bench_store {
     const char *name;
@@ -18,6 +20,7 @@ struct bench_store {
     bool (*view)(const char *key, char *value, size_t size);    /* NULL: there is no other way to read */
     bool (*has)(const char *key);                               /* NULL, as the next: it cannot */
     void (*inc)(const char *key);
+    bool (*get_many)(const char *const keys[], size_t n, char *value, size_t size);    /* copies each value there */
 };
 
 extern const struct bench_store bench_libcache, bench_uthash, bench_glib;

@@ -115,6 +115,27 @@ static inline struct item *table_find(table_word table, uint32_t hash, cache_byt
     return cache_mem_index_find_behind(table, home, hash, key);
 }
 
+/* Fetch the bucket of `hash`, and then its item, into the processor's caches, where a lookup soon needs them. A bucket
+ * that was freed meanwhile does no harm. The second function may be called where table_find may. */
+static inline void table_fetch_bucket(table_word table, uint32_t hash)
+{
+    __builtin_prefetch(&table_buckets(table)[table_home(hash, table_n(table))]);
+}
+
+static inline void table_fetch_item(table_word table, uint32_t hash)
+{
+    if (table_n(table) == 0)
+        return;
+    const struct bucket *bucket = &table_buckets(table)[table_home(hash, table_n(table))];
+    const uint64_t match = bucket_match(atomic_load_explicit(&bucket->tags, memory_order_acquire), hash_tag(hash));
+    if (match == 0)
+        return;
+    const char *item = (const char *)atomic_load_explicit(&bucket->items[match_slot(match)], memory_order_relaxed);
+    __builtin_prefetch(item);
+    __builtin_prefetch(item + 64);
+    __builtin_prefetch(item + 128);
+}
+
 /* The position of an item in a table. */
 struct slot {
     uint32_t bucket;

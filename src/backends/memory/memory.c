@@ -171,17 +171,16 @@ static struct found found_item(struct memory *memory, size_t shard, struct reade
     return found;
 }
 
-static struct found find(struct memory *memory, cache_bytes key)
+static struct found find(struct memory *memory, const struct place *place)
 {
-    const struct place place = memory_place(memory, key);
-    struct reader *reader = begin(memory, place.shard);
-    struct item *item = memory_find(memory, &place);
+    struct reader *reader = begin(memory, place->shard);
+    struct item *item = memory_find(memory, place);
     if (item == NULL) {
-        end(memory, place.shard, reader);
+        end(memory, place->shard, reader);
         return (struct found){ NULL, NULL, false, 0, 0 };
     }
     memory_count_hit(memory, item);
-    return found_item(memory, place.shard, reader, item);
+    return found_item(memory, place->shard, reader, item);
 }
 
 static cache_status write_found(cache_writer *out, const struct found *found)
@@ -232,7 +231,8 @@ static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
 static cache_status memory_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
 {
     struct memory *memory = self;
-    const struct found found = find(memory, key);
+    const struct place place = memory_place(memory, key);
+    const struct found found = find(memory, &place);
     memory_tick(memory);
     if (found.item == NULL)
         return CACHE_MISS;
@@ -252,15 +252,37 @@ static cache_status put_result(cache_results *out, size_t index, const struct fo
     return cache_results_pin(out, index, item_value(found->item), found->item->size, found->owner);
 }
 
+/* Finds out where some keys are, and fetches their buckets and items. In a large store each of them is far away, so the
+ * processor waits for all of them at once instead of for one after the other. */
+static void fetch_ahead(struct memory *memory, const cache_bytes keys[], size_t n, struct place places[])
+{
+    for (size_t i = 0; i < n; i++) {
+        places[i] = memory_place(memory, keys[i]);
+        table_fetch_bucket(memory_table(memory, places[i].shard), places[i].hash);
+    }
+    struct reader *reader = epoch_enter();
+    if (reader == NULL)
+        return;                        /* this thread must hold a lock to read */
+    for (size_t i = 0; i < n; i++)
+        table_fetch_item(memory_table(memory, places[i].shard), places[i].hash);
+    epoch_leave(reader);
+}
+
 static cache_status memory_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
+    enum { AHEAD = 16 };
     struct memory *memory = self;
     cache_status first = CACHE_OK;
-    for (size_t i = 0; i < n; i++) {
-        const struct found found = find(memory, keys[i]);
-        const cache_status status = put_result(out, i, &found);
-        if (first == CACHE_OK)
-            first = status;
+    for (size_t begun = 0; begun < n; begun += AHEAD) {
+        struct place places[AHEAD];
+        const size_t some = n - begun < AHEAD ? n - begun : AHEAD;
+        fetch_ahead(memory, keys + begun, some, places);
+        for (size_t i = 0; i < some; i++) {
+            const struct found found = find(memory, &places[i]);
+            const cache_status status = put_result(out, begun + i, &found);
+            if (first == CACHE_OK)
+                first = status;
+        }
     }
     memory_tick(memory);
     return first;
