@@ -51,9 +51,10 @@ const char *soak_fork(cache_t *cache)
 {
     int status = 0;
     (void)cache;
+    const double begun = soak_now_ms();
     const pid_t child = soak_traffic_fork();
     assert_int_equal(waitpid(child, &status, 0), child);
-    soak_traffic_note_child(status);
+    soak_traffic_note_child(status, begun);
     return "a child uses the cache and ends";
 }
 

@@ -90,11 +90,29 @@ double soak_lag_stop(void)
     return worst_ms;
 }
 
-double soak_lag_between(double from_ms, double to_ms)
+/* Adds up what the machine was late between two times, and finds the longest of it. */
+static double lag_between(double from_ms, double to_ms, double *longest)
 {
     double sum = 0;
+    *longest = 0;
     for (size_t i = 0; i < n_episodes; i++)
-        if (episodes[i].from < to_ms && episodes[i].to > from_ms)
-            sum += episodes[i].to - episodes[i].from;
+        if (episodes[i].from < to_ms && episodes[i].to > from_ms) {
+            const double late = episodes[i].to - episodes[i].from;
+            sum += late;
+            *longest = late > *longest ? late : *longest;
+        }
     return sum;
+}
+
+double soak_lag_between(double from_ms, double to_ms)
+{
+    double longest;
+    return lag_between(from_ms, to_ms, &longest);
+}
+
+double soak_longest_lag_between(double from_ms, double to_ms)
+{
+    double longest;
+    (void)lag_between(from_ms, to_ms, &longest);
+    return longest;
 }

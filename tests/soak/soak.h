@@ -31,8 +31,8 @@ struct soak_report {
     unsigned long failures;            /* calls that said so */
     unsigned long torn;                /* values that no thread wrote */
     unsigned long foreign;             /* values of another key, or that nobody has sent yet */
-    unsigned long stale;               /* values from before a change that was confirmed */
     /* Where the machine was not late itself: */
+    unsigned long stale;               /* values from before a change that was confirmed */
     unsigned long calm_failures;       /* failures while nothing disturbed the store */
     unsigned long too_long;            /* calls that outlasted their timeout by more than 100 ms */
     double longest_ms;                 /* of a call; a fetch is three calls at most */
@@ -49,13 +49,13 @@ void soak_traffic_stop(void);
 enum { SOAK_GRACE_MS = 1500, SOAK_SPARE_MS = 100 };
 void soak_traffic_disturbed(bool yes);
 
-/* What has been counted so far; the last two numbers only once the traffic and the watch for lag were stopped. */
+/* What has been counted so far; the last three only once the traffic and the watch for lag were stopped. */
 struct soak_report soak_traffic_report(void);
 
-/* Fork in the middle of the traffic. The child uses the cache for a while, judges what it gets, and ends with 0 if all
- * was well; the parent tells the report how it ended. */
+/* Fork in the middle of the traffic. The child uses the cache for a while, judges what it gets, and ends. The parent
+ * adds to the report how it ended, with the status of waitpid and the time of the fork. */
 pid_t soak_traffic_fork(void);
-void soak_traffic_note_child(int status);
+void soak_traffic_note_child(int status, double begun_ms);
 
 /* ---- gauges (gauges.c) ------------------------------------------------------------------------------------------- */
 
@@ -78,5 +78,8 @@ double soak_lag_stop(void);            /* in ms */
 
 /* After that: how late it was between two times of CLOCK_MONOTONIC, in sum, not counting less than 20 ms at once. */
 double soak_lag_between(double from_ms, double to_ms);
+
+/* And the longest that it was late at once. */
+double soak_longest_lag_between(double from_ms, double to_ms);
 
 #endif

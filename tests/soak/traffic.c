@@ -7,6 +7,7 @@
 
 #include "traffic.h"
 
+#include <sys/wait.h>
 #include <time.h>
 
 enum { MAX_THREADS = 16, OWN = 24, FETCHED = 16, TAGGED = 16, TAGS = 4, MANY = 8, FEW = 4 };
@@ -36,10 +37,10 @@ struct suspect {
     const char *of;                    /* which kind of call */
     char text[sizeof report.first_failure];
 };
-static struct suspect failures[MOST_SUSPECTS], long_calls[MOST_SUSPECTS];
-static size_t n_failures, n_long_calls;
+static struct suspect failures[MOST_SUSPECTS], long_calls[MOST_SUSPECTS], outdated[MOST_SUSPECTS];
+static size_t n_failures, n_long_calls, n_outdated;
 
-static void raise(atomic_uint *floor, unsigned to)
+static void raise_floor(atomic_uint *floor, unsigned to)
 {
     unsigned old = atomic_load(floor);
     while (old < to && !atomic_compare_exchange_weak(floor, &old, to))
@@ -65,12 +66,14 @@ static bool was_calm(double since)
 
 /* ---- the report -------------------------------------------------------------------------------------------------- */
 
+#define WRONG_FORMAT "%s: '%s' is %u, from %u to %u"
+
 static void note_wrong(unsigned long *counter, const char *what, const char *key, unsigned got,
                        const struct source *source)
 {
     pthread_mutex_lock(&lock);
     if (++*counter == 1 && report.first_wrong[0] == '\0')
-        (void)snprintf(report.first_wrong, sizeof report.first_wrong, "%s: '%s' is %u, from %u to %u", what, key, got,
+        (void)snprintf(report.first_wrong, sizeof report.first_wrong, WRONG_FORMAT, what, key, got,
                        atomic_load(&source->floor), atomic_load(&source->sent));
     pthread_mutex_unlock(&lock);
 }
@@ -89,6 +92,17 @@ static void note_suspect(struct suspect suspects[MOST_SUSPECTS], size_t *n, cons
     (void)snprintf(suspect->text, sizeof suspect->text, "%s", cache_last_error());
 }
 
+static void note_outdated(const char *key, unsigned got, const struct source *source)
+{
+    pthread_mutex_lock(&lock);
+    const size_t at = n_outdated;
+    note_suspect(outdated, &n_outdated, "a read", soak_now_ms(), 0);
+    if (n_outdated > at)
+        (void)snprintf(outdated[at].text, sizeof outdated[at].text, WRONG_FORMAT, "an outdated value", key, got,
+                       atomic_load(&source->floor), atomic_load(&source->sent));
+    pthread_mutex_unlock(&lock);
+}
+
 /* Where the machine was late at that time or shortly before, nobody knows whose fault it was that a call had no time:
  * it may have waited for another thread, or for the server. */
 static bool is_judged(const struct suspect *call)
@@ -97,9 +111,20 @@ static bool is_judged(const struct suspect *call)
     return call->waited_ms + soak_lag_between(call->begun - BEFORE_MS, call->ended + AFTER_MS) < LATE_MS;
 }
 
+/* A change that was given up still reaches the server. If the machine was late by much of the grace at once, such a
+ * change may have come after one that was confirmed later. */
+static bool is_outdated_judged(const struct suspect *value)
+{
+    enum { BEFORE_MS = 30000 };
+    return soak_longest_lag_between(value->begun - BEFORE_MS, value->ended) < SOAK_GRACE_MS / 2.0;
+}
+
 static void judge_suspects(void)
 {
-    report.calm_failures = report.too_long = 0;
+    report.calm_failures = report.too_long = report.stale = 0;
+    for (const struct suspect *value = outdated; value < outdated + n_outdated; value++)
+        if (is_outdated_judged(value) && report.stale++ == 0)
+            memcpy(report.first_wrong, value->text, sizeof value->text);
     for (const struct suspect *call = failures; call < failures + n_failures; call++)
         if (is_judged(call) && report.calm_failures++ == 0)
             memcpy(report.first_failure, call->text, sizeof report.first_failure);
@@ -191,7 +216,7 @@ static void judge(const char *key, const cache_value *value, unsigned floor, con
     else if (number > atomic_load(&source->sent))
         note_wrong(&report.foreign, "a value that nobody sent", key, number, source);
     else if (number < floor)
-        note_wrong(&report.stale, "an outdated value", key, number, source);
+        note_outdated(key, number, source);
 }
 
 /* ---- keys that one thread changes -------------------------------------------------------------------------------- */
@@ -205,7 +230,7 @@ static void own_name(char key[32], unsigned thread, unsigned i)
 static void note_change(struct source *source, bool confirmed, double begun, unsigned least)
 {
     if (confirmed && was_calm(begun))
-        raise(&source->floor, least);
+        raise_floor(&source->floor, least);
 }
 
 static void change_own(unsigned thread, unsigned i, unsigned kind)
@@ -504,13 +529,15 @@ void soak_traffic_stop(void)
 
 /* ---- a child ----------------------------------------------------------------------------------------------------- */
 
+enum { CHILD_IS_WELL, CHILD_GOT_A_WRONG_VALUE, CHILD_HAD_A_FAILURE };
+
 /* It knows no floors any more: its parent goes on. What it fetches is its own, and nobody else changes it. */
 static int use_in_child(void)
 {
     struct source guest = { 0, 1 };
     pthread_mutex_init(&lock, NULL);    /* a thread that is not in this process may hold it */
     report = (struct soak_report){ .calls = 0 };
-    n_failures = n_long_calls = 0;
+    n_failures = n_long_calls = n_outdated = 0;
     stop_now = true;
     for (unsigned thread = 0; thread < n_threads; thread++)
         for (unsigned i = 0; i < OWN; i++) {
@@ -524,7 +551,9 @@ static int use_in_child(void)
     const struct soak_report all = soak_traffic_report();
     if (all.first_wrong[0] != '\0' || all.first_failure[0] != '\0')
         (void)fprintf(stderr, "child: %s %s\n", all.first_wrong, all.first_failure);
-    return all.torn + all.foreign + all.stale + all.calm_failures + all.too_long > 0;
+    if (all.torn + all.foreign + all.stale > 0)
+        return CHILD_GOT_A_WRONG_VALUE;
+    return all.calm_failures + all.too_long > 0 ? CHILD_HAD_A_FAILURE : CHILD_IS_WELL;
 }
 
 pid_t soak_traffic_fork(void)
@@ -538,10 +567,16 @@ pid_t soak_traffic_fork(void)
     return child;
 }
 
-void soak_traffic_note_child(int status)
+/* A child has no watch for lag, so its parent judges its failures as one. */
+void soak_traffic_note_child(int status, double begun_ms)
 {
     pthread_mutex_lock(&lock);
-    if (status != 0) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_HAD_A_FAILURE) {
+        const size_t at = n_failures;
+        note_suspect(failures, &n_failures, "a child", begun_ms, 0);
+        if (n_failures > at)
+            (void)snprintf(failures[at].text, sizeof failures[at].text, "a call of a child");
+    } else if (status != 0) {
         report.torn++;
         (void)snprintf(report.first_wrong, sizeof report.first_wrong, "a child ended with status %#x",
                        (unsigned)status);
