@@ -20,6 +20,8 @@ cache_status cache_many_init(struct many *many, const cache_fetch_options *optio
         return status;
     const size_t asked = n + many->tags.n;
     many->entries = cache_env_alloc(env, n * sizeof *many->entries);
+    if (many->entries != NULL)    /* cache_many_abandon reads them even if the next allocations fail */
+        memset(many->entries, 0, n * sizeof *many->entries);
     many->asked = cache_env_alloc(env, asked * sizeof *many->asked);
     many->values = cache_env_alloc(env, n * sizeof *many->values);
     many->read = cache_env_alloc(env, asked * sizeof *many->read);
@@ -28,7 +30,6 @@ cache_status cache_many_init(struct many *many, const cache_fetch_options *optio
     if (many->entries == NULL || many->asked == NULL || many->values == NULL || many->read == NULL ||
         many->indices == NULL || many->missing == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "fetch_many: out of memory for %zu keys", n);
-    memset(many->entries, 0, n * sizeof *many->entries);
     for (size_t i = 0; i < n; i++) {
         struct fetch *fetch = &many->entries[i].fetch;
         *fetch = first;
