@@ -344,7 +344,8 @@ static bool clear_step(struct many *many, struct walk walks[], size_t n, cache_b
     for (size_t i = 0, k = 0; i < n && many->first != CACHE_ERR_NOMEM; i++)
         if (k < n_calls && calls[k].exchange == &walks[i].exchange)
             use_walk_outcome(many, &walks[i], &calls[k++]);
-    remove_found(many, walks, n, prefix);
+    if (many->first != CACHE_ERR_NOMEM)    /* else some replies were not looked at */
+        remove_found(many, walks, n, prefix);
     for (size_t i = 0; i < n; i++) {
         cache_redis_release(&walks[i].request);
         cache_writer_release(&walks[i].out);
