@@ -1,6 +1,9 @@
 /* test_fetch_many_old.c - old values among many keys: soft_timeout, refresh_after, error_ttl and computations in the
  * background hold for them as for one key. */
+#include "failing.h"
 #include "gate.h"
+
+#include <limits.h>
 
 static pthread_t main_thread, worker;
 static atomic_int spawned, calls, loaded, copies, frees;
@@ -34,6 +37,14 @@ static bool keep(void *ctx, void (*run)(void *arg), void *arg)
     (void)ctx;
     task = (struct task){ run, arg };
     atomic_fetch_add(&spawned, 1);
+    return true;
+}
+
+static bool run_at_once(void *ctx, void (*run)(void *arg), void *arg)
+{
+    (void)ctx;
+    atomic_fetch_add(&spawned, 1);
+    run(arg);
     return true;
 }
 
@@ -384,6 +395,51 @@ static void after_a_failure_the_old_values_are_served_for_error_ttl(void **state
     cache_close(cache);
 }
 
+/* Fetches old values once while the allocator fails at its n-th call. Returns true if it did not get so far. */
+static bool survives(long until_failure)
+{
+    struct failing failing = { .until_failure = LONG_MAX };
+    const cache_allocator allocator = { failing_alloc, failing_resize, failing_free, &failing };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    cache_value out[4];
+    const cache_fetch_options options = with_ttl(10, 10, 0);
+    main_thread = pthread_self();
+    spawned = calls = 0;
+    config.url = "memory://";
+    config.clock = test_clock(&now_ms);
+    config.spawn = run_at_once;
+    config.allocator = &allocator;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    expect(cache, &options, NULL, 4, first, CACHE_SOURCE_COMPUTED);
+    now_ms += 10000;
+    failing.until_failure = until_failure;
+    const cache_status status = cache_fetch_many(cache, four, 4, &options, load, NULL, out);
+    assert_true(status == CACHE_OK || status == CACHE_ERR_NOMEM);
+    failing.until_failure = LONG_MAX;
+    for (int i = 0; i < 4; i++)
+        cache_value_release(&out[i]);
+    assert_status(CACHE_OK, cache_fetch_many(cache, four, 4, &options, load, NULL, out));    /* no flight was left */
+    for (int i = 0; i < 4; i++) {
+        assert_non_null(out[i].data);
+        cache_value_release(&out[i]);
+    }
+    cache_close(cache);
+    assert_int_equal(failing.out, 0);
+    return !failing.failed;
+}
+
+static void no_memory_for_the_task_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    long n = 0;
+    gate.open = true;
+    gate.status = CACHE_OK;
+    while (!survives(n))
+        n++;
+    assert_true(n > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +453,7 @@ int main(void)
         cmocka_unit_test(the_task_has_a_copy_of_the_context),
         cmocka_unit_test(a_leader_that_ends_without_a_result_leaves_the_context_of_others_alone),
         cmocka_unit_test(after_a_failure_the_old_values_are_served_for_error_ttl),
+        cmocka_unit_test(no_memory_for_the_task_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,8 @@ static inline void *failing_alloc(void *ctx, size_t size)
     struct failing *failing = ctx;
     void *block = fails(failing) ? NULL : malloc(size);
     failing->out += block != NULL;
+    if (block != NULL)
+        memset(block, 0xa5, size);     /* who reads what it did not write gets nonsense */
     return block;
 }
 
