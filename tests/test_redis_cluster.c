@@ -326,6 +326,8 @@ static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
         pause_ms(20);
     cache_value_release(&value);
     let_replicas_take_over(true);
+    for (int i = 0; i < CLUSTER_NODES; i++)    /* the node that hung says for a while that the cluster is down */
+        test_cluster_wait(&cluster, i, "CLUSTER INFO", "cluster_state:ok");
     cache_close(cache);
 }
 
