@@ -3,7 +3,6 @@
 
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -12,14 +11,12 @@
 /* Four times as many as are shown: what is shown is right though many keys are read about as often. */
 enum { COUNTED = 4 * CACHE_HOT_KEYS, TRIES = 100000 };
 
-struct counted {
-    uint64_t hash;
-    cache_hot_key hot;                 /* `reads` 0: free */
-};
-
+/* A read looks through all hashes, so they lie side by side, and so do the counts. */
 struct cache_hot_keys {
     atomic_flag busy;
-    struct counted keys[COUNTED];
+    uint64_t hashes[COUNTED];
+    uint64_t reads[COUNTED];           /* 0: free */
+    cache_hot_key shown[COUNTED];      /* its `reads` is set when it is shown */
 };
 
 struct cache_hot_keys *cache_hot_keys_new(const cache_env *env)
@@ -32,61 +29,69 @@ struct cache_hot_keys *cache_hot_keys_new(const cache_env *env)
     return hot;
 }
 
-/* Returns the entry of a key, or the one that it is to replace. */
-static struct counted *place_of(struct cache_hot_keys *hot, uint64_t hash)
+/* Returns the place of a key, or COUNTED. */
+static size_t find(const struct cache_hot_keys *hot, uint64_t hash)
 {
-    struct counted *least = &hot->keys[0];
-    for (size_t i = 0; i < COUNTED; i++) {
-        struct counted *entry = &hot->keys[i];
-        if (entry->hash == hash && entry->hot.reads > 0)
-            return entry;
-        if (entry->hot.reads < least->hot.reads)
-            least = entry;
-    }
+    for (size_t i = 0; i < COUNTED; i++)
+        if (hot->hashes[i] == hash && hot->reads[i] > 0)
+            return i;
+    return COUNTED;
+}
+
+static size_t least_read(const struct cache_hot_keys *hot)
+{
+    size_t least = 0;
+    for (size_t i = 1; i < COUNTED; i++)
+        if (hot->reads[i] < hot->reads[least])
+            least = i;
     return least;
 }
 
 /* A long key is shown by its head, without half of a character at its end. */
-static void set_name(cache_hot_key *hot, const char *key)
+static void set_name(cache_hot_key *shown, const char *key, size_t size)
 {
-    size_t size = strlen(key);
-    if (size >= sizeof hot->key)
-        for (size = sizeof hot->key - 1; size > 0 && ((unsigned char)key[size] & 0xc0) == 0x80;)
+    if (size >= sizeof shown->key)
+        for (size = sizeof shown->key - 1; size > 0 && ((unsigned char)key[size] & 0xc0) == 0x80;)
             size--;
-    memcpy(hot->key, key, size);
-    hot->key[size] = '\0';
+    memcpy(shown->key, key, size);
+    shown->key[size] = '\0';
 }
 
 void cache_hot_keys_add(struct cache_hot_keys *hot, const char *key, uint64_t reads)
 {
     if (atomic_flag_test_and_set_explicit(&hot->busy, memory_order_acquire))
         return;
-    const uint64_t hash = XXH3_64bits(key, strlen(key));
-    struct counted *entry = place_of(hot, hash);
-    if (entry->hash != hash || entry->hot.reads == 0) {
-        entry->hash = hash;
-        entry->hot.error = entry->hot.reads;
-        set_name(&entry->hot, key);
+    const size_t size = strlen(key);
+    const uint64_t hash = XXH3_64bits(key, size);
+    size_t place = find(hot, hash);
+    if (place == COUNTED) {
+        place = least_read(hot);
+        hot->hashes[place] = hash;
+        hot->shown[place].error = hot->reads[place];
+        set_name(&hot->shown[place], key, size);
     }
-    entry->hot.reads += reads;
+    hot->reads[place] += reads;
     atomic_flag_clear_explicit(&hot->busy, memory_order_release);
-}
-
-static int by_reads(const void *a, const void *b)
-{
-    const struct counted *x = a, *y = b;
-    return (x->hot.reads < y->hot.reads) - (x->hot.reads > y->hot.reads);
 }
 
 size_t cache_hot_keys_read(struct cache_hot_keys *hot, cache_hot_key out[CACHE_HOT_KEYS])
 {
+    bool taken[COUNTED] = { false };
     size_t n = 0;
     /* A thread counts for less than a microsecond. One that a fork left behind in the parent never ends. */
     for (int i = 0; i < TRIES && atomic_flag_test_and_set_explicit(&hot->busy, memory_order_acquire); i++)
         sched_yield();
-    qsort(hot->keys, COUNTED, sizeof hot->keys[0], by_reads);
-    for (; n < CACHE_HOT_KEYS && hot->keys[n].hot.reads > 0; n++)
-        out[n] = hot->keys[n].hot;
+    for (; n < CACHE_HOT_KEYS; n++) {
+        size_t most = COUNTED;
+        for (size_t i = 0; i < COUNTED; i++)
+            if (!taken[i] && hot->reads[i] > 0 && (most == COUNTED || hot->reads[i] > hot->reads[most]))
+                most = i;
+        if (most == COUNTED)
+            break;
+        taken[most] = true;
+        out[n] = hot->shown[most];
+        out[n].reads = hot->reads[most];
+    }
     atomic_flag_clear_explicit(&hot->busy, memory_order_release);
     return n;
 }

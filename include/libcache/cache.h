@@ -574,7 +574,7 @@ cache_status cache_stats_names(cache_t *cache, cache_stats_name_fn *each, void *
 typedef struct cache_hot_key {
     char key[240];                 /* without the URL's prefix; the head of a longer one */
     uint64_t reads;                /* since the store was opened; an estimate: a store in this process counts one read
-                                    * in 61 */
+                                    * in 61, cache_get_many counts one key in 8 */
     uint64_t error;                /* `reads` is too high by at most this number */
 } cache_hot_key;
 
