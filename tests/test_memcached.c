@@ -113,6 +113,36 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     cache_close(cache);
 }
 
+static void a_clear_has_one_timeout_for_all_servers_and_clears_those_that_answer(void **state)
+{
+    char key[16];
+    struct timespec begun, ended;
+    (void)state;
+    cache_t *cache = open_hosts(3, "prefix=clear3:&timeout=0.9&connect_timeout=0.9&retry_after=0.1"), *other;
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_status(CACHE_OK, cache_set_string(cache, key, key, 60));
+    }
+    for (int i = 0; i < 2; i++)
+        test_server_pause(&servers[i]);
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    assert_status(CACHE_ERR_TIMEOUT, cache_clear(cache));
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    const double took = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
+    for (int i = 0; i < 2; i++)
+        test_server_resume(&servers[i]);
+    assert_true(took < 1.5);    /* with a timeout for each server it would be 1.8 */
+    other = open_hosts(3, "prefix=clear3:&timeout=20&connect_timeout=20&retry_after=0.1");
+    int left = 0;
+    for (int i = 0; i < 60; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        left += cache_has(other, key) == CACHE_OK;
+    }
+    assert_in_range(left, 1, 59);    /* the third server was cleared, though the others hung */
+    cache_close(other);
+    cache_close(cache);
+}
+
 static void one_host_of_three_goes_and_comes_back(void **state)
 {
     (void)state;
@@ -670,6 +700,7 @@ int main(void)
         cmocka_unit_test(settings_that_cannot_be_honoured_are_refused),
         cmocka_unit_test(an_ipv6_address_stands_in_brackets),
         cmocka_unit_test(a_stopped_server_costs_a_timeout_and_then_nothing),
+        cmocka_unit_test(a_clear_has_one_timeout_for_all_servers_and_clears_those_that_answer),
         cmocka_unit_test(one_host_of_three_goes_and_comes_back),
         cmocka_unit_test(parent_and_child_use_the_handle_after_a_fork_in_the_middle_of_traffic),
         cmocka_unit_test(callers_that_share_one_connection_to_each_host_do_not_wait_in_a_circle),

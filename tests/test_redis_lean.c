@@ -300,6 +300,91 @@ static void many_pieces_have_one_deadline(void **state)
     fake_server_stop(&fake);
 }
 
+static atomic_int fake_port;
+
+/* A node that has all slots, does without some commands, and takes its time for each. */
+static void be_slow(struct fake_server *fake, int fd, int number)
+{
+    char request[4096], mark[32], answer[256];
+    (void)fake, (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        const bool one = strncmp(request, "*2\r\n", 4) == 0;
+        (void)strcpy(answer, "+OK\r\n");
+        if (strstr(request, "SLOTS") != NULL)
+            (void)snprintf(answer, sizeof answer, "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n",
+                           fake_port);
+        else if (strstr(request, "PING") == NULL)
+            nanosleep(&(const struct timespec){ 0, 300 * 1000 * 1000 }, NULL);
+        if (strstr(request, "\r\nGET\r\n") != NULL)
+            (void)strcpy(answer, "$1\r\nv\r\n");
+        else if (strstr(request, "MGET") != NULL || (strstr(request, "UNLINK") != NULL && !one))
+            (void)strcpy(answer, "-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+        else if (strstr(request, "UNLINK") != NULL)
+            (void)strcpy(answer, "-ERR unknown command 'UNLINK'\r\n");
+        else if (strstr(request, "PERSIST") != NULL)
+            (void)strcpy(answer, ":0\r\n");
+        else if (strstr(request, "EXISTS") != NULL || strstr(request, "DEL") != NULL)
+            (void)strcpy(answer, ":1\r\n");
+        (void)strcat(answer, mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+/* Operations for which one request is not enough at this server. */
+static cache_status get_some(cache_t *cache)
+{
+    static const char *const keys[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+    cache_value values[8];
+    const cache_status status = cache_get_many(cache, keys, 8, values);
+    for (int i = 0; i < 8; i++)
+        cache_value_release(&values[i]);
+    return status;
+}
+
+static cache_status delete_some(cache_t *cache)
+{
+    static const char *const keys[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+    return cache_delete_many(cache, keys, 8, NULL);
+}
+
+static cache_status delete_one(cache_t *cache)
+{
+    return cache_delete(cache, "a");
+}
+
+static cache_status keep_for_ever(cache_t *cache)
+{
+    return cache_touch(cache, "a", CACHE_TTL_FOREVER);
+}
+
+static void requests_of_one_operation_have_one_deadline(void **state)
+{
+    static const struct { const char *scheme; cache_status (*call)(cache_t *cache); } operations[] = {
+        { "redis", get_some },           { "redis", delete_some },        { "redis", delete_one },
+        { "redis+cluster", delete_one }, { "redis+cluster", keep_for_ever },
+    };
+    struct fake_server fake;
+    (void)state;
+    fake_server_start(&fake, be_slow, NULL);
+    fake_port = fake.port;
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        struct timespec begun, ended;
+        char url[128];
+        (void)snprintf(url, sizeof url, "%s://127.0.0.1:%d?timeout=0.5&client_name=off", operations[i].scheme,
+                       fake.port);
+        cache_t *cache = test_open(url);
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        if (operations[i].call(cache) != CACHE_ERR_TIMEOUT)
+            fail_msg("%s, operation %zu is not bounded by its timeout: %s", url, i, cache_last_error());
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        assert_true((double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9 < 3);
+        cache_close(cache);
+    }
+    fake_server_stop(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_proxy_that_ends_connections_with_a_name_is_told_none),
         cmocka_unit_test(sentinels_with_a_password_and_a_master_that_hides_its_role_are_used),
         cmocka_unit_test(many_pieces_have_one_deadline),
+        cmocka_unit_test(requests_of_one_operation_have_one_deadline),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -3,6 +3,7 @@
 
 #include "certificates.h"
 #include "fake_server.h"
+#include "proxy.h"
 #include "server.h"
 #include "traffic.h"
 
@@ -108,6 +109,31 @@ static void values_of_every_size_travel(void **state)
     }
     assert_status(CACHE_OK, cache_clear(cache));
     cache_close(cache);
+}
+
+/* Its bytes are those of one record, which OpenSSL reads to its end. */
+static void a_reply_that_trickles_in_is_bounded_by_the_timeout(void **state)
+{
+    static char text[3000];
+    struct test_proxy proxy;
+    struct timespec begun, ended;
+    cache_value value;
+    char port[8];
+    (void)state;
+    test_proxy_start(&proxy, atoi(server_port));
+    (void)snprintf(port, sizeof port, "%d", proxy.port);
+    cache_t *cache = open_tls("127.0.0.1", port, "ca", "timeout=0.5&connect_timeout=10");
+    memset(text, 't', sizeof text);
+    assert_status(CACHE_OK, cache_set(cache, "trickles", text, sizeof text, 60));
+    proxy.delay_ms = 5;
+    proxy.fault = PROXY_TRICKLE;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "trickles", &value));
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    const double took = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
+    assert_true(took < 5);    /* all of it comes in 15 s */
+    cache_close(cache);
+    test_proxy_stop(&proxy);
 }
 
 static void a_certificate_of_a_stranger_is_refused(void **state)
@@ -500,6 +526,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_of_every_size_travel),
+        cmocka_unit_test(a_reply_that_trickles_in_is_bounded_by_the_timeout),
         cmocka_unit_test(a_certificate_of_a_stranger_is_refused),
         cmocka_unit_test(a_certificate_must_name_the_host),
         cmocka_unit_test(a_certificate_whose_time_is_over_is_refused),

@@ -68,11 +68,14 @@ static bool send_due(struct pass *pass)
     return good;
 }
 
-static bool send_bytes(int fd, const char *bytes, size_t size)
+static bool send_bytes(int fd, const char *bytes, size_t size, int delay_ms)
 {
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         if (!send_all(fd, bytes + i, 1))
             return false;
+        if (delay_ms > 0)
+            nanosleep(&(const struct timespec){ delay_ms / 1000, delay_ms % 1000 * 1000000 }, NULL);
+    }
     return true;
 }
 
@@ -99,7 +102,9 @@ static bool answer(struct pass *pass, const char *bytes, size_t size)
         (void)send_all(pass->client, bytes, size / 2);
         return false;
     case PROXY_BYTES:
-        return send_bytes(pass->client, bytes, size);
+        return send_bytes(pass->client, bytes, size, 0);
+    case PROXY_TRICKLE:
+        return send_bytes(pass->client, bytes, size, proxy->delay_ms);
     case PROXY_GARBAGE:
         return send_all(pass->client, garbage, sizeof garbage - 1);
     case PROXY_ABSURD:

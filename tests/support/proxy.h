@@ -14,6 +14,7 @@ enum proxy_fault {
     PROXY_UNASKED,                     /* "abc" comes behind it, `delay_ms` later */
     PROXY_HALF,                        /* its first half comes, and the connection ends */
     PROXY_BYTES,                       /* it comes a byte at a time */
+    PROXY_TRICKLE,                     /* the same, with `delay_ms` between two */
     PROXY_GARBAGE,                     /* something else comes in its place */
     PROXY_ABSURD,                      /* lengths that nobody has room for come in its place */
     PROXY_CUT                          /* the connection ends in its place */

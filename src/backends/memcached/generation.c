@@ -227,12 +227,12 @@ static void take_over_clear(struct mc_server *server, const struct change *chang
         note_record(server, fresh, cache_env_monotonic_ms(server->store->env));
 }
 
-static cache_status clear_one(struct mc_server *server, const uint64_t *part)
+static cache_status clear_one(struct mc_server *server, const uint64_t *part, uint64_t deadline)
 {
     struct mc_generation *generation = &server->generation;
     struct mc_record fresh;
     struct change change = { .part = part };
-    const cache_status status = begin_new(server, cache_mc_deadline(server->store), &change, &fresh);
+    const cache_status status = begin_new(server, deadline, &change, &fresh);
     pthread_mutex_lock(&generation->lock);
     generation->version++;
     if (status == CACHE_OK)
@@ -250,9 +250,13 @@ static cache_status clear_one(struct mc_server *server, const uint64_t *part)
 cache_status cache_mc_clear(struct mc_store *store, cache_bytes further_prefix)
 {
     const uint64_t part = further_prefix.size > 0 ? cache_mc_part_hash(further_prefix) : 0;
+    const uint64_t deadline = cache_mc_deadline(store);
     cache_status first = CACHE_OK;
     for (size_t i = 0; i < store->n_servers; i++) {
-        const cache_status status = clear_one(&store->servers[i], further_prefix.size > 0 ? &part : NULL);
+        /* Each server gets an equal share of the time left, so a silent one leaves time for the others. */
+        const uint64_t now = cache_now_ns(), left = now < deadline ? deadline - now : 0;
+        const cache_status status = clear_one(&store->servers[i], further_prefix.size > 0 ? &part : NULL,
+                                              now + left / (store->n_servers - i));
         if (first == CACHE_OK)
             first = status;
     }

@@ -206,7 +206,6 @@ static cache_status run(struct many *many)
     const cache_env *env = many->store->env;
     struct part *parts = NULL;
     struct cache_server_call *calls = NULL;
-    many->deadline = cache_redis_deadline(many->store);
     many->nodes = cache_env_alloc(env, many->n * sizeof *many->nodes + 1);
     many->states = cache_env_alloc(env, many->n + 1);
     many->order = cache_env_alloc(env, many->n * sizeof *many->order + 1);
@@ -236,27 +235,28 @@ static cache_status run(struct many *many)
 
 cache_status cache_redis_cluster_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    struct many many = { .store = self, .work = GET, .keys = keys, .n = n, .out = out };
+    struct many many = { .store = self, .deadline = cache_redis_deadline(self), .work = GET, .keys = keys, .n = n, .out = out };
     return run(&many);
 }
 
 cache_status cache_redis_cluster_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                           int64_t ttl_ms)
 {
-    struct many many = { .store = self, .work = SET, .keys = keys, .values = values, .n = n, .ttl_ms = ttl_ms };
+    struct many many = { .store = self, .deadline = cache_redis_deadline(self), .work = SET, .keys = keys, .values = values, .n = n, .ttl_ms = ttl_ms };
     return run(&many);
 }
 
 /* If the server rejects UNLINK, everything is sent again as DEL. */
-cache_status cache_redis_cluster_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+cache_status cache_redis_cluster_remove_by(struct redis_store *store, const cache_bytes keys[], size_t n,
+                                           uint64_t deadline, size_t *removed)
 {
-    struct redis_store *store = self;
     const bool unlinks = !atomic_load(&store->no_unlink);
-    struct many many = { .store = store, .work = REMOVE, .keys = keys, .n = n };
+    const struct many begun = { .store = store, .deadline = deadline, .work = REMOVE, .keys = keys, .n = n };
+    struct many many = begun;
     cache_status status = run(&many);
     if (status != CACHE_OK && unlinks && cache_redis_refuses(many.message)) {
         atomic_store(&store->no_unlink, true);
-        many = (struct many){ .store = store, .work = REMOVE, .keys = keys, .n = n };
+        many = begun;
         status = run(&many);
     }
     *removed += many.removed;
@@ -332,7 +332,8 @@ static void remove_found(struct many *many, const struct walk walks[], size_t n,
             n_found += cache_redis_scanned(walks[i].request.replies[0], prefix, &from, found + n_found, most - n_found);
     }
     if (n_found > 0)
-        keep_first(many, cache_redis_cluster_remove_many(many->store, found, n_found, &removed));
+        keep_first(many, cache_redis_cluster_remove_by(many->store, found, n_found, cache_redis_deadline(many->store),
+                                                       &removed));
     cache_env_free(many->store->env, found);
 }
 

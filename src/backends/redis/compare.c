@@ -18,7 +18,7 @@ static const char script[] =
     "return 1";
 
 static cache_status in_two_steps(struct redis_store *store, cache_bytes key, cache_bytes expected, cache_bytes value,
-                                 int64_t ttl_ms)
+                                 int64_t ttl_ms, uint64_t deadline)
 {
     static atomic_flag told = ATOMIC_FLAG_INIT;
     cache_writer there;
@@ -27,27 +27,29 @@ static cache_status in_two_steps(struct redis_store *store, cache_bytes key, cac
         cache_env_log(store->env, CACHE_LOG_WARN,
                       "%s: the server refuses EVAL: if two processes change one key at once, one may undo the other",
                       store->where);
-    cache_status status = cache_redis_ops.get(store, key, &there);
+    cache_status status = cache_redis_get_by(store, key, deadline, &there);
     if (status == CACHE_MISS || (status == CACHE_OK && (there.size < expected.size ||
                                                         memcmp(there.data, expected.data, expected.size) != 0)))
         status = CACHE_NOT_STORED;
     cache_writer_release(&there);
     if (status == CACHE_OK && value.data != NULL)
-        return cache_redis_ops.set(store, key, value, ttl_ms, 0);
+        return cache_redis_set_by(store, key, value, ttl_ms, 0, deadline);
+    size_t removed = 0;
     if (status == CACHE_OK)
-        status = cache_redis_ops.remove(store, key);
-    return status == CACHE_MISS ? CACHE_NOT_STORED : status;
+        status = cache_redis_remove_by(store, &key, 1, deadline, &removed);
+    return status == CACHE_MISS || (status == CACHE_OK && removed == 0) ? CACHE_NOT_STORED : status;
 }
 
 cache_status cache_redis_compare_and_set(void *self, cache_bytes key, cache_bytes expected, cache_bytes value,
                                          int64_t ttl_ms)
 {
     struct redis_store *store = self;
+    const uint64_t deadline = cache_redis_deadline(store);
     char number[NUMBER_MAX_SIZE + 1];
     const cache_bytes words[] = { REDIS_WORD("EVAL"), { script, sizeof script - 1 }, REDIS_WORD("1"), key, expected,
                                   value, { number, cache_number_format(ttl_ms, number) } };
     struct redis_request request = { .takes_errors = true, .types = "i" };
-    cache_status status = cache_redis_command(store, key, words, value.data != NULL ? 7 : 5, &request);
+    cache_status status = cache_redis_command(store, key, words, value.data != NULL ? 7 : 5, deadline, &request);
     bool refused = false;
     if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_ERROR) {
         refused = cache_redis_is_refusal(request.replies[0]);
@@ -55,5 +57,5 @@ cache_status cache_redis_compare_and_set(void *self, cache_bytes key, cache_byte
     } else if (status == CACHE_OK && request.replies[0]->integer == 0)
         status = CACHE_NOT_STORED;
     cache_redis_release(&request);
-    return refused ? in_two_steps(store, key, expected, value, ttl_ms) : status;
+    return refused ? in_two_steps(store, key, expected, value, ttl_ms, deadline) : status;
 }

@@ -136,13 +136,13 @@ cache_status cache_redis_list(void *self, cache_bytes prefix, cache_cursor *curs
 
 /* ---- ping -------------------------------------------------------------------------------------------------------- */
 
-static cache_status ping(struct redis_store *store, struct redis_node *node)
+static cache_status ping(struct redis_node *node, uint64_t deadline)
 {
     static const char command[] = "*1\r\n$4\r\nPING\r\n";
     struct redis_request request = { .parts = { { (char *)(uintptr_t)command, sizeof command - 1 } }, .n_parts = 1,
                                      .n_replies = 1, .repeatable = true, .types = "os" };
     struct cache_exchange exchange = cache_redis_exchange(&request);
-    cache_status status = cache_server_call(&node->server, &exchange, cache_redis_deadline(store));
+    cache_status status = cache_server_call(&node->server, &exchange, deadline);
     const redisReply *error = status == CACHE_OK ? cache_redis_first_error(&request) : NULL;
     if (error != NULL)
         status = cache_redis_error(node->where, error->str);
@@ -153,12 +153,13 @@ static cache_status ping(struct redis_store *store, struct redis_node *node)
 cache_status cache_redis_ping(void *self)
 {
     struct redis_store *store = self;
+    const uint64_t deadline = cache_redis_deadline(store);
     uint16_t any = 0;
     if (store->cluster == NULL)
-        return ping(store, &store->node);
-    cache_status status = cache_redis_cluster_node(store, 0, cache_redis_deadline(store), &any);
+        return ping(&store->node, deadline);
+    cache_status status = cache_redis_cluster_node(store, 0, deadline, &any);
     for (size_t i = 0; status == CACHE_OK && i < atomic_load(&store->cluster->n_nodes); i++)
         if (cache_redis_has_slots(store->cluster, i))
-            status = ping(store, atomic_load(&store->cluster->nodes[i]));
+            status = ping(atomic_load(&store->cluster->nodes[i]), deadline);
     return status;
 }

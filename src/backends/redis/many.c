@@ -78,14 +78,15 @@ static bool goes_on(cache_status status, cache_status *all)
     return status >= 0 || status == CACHE_ERR_PROTOCOL;
 }
 
-static cache_status get_one_by_one(struct redis_store *store, const cache_bytes keys[], size_t n, cache_results *out)
+static cache_status get_one_by_one(struct redis_store *store, const cache_bytes keys[], size_t n, uint64_t deadline,
+                                   cache_results *out)
 {
     cache_status all = CACHE_OK;
     bool going_on = true;
     for (size_t i = 0; i < n && going_on; i++) {
         cache_writer value;
         cache_writer_init(&value, cache_env_allocator(store->env));
-        cache_status status = cache_redis_ops.get(store, keys[i], &value);
+        cache_status status = cache_redis_get_by(store, keys[i], deadline, &value);
         if (status == CACHE_OK)
             status = cache_results_put(out, i, value.data, value.size);
         cache_writer_release(&value);
@@ -94,12 +95,13 @@ static cache_status get_one_by_one(struct redis_store *store, const cache_bytes 
     return all;
 }
 
-static cache_status remove_one_by_one(struct redis_store *store, const cache_bytes keys[], size_t n, size_t *removed)
+static cache_status remove_one_by_one(struct redis_store *store, const cache_bytes keys[], size_t n, uint64_t deadline,
+                                      size_t *removed)
 {
     cache_status all = CACHE_OK;
     bool going_on = true;
     for (size_t i = 0; i < n && going_on; i++)
-        going_on = goes_on(cache_redis_remove_many(store, &keys[i], 1, removed), &all);
+        going_on = goes_on(cache_redis_remove_by(store, &keys[i], 1, deadline, removed), &all);
     return all;
 }
 
@@ -111,16 +113,17 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
     struct redis_store *store = self;
     if (store->cluster != NULL)
         return cache_redis_cluster_get_many(self, keys, n, out);
+    const uint64_t deadline = cache_redis_deadline(store);
     if (would_be_refused(store, keys, n))
-        return get_one_by_one(store, keys, n, out);
+        return get_one_by_one(store, keys, n, deadline, out);
     struct redis_values values = { .out = out, .keys = n, .keys_a_reply = KEYS_A_COMMAND };
     struct redis_request request = { .types = "a", .values = &values };
-    const cache_status status = call_with_keys(store, "MGET", keys, n, cache_redis_deadline(store), &request);
+    const cache_status status = call_with_keys(store, "MGET", keys, n, deadline, &request);
     const bool one_by_one = is_refused_together(store, &request);
     cache_redis_release(&request);
     if (one_by_one) {
         cache_redis_values_forget(&values);    /* from another command, whose keys all had one slot */
-        return get_one_by_one(store, keys, n, out);
+        return get_one_by_one(store, keys, n, deadline, out);
     }
     return status != CACHE_OK ? status : values.status;
 }
@@ -139,16 +142,15 @@ bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *
     return error != NULL && cache_redis_is_refusal(error) && !atomic_exchange(&store->no_unlink, true);
 }
 
-cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+cache_status cache_redis_remove_by(struct redis_store *store, const cache_bytes keys[], size_t n, uint64_t deadline,
+                                   size_t *removed)
 {
-    struct redis_store *store = self;
-    const uint64_t deadline = cache_redis_deadline(store);
     bool again = true, one_by_one = false;
     cache_status status = CACHE_OK;
     if (store->cluster != NULL)
-        return cache_redis_cluster_remove_many(self, keys, n, removed);
+        return cache_redis_cluster_remove_by(store, keys, n, deadline, removed);
     if (would_be_refused(store, keys, n))
-        return remove_one_by_one(store, keys, n, removed);
+        return remove_one_by_one(store, keys, n, deadline, removed);
     while (again) {
         struct redis_request request = { .types = "i" };
         status = call_with_keys(store, cache_redis_removal(store), keys, n, deadline, &request);
@@ -157,7 +159,12 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
         *removed += status == CACHE_OK ? (size_t)request.sum : 0;
         cache_redis_release(&request);
     }
-    return one_by_one ? remove_one_by_one(store, keys, n, removed) : status;
+    return one_by_one ? remove_one_by_one(store, keys, n, deadline, removed) : status;
+}
+
+cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_t n, size_t *removed)
+{
+    return cache_redis_remove_by(self, keys, n, cache_redis_deadline(self), removed);
 }
 
 /* ---- set --------------------------------------------------------------------------------------------------------- */

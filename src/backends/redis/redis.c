@@ -91,7 +91,7 @@ static cache_status write_words(const cache_bytes words[], size_t n, cache_write
 }
 
 cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
-                                 struct redis_request *request)
+                                 uint64_t deadline, struct redis_request *request)
 {
     char room[ROOM];
     cache_writer out;
@@ -99,7 +99,7 @@ cache_status cache_redis_command(struct redis_store *store, cache_bytes key, con
     request->n_replies = 1;
     cache_status status = write_words(words, n, &out, request);
     if (status == CACHE_OK)
-        status = cache_redis_call(store, key, request, cache_redis_deadline(store));
+        status = cache_redis_call(store, key, request, deadline);
     cache_writer_release(&out);
     return status;
 }
@@ -111,11 +111,11 @@ static cache_bytes number_word(int64_t number, char room[NUMBER_MAX_SIZE + 1])
 
 /* ---- get, set, remove -------------------------------------------------------------------------------------------- */
 
-static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+cache_status cache_redis_get_by(struct redis_store *store, cache_bytes key, uint64_t deadline, cache_writer *out)
 {
     const cache_bytes words[] = { REDIS_WORD("GET"), key };
     struct redis_request request = { .repeatable = true, .types = "sn" };
-    cache_status status = cache_redis_command(self, words[1], words, 2, &request);
+    cache_status status = cache_redis_command(store, words[1], words, 2, deadline, &request);
     if (status == CACHE_OK) {
         const redisReply *reply = request.replies[0];
         status = reply->type == REDIS_REPLY_NIL ? CACHE_MISS : cache_writer_append(out, reply->str, reply->len);
@@ -124,7 +124,13 @@ static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
     return status;
 }
 
-static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
+{
+    return cache_redis_get_by(self, key, cache_redis_deadline(self), out);
+}
+
+cache_status cache_redis_set_by(struct redis_store *store, cache_bytes key, cache_bytes value, int64_t ttl_ms,
+                                unsigned flags, uint64_t deadline)
 {
     const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
     char number[NUMBER_MAX_SIZE + 1];
@@ -137,11 +143,16 @@ static cache_status store_set(void *self, cache_bytes key, cache_bytes value, in
     }
     if (if_absent)
         words[n++] = REDIS_WORD("NX");
-    cache_status status = cache_redis_command(self, words[1], words, n, &request);
+    cache_status status = cache_redis_command(store, words[1], words, n, deadline, &request);
     if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_NIL)
         status = CACHE_NOT_STORED;    /* the reply of SET … NX if the key exists */
     cache_redis_release(&request);
     return status;
+}
+
+static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
+{
+    return cache_redis_set_by(self, key, value, ttl_ms, flags, cache_redis_deadline(self));
 }
 
 static cache_status store_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
@@ -154,10 +165,10 @@ static cache_status store_get_many(void *self, const cache_bytes keys[], size_t 
 }
 
 /* Send a command that returns the number of keys that existed. */
-static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n)
+static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n, uint64_t deadline)
 {
     struct redis_request request = { .repeatable = true, .types = "i" };
-    cache_status status = cache_redis_command(store, words[1], words, n, &request);
+    cache_status status = cache_redis_command(store, words[1], words, n, deadline, &request);
     if (status == CACHE_OK && request.replies[0]->integer == 0)
         status = CACHE_MISS;
     cache_redis_release(&request);
@@ -173,7 +184,7 @@ static cache_status store_remove(void *self, cache_bytes key)
 
 static cache_status store_has(void *self, cache_bytes key)
 {
-    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2);
+    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2, cache_redis_deadline(self));
 }
 
 /* ---- touch, inc -------------------------------------------------------------------------------------------------- */
@@ -200,8 +211,10 @@ static cache_status call_written(struct redis_store *store, cache_bytes key, cac
 /* Send two requests, because ASKING holds for one command only. */
 static cache_status persist_in_cluster(struct redis_store *store, cache_bytes key)
 {
-    const cache_status status = command_on_key(store, (const cache_bytes[]){ REDIS_WORD("PERSIST"), key }, 2);
-    return status == CACHE_MISS ? command_on_key(store, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2) : status;
+    const uint64_t deadline = cache_redis_deadline(store);
+    const cache_bytes persist[] = { REDIS_WORD("PERSIST"), key }, exists[] = { REDIS_WORD("EXISTS"), key };
+    const cache_status status = command_on_key(store, persist, 2, deadline);
+    return status == CACHE_MISS ? command_on_key(store, exists, 2, deadline) : status;
 }
 
 /* PERSIST returns 0 if the key does not exist, and also if it has no time to live. EXISTS tells these cases apart. */
@@ -224,7 +237,8 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     char number[NUMBER_MAX_SIZE + 1];
     if (ttl_ms == 0)
         return ((struct redis_store *)self)->cluster != NULL ? persist_in_cluster(self, key) : persist(self, key);
-    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("PEXPIRE"), key, number_word(ttl_ms, number) }, 3);
+    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("PEXPIRE"), key, number_word(ttl_ms, number) }, 3,
+                          cache_redis_deadline(self));
 }
 
 /* Read the reply of INCRBY: a number, or an error. */
@@ -289,7 +303,8 @@ static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_
     struct redis_request request = { .types = "i" };
     if (ttl_ms > 0)
         return inc_with_time(self, key, words[2], ttl_ms, result);
-    const cache_status status = cache_redis_command(self, words[1], words, 3, &request);
+    const cache_status status =
+        cache_redis_command(self, words[1], words, 3, cache_redis_deadline(self), &request);
     if (status == CACHE_OK)
         *result = request.replies[0]->integer;
     cache_redis_release(&request);

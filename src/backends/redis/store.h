@@ -200,7 +200,7 @@ void cache_redis_release(struct redis_request *request);
 /* Send one command to the server or node that has `key`. The reply is left in the request, which must be released in
  * every case. */
 cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
-                                 struct redis_request *request);
+                                 uint64_t deadline, struct redis_request *request);
 
 uint64_t cache_redis_deadline(const struct redis_store *store);
 
@@ -261,7 +261,8 @@ bool cache_redis_spans_slots(const char *error);
 /* These send one request to each node, to all nodes at the same time (cluster_many.c). */
 cache_get_many_fn cache_redis_cluster_get_many;
 cache_set_many_fn cache_redis_cluster_set_many;
-cache_remove_many_fn cache_redis_cluster_remove_many;
+cache_status cache_redis_cluster_remove_by(struct redis_store *store, const cache_bytes keys[], size_t n,
+                                           uint64_t deadline, size_t *removed);
 cache_clear_fn cache_redis_cluster_clear;
 
 /* ---- changes (watch.c) ------------------------------------------------------------------------------------------- */
@@ -283,7 +284,12 @@ cache_get_left_fn cache_redis_get_left;
 cache_list_fn cache_redis_list;
 cache_ping_fn cache_redis_ping;
 
-/* ---- one key (compare.c) ----------------------------------------------------------------------------------------- */
+/* ---- one key (redis.c, compare.c) -------------------------------------------------------------------------------- */
+
+/* For operations that take several requests: all of them share one deadline. */
+cache_status cache_redis_get_by(struct redis_store *store, cache_bytes key, uint64_t deadline, cache_writer *out);
+cache_status cache_redis_set_by(struct redis_store *store, cache_bytes key, cache_bytes value, int64_t ttl_ms,
+                                unsigned flags, uint64_t deadline);
 
 cache_compare_and_set_fn cache_redis_compare_and_set;
 
@@ -292,6 +298,8 @@ cache_compare_and_set_fn cache_redis_compare_and_set;
 cache_get_many_fn cache_redis_get_many;
 cache_set_many_fn cache_redis_set_many;
 cache_remove_many_fn cache_redis_remove_many;
+cache_status cache_redis_remove_by(struct redis_store *store, const cache_bytes keys[], size_t n, uint64_t deadline,
+                                   size_t *removed);
 cache_clear_fn cache_redis_clear;
 
 /* Append SET. */

@@ -72,10 +72,12 @@ static ssize_t receive_outside(int fd, char *out, size_t size)
 
 static int bio_read(BIO *bio, char *out, int size)
 {
-    const struct tls_link *link = BIO_get_data(bio);
+    struct tls_link *link = BIO_get_data(bio);
+    const bool wait = link->wait;
     BIO_clear_retry_flags(bio);
-    const ssize_t n = link->wait ? receive_outside(link->fd, out, (size_t)size)
-                                 : recv(link->fd, out, (size_t)size, MSG_DONTWAIT);
+    link->wait = false;    /* OpenSSL reads on until a record is whole, and each wait could take the whole timeout */
+    const ssize_t n = wait ? receive_outside(link->fd, out, (size_t)size)
+                           : recv(link->fd, out, (size_t)size, MSG_DONTWAIT);
     if (n < 0 && is_for_later(errno))
         BIO_set_retry_read(bio);
     return (int)n;
