@@ -325,6 +325,81 @@ static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void *
     fake_server_stop(&lost);
 }
 
+/* For a moment: to its first requests. */
+static void say_down_at_first(const struct fake_server *fake, int nth, char out[64])
+{
+    (nth < 4 ? say_down : say_value)(fake, nth, out);
+}
+
+static void try_again_at_first(const struct fake_server *fake, int nth, char out[64])
+{
+    if (nth < 4)
+        (void)strcpy(out, "-TRYAGAIN Multiple keys request during rehashing of slot\r\n");
+    else
+        say_value(fake, nth, out);
+}
+
+static void a_node_that_is_not_ready_for_a_moment_fails_no_call(void **state)
+{
+    static void (*const ways[])(const struct fake_server *, int, char[64]) = { say_down_at_first, try_again_at_first };
+    const char *const keys[] = { "a", "b", "c" };
+    cache_value values[3];
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fake_node node = { .get = ways[i / 2] };
+        struct fake_server fake;
+        char url[128];
+        fake_server_start(&fake, serve_node, &node);
+        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&timeout=20", fake.port);
+        cache_t *cache = test_open(url);
+        if (i % 2 == 0)
+            assert_text(cache, "a", "v");
+        else
+            assert_status(CACHE_OK, cache_get_many(cache, keys, 3, values));
+        for (int k = 0; k < 3 && i % 2 != 0; k++) {
+            assert_string_equal(values[k].data, "v");
+            cache_value_release(&values[k]);
+        }
+        assert_true(node.asked > 4);
+        assert_int_equal(test_counters(cache).errors, 0);
+        assert_int_equal(test_counters(cache).rejections, 0);
+        cache_close(cache);
+        fake_server_stop(&fake);
+    }
+}
+
+static void always_try_again(const struct fake_server *fake, int nth, char out[64])
+{
+    (void)nth;
+    try_again_at_first(fake, 0, out);
+}
+
+static void a_node_that_is_never_ready_fails_calls_within_their_timeout(void **state)
+{
+    static void (*const ways[])(const struct fake_server *, int, char[64]) = { say_down, always_try_again };
+    const char *const keys[] = { "a", "b", "c" };
+    cache_value value, values[3];
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct fake_node node = { .get = ways[i / 2] };
+        struct fake_server fake;
+        struct timespec begun, ended;
+        char url[128];
+        fake_server_start(&fake, serve_node, &node);
+        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&timeout=0.4", fake.port);
+        cache_t *cache = test_open(url);
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        assert_status(CACHE_ERR_CONNECT,
+                      i % 2 == 0 ? cache_get(cache, "a", &value) : cache_get_many(cache, keys, 3, values));
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        assert_true((double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9 < 2);
+        assert_non_null(strstr(cache_last_error(), i < 2 ? "CLUSTERDOWN" : "TRYAGAIN"));
+        assert_null(strstr(cache_last_error(), "write redis+cluster"));
+        cache_close(cache);
+        fake_server_stop(&fake);
+    }
+}
+
 static atomic_bool is_down;
 
 static void say_down_or_value(const struct fake_server *fake, int nth, char out[64])
@@ -343,7 +418,7 @@ static void a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up(vo
     (void)state;
     fake_server_start(&fake, serve_node, &node);
     for (int many = 0; many < 2; many++) {
-        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=600",
+        (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=600&timeout=0.3",
                        fake.port);
         node.asked = 0;
         is_down = true;
@@ -353,11 +428,12 @@ static void a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up(vo
                           many ? cache_get_many(cache, keys, 3, values) : cache_get(cache, "a", &value));
             assert_non_null(strstr(cache_last_error(), "CLUSTERDOWN"));
         }
-        assert_in_range(node.asked, 1, 10);
+        assert_in_range(node.asked, 1, 100);    /* in the first 0.3 s */
         assert_true(test_counters(cache).rejections >= CALLS - 10);
         cache_close(cache);
     }
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=0.02", fake.port);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=0.02&timeout=0.3",
+                   fake.port);
     cache_t *cache = test_open(url);
     assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
     is_down = false;
@@ -378,6 +454,30 @@ static void note_warning(void *ctx, cache_log_level level, const char *text)
 {
     (void)ctx, (void)level;
     (void)snprintf(warning, sizeof warning, "%s", text);
+}
+
+/* The line of the log when this is opened. */
+static const char *warning_of(const char *prefix)
+{
+    char url[128];
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?prefix=%s", cluster.nodes[0].port, prefix);
+    config.url = url;
+    config.log = note_warning;
+    warning[0] = '\0';
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    cache_close(cache);
+    return warning;
+}
+
+static void a_prefix_with_braces_in_a_cluster_is_warned_of(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(warning_of("app{1}:"), "{1}"));
+    assert_string_equal(warning_of("app{}:"), "");
+    assert_string_equal(warning_of("app}1{:"), "");
+    assert_string_equal(warning_of("app:"), "");
 }
 
 static cache_t *open_plain(const char *options)
@@ -489,7 +589,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
         cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
+        cmocka_unit_test(a_node_that_is_not_ready_for_a_moment_fails_no_call),
+        cmocka_unit_test(a_node_that_is_never_ready_fails_calls_within_their_timeout),
         cmocka_unit_test(a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up),
+        cmocka_unit_test(a_prefix_with_braces_in_a_cluster_is_warned_of),
         cmocka_unit_test(a_redirection_or_a_map_without_a_host_means_the_node_that_sent_it),
         cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),
         cmocka_unit_test(many_keys_by_a_plain_url_are_those_of_the_node),

@@ -5,6 +5,7 @@
  * with the map that is known. */
 #include "store.h"
 
+#include "../wire/turn.h"
 #include "hooks.h"
 
 #include <stdio.h>
@@ -15,7 +16,9 @@ enum {
     MAX_HOPS = 5,
     NANOSECONDS_IN_MS = 1000000,
     MAP_MS = 100,
-    SHARE = 2                          /* a node that is asked for the map may use one SHARE-th of the time left */
+    SHARE = 2,                         /* a node that is asked for the map may use one SHARE-th of the time left */
+    FIRST_PAUSE_MS = 10,               /* before a request is sent again to a node that was not ready for it */
+    MAX_PAUSE_MS = 100
 };
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
@@ -82,7 +85,15 @@ static cache_status get_node(struct redis_store *store, const char *host, int po
     return status;
 }
 
-cache_status cache_redis_open_cluster(struct redis_store *store)
+/* Returns true if every key with this prefix has the same slot. */
+static bool has_hash_tag(cache_bytes prefix)
+{
+    const char *open = memchr(prefix.data, '{', prefix.size);
+    const char *close = open != NULL ? memchr(open, '}', prefix.size - (size_t)(open - prefix.data)) : NULL;
+    return close != NULL && close != open + 1;
+}
+
+cache_status cache_redis_open_cluster(struct redis_store *store, const char *prefix)
 {
     struct redis_cluster *cluster = cache_env_alloc(store->env, sizeof *cluster);
     if (cluster == NULL)
@@ -91,6 +102,10 @@ cache_status cache_redis_open_cluster(struct redis_store *store)
     pthread_mutex_init(&cluster->lock, NULL);
     cache_fork_guard_init(&cluster->fork_guard);
     store->cluster = cluster;
+    if (has_hash_tag((cache_bytes){ prefix, strlen(prefix) }))
+        cache_env_log(store->env, CACHE_LOG_WARN,
+                      "%s: one node gets all keys, because the prefix '%s' has braces, which choose the slot",
+                      store->where, prefix);
     cache_status status = CACHE_OK;
     for (size_t i = 0; i < store->n_hosts && status == CACHE_OK; i++) {
         uint16_t index = 0;
@@ -316,11 +331,40 @@ bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, boo
     return other;
 }
 
-void cache_redis_cluster_refused(struct cache_server *node, const redisReply *error)
+bool cache_redis_cluster_may_recover(const struct redis_store *store, struct redis_node *node, const redisReply *error)
 {
-    /* Other texts are about one slot, or about writes alone. */
-    if (strcmp(error->str, "CLUSTERDOWN The cluster is down") == 0)
-        cache_server_trip(node, cache_redis_error(node->config.where, error->str));
+    const uint64_t now = cache_now_ns();
+    uint64_t since = 0;
+    if (strcmp(error->str, "CLUSTERDOWN The cluster is down") != 0)
+        return false;    /* other texts are about one slot, or about writes alone */
+    if (atomic_compare_exchange_strong(&node->down_since, &since, now))
+        since = now;
+    if ((int64_t)(now - since) < store->timeout_ms * NANOSECONDS_IN_MS)
+        return true;
+    cache_server_trip(&node->server, cache_redis_error(node->where, error->str));
+    return false;
+}
+
+void cache_redis_cluster_answered(struct redis_node *node)
+{
+    if (atomic_load_explicit(&node->down_since, memory_order_relaxed) != 0)
+        atomic_store(&node->down_since, 0);
+}
+
+/* Wait before a request is sent again, twice as long each time. Returns false if that would be too late. This is not a
+ * cancellation point. */
+static bool wait_before_next(uint64_t *pause_ns, uint64_t deadline)
+{
+    struct cache_turn turn;
+    const uint64_t until = cache_now_ns() + *pause_ns;
+    if (until >= deadline)
+        return false;
+    cache_turn_init(&turn);
+    (void)cache_turn_wait(&turn, until);
+    cache_turn_destroy(&turn);
+    if (*pause_ns < (uint64_t)MAX_PAUSE_MS * NANOSECONDS_IN_MS)
+        *pause_ns *= 2;
+    return true;
 }
 
 cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
@@ -329,22 +373,32 @@ cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key
     const unsigned slot = cache_redis_slot(key);
     uint16_t node = 0;
     bool asking = false;
+    int hops = 0;
+    uint64_t pause_ns = (uint64_t)FIRST_PAUSE_MS * NANOSECONDS_IN_MS;
     cache_status status = cache_redis_cluster_node(store, slot, deadline, &node);
-    for (int hop = 0; status == CACHE_OK; hop++) {
+    while (status == CACHE_OK) {
         struct redis_node *asked = atomic_load(&store->cluster->nodes[node]);
+        const bool asked_for_now = asking;
         status = send_to(asked, request, asking, deadline);
         const redisReply *error = status == CACHE_OK ? cache_redis_first_error(request) : NULL;
         const bool is_cut_off = cache_redis_is_cut_off(error);
         const bool failed = status == CACHE_ERR_CONNECT || status == CACHE_ERR_TIMEOUT || is_cut_off;
+        const bool may_recover = is_cut_off && cache_redis_cluster_may_recover(store, asked, error);
         asking = false;
-        if (is_cut_off)
-            cache_redis_cluster_refused(&asked->server, error);
-        if (failed && hop < MAX_HOPS && cache_redis_cluster_successor(store, slot, is_cut_off, deadline, &node) &&
-            (is_cut_off || request->repeatable))    /* a node that is cut off has done nothing */
+        if (status == CACHE_OK && !is_cut_off)
+            cache_redis_cluster_answered(asked);
+        if (failed && hops < MAX_HOPS && cache_redis_cluster_successor(store, slot, is_cut_off, deadline, &node) &&
+            (is_cut_off || request->repeatable)) {    /* a node that is cut off has done nothing */
             status = CACHE_OK;
+            hops++;
+        } else if ((may_recover || begins(error, "TRYAGAIN")) && wait_before_next(&pause_ns, deadline)) {
+            asking = asked_for_now;
+            hops = 0;
+        } else if (begins(error, "TRYAGAIN"))
+            return cache_fail(CACHE_ERR_CONNECT, "%s: %s", asked->where, error->str);
         else if (!begins(error, "MOVED ") && !begins(error, "ASK "))
             return status;
-        else if (hop == MAX_HOPS)
+        else if (hops++ == MAX_HOPS)
             return cache_fail(CACHE_ERR_CONNECT, "%s: redirected %d times, and once more by %s: %.80s", store->where,
                               MAX_HOPS, atomic_load(&store->cluster->nodes[node])->where, error->str);
         else {

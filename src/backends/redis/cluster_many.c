@@ -12,7 +12,7 @@ enum { KEYS_A_REQUEST = 2000, BYTES_A_REQUEST = 1 << 20 };
 
 enum work { GET, SET, REMOVE };
 
-enum state { LEFT, SENT, DONE, ELSEWHERE };
+enum state { LEFT, SENT, DONE, AGAIN };
 
 struct many {
     struct redis_store *store;
@@ -33,6 +33,7 @@ struct many {
 /* The request to one node. */
 struct part {
     struct many *many;
+    struct redis_node *node;
     cache_writer out;
     const size_t *order;
     struct redis_request request;
@@ -76,7 +77,7 @@ static bool use(struct redis_request *request, size_t index, const redisReply *r
     struct part *part = request->ctx;
     const size_t key = part->order[index];
     if (reply->type == REDIS_REPLY_ERROR && cache_redis_is_redirection(reply)) {
-        part->many->states[key] = ELSEWHERE;
+        part->many->states[key] = AGAIN;
         return true;
     }
     use_reply(part->many, key, reply);
@@ -103,7 +104,7 @@ static void forget(struct redis_request *request)
 static size_t make_part(struct many *many, uint16_t node, size_t *order, struct part *part)
 {
     size_t n = 0;
-    *part = (struct part){ .many = many, .order = order };
+    *part = (struct part){ .many = many, .node = atomic_load(&many->store->cluster->nodes[node]), .order = order };
     cache_writer_init(&part->out, cache_env_allocator(many->store->env));
     for (size_t i = 0; i < many->n && n < KEYS_A_REQUEST && part->out.size < BYTES_A_REQUEST; i++) {
         if (many->states[i] != LEFT || many->nodes[i] != node)
@@ -119,31 +120,32 @@ static size_t make_part(struct many *many, uint16_t node, size_t *order, struct 
     return n;
 }
 
-/* Use the outcome of a request. If the node failed and another one has its slots by now, that one gets the keys. */
+/* Use the outcome of a request. If the node failed and another one has its slots by now, that one gets the keys. If the
+ * node may recover, the keys are requested again, too. */
 static void use_outcome(struct many *many, const struct cache_server_call *call, struct part *part)
 {
     const redisReply *error = call->status == CACHE_OK ? cache_redis_first_error(&part->request) : NULL;
     const bool is_cut_off = cache_redis_is_cut_off(error);
     if (call->status == CACHE_OK && !is_cut_off) {
+        cache_redis_cluster_answered(part->node);
         if (error != NULL)
             keep_first(many, cache_redis_error(call->server->config.where, error->str));
         many->removed += (size_t)part->request.sum;
         return;
     }
-    if (is_cut_off)
-        cache_redis_cluster_refused(call->server, error);
+    const bool may_recover = is_cut_off && cache_redis_cluster_may_recover(many->store, part->node, error);
     forget(&part->request);
-    bool moved = false;
+    bool all_again = true;
     for (size_t i = 0; i < part->request.n_replies; i++) {
         const size_t key = part->order[i];
         uint16_t node = many->nodes[key];
         if (cache_redis_cluster_successor(many->store, cache_redis_slot(many->keys[key]), is_cut_off, many->deadline,
-                                          &node)) {
-            many->states[key] = ELSEWHERE;
-            moved = true;
-        }
+                                          &node) || may_recover)
+            many->states[key] = AGAIN;
+        else
+            all_again = false;
     }
-    if (!moved)
+    if (!all_again)
         keep_first(many, is_cut_off ? cache_redis_error(call->server->config.where, error->str)
                                     : cache_fail(call->status, "%s", part->exchange.message));
 }
@@ -158,7 +160,7 @@ static bool send_round(struct many *many, struct part parts[], struct cache_serv
         if (n == 0)
             continue;
         calls[n_calls] = (struct cache_server_call){
-            .server = &atomic_load(&many->store->cluster->nodes[node])->server, .exchange = &parts[n_calls].exchange
+            .server = &parts[n_calls].node->server, .exchange = &parts[n_calls].exchange
         };
         n_calls++;
     }
@@ -191,6 +193,21 @@ static void send_alone(struct many *many, size_t key)
     cache_writer_release(&out);
 }
 
+/* Request each key again that was at another node, or whose node was not ready. */
+static void send_the_rest(struct many *many)
+{
+    for (size_t i = 0; i < many->n; i++) {
+        if (many->states[i] != AGAIN)
+            continue;
+        if (cache_now_ns() >= many->deadline) {
+            keep_first(many, cache_fail(CACHE_ERR_TIMEOUT, "%s: no answer within %lld ms", many->store->where,
+                                        (long long)many->store->timeout_ms));
+            return;
+        }
+        send_alone(many, i);
+    }
+}
+
 static void find_nodes(struct many *many)
 {
     for (size_t i = 0; i < many->n; i++) {
@@ -219,9 +236,7 @@ static cache_status run(struct many *many)
     else {
         while (send_round(many, parts, calls, n_nodes))
             continue;
-        for (size_t i = 0; i < many->n; i++)
-            if (many->states[i] == ELSEWHERE)
-                send_alone(many, i);
+        send_the_rest(many);
     }
     cache_env_free(env, calls);
     cache_env_free(env, parts);

@@ -47,7 +47,8 @@ static cache_status store_open(const cache_backend_config *config, void **self)
     if (status == CACHE_OK)
         status = cache_redis_open_sentinels(store);
     if (status == CACHE_OK)
-        status = store->kind == REDIS_CLUSTER ? cache_redis_open_cluster(store) : open_node(store);
+        status = store->kind == REDIS_CLUSTER ? cache_redis_open_cluster(store, config->prefix)
+                                              : open_node(store);
     if (status == CACHE_OK)
         status = cache_redis_open_watch(config, store);
     if (status != CACHE_OK) {

@@ -38,6 +38,7 @@ struct redis_node {
     int port;
     struct redis_watch watch;
     atomic_bool has_slots;             /* according to the map that the watches saw last */
+    _Atomic uint64_t down_since;       /* since when it has said that the cluster is down; 0: it does not say so */
 };
 
 /* The map of the cluster: which node has which slot. Nodes are added and stay until the store is closed, so the map is
@@ -225,7 +226,7 @@ void cache_redis_check_fork(struct redis_cluster *cluster);
  * between them count (a hash tag, slot.c). */
 unsigned cache_redis_slot(cache_bytes key);
 
-cache_status cache_redis_open_cluster(struct redis_store *store);
+cache_status cache_redis_open_cluster(struct redis_store *store, const char *prefix);
 void cache_redis_close_cluster(struct redis_store *store);
 
 /* Like cache_redis_call, and follows redirections. */
@@ -248,9 +249,14 @@ bool cache_redis_is_cut_off(const redisReply *error);
 bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, bool is_cut_off, uint64_t deadline,
                                    uint16_t *node);
 
-/* `error` is the answer of a node that is cut off. If the node serves no key at all, it counts as down for retry_after,
- * so that not each call asks it. */
-void cache_redis_cluster_refused(struct cache_server *node, const redisReply *error);
+/* `error` is the answer of a node that is cut off. Returns true if the node may serve keys again soon, as after a
+ * restart or during a failover. If it has served no key at all for the whole timeout, it counts as down for
+ * retry_after, so that not each call waits for it. */
+bool cache_redis_cluster_may_recover(const struct redis_store *store, struct redis_node *node,
+                                     const redisReply *error);
+
+/* Call this if a node has answered with anything else. */
+void cache_redis_cluster_answered(struct redis_node *node);
 
 /* Returns true if the error is a redirection: another node has the key. */
 bool cache_redis_is_redirection(const redisReply *error);
