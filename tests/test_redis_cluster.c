@@ -137,6 +137,155 @@ static void many_keys_go_to_all_nodes_and_come_back(void **state)
     cache_close(other);
 }
 
+/* ---- tags and leases --------------------------------------------------------------------------------------------- */
+
+/* The master that has a key whose name ends so. */
+static int node_that_holds(const char *end)
+{
+    char line[48];
+    (void)snprintf(line, sizeof line, "%s\n", end);
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        if (strstr(test_cluster_ask(&cluster, i, "ROLE"), "master") != NULL &&
+            strstr(test_cluster_ask(&cluster, i, "KEYS 'spread:*'"), line) != NULL)
+            return i;
+    fail_msg("no node has '%s'", end);
+    return -1;
+}
+
+static cache_status count_runs(void *ctx, cache_writer *out)
+{
+    atomic_fetch_add((atomic_int *)ctx, 1);
+    return cache_writer_puts(out, "computed");
+}
+
+static void fetch_with(cache_t *cache, int i, const char *const tags[2], bool locked, atomic_int *runs)
+{
+    cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+    char key[16];
+    cache_value value;
+    (void)snprintf(key, sizeof key, "t%d", i);
+    how.ttl = 600;
+    how.tags = tags;
+    how.n_tags = tags != NULL ? 2 : 0;
+    how.lock = locked;
+    assert_status(CACHE_OK, cache_fetch(cache, key, &how, count_runs, runs, &value));
+    assert_string_equal(value.data, "computed");
+    cache_value_release(&value);
+}
+
+/* Each key has a tag of its own and one that all have, and most tags lie on other nodes than their keys. */
+static void tags_on_other_nodes_forget_their_keys(void **state)
+{
+    enum { N = 24 };
+    cache_t *here = open_cluster("prefix=spread:&timeout=20"), *there = open_cluster("prefix=spread:&timeout=20");
+    atomic_int runs = 0;
+    int apart = 0;
+    char own_tags[N][16];
+    (void)state;
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < N; i++) {
+            (void)snprintf(own_tags[i], sizeof own_tags[i], "g%d", i);
+            fetch_with(round == 0 ? here : there, i, (const char *const[]){ own_tags[i], "all" }, false, &runs);
+        }
+    assert_int_equal(runs, N);
+    for (int i = 0; i < N; i++) {
+        char key[16], tag[16];
+        (void)snprintf(key, sizeof key, "spread:t%d", i);
+        (void)snprintf(tag, sizeof tag, "tag/g%d", i);
+        apart += node_that_holds(key) != node_that_holds(tag);
+    }
+    print_message("%d of %d keys have their own tag on another node\n", apart, N);
+    assert_true(apart > 0);
+    for (int i = 0; i < N; i++) {
+        assert_status(CACHE_OK, cache_invalidate_tag(there, own_tags[i]));
+        runs = 0;
+        fetch_with(here, i, (const char *const[]){ own_tags[i], "all" }, false, &runs);
+        fetch_with(here, (i + 1) % N, (const char *const[]){ own_tags[(i + 1) % N], "all" }, false, &runs);
+        assert_int_equal(runs, 1);
+    }
+    assert_status(CACHE_OK, cache_invalidate_tag(there, "all"));
+    runs = 0;
+    for (int i = 0; i < N; i++)
+        fetch_with(here, i, (const char *const[]){ own_tags[i], "all" }, false, &runs);
+    assert_int_equal(runs, N);
+    cache_close(here);
+    cache_close(there);
+}
+
+struct locked_work {
+    cache_t *cache;
+    pthread_barrier_t *start;
+    atomic_int *runs;
+};
+
+static cache_status run_slowly(void *ctx, cache_writer *out)
+{
+    pause_ms(30);
+    return count_runs(ctx, out);
+}
+
+static void *fetch_locked(void *arg)
+{
+    const struct locked_work *work = arg;
+    for (int i = 0; i < 12; i++) {
+        cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+        char key[16];
+        cache_value value;
+        (void)snprintf(key, sizeof key, "l%d", i);
+        how.ttl = 600;
+        how.lock = true;
+        how.wait = 20;
+        pthread_barrier_wait(work->start);
+        if (cache_fetch(work->cache, key, &how, run_slowly, work->runs, &value) == CACHE_OK)
+            cache_value_release(&value);
+    }
+    return NULL;
+}
+
+/* The value that another process deletes meanwhile. */
+struct deleted {
+    cache_t *by;
+    const char *key;
+};
+
+static cache_status delete_meanwhile(void *ctx, cache_writer *out)
+{
+    const struct deleted *deleted = ctx;
+    assert_true(cache_delete(deleted->by, deleted->key) >= 0);
+    return cache_writer_puts(out, "old");
+}
+
+/* A lease's key has another slot than the key itself. */
+static void leases_on_other_nodes_hold_among_processes(void **state)
+{
+    cache_t *here = open_cluster("prefix=spread:&timeout=20"), *there = open_cluster("prefix=spread:&timeout=20");
+    pthread_barrier_t start_at;
+    pthread_t threads[2];
+    atomic_int runs = 0;
+    (void)state;
+    pthread_barrier_init(&start_at, NULL, 2);
+    struct locked_work works[2] = { { here, &start_at, &runs }, { there, &start_at, &runs } };
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fetch_locked, &works[i]), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(runs, 12);
+    for (int i = 0; i < 12; i++) {
+        cache_fetch_options how = CACHE_FETCH_OPTIONS_INIT;
+        char key[16];
+        cache_value value;
+        (void)snprintf(key, sizeof key, "d%d", i);
+        how.ttl = 600;
+        how.lock = true;
+        assert_status(CACHE_OK, cache_fetch(here, key, &how, delete_meanwhile, &(struct deleted){ there, key }, &value));
+        cache_value_release(&value);
+        assert_status(CACHE_MISS, cache_has(there, key));
+    }
+    pthread_barrier_destroy(&start_at);
+    cache_close(here);
+    cache_close(there);
+}
+
 /* ---- slots that move --------------------------------------------------------------------------------------------- */
 
 /* Give the slot of a key from its node to another one, as resharding does, and look in between. */
@@ -402,6 +551,8 @@ int main(void)
         cmocka_unit_test(a_slot_is_what_redis_takes_for_it),
         cmocka_unit_test(every_operation_finds_the_node_of_its_key),
         cmocka_unit_test(many_keys_go_to_all_nodes_and_come_back),
+        cmocka_unit_test(tags_on_other_nodes_forget_their_keys),
+        cmocka_unit_test(leases_on_other_nodes_hold_among_processes),
         cmocka_unit_test(a_key_is_found_while_its_slot_moves),
         cmocka_unit_test(a_node_that_hangs_costs_the_keys_of_the_others_nothing),
         cmocka_unit_test(no_call_fails_while_a_replica_is_made_the_master),
