@@ -1,6 +1,7 @@
 /* No memory, in the stores with a server and in the layers before them: see nomem.h. */
 #include "nomem.h"
 
+#include "failing.h"
 #include "redis_cluster.h"
 #include "server.h"
 
@@ -55,6 +56,65 @@ static void no_memory_at_any_call_loses_nothing_in_redis(void **state)
     test_server_stop(&server);
 }
 
+/* Keys on all nodes. */
+static void fill(cache_t *cache)
+{
+    enum { KEYS = 200 };
+    static char names[KEYS][8];
+    cache_item items[KEYS];
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "c%d", i);
+        items[i] = (cache_item){ names[i], "x", 1 };
+    }
+    assert_status(CACHE_OK, cache_set_many(cache, items, KEYS, 60));
+}
+
+static size_t count(cache_t *cache)
+{
+    size_t n = 0;
+    for (int i = 0; i < 200; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "c%d", i);
+        n += cache_has(cache, key) == CACHE_OK;
+    }
+    return n;
+}
+
+/* It says so, or has removed every key. */
+static void a_clear_without_memory_says_so(const char *base, bool for_good)
+{
+    struct failing failing = { .until_failure = -1 };
+    const cache_allocator allocator = { failing_alloc, failing_resize, failing_free, &failing };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL, *other;
+    char url[512];
+    (void)snprintf(url, sizeof url, "%s&prefix=clear%d:&timeout=20&connect_timeout=20", base, for_good);
+    config.url = url;
+    config.allocator = &allocator;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    other = test_open(url);
+    cache_status status = CACHE_ERR_NOMEM;
+    long n = 0;
+    for (; status != CACHE_OK; n++) {
+        fill(other);
+        failing.until_failure = n;
+        failing.for_good = for_good;
+        failing.failed = false;
+        status = cache_clear(cache);
+        failing.until_failure = -1;
+        failing.for_good = false;
+        if (status != CACHE_OK)
+            assert_status(CACHE_ERR_NOMEM, status);
+        else
+            assert_int_equal(count(other), 0);
+        assert_text(cache, "none", NULL);    /* its connections are as they were */
+    }
+    assert_true(n > 10);
+    cache_close(other);
+    cache_close(cache);
+    assert_int_equal(failing.out, 0);
+}
+
 static void no_memory_at_any_call_loses_nothing_in_a_cluster(void **state)
 {
     struct test_cluster cluster;
@@ -63,6 +123,8 @@ static void no_memory_at_any_call_loses_nothing_in_a_cluster(void **state)
     test_cluster_start(&cluster);
     (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?pool=1", cluster.nodes[0].port);
     survives(url);
+    a_clear_without_memory_says_so(url, false);
+    a_clear_without_memory_says_so(url, true);
     test_cluster_stop(&cluster);
 }
 
