@@ -34,23 +34,6 @@ static void wait_for(int port, const char *command, const char *word)
     }
 }
 
-static void start_sentinel(void)
-{
-    char path[96];
-    sentinel.port = test_free_port();
-    test_directory_make(sentinel.directory, sizeof sentinel.directory);
-    (void)snprintf(path, sizeof path, "%s/sentinel.conf", sentinel.directory);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file,
-            "port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor blog 127.0.0.1 %d 1\n"
-            "sentinel down-after-milliseconds blog 400\nsentinel failover-timeout blog 3000\n",
-            sentinel.port, sentinel.directory, master.port);
-    assert_int_equal(fclose(file), 0);
-    const char *argv[] = { "redis-sentinel", path, NULL };
-    test_server_start(&sentinel, sentinel.port, argv);
-}
-
 static int start(void **state)
 {
     (void)state;
@@ -59,7 +42,7 @@ static int start(void **state)
     (void)snprintf(port, sizeof port, "%d", master.port);
     const char *extra[] = { "--replicaof", "127.0.0.1", port, NULL };
     test_server_start_redis(&replica, extra);
-    start_sentinel();
+    test_server_start_sentinel(&sentinel, master.port);
     wait_for(replica.port, "INFO replication", "master_link_status:up");
     wait_for(sentinel.port, "INFO sentinel", "slaves=1");
     return 0;

@@ -4,6 +4,7 @@
 #include "certificates.h"
 #include "fake_server.h"
 #include "proxy.h"
+#include "redis_cluster.h"
 #include "server.h"
 #include "traffic.h"
 
@@ -323,52 +324,22 @@ static void sentinels_are_asked_by_tls(void **state)
     test_server_stop(&sentinel);
 }
 
-/* What redis-cli does at the node with that port. */
-static void tell_node(const char *port, const char *words)
-{
-    char command[512];
-    (void)snprintf(command, sizeof command, "redis-cli --tls --cacert %s/ca.pem -p %s %s | grep -q OK", files, port,
-                   words);
-    if (system(command) != 0)
-        fail_msg("%s", command);
-}
-
 static void a_cluster_is_used_by_tls_alone(void **state)
 {
     struct test_server nodes[2] = { { .pid = 0 }, { .pid = 0 } };
-    char ports[2][8], buses[2][8], cert[96], key[96], ca[96], words[128], names[40][8], url[256];
+    char names[40][8], url[256];
     const char *keys[40];
     cache_value values[40];
+    int ports[2];
     (void)state;
-    (void)snprintf(cert, sizeof cert, "%s/server.pem", files);
-    (void)snprintf(key, sizeof key, "%s/server.key", files);
-    (void)snprintf(ca, sizeof ca, "%s/ca.pem", files);
-    for (int i = 0; i < 2; i++) {
-        (void)snprintf(ports[i], sizeof ports[i], "%d", test_free_port());
-        (void)snprintf(buses[i], sizeof buses[i], "%d", test_free_port());
-        const char *extra[] = { "--tls-port", ports[i], "--tls-cert-file", cert, "--tls-key-file", key,
-                                "--tls-ca-cert-file", ca, "--tls-auth-clients", "no", "--tls-cluster", "yes",
-                                "--cluster-enabled", "yes", "--cluster-port", buses[i], NULL };
-        test_server_start_redis(&nodes[i], extra);
-    }
-    tell_node(ports[0], "CLUSTER ADDSLOTSRANGE 0 8191");
-    tell_node(ports[1], "CLUSTER ADDSLOTSRANGE 8192 16383");
-    (void)snprintf(words, sizeof words, "CLUSTER MEET 127.0.0.1 %s %s", ports[1], buses[1]);
-    tell_node(ports[0], words);
-    (void)snprintf(url, sizeof url,
-                   "rediss+cluster://127.0.0.1:%s?ca=%s&timeout=20&connect_timeout=20&retry_after=0.05", ports[0], ca);
+    test_cluster_start_tls(nodes, ports, files);
+    (void)snprintf(url, sizeof url, "rediss+cluster://127.0.0.1:%d?ca=%s/ca.pem&timeout=20&connect_timeout=20",
+                   ports[0], files);
     cache_t *cache = test_open(url);
     for (int i = 0; i < 40; i++) {
         (void)snprintf(names[i], sizeof names[i], "k%d", i);
         keys[i] = names[i];
-        cache_status status = CACHE_ERR_CONNECT;
-        for (int tries = 0; tries < 1200 && status != CACHE_OK; tries++) {    /* until the nodes know each other */
-            status = cache_set_string(cache, names[i], names[i], 60);
-            if (status != CACHE_OK)
-                nanosleep(&(const struct timespec){ 0, 25000000 }, NULL);
-        }
-        if (status != CACHE_OK)
-            fail_msg("%s", cache_last_error());
+        assert_status(CACHE_OK, cache_set_string(cache, names[i], names[i], 60));
     }
     assert_status(CACHE_OK, cache_get_many(cache, keys, 40, values));
     for (int i = 0; i < 40; i++) {
@@ -376,7 +347,7 @@ static void a_cluster_is_used_by_tls_alone(void **state)
         cache_value_release(&values[i]);
     }
     cache_close(cache);
-    (void)snprintf(url, sizeof url, "rediss+cluster://127.0.0.1:%s?ca=%s/other.pem", ports[0], files);
+    (void)snprintf(url, sizeof url, "rediss+cluster://127.0.0.1:%d?ca=%s/other.pem", ports[0], files);
     assert_refused(test_open(url), CACHE_ERR_CONNECT, "certificate");
     for (int i = 0; i < 2; i++)
         test_server_stop(&nodes[i]);

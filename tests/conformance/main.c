@@ -1,8 +1,8 @@
 /* conformance - every promise of the vtable and the public API, against the store that a URL names.
  *
  *     conformance memory://                        any URL, a server of your own included
- *     conformance redis | redis+unix | rediss | redis+cluster | memcached | memcached*3 | memcached+unix |
- *                 memcached+login | memcacheds | file | list
+ *     conformance redis | redis+unix | redis+login | redis+sentinel | redis+cluster | rediss | rediss+cluster |
+ *                 valkey | memcached | memcached*3 | memcached+unix | memcached+login | memcacheds | file | list
  *                                                  a store that the suite makes, with a server it starts and stops
  *     conformance file+codec                       the same with compressed and sealed values
  *
@@ -144,12 +144,48 @@ static void make_redis(bool unix_socket)
         (void)snprintf(made_url, sizeof made_url, "redis://127.0.0.1:%d/0", servers[0].port);
 }
 
-static void make_redis_tls(void)
+static void make_valkey(void)
 {
-    char port[8], cert[96], key[96], ca[96];
+    make_redis(false);
+    (void)snprintf(made_url, sizeof made_url, "valkey://127.0.0.1:%d/0", servers[0].port);
+}
+
+/* Without the login, nothing is permitted. */
+static void make_redis_login(void)
+{
+    static const char *const extra[] = { "--user", "app", "on", ">hush", "~*", "&*", "+@all",
+                                         "--user", "default", "off", NULL };
+    test_server_start_redis(&servers[0], extra);
+    (void)snprintf(made_url, sizeof made_url, "redis://app:hush@127.0.0.1:%d/0", servers[0].port);
+}
+
+static void make_redis_sentinel(void)
+{
+    test_server_start_redis(&servers[0], NULL);
+    test_server_start_sentinel(&servers[1], servers[0].port);
+    target.redis_port = servers[0].port;
+    (void)snprintf(made_url, sizeof made_url, "redis+sentinel://127.0.0.1:%d/blog/0", servers[1].port);
+}
+
+static void make_certificates(void)
+{
     test_directory_make(directory, sizeof directory);
     test_certificates_authority(directory, "ca");
     test_certificates_sign(directory, "ca", "server", "IP:127.0.0.1");
+}
+
+static void make_redis_cluster_tls(void)
+{
+    int ports[2];
+    make_certificates();
+    test_cluster_start_tls(servers, ports, directory);
+    (void)snprintf(made_url, sizeof made_url, "rediss+cluster://127.0.0.1:%d?ca=%s/ca.pem", ports[0], directory);
+}
+
+static void make_redis_tls(void)
+{
+    char port[8], cert[96], key[96], ca[96];
+    make_certificates();
     (void)snprintf(port, sizeof port, "%d", test_free_port());
     (void)snprintf(cert, sizeof cert, "%s/server.pem", directory);
     (void)snprintf(key, sizeof key, "%s/server.key", directory);
@@ -230,8 +266,16 @@ static void make(const char *what)
         make_redis_codec();
     else if (strcmp(what, "redis+unix") == 0)
         make_redis(true);
+    else if (strcmp(what, "redis+login") == 0)
+        make_redis_login();
+    else if (strcmp(what, "redis+sentinel") == 0)
+        make_redis_sentinel();
+    else if (strcmp(what, "valkey") == 0)
+        make_valkey();
     else if (strcmp(what, "rediss") == 0)
         make_redis_tls();
+    else if (strcmp(what, "rediss+cluster") == 0)
+        make_redis_cluster_tls();
     else if (strcmp(what, "redis+cluster") == 0)
         make_redis_cluster();
     else if (strcmp(what, "memcached") == 0)
@@ -276,8 +320,9 @@ static bool begins(const char *text, const char *with)
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "usage: conformance URL|redis|redis+unix|rediss|redis+cluster|memcached|memcached*3|"
-                        "memcached+unix|memcached+login|memcacheds|file|list\n");
+        fprintf(stderr, "usage: conformance URL|redis|redis+unix|redis+login|redis+sentinel|redis+cluster|rediss|"
+                        "rediss+cluster|valkey|memcached|memcached*3|memcached+unix|memcached+login|memcacheds|file|"
+                        "list\n");
         return 2;
     }
     if (cache_register_backend(&list_store_ops) != CACHE_OK) {
@@ -285,10 +330,11 @@ int main(int argc, char **argv)
         return 1;
     }
     make(argv[1]);
-    target.shared = begins(target.url, "file:") || begins(target.url, "redis") || begins(target.url, "memcached");
+    const bool is_redis = begins(target.url, "redis") || begins(target.url, "valkey");
+    target.shared = begins(target.url, "file:") || is_redis || begins(target.url, "memcached");
     target.ticks = begins(target.url, "memcached");
     target.limit = begins(target.url, "memcached") ? "1048576"
-        : begins(target.url, "redis")               ? "536870912"
+        : is_redis                                  ? "536870912"
         : begins(target.url, "memory:")             ? "65536"
                                                     : NULL;
     target.limit_options = begins(target.url, "memory:") ? "prefix=limit:&max_bytes=64kb" : "prefix=limit:";

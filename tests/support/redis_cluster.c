@@ -85,3 +85,43 @@ void test_cluster_stop(struct test_cluster *cluster)
     for (int i = 0; i < CLUSTER_NODES; i++)
         test_server_stop(&cluster->nodes[i]);
 }
+
+/* ---- with TLS ---------------------------------------------------------------------------------------------------- */
+
+/* Ask one node with redis-cli until its answer contains `word`. */
+static void tell(const char *directory, int port, const char *words, const char *word)
+{
+    char command[512];
+    (void)snprintf(command, sizeof command, "redis-cli --tls --cacert %s/ca.pem -p %d %s 2>/dev/null | grep -q %s",
+                   directory, port, words, word);
+    for (int i = 0; system(command) != 0; i++) {
+        if (i == 1200)
+            fail_msg("%s", command);
+        nanosleep(&(const struct timespec){ 0, 25 * 1000 * 1000 }, NULL);
+    }
+}
+
+void test_cluster_start_tls(struct test_server nodes[2], int ports[2], const char *directory)
+{
+    char port[8], bus[8], cert[96], key[96], ca[96], words[96];
+    int buses[2];
+    (void)snprintf(cert, sizeof cert, "%s/server.pem", directory);
+    (void)snprintf(key, sizeof key, "%s/server.key", directory);
+    (void)snprintf(ca, sizeof ca, "%s/ca.pem", directory);
+    for (int i = 0; i < 2; i++) {
+        ports[i] = test_free_port();
+        buses[i] = test_free_port();
+        (void)snprintf(port, sizeof port, "%d", ports[i]);
+        (void)snprintf(bus, sizeof bus, "%d", buses[i]);
+        const char *extra[] = { "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+                                "--tls-ca-cert-file", ca, "--tls-auth-clients", "no", "--tls-cluster", "yes",
+                                "--cluster-enabled", "yes", "--cluster-port", bus, NULL };
+        test_server_start_redis(&nodes[i], extra);
+    }
+    tell(directory, ports[0], "CLUSTER ADDSLOTSRANGE 0 8191", "OK");
+    tell(directory, ports[1], "CLUSTER ADDSLOTSRANGE 8192 16383", "OK");
+    (void)snprintf(words, sizeof words, "CLUSTER MEET 127.0.0.1 %d %d", ports[1], buses[1]);
+    tell(directory, ports[0], words, "OK");
+    for (int i = 0; i < 2; i++)
+        tell(directory, ports[i], "CLUSTER INFO", "cluster_state:ok");
+}

@@ -290,3 +290,20 @@ void test_server_start_memcached_tls(struct test_server *server, const char *con
                                    files };
     start_with(server, argv, 12, extra);
 }
+
+void test_server_start_sentinel(struct test_server *server, int master_port)
+{
+    char path[96];
+    *server = (struct test_server){ .port = test_free_port() };
+    test_directory_make(server->directory, sizeof server->directory);
+    (void)snprintf(path, sizeof path, "%s/sentinel.conf", server->directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor blog 127.0.0.1 %d 1\n"
+            "sentinel down-after-milliseconds blog 400\nsentinel failover-timeout blog 3000\n",
+            server->port, server->directory, master_port);
+    assert_int_equal(fclose(file), 0);
+    const char *argv[] = { "redis-sentinel", path, NULL };
+    start(server, argv);
+}

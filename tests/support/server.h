@@ -23,6 +23,9 @@ void test_server_start_memcached_unix(struct test_server *server, const char *co
 /* With TLS alone; who connects must trust the authority in `directory`/ca.pem. */
 void test_server_start_memcached_tls(struct test_server *server, const char *const extra[]);
 
+/* A Sentinel that watches the master on that port as the service "blog". */
+void test_server_start_sentinel(struct test_server *server, int master_port);
+
 /* Wants "app" to log in with the password "hush" before anything else (-Y). */
 void test_server_start_memcached_login(struct test_server *server, const char *const extra[]);
 
