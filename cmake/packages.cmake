@@ -10,6 +10,7 @@ set(libcache_packages
   "liblz4                           liblz4-dev             lz4-devel            lz4-dev             lz4"
   "uthash.h                         uthash-dev             uthash-devel         uthash-dev          uthash"
   "xxhash.h                         libxxhash-dev          xxhash-devel         xxhash-dev          xxhash"
+  "sys/sdt.h                        systemtap-sdt-dev      systemtap-sdt-devel  sys/sdt.h           sys/sdt.h"
   "cmocka                           libcmocka-dev          libcmocka-devel      cmocka-dev          cmocka"
   "libcjson                         libcjson-dev           cjson-devel          cjson-dev           cjson"
   "libmicrohttpd                    libmicrohttpd-dev      libmicrohttpd-devel  libmicrohttpd-dev   libmicrohttpd"

@@ -26,7 +26,7 @@ cache_status cache_get(cache_t *cache, const char *key, cache_value *out)
     status = cache_store_get(cache, full.bytes, out);
     if (status == CACHE_OK && cache_envelope_is(out->data, out->size))
         status = cache_stored_unwrap(cache, full.bytes, out);
-    cache_count_read(cache, status);
+    cache_count_read(cache, status, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 
@@ -63,7 +63,7 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
         status = cache_stored_unwrap(cache, full.bytes, &value);
         writer.owner = value.owner;
     }
-    cache_count_read(cache, status);
+    cache_count_read(cache, status, full.bytes);
     if (status == CACHE_OK)
         status = copy_out(&value, buf, cap, size);
     if (writer.owner != NULL)    /* a value in the caller's buffer has no owner */
@@ -105,7 +105,7 @@ cache_status cache_has(cache_t *cache, const char *key)
             status = cache_stored_unwrap(cache, full.bytes, &value);
         cache_value_release(&value);
     }
-    cache_count_read(cache, status);
+    cache_count_read(cache, status, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }
 

@@ -6,6 +6,7 @@
 #include "hot_keys.h"
 #include "recent_keys.h"
 #include "counters.h"
+#include "probes.h"
 #include "time_to_live.h"
 #include "writer.h"
 
@@ -169,13 +170,16 @@ cache_status cache_internal_compare_and_set(const cache_t *cache, cache_bytes ke
  * CACHE_ERR_INVALID or CACHE_ERR_NOMEM. Defined in many.c. */
 cache_status cache_keys_make(const cache_t *cache, const char *const keys[], size_t n, cache_bytes **out);
 
-/* Counts a hit or a miss. */
-static inline void cache_count_read(const cache_t *cache, cache_status status)
+/* Counts a hit or a miss of `key`. */
+static inline void cache_count_read(const cache_t *cache, cache_status status, cache_bytes key)
 {
-    if (status == CACHE_OK)
+    if (status == CACHE_OK) {
+        CACHE_PROBE_KEY(hit, key);
         cache_counters_add(cache->store->counters, COUNT_HIT, 1);
-    else if (status == CACHE_MISS)
+    } else if (status == CACHE_MISS) {
+        CACHE_PROBE_KEY(miss, key);
         cache_counters_add(cache->store->counters, COUNT_MISS, 1);
+    }
 }
 
 /* Sets `*first` to `status` if that is the first failure of several operations. */

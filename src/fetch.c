@@ -89,7 +89,7 @@ cache_status cache_fetch_begin(struct fetch *fetch, cache_t *cache, const cache_
 cache_status cache_fetch_return_value(const struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool stale = reading->found == FOUND_STALE || reading->found == FOUND_FALLBACK;
-    cache_fetch_count(fetch, COUNT_HIT);
+    cache_fetch_count_hit(fetch);
     if (stale) {
         cache_fetch_count(fetch, COUNT_STALE);
         cache_env_emit(&fetch->cache->store->env,
@@ -113,7 +113,7 @@ cache_status cache_fetch_return_outcome(const struct fetch *fetch, struct cache_
     const bool something = outcome->status == CACHE_OK || outcome->negative;
     cache_value_release(&reading->value);
     if (!fetch->options.unless)
-        cache_fetch_count(fetch, COUNT_MISS);
+        cache_fetch_count_miss(fetch);
     if (source == CACHE_SOURCE_SHARED && something)
         cache_fetch_count(fetch, COUNT_WAIT_SAVED);
     if (something)
@@ -367,7 +367,7 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
         if (!refreshes && !fetch->options.no_wait) {
             const cache_status status = cache_fetch_follow(fetch, flight, reading, out, &again);
             if (again)
-                cache_fetch_count(fetch, COUNT_MISS);
+                cache_fetch_count_miss(fetch);
             return status == CACHE_OK;
         }
         cache_flight_leave(flight);
@@ -376,7 +376,7 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
         return false;
     if (refreshes)
         return cache_fetch_return_value(fetch, reading, out) == CACHE_OK;
-    cache_fetch_count(fetch, COUNT_MISS);
+    cache_fetch_count_miss(fetch);
     return false;
 }
 

@@ -81,6 +81,7 @@ static struct cache_lifetime lifetime_of(const struct fetch *fetch, const cache_
 bool cache_fetch_take_result(const struct fetch *fetch, cache_status status, cache_writer *writer, uint64_t took_ns,
                              struct cache_outcome *outcome, struct cache_lifetime *lifetime)
 {
+    CACHE_PROBE4(compute, fetch->key.data, fetch->key.size, status, took_ns);
     cache_fetch_count(fetch, COUNT_COMPUTE);
     if (status < 0)
         cache_fetch_count(fetch, COUNT_COMPUTE_ERROR);

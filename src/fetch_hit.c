@@ -56,6 +56,7 @@ bool cache_fetch_hit(cache_t *cache, const char *key, const cache_fetch_options 
         cache_value_release(&value);
         return false;
     }
+    CACHE_PROBE_KEY(hit, full.bytes);
     cache_counters_add(cache->store->counters, COUNT_HIT, 1);
     if (named != NULL) {
         cache_counters_add(named, COUNT_HIT, 1);

@@ -58,6 +58,18 @@ static inline void cache_fetch_time(const struct fetch *fetch, enum timed what, 
         cache_counters_time(fetch->named, what, nanoseconds);
 }
 
+static inline void cache_fetch_count_hit(const struct fetch *fetch)
+{
+    CACHE_PROBE_KEY(hit, fetch->key);
+    cache_fetch_count(fetch, COUNT_HIT);
+}
+
+static inline void cache_fetch_count_miss(const struct fetch *fetch)
+{
+    CACHE_PROBE_KEY(miss, fetch->key);
+    cache_fetch_count(fetch, COUNT_MISS);
+}
+
 /* Counts an operation of the store once more, under the name. If `begun` is 0, it was not timed. */
 static inline void cache_fetch_count_store(const struct fetch *fetch, enum timed what, uint64_t begun,
                                            cache_status status)

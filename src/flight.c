@@ -11,6 +11,7 @@
 #include "flight_internal.h"
 
 #include "invariant.h"
+#include "probes.h"
 
 pthread_mutex_t cache_flight_lock = PTHREAD_MUTEX_INITIALIZER;
 _Thread_local struct cache_flight_thread cache_flight_me;
@@ -379,8 +380,11 @@ bool cache_flight_wait(struct cache_flight *flight, uint64_t deadline_ns, struct
 {
     pthread_mutex_lock(&cache_flight_lock);
     *cycle = !flight->has_outcome && waits_for_me(flight);
-    if (!*cycle)
+    if (!*cycle) {
+        CACHE_PROBE3(wait__begin, flight, &flight->key[0], flight->key_size);
         wait_for_outcome(flight, deadline_ns);
+        CACHE_PROBE3(wait__end, flight, &flight->key[0], flight->key_size);
+    }
     const bool has_outcome = flight->has_outcome;
     pthread_mutex_unlock(&cache_flight_lock);
     if (has_outcome) {    /* it does not change any more, and its value's owner must not be called under the lock */

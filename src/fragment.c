@@ -135,7 +135,7 @@ static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struc
     struct cache_rendering *rendering = renders_already(out, fetch) ? NULL : new_rendering(fetch);
     if (rendering == NULL) {
         cache_value_release(&reading->value);
-        cache_fetch_count(fetch, COUNT_MISS);
+        cache_fetch_count_miss(fetch);
         return false;
     }
     const bool found = cache_fetch_wait_or_lead(&rendering->fetch, reading, value);
@@ -151,7 +151,7 @@ static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struc
         abandon(&rendering->hook);
         return status == CACHE_OK;
     }
-    cache_fetch_count(&rendering->fetch, COUNT_MISS);
+    cache_fetch_count_miss(&rendering->fetch);
     rendering->old = reading->value;
     rendering->storable = cache_fetch_prepare(&rendering->fetch) && rendering->storable;
     rendering->begun_ns = cache_now_ns();

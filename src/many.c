@@ -70,7 +70,7 @@ cache_status cache_get_many(cache_t *cache, const char *const keys[], size_t n, 
     for (size_t i = 0; i < n; i++) {
         if (out[i].data != NULL && cache_envelope_is(out[i].data, out[i].size))
             (void)cache_stored_unwrap(cache, full[i], &out[i]);
-        cache_count_read(cache, out[i].data != NULL ? CACHE_OK : CACHE_MISS);
+        cache_count_read(cache, out[i].data != NULL ? CACHE_OK : CACHE_MISS, full[i]);
     }
     cache_env_free(&cache->store->env, full);
     return cache_apply_on_error(cache, status, CACHE_OK);

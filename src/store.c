@@ -197,8 +197,10 @@ cache_status cache_store_set(const cache_t *cache, cache_bytes key, cache_bytes 
                           value.size, store->ops.max_value);
     const uint64_t begun = cache_store_begin(store);
     const cache_status status = store->ops.set(store->self, key, value, ttl_ms, flags);
-    if (status == CACHE_OK)
+    if (status == CACHE_OK) {
+        CACHE_PROBE3(set, key.data, key.size, value.size);
         cache_counters_add(store->counters, COUNT_SET, 1);
+    }
     return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, value.size, begun);
 }
 
@@ -223,8 +225,10 @@ cache_status cache_store_compare_and_set(const cache_t *cache, cache_bytes key, 
     const cache_status status = store->ops.compare_and_set(store->self, key, expected, value, ttl_ms);
     if (value.data == NULL)
         return cache_store_end(cache, status, CACHE_EVENT_DELETE, key, 0, cache_store_elapsed(begun));
-    if (status == CACHE_OK)
+    if (status == CACHE_OK) {
+        CACHE_PROBE3(set, key.data, key.size, value.size);
         cache_counters_add(store->counters, COUNT_SET, 1);
+    }
     return end_timed(cache, status, TIMED_SET, CACHE_EVENT_SET, key, value.size, begun);
 }
 
@@ -342,6 +346,8 @@ cache_status cache_store_set_many(const cache_t *cache, const cache_bytes keys[]
         cache_counters_time(store->counters, TIMED_SET, cache_store_elapsed(begun));
     if (first == CACHE_OK)
         cache_counters_add(store->counters, COUNT_SET, n);
+    for (size_t i = 0; i < n && first == CACHE_OK; i++)
+        CACHE_PROBE3(set, keys[i].data, keys[i].size, values[i].size);
     for (size_t i = 0; i < n && (store->env.event != NULL || first < 0); i++) {
         cache_store_end(cache, first, CACHE_EVENT_SET, keys[i], values[i].size, cache_store_elapsed(begun));
         if (first < 0)

@@ -59,7 +59,7 @@ class LibcacheConan(ConanFile):
         for option, names in parts.items():
             for name in names:
                 toolchain.cache_variables[f"LIBCACHE_{name}"] = bool(self.options.get_safe(option))
-        for part in ("TOOL", "EXAMPLES", "BLOG", "TESTS", "BENCH"):
+        for part in ("TOOL", "PROBES", "EXAMPLES", "BLOG", "TESTS", "BENCH"):
             toolchain.cache_variables[f"LIBCACHE_{part}"] = False
         toolchain.generate()
 

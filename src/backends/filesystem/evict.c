@@ -7,6 +7,7 @@
 #include "store.h"
 
 #include "hooks.h"
+#include "probes.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -107,9 +108,10 @@ static cache_status evict_one(struct fs_store *store, const struct candidate *ca
     }
     cache_fs_leaf_unlock(&leaf);
     if (status == CACHE_OK) {
+        const cache_bytes key = report ? cache_fs_entry_key(&entry) : (cache_bytes){ NULL, 0 };
+        CACHE_PROBE_KEY(evict, key);
         atomic_fetch_add_explicit(&store->evictions, 1, memory_order_relaxed);
         if (report) {
-            const cache_bytes key = cache_fs_entry_key(&entry);
             entry.bytes[sizeof(struct fs_head) + key.size] = '\0';
             cache_env_evicted(store->env, key);
         }

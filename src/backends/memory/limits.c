@@ -3,6 +3,8 @@
  * It holds the lock of at most one shard at a time. */
 #include "memory.h"
 
+#include "probes.h"
+
 enum { SWEEP_AT_A_WRITE = 4, SWEEP_BY_THE_WAY = 16, LOOKS = 64,
        SWEEP_EVERY = 61 };                 /* a prime, so that two stores used in turns are both swept */
 
@@ -91,6 +93,8 @@ static bool evict_from(struct memory *memory, size_t at, const struct item *keep
     lock_take(&shard->lock);
     struct item *victim = cache_mem_order_victim(order, memory_table(memory, at), keep, memory->allocator);
     if (victim != NULL) {
+        const cache_bytes key = item_key(victim);
+        CACHE_PROBE_KEY(evict, key);
         cache_mem_order_evicted(order, victim, memory->allocator);
         if (told)
             item_retain(victim);

@@ -3,6 +3,7 @@
 #include "slots.h"
 
 #include "../../hooks.h"
+#include "../../probes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,7 @@ static void prepare(struct cache_exchange *exchange, const char *where, uint64_t
     exchange->waiter = NULL;
     exchange->size = size_of(exchange);
     exchange->alone = exchange->alone || exchange->size > CACHE_MAX_GATHERED;
+    CACHE_PROBE3(request__begin, exchange, where, exchange->size);
 }
 
 /* Returns CACHE_OK, or a failure if the server is down. Sets `*trying` if this caller must probe whether it still
@@ -145,6 +147,7 @@ cache_status cache_server_call(struct cache_server *server, struct cache_exchang
     cache_fork_guard_check(&server->fork_guard, forked, server);
     prepare(exchange, server->config.where, deadline);
     call(server, exchange);
+    CACHE_PROBE3(request__end, exchange, exchange->where, exchange->status);
     (void)pthread_setcancelstate(cancel, &cancel);
     return exchange->status == CACHE_OK ? CACHE_OK : cache_fail(exchange->status, "%s", exchange->message);
 }
@@ -156,6 +159,7 @@ cache_status cache_connection_call(struct cache_connection *connection, struct c
     struct cache_batch batch = { .connection = connection, .first = exchange, .deadline = deadline };
     cache_batch_begin(&batch);
     cache_batch_run(&batch);
+    CACHE_PROBE3(request__end, exchange, exchange->where, batch.status);
     if (batch.status == CACHE_OK && batch.lost)
         return cache_fail(CACHE_ERR_PROTOCOL, "%s: received more replies than were requested",
                           connection->wire.where);
@@ -191,6 +195,7 @@ static cache_status gather_outcomes(struct cache_server_call calls[], size_t n)
     size_t failed = n;
     for (size_t i = n; i-- > 0;) {
         calls[i].status = calls[i].exchange->status;
+        CACHE_PROBE3(request__end, calls[i].exchange, calls[i].exchange->where, calls[i].status);
         if (calls[i].status != CACHE_OK)
             failed = i;
     }
