@@ -76,6 +76,19 @@ static void it_tells_what_the_cache_did(void **state)
         continue;
 }
 
+/* Keys may tell of users, so only the admin sees them. */
+static void the_admin_sees_the_hot_keys_and_nobody_else_does(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 400; i++)    /* one read in 61 is counted */
+        (void)get("/products");
+    const char *hot = strstr(get_as_admin("/admin"), "<table id=\"hot\">");
+    assert_non_null(hot);
+    assert_non_null(strstr(hot, "/products"));
+    assert_has_not(get("/metrics"), "/products");
+    assert_has_not(get("/cache-stats"), "/products");
+}
+
 static void a_tag_is_forgotten_and_nothing_else(void **state)
 {
     (void)state;
@@ -206,6 +219,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         admin_test(it_is_the_admins_alone),
         admin_test(it_tells_what_the_cache_did),
+        admin_test(the_admin_sees_the_hot_keys_and_nobody_else_does),
         admin_test(a_tag_is_forgotten_and_nothing_else),
         admin_test(all_is_cleared_and_the_admin_stays_logged_in),
         admin_test(clearing_all_asks_first),
