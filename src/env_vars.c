@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 /* Returns the variable; or NULL if it is unset or empty. Compose files and shells leave a variable empty to leave it
@@ -40,6 +39,20 @@ static void put_option(struct description *description, const char *option, cons
 
 /* ---- checks, whose messages name the variable -------------------------------------------------------------------- */
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* strcasecmp depends on the locale. In a Turkish one "SIMPLE" is not "simple". */
+static bool is_word(const char *value, const char *word)
+{
+    size_t i = 0;
+    while (value[i] != '\0' && lower(value[i]) == lower(word[i]))
+        i++;
+    return value[i] == word[i];
+}
+
 static cache_status check_number(const char *name, const char *value, long max)
 {
     char *end = NULL;
@@ -55,7 +68,7 @@ static cache_status check_bool(const char *name, const char *value, bool *out)
 {
     static const char *const words[] = { "0", "1", "false", "true", "no", "yes", "off", "on" };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strcasecmp(value, words[i]) == 0) {
+        if (is_word(value, words[i])) {
             *out = i % 2 == 1;
             return CACHE_OK;
         }
@@ -317,11 +330,11 @@ static const struct type {
  * store. */
 static cache_status refuse_type(const char *type)
 {
-    if (strcasecmp(type, "RedisSentinelCache") == 0 || strcasecmp(type, "redissentinel") == 0)
+    if (is_word(type, "RedisSentinelCache") || is_word(type, "redissentinel"))
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisSentinelCache set CACHE_URL=redis+sentinel://…");
-    if (strcasecmp(type, "RedisClusterCache") == 0 || strcasecmp(type, "rediscluster") == 0)
+    if (is_word(type, "RedisClusterCache") || is_word(type, "rediscluster"))
         return cache_fail(CACHE_ERR_CONFIG, "CACHE_TYPE: for RedisClusterCache set CACHE_URL=redis+cluster://…");
-    if (strcasecmp(type, "SASLMemcachedCache") == 0 || strcasecmp(type, "SpreadSASLMemcachedCache") == 0)
+    if (is_word(type, "SASLMemcachedCache") || is_word(type, "SpreadSASLMemcachedCache"))
         return cache_fail(CACHE_ERR_CONFIG,
                           "CACHE_TYPE: %s: SASL is not supported; MemcachedCache logs in to servers with -Y", type);
     return cache_fail(CACHE_ERR_CONFIG,
@@ -342,7 +355,7 @@ static cache_status put_store(struct description *description)
     const char *dot = strrchr(type, '.');
     const char *name = dot != NULL ? dot + 1 : type;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcasecmp(name, types[i].name) == 0 || strcasecmp(name, types[i].old_name) == 0) {
+        if (is_word(name, types[i].name) || is_word(name, types[i].old_name)) {
             const cache_status status = refuse_lost(types[i].name);
             return status == CACHE_OK ? types[i].put(description) : status;
         }

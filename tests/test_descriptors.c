@@ -1,4 +1,4 @@
-/* test_descriptors.c - the stores with a server in a program that has more than 1,024 descriptors open, as a busy server
+/* test_descriptors.c - the stores with a server in a program that has more than 1,024 descriptors open, as a busy one
  * has: select would write outside its sets there. */
 #include "test.h"
 

@@ -277,7 +277,8 @@ static void leases_on_other_nodes_hold_among_processes(void **state)
         (void)snprintf(key, sizeof key, "d%d", i);
         how.ttl = 600;
         how.lock = true;
-        assert_status(CACHE_OK, cache_fetch(here, key, &how, delete_meanwhile, &(struct deleted){ there, key }, &value));
+        struct deleted deleted = { there, key };
+        assert_status(CACHE_OK, cache_fetch(here, key, &how, delete_meanwhile, &deleted, &value));
         cache_value_release(&value);
         assert_status(CACHE_MISS, cache_has(there, key));
     }

@@ -1,5 +1,5 @@
-/* A cache server that hangs does not hang the blog: once it counts as down, visitors wait for the database alone, and no
- * longer for the server's timeout. */
+/* A cache server that hangs does not hang the blog: once it counts as down, visitors wait for the database alone, and
+ * no longer for the server's timeout. */
 #include "test.h"
 
 #include "site.h"
@@ -79,8 +79,8 @@ static size_t count(const char *when, double from, double to, size_t *n_long)
         }
     assert_true(n > 0);
     qsort(took, n, sizeof took[0], compare);
-    print_message("%s: %zu requests, in ms: median %.1f, 99 %% %.1f, longest %.1f; %zu as long as the timeout\n", when, n,
-                  took[n / 2], took[n * 99 / 100], took[n - 1], *n_long);
+    print_message("%s: %zu requests, in ms: median %.1f, 99 %% %.1f, longest %.1f; %zu as long as the timeout\n", when,
+                  n, took[n / 2], took[n * 99 / 100], took[n - 1], *n_long);
     return n;
 }
 

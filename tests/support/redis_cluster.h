@@ -15,8 +15,8 @@ struct test_cluster {
 void test_cluster_start(struct test_cluster *cluster);
 void test_cluster_stop(struct test_cluster *cluster);
 
-/* Two masters, whose ports for TLS are in `ports`; with server.pem, server.key and ca.pem of the directory. Returns when
- * both say that the cluster is well. Stop each node. */
+/* Two masters, whose ports for TLS are in `ports`; with server.pem, server.key and ca.pem of the directory. Returns
+ * when both say that the cluster is well. Stop each node. */
 void test_cluster_start_tls(struct test_server nodes[2], int ports[2], const char *directory);
 
 /* After a node was killed: wait until the others agree that it is away, and a replica has its slots. */

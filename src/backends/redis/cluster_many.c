@@ -250,14 +250,16 @@ static cache_status run(struct many *many)
 
 cache_status cache_redis_cluster_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
 {
-    struct many many = { .store = self, .deadline = cache_redis_deadline(self), .work = GET, .keys = keys, .n = n, .out = out };
+    struct many many = { .store = self, .deadline = cache_redis_deadline(self), .work = GET, .keys = keys, .n = n,
+                         .out = out };
     return run(&many);
 }
 
 cache_status cache_redis_cluster_set_many(void *self, const cache_bytes keys[], const cache_bytes values[], size_t n,
                                           int64_t ttl_ms)
 {
-    struct many many = { .store = self, .deadline = cache_redis_deadline(self), .work = SET, .keys = keys, .values = values, .n = n, .ttl_ms = ttl_ms };
+    struct many many = { .store = self, .deadline = cache_redis_deadline(self), .work = SET, .keys = keys,
+                         .values = values, .n = n, .ttl_ms = ttl_ms };
     return run(&many);
 }
 
