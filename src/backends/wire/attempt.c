@@ -160,6 +160,13 @@ static cache_status make_ready(struct cache_attempt *attempt)
     return attempt->was_idle ? CACHE_OK : connect_anew(attempt);
 }
 
+static void begin_batch(struct cache_attempt *attempt, uint64_t deadline)
+{
+    attempt->batch = (struct cache_batch){ .connection = attempt->connection, .first = attempt->own,
+                                           .deadline = deadline, .marked = true };
+    cache_batch_begin(&attempt->batch);
+}
+
 /* ---- the outcome ------------------------------------------------------------------------------------------------- */
 
 /* The server does not answer at the address of this connection. */
@@ -243,6 +250,25 @@ static bool apply_outcome(const struct cache_attempt *attempt, struct cache_exch
     return again;
 }
 
+/* Sends the next batch for a caller that waits, so that the server works on it while the callers of this one wake. That
+ * caller leads it afterwards. Returns NULL if none waits, or if the connection cannot be used. */
+static struct cache_exchange *send_next(const struct cache_attempt *attempt)
+{
+    struct cache_server *server = attempt->server;
+    uint64_t deadline = 0;
+    if (attempt->own->alone || !cache_slots_has_next(server) || !cache_connection_is_good(attempt->connection))
+        return NULL;
+    struct cache_exchange *next = cache_slots_next(server, &deadline);
+    if (next == NULL)
+        return NULL;
+    *next->attempt = (struct cache_attempt){ .server = server, .connection = attempt->connection, .own = next,
+                                             .was_idle = true };
+    begin_batch(next->attempt, deadline);
+    (void)cache_batch_send_some(&next->attempt->batch);    /* reading the reply meets the same failure */
+    next->begun = true;
+    return next;
+}
+
 /* Applies the outcome to all requests of the batch. Passes the slot on, and then wakes the callers whose requests are
  * done. Returns true if the own request must be sent again. */
 static bool finish(struct cache_attempt *attempt, int slot)
@@ -268,11 +294,15 @@ static bool finish(struct cache_attempt *attempt, int slot)
     }
     if (again != NULL)
         cache_slots_return(server, again);
-    cache_slots_give_back(server, slot, attempt->own);
+    struct cache_exchange *leader = attempt->batch.lost ? NULL : send_next(attempt);
+    if (leader == NULL)
+        cache_slots_give_back(server, slot, attempt->own);
     for (; done != NULL; done = next) {
         next = done->next;
         cache_slots_finish(done);
     }
+    if (leader != NULL)
+        cache_slots_pass_on(leader, slot);
     return own_again;
 }
 
@@ -285,21 +315,16 @@ bool cache_attempt_run(struct cache_attempt *attempt, int slot)
     return finish(attempt, slot);
 }
 
-bool cache_attempt_lead(struct cache_server *server, struct cache_exchange *own, int slot, bool trying)
+bool cache_attempt_lead(struct cache_attempt *attempt, int slot)
 {
-    struct cache_attempt attempt = { .server = server, .connection = &server->connections[slot], .own = own,
-                               .trying = trying };
-    attempt.batch.connection = attempt.connection;
-    own->status = make_ready(&attempt);
+    struct cache_exchange *own = attempt->own;
+    own->status = make_ready(attempt);
     if (own->status != CACHE_OK) {
         (void)snprintf(own->message, sizeof own->message, "%s", cache_last_error());
-        cache_slots_give_back(server, slot, own);
+        cache_slots_give_back(attempt->server, slot, own);
         return false;
     }
-    attempt.batch.first = own;
-    attempt.batch.deadline = cache_slots_gather(server, own);
-    attempt.batch.marked = true;
-    cache_batch_begin(&attempt.batch);
-    return cache_attempt_run(&attempt, slot);
+    begin_batch(attempt, cache_slots_gather(attempt->server, own));
+    return cache_attempt_run(attempt, slot);
 }
 

@@ -13,9 +13,9 @@ struct cache_attempt {
     bool was_idle;                     /* the connection existed already */
 };
 
-/* Leads on the connection of `slot`: sends the own request and those that go with it. Returns true if the own one must
- * be sent again. */
-bool cache_attempt_lead(struct cache_server *server, struct cache_exchange *own, int slot, bool trying);
+/* Leads on the connection of `slot`: sends the own request and those that go with it. The caller has set `server`,
+ * `connection`, `own` and `trying`. Returns true if the own request must be sent again. */
+bool cache_attempt_lead(struct cache_attempt *attempt, int slot);
 
 /* The second half of an attempt whose batch has begun: takes the replies and applies the outcome. Returns true if the
  * own request must be sent again. */

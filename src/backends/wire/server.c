@@ -131,13 +131,18 @@ static cache_status check(struct cache_server *server, struct cache_exchange *ex
 
 static void call(struct cache_server *server, struct cache_exchange *exchange)
 {
+    struct cache_attempt attempt;
     bool trying = false, again = true;
-    while (again && check(server, exchange, &trying) == CACHE_OK) {
-        const int slot = cache_slots_take(server, exchange);
-        if (slot < 0)
-            return;
-        again = cache_attempt_lead(server, exchange, slot, trying);
+    int slot;
+    exchange->attempt = &attempt;
+    while (again && check(server, exchange, &trying) == CACHE_OK &&
+           (slot = cache_slots_take(server, exchange)) >= 0) {
+        if (!exchange->begun)
+            attempt = (struct cache_attempt){ .server = server, .connection = &server->connections[slot],
+                                              .own = exchange, .trying = trying };
+        again = exchange->begun ? cache_attempt_run(&attempt, slot) : cache_attempt_lead(&attempt, slot);
     }
+    exchange->attempt = NULL;
 }
 
 cache_status cache_server_call(struct cache_server *server, struct cache_exchange *exchange, uint64_t deadline)

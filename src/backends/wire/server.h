@@ -101,6 +101,8 @@ struct cache_exchange {
     size_t size;
     struct cache_exchange *next;
     struct cache_waiter *waiter;
+    struct cache_attempt *attempt;     /* the caller's */
+    bool begun;                        /* another thread has sent a batch with it first, which `attempt` describes */
     enum { CACHE_EXCHANGE_NEW, CACHE_EXCHANGE_SENT, CACHE_EXCHANGE_TAKEN } stage;
     bool again;                        /* it was sent a second time, and is not sent again */
     cache_status status;

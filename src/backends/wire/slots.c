@@ -184,6 +184,7 @@ void cache_slots_give_back(struct cache_server *server, int slot, const struct c
 int cache_slots_take(struct cache_server *server, struct cache_exchange *exchange)
 {
     struct cache_waiter waiter;
+    exchange->begun = false;
     pthread_mutex_lock(&server->lock);
     const bool queues = exchange->alone ? server->first != NULL && !is_crowded(server)
                                         : server->first != NULL || is_crowded(server);
@@ -216,22 +217,54 @@ int cache_slots_take_idle(struct cache_server *server, const struct cache_exchan
     return slot;
 }
 
-uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own)
+/* Called with the lock held. */
+static uint64_t gather(struct cache_server *server, struct cache_exchange *own)
 {
     struct cache_exchange *last = own;
     uint64_t deadline = own->deadline;
     size_t size = own->size;
-    own->next = NULL;
-    if (!server->config.gather || own->alone)
-        return deadline;
-    pthread_mutex_lock(&server->lock);
     while (server->first != NULL && !server->first->alone && size + server->first->size <= MAX_BATCH_BYTES) {
         last = last->next = dequeue(server);
         size += last->size;
         deadline = last->deadline < deadline ? last->deadline : deadline;
     }
+    return deadline;
+}
+
+uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own)
+{
+    own->next = NULL;
+    if (!server->config.gather || own->alone)
+        return own->deadline;
+    pthread_mutex_lock(&server->lock);
+    const uint64_t deadline = gather(server, own);
     pthread_mutex_unlock(&server->lock);
     return deadline;
+}
+
+bool cache_slots_has_next(struct cache_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    const bool has = server->first != NULL && !server->first->alone;
+    pthread_mutex_unlock(&server->lock);
+    return has;
+}
+
+struct cache_exchange *cache_slots_next(struct cache_server *server, uint64_t *deadline)
+{
+    struct cache_exchange *next = NULL;
+    pthread_mutex_lock(&server->lock);
+    if (server->first != NULL && !server->first->alone) {
+        next = dequeue(server);
+        *deadline = gather(server, next);
+    }
+    pthread_mutex_unlock(&server->lock);
+    return next;
+}
+
+void cache_slots_pass_on(struct cache_exchange *next, int slot)
+{
+    cache_turn_say(&next->waiter->turn, LEADS + (unsigned)slot);
 }
 
 void cache_slots_return(struct cache_server *server, struct cache_exchange *list)

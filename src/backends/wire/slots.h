@@ -4,7 +4,9 @@
 
 #include "server.h"
 
-/* Takes a slot, or waits for one. Returns -1 if another thread has done the request meanwhile; its outcome is set. */
+/* Takes a slot, or waits for one. Returns -1 if another thread has done the request meanwhile; its outcome is set. Sets
+ * exchange->begun to true if another thread has begun a batch with it on the slot's connection, in
+ * exchange->attempt. */
 int cache_slots_take(struct cache_server *server, struct cache_exchange *exchange);
 
 /* The same without waiting. Returns -1 if there is none now. */
@@ -15,6 +17,15 @@ void cache_slots_give_back(struct cache_server *server, int slot, const struct c
 
 /* Links to `own` the waiting requests that may be sent with it. Returns the earliest deadline of all. */
 uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own);
+
+/* Returns true if cache_slots_next would now return a request. */
+bool cache_slots_has_next(struct cache_server *server);
+
+/* For a leader whose batch is done, and whose connection is to send the next batch at once: removes from the queue the
+ * request that waits longest, and links to it those that may be sent with it. Sets `*deadline` to the earliest of all.
+ * Returns NULL if there is none. The slot stays taken; cache_slots_pass_on gives it to the caller of `next`. */
+struct cache_exchange *cache_slots_next(struct cache_server *server, uint64_t *deadline);
+void cache_slots_pass_on(struct cache_exchange *next, int slot);
 
 /* Puts requests of a batch that must be sent again at the front of the queue, since they have waited already. */
 void cache_slots_return(struct cache_server *server, struct cache_exchange *list);
