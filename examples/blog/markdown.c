@@ -55,34 +55,93 @@ static bool is_image_of_ours(const char *address)
     return address[0] == '/' && address[1] != '/';
 }
 
-/* At md4c's `<img src="…" alt="…">`, an image of another site: a link to it instead, with its words. Returns what is
- * behind the tag. */
-static const char *put_linked_image(const char *html, cache_writer *out)
+/* The spans that are open where the copy is: md4c-html 0.4.8 ends some that it never began, for example with an image in
+ * an image's description. Their number is bounded; what is nested deeper is not marked. */
+enum { SPANS_MAX = 64 };
+
+struct spans {
+    size_t n;
+    const char *open[SPANS_MAX];
+};
+
+static const char *const span_names[] = { "a", "em", "strong", "del" };
+
+/* The span of the tag whose name begins at `name`; NULL: it is another tag. */
+static const char *span_of(const char *name)
+{
+    const size_t size = strcspn(name, " >");
+    for (size_t i = 0; i < sizeof span_names / sizeof span_names[0]; i++)
+        if (strlen(span_names[i]) == size && memcmp(span_names[i], name, size) == 0)
+            return span_names[i];
+    return NULL;
+}
+
+static bool is_in_link(const struct spans *spans)
+{
+    for (size_t i = 0; i < spans->n; i++)
+        if (spans->open[i] == span_names[0])
+            return true;
+    return false;
+}
+
+/* Whether the tag at `html` keeps spans well nested: then it is noted, and is to be written. A block ends all spans. */
+static bool take_tag(struct spans *spans, const char *html, cache_writer *out)
+{
+    const bool is_end = html[1] == '/';
+    const char *span = span_of(html + (is_end ? 2 : 1));
+    if (span == NULL) {
+        const bool is_within = strncmp(html, "<br", 3) == 0 || strncmp(html, "<img", 4) == 0 ||
+                               strncmp(html, "<code>", 6) == 0 || strncmp(html, "</code>", 7) == 0;
+        while (!is_within && spans->n > 0)
+            (void)cache_writer_printf(out, "</%s>", spans->open[--spans->n]);
+        return true;
+    }
+    if (is_end) {
+        if (spans->n == 0 || spans->open[spans->n - 1] != span)
+            return false;
+        spans->n--;
+        return true;
+    }
+    if (spans->n == SPANS_MAX || (span == span_names[0] && is_in_link(spans)))
+        return false;
+    spans->open[spans->n++] = span;
+    return true;
+}
+
+/* At md4c's `<img src="…" alt="…">`, an image of another site: a link to it instead, with its words; within a link its
+ * words alone, since a link has no link in it. Returns what is behind the tag. */
+static const char *put_linked_image(const char *html, bool in_link, cache_writer *out)
 {
     const char *address = html + strlen("<img src=\"");
     const size_t address_size = strcspn(address, "\""), size = strcspn(html, ">");
     const char *alt = address + address_size + strlen("\" alt=\"");
     const size_t alt_size = strcspn(alt, "\"");
-    (void)cache_writer_puts(out, "<a rel=\"nofollow\" href=\"");
-    if (leads_somewhere_harmless(address))
-        (void)cache_writer_append(out, address, address_size);
-    else
-        (void)cache_writer_puts(out, "#");
-    (void)cache_writer_puts(out, "\">Image: ");
+    if (!in_link) {
+        (void)cache_writer_puts(out, "<a rel=\"nofollow\" href=\"");
+        if (leads_somewhere_harmless(address))
+            (void)cache_writer_append(out, address, address_size);
+        else
+            (void)cache_writer_puts(out, "#");
+        (void)cache_writer_puts(out, "\">");
+    }
+    (void)cache_writer_puts(out, "Image: ");
     if (alt_size > 0)
         (void)cache_writer_append(out, alt, alt_size);
     else
         (void)cache_writer_puts(out, "without a description");
-    (void)cache_writer_puts(out, "</a>");
+    if (!in_link)
+        (void)cache_writer_puts(out, "</a>");
     return html + size + (html[size] == '>' ? 1 : 0);
 }
 
 /* At a tag of md4c's, or at what stands before the first: write it as it is to be, and return what is behind it. */
-static const char *put_tag(const char *html, cache_writer *out)
+static const char *put_tag(const char *html, struct spans *spans, cache_writer *out)
 {
     static const char link[] = "<a href=\"", image[] = "<img src=\"";
+    if (*html == '<' && !take_tag(spans, html, out))
+        return html + strcspn(html, ">") + 1;
     if (strncmp(html, image, sizeof image - 1) == 0 && !is_image_of_ours(html + sizeof image - 1))
-        return put_linked_image(html, out);
+        return put_linked_image(html, is_in_link(spans), out);
     if (strncmp(html, "<h1>", 4) == 0 || strncmp(html, "</h1>", 5) == 0) {    /* a page has one: the title */
         (void)cache_writer_puts(out, html[1] == '/' ? "</h2>" : "<h2>");
         return html + (html[1] == '/' ? 5 : 4);
@@ -100,8 +159,9 @@ static const char *put_tag(const char *html, cache_writer *out)
 /* Tags in the rendered text are md4c's own: what the author wrote has its < escaped. */
 static void copy_with_checked_addresses(const char *html, cache_writer *out)
 {
+    struct spans spans = { 0 };
     while (*html != '\0') {
-        const char *rest = put_tag(html, out);
+        const char *rest = put_tag(html, &spans, out);
         const size_t plain = rest > html ? strcspn(rest, "<") : strcspn(html + 1, "<") + 1;    /* to the next tag */
         (void)cache_writer_append(out, rest, plain);
         html = rest + plain;

@@ -5,7 +5,7 @@
 #include <libcache/cache.h>
 
 /* Append the text as HTML. HTML in it is shown, not obeyed; links lead to http, https and mailto, or stay on this site.
- * This is what takes time in a post: worth caching. */
+ * Its tags are well nested. This is what takes time in a post: worth caching. */
 cache_status markdown_html(const char *text, cache_writer *out);
 
 /* Returns false if the text would become an endless page: a link that is defined once and used by a letter can repeat

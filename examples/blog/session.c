@@ -19,16 +19,14 @@ enum { TOKEN_SIZE = 32 };
 #define NAME_COOKIE_ATTRIBUTES "; Path=/; SameSite=Lax"
 #define COOKIE_ATTRIBUTES "; Path=/; HttpOnly; SameSite=Lax"
 
-/* The cookie's value, if it is one that we could have made. */
+/* The cookie's value, if it is one that we could have made. Of several, the first counts, with or without blanks before
+ * it: the library reads cookies in the same way. */
 static bool read_token(const cache_request *request, char token[TOKEN_SIZE + 1])
 {
     static const char name[] = COOKIE_NAME "=";
     const char *at = request->header(request->lookup_ctx, "Cookie");
-    while (at != NULL && strncmp(at, name, sizeof name - 1) != 0) {
+    while (at != NULL && strncmp(at += strspn(at, " \t;"), name, sizeof name - 1) != 0)
         at = strchr(at, ';');
-        if (at != NULL)
-            at += 1 + strspn(at + 1, " ");
-    }
     if (at == NULL)
         return false;
     at += sizeof name - 1;

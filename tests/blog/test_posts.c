@@ -336,13 +336,14 @@ static void an_image_of_another_site_is_a_link(void **state)
     (void)state;
     assert_has(post("", "/new-post", "title=t&content=![A+cat](https://cats.example/1.png)+![](http://x/)"
                                      "+![b](/icon.svg)"
-                                     "+![c](//x/y)+![d](javascript:x)%0A%0A%23+Big"), "303 See Other");
+                                     "+![c](//x/y)+![d](javascript:x)%0A%0A%23+Big"
+                                     "+[![e](https://x/2.png)](/popular)"), "303 See Other");
     assert_has(get("/post/11"), "<a rel=\"nofollow\" href=\"https://cats.example/1.png\">Image: A cat</a>");
     assert_has(site.answer, "Image: without a description</a>");
     assert_has(site.answer, "<img src=\"/icon.svg\" alt=\"b\">");
     assert_has(site.answer, "<a rel=\"nofollow\" href=\"//x/y\">Image: c</a>");
     assert_has(site.answer, "<a rel=\"nofollow\" href=\"#\">Image: d</a>");
-    assert_has(site.answer, "<h2>Big</h2>");
+    assert_has(site.answer, "<h2>Big <a rel=\"nofollow\" href=\"/popular\">Image: e</a></h2>");
 }
 
 static void markdown_becomes_html_and_html_does_not(void **state)

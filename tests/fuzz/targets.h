@@ -17,3 +17,9 @@ TARGET(memcached)
 #ifdef FUZZ_REDIS
 TARGET(redis)
 #endif
+#ifdef FUZZ_BLOG
+TARGET(blog_form)
+TARGET(blog_json)
+TARGET(blog_markdown)
+TARGET(blog_request)
+#endif
