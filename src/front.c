@@ -25,7 +25,7 @@ struct front {
     bool hears;                        /* the store reports changes */
     bool compares;                     /* the store has versions, which each read compares */
     int64_t ttl_ms;
-    struct front_hearing hearing;      /* only if it hears */
+    struct front_hearing hearing;      /* used only if `hears` */
 };
 
 /* Returns true if the memory may answer. */

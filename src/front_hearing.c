@@ -3,7 +3,10 @@
 
 #include "hooks.h"
 
-enum { MAX_KNOWN_NS = 10000000 };      /* the oldest time that may be cache_env_known_ms */
+enum {
+    MAX_KNOWN_NS = 10000000,           /* the oldest time that may be cache_env_known_ms */
+    INTERRUPTED_MS = 100               /* how long a thread may be interrupted between readings of two clocks */
+};
 
 void cache_front_hearing_init(struct front_hearing *hearing, const struct cache_layer *layer,
                               struct front_memory *memory, uint64_t lag_ns, uint64_t check_ns)
@@ -27,13 +30,11 @@ void cache_front_hearing_restart(struct front_hearing *hearing)
     hearing->rate = (struct cache_tick_rate){ 0 };
 }
 
-enum { NAP_MS = 100 };                 /* a thread may be interrupted between two looks at clocks */
-
 /* Called with check_lock held. While the machine is suspended, the clock of `heard` stops, and no change is heard. */
 static void forget_after_sleep(struct front_hearing *hearing, uint64_t now, int64_t now_ms)
 {
     const int64_t asleep_ms = now_ms - (int64_t)(now / 1000000);
-    if (asleep_ms > hearing->asleep_ms + NAP_MS)
+    if (asleep_ms > hearing->asleep_ms + INTERRUPTED_MS)
         cache_front_memory_drop_all(hearing->memory);
     hearing->asleep_ms = asleep_ms;
 }

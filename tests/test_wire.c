@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -222,6 +223,36 @@ static void families_take_turns(void **state)
     const struct cache_place nowhere = { "nowhere.invalid", 6379 };
     assert_status(CACHE_ERR_CONNECT, cache_addresses_find(&nowhere, "test", &addresses));
     assert_non_null(strstr(cache_last_error(), "test: "));
+}
+
+/* ---- the socket -------------------------------------------------------------------------------------------------- */
+
+static int option_of(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+/* All stores with a server use this transport, so it is alike for all of them. */
+static void a_connection_that_the_network_has_forgotten_is_found_out(void **state)
+{
+    struct fake_server fake;
+    struct cache_server server;
+    struct line line;
+    (void)state;
+    fake_server_start(&fake, echo, NULL);
+    open_server(&server, fake.port, 1, true, 5000);
+    assert_status(CACHE_OK, ask(&server, "one", true, &line));
+    const int fd = server.connections[0].wire.fd;
+    assert_true(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) != 0);
+    /* After so many seconds in all. */
+    assert_in_range(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE) +
+                    option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL) * option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 5, 60);
+    assert_true(option_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+    cache_server_release(&server);
+    fake_server_stop(&fake);
 }
 
 /* ---- what is no fault of the server ------------------------------------------------------------------------------ */
@@ -440,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_refused_address_is_followed_by_the_next),
         cmocka_unit_test(silent_addresses_share_one_deadline),
         cmocka_unit_test(families_take_turns),
+        cmocka_unit_test(a_connection_that_the_network_has_forgotten_is_found_out),
         cmocka_unit_test(a_lack_of_descriptors_is_not_held_against_the_server),
         cmocka_unit_test(a_full_queue_of_a_unix_socket_is_waited_out),
         cmocka_unit_test(signals_neither_cut_a_wait_short_nor_make_it_longer),
