@@ -1,7 +1,10 @@
 /* The command line tool on real servers: a copy to one and back, and what its doctor says of servers that are wrong. */
 #include "fake_server.h"
+#include "proxy.h"
 #include "server.h"
 #include "tool.h"
+
+#include <time.h>
 
 static void entries_go_to_redis_and_back_with_their_times(void **state)
 {
@@ -100,6 +103,60 @@ static void doctor_knows_a_server_that_is_full_and_evicts_nothing(void **state)
     test_server_stop(&server);
 }
 
+static int64_t minute_ahead_ms(void *ctx)
+{
+    struct timespec now;
+    (void)ctx;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)(now.tv_sec + 60) * 1000;
+}
+
+static cache_status compute(void *ctx, cache_writer *out)
+{
+    (void)ctx;
+    return cache_writer_puts(out, "computed");
+}
+
+static void doctor_knows_a_machine_whose_clock_is_ahead(void **state)
+{
+    (void)state;
+    char url[64];
+    struct test_server server = { 0 };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_value value;
+    cache_t *cache = NULL;
+    test_server_start_redis(&server, NULL);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d", server.port);
+    config.url = url;
+    config.clock.now_ms = minute_ahead_ms;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    assert_status(CACHE_OK, cache_fetch(cache, "k", NULL, compute, NULL, &value));
+    cache_value_release(&value);
+    cache_close(cache);
+    tool_run(3, TOOL_PATH " %s doctor", url);
+    assert_non_null(strstr(tool_output(), "WRONG  clocks"));
+    assert_non_null(strstr(tool_output(), "Run NTP on every machine"));
+    test_server_stop(&server);
+}
+
+static void doctor_says_that_a_server_is_far(void **state)
+{
+    (void)state;
+    struct test_server server = { 0 };
+    struct test_proxy proxy;
+    test_server_start_redis(&server, NULL);
+    test_proxy_start(&proxy, server.port);
+    proxy.every = 1;
+    proxy.delay_ms = 12;
+    proxy.fault = PROXY_LATE_ONCE;
+    tool_run(0, TOOL_PATH " redis://127.0.0.1:%d doctor", proxy.port);
+    assert_non_null(strstr(tool_output(), "note   speed    a read takes 1"));
+    assert_non_null(strstr(tool_output(), "The server is far"));
+    assert_non_null(strstr(tool_output(), "nothing is wrong"));
+    test_proxy_stop(&proxy);
+    test_server_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +165,8 @@ int main(void)
         cmocka_unit_test(doctor_knows_a_port_that_speaks_another_protocol),
         cmocka_unit_test(doctor_knows_a_missing_and_a_wrong_password),
         cmocka_unit_test(doctor_knows_a_server_that_is_full_and_evicts_nothing),
+        cmocka_unit_test(doctor_knows_a_machine_whose_clock_is_ahead),
+        cmocka_unit_test(doctor_says_that_a_server_is_far),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
