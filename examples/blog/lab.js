@@ -80,7 +80,8 @@ function summary(title, readings, computations, forgottenAt) {
     };
     const parts = counts(readings).map(([kind, n]) => `${n} ${KINDS[kind]}`);
     const old = readings.filter(({ begun, version }) => forgottenAt > 0 && begun > forgottenAt && version === 1).length;
-    const afterwards = forgottenAt > 0 ? ` Of those who asked after the invalidation ${old} got the old value.` : "";
+    const afterwards = forgottenAt > 0
+        ? ` Of those who asked after the invalidation ${old || "none"} got the old value.` : "";
     return `${title}: the database was asked ${computations === 1 ? "once" : `${computations} times`}. Of ` +
         `${readings.length} readers ${parts.join(", ")}. Half were answered within ${ms(0.5)}, all within ${ms(1)}.` +
         afterwards;

@@ -97,8 +97,12 @@ static cache_status respond_found(cache_response *response, const char *text, co
     const int n = cJSON_GetArraySize(results);
     cache_writer *out = respond_html(response, 200, "Search", "/search");
     put_search_form(out, text, NULL);
-    (void)cache_writer_printf(out, "<p role=\"status\">%d %s these words. The answer was %s.</p>\n", n,
-                              n == 1 ? "post or product has" : "posts and products have",
+    (void)cache_writer_puts(out, "<p role=\"status\">");
+    if (n == 0)
+        (void)cache_writer_puts(out, "No post or product has");
+    else
+        (void)cache_writer_printf(out, "%d %s", n, n == 1 ? "post or product has" : "posts and products have");
+    (void)cache_writer_printf(out, " these words. The answer was %s.</p>\n",
                               is_stored ? "in the cache" : "looked up for you");
     (void)cache_writer_puts(out, "<ul>\n");
     cJSON_ArrayForEach(result, results) {

@@ -197,16 +197,28 @@ bool markdown_is_bounded(const char *text)
 
 /* ---- its words --------------------------------------------------------------------------------------------------- */
 
-static int ignore_block(MD_BLOCKTYPE type, void *detail, void *ctx)
+struct words {
+    cache_writer *out;
+    bool after_item;                   /* the last thing was an item of a list: another one follows a comma */
+};
+
+static int begin_block(MD_BLOCKTYPE type, void *detail, void *ctx)
 {
-    (void)type, (void)detail, (void)ctx;
+    (void)detail;
+    struct words *words = ctx;
+    if (words->after_item && type == MD_BLOCK_LI)
+        (void)cache_writer_puts(words->out, ", ");
+    words->after_item = false;
     return 0;
 }
 
 static int end_block(MD_BLOCKTYPE type, void *detail, void *ctx)
 {
-    (void)type, (void)detail;
-    (void)cache_writer_puts(ctx, " ");
+    (void)detail;
+    struct words *words = ctx;
+    words->after_item = type == MD_BLOCK_LI;
+    if (!words->after_item)
+        (void)cache_writer_puts(words->out, " ");
     return 0;
 }
 
@@ -218,20 +230,22 @@ static int ignore_span(MD_SPANTYPE type, void *detail, void *ctx)
 
 static int put_words(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *ctx)
 {
+    cache_writer *out = ((struct words *)ctx)->out;
     if (type == MD_TEXT_NULLCHAR || type == MD_TEXT_BR || type == MD_TEXT_SOFTBR)
-        (void)cache_writer_puts(ctx, " ");
+        (void)cache_writer_puts(out, " ");
     else if (type == MD_TEXT_ENTITY)
-        (void)cache_writer_append(ctx, text, size);    /* "&eacute;": letters and digits, as md4c has checked */
+        (void)cache_writer_append(out, text, size);    /* "&eacute;": letters and digits, as md4c has checked */
     else
-        html_bytes(ctx, text, size);
+        html_bytes(out, text, size);
     return 0;
 }
 
 cache_status markdown_words(const char *text, cache_writer *out)
 {
     static const MD_PARSER parser = {
-        .flags = DIALECT, .enter_block = ignore_block, .leave_block = end_block, .enter_span = ignore_span,
+        .flags = DIALECT, .enter_block = begin_block, .leave_block = end_block, .enter_span = ignore_span,
         .leave_span = ignore_span, .text = put_words,
     };
-    return md_parse(text, (MD_SIZE)strlen(text), &parser, out) == 0 ? cache_writer_status(out) : CACHE_ERR_NOMEM;
+    struct words words = { out, false };
+    return md_parse(text, (MD_SIZE)strlen(text), &parser, &words) == 0 ? cache_writer_status(out) : CACHE_ERR_NOMEM;
 }

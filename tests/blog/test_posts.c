@@ -361,7 +361,7 @@ static void markdown_becomes_html_and_html_does_not(void **state)
     assert_has_not(site.answer, "<script>");
     assert_has_not(site.answer, "<img");
     assert_has_not(get("/"), "<script>");
-    assert_has(site.answer, "soft loud code Part one two");
+    assert_has(site.answer, "soft loud code Part one, two");
 }
 
 static void links_that_run_something_lead_nowhere(void **state)

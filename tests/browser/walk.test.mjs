@@ -324,6 +324,15 @@ walk("the admin runs an experiment and sees a line for each reader", async ({ pa
     await assertFits(page);
 });
 
+walk("the keys that are read most are shown with their numbers, whatever their length", async ({ page }) => {
+    await logIn(page, "admin");
+    for (let i = 0; i < 200; i++) await page.request.get("/dashboard");    // one read in 61 is noted
+    await page.goto("/admin");
+    const [table, around] = await page.locator("#hot").evaluate(
+        (element) => [element.scrollWidth, element.parentElement.clientWidth]);
+    assert.ok(table <= around, `the table is ${table} pixels wide, and its place ${around}`);
+});
+
 test("the numbers behind the chart can be read", async () => {
     const { page, context } = await visit(browser, blog.url, WINDOWS.wide);
     await logIn(page, "admin");
