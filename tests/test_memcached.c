@@ -119,7 +119,7 @@ static void a_clear_has_one_timeout_for_all_servers_and_clears_those_that_answer
     char key[16];
     struct timespec begun, ended;
     (void)state;
-    cache_t *cache = open_hosts(3, "prefix=clear3:&timeout=0.9&connect_timeout=0.9&retry_after=0.1"), *other;
+    cache_t *cache = open_hosts(3, "prefix=clear3:&timeout=3&connect_timeout=3&retry_after=0.1"), *other;
     for (int i = 0; i < 60; i++) {
         (void)snprintf(key, sizeof key, "k%d", i);
         assert_status(CACHE_OK, cache_set_string(cache, key, key, 60));
@@ -132,7 +132,7 @@ static void a_clear_has_one_timeout_for_all_servers_and_clears_those_that_answer
     const double took = (double)(ended.tv_sec - begun.tv_sec) + (double)(ended.tv_nsec - begun.tv_nsec) / 1e9;
     for (int i = 0; i < 2; i++)
         test_server_resume(&servers[i]);
-    assert_true(took < 1.5);    /* with a timeout for each server it would be 1.8 */
+    assert_true(took < 5);    /* with a timeout for each server it would be 6 */
     other = open_hosts(3, "prefix=clear3:&timeout=20&connect_timeout=20&retry_after=0.1");
     int left = 0;
     for (int i = 0; i < 60; i++) {
