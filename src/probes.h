@@ -7,6 +7,9 @@
 
 #ifdef LIBCACHE_HAVE_PROBES
 #include <sys/sdt.h>
+#ifdef __clang__    /* sys/sdt.h passes no argument where ISO C11 wants one; gcc does not warn in a system's macro */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 #define CACHE_PROBE_KEY(name, key) STAP_PROBE2(libcache, name, (key).data, (key).size)
 #define CACHE_PROBE3(name, a, b, c) STAP_PROBE3(libcache, name, a, b, c)
 #define CACHE_PROBE4(name, a, b, c, d) STAP_PROBE4(libcache, name, a, b, c, d)
