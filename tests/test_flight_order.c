@@ -312,6 +312,20 @@ static void who_comes_after_a_tags_invalidation_in_another_process_does_not_join
     cache_close(cache);
 }
 
+static void a_key_without_the_tag_is_not_disturbed(void **state)
+{
+    (void)state;
+    cache_t *cache = open_fake();
+    struct gate gate = { 0 };
+    struct caller leader;
+    start_inside(&leader, cache, &gate);
+    assert_status(CACHE_OK, cache_invalidate_tag(cache, "t"));
+    atomic_store(&gate.open, true);
+    finish(&leader, CACHE_OK, "v1");
+    assert_text(cache, "k", "v1");
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest all[] = {
@@ -325,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_shared_result_past_its_ttl_is_computed_anew),
         cmocka_unit_test(who_comes_after_a_tags_invalidation_does_not_join_what_began_in_the_middle_of_it),
         cmocka_unit_test(who_comes_after_a_tags_invalidation_in_another_process_does_not_join_the_old_computation),
+        cmocka_unit_test(a_key_without_the_tag_is_not_disturbed),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -81,6 +81,25 @@ static void waiting_for_another_process_is_bounded_and_its_lease_runs_out(void *
     cache_close(second);
 }
 
+static void who_lost_the_lease_to_one_that_still_computes_does_not_store(void **state)
+{
+    (void)state;
+    cache_t *first = open_fake(), *second = test_open_with_clock("fake://", &now_ms);
+    struct gate gate = { 0 }, later_gate = { 0 };
+    struct caller here, later;
+    start_locked_inside(&here, first, &gate, 0);
+    now_ms += 10001;    /* lock_ttl is as wait, 10 s */
+    start_locked_inside(&later, second, &later_gate, 0);
+    atomic_store(&gate.open, true);
+    finish(&here, CACHE_OK, "v1");
+    assert_text(second, "k", NULL);
+    atomic_store(&later_gate.open, true);
+    finish(&later, CACHE_OK, "v1");
+    assert_text(first, "k", "v1");
+    cache_close(first);
+    cache_close(second);
+}
+
 static void a_delete_in_another_process_keeps_a_locked_computation_from_being_stored(void **state)
 {
     (void)state;
@@ -221,6 +240,7 @@ int main(void)
         cmocka_unit_test(under_a_lock_two_processes_compute_once),
         cmocka_unit_test(without_a_lock_each_process_computes),
         cmocka_unit_test(waiting_for_another_process_is_bounded_and_its_lease_runs_out),
+        cmocka_unit_test(who_lost_the_lease_to_one_that_still_computes_does_not_store),
         cmocka_unit_test(a_delete_in_another_process_keeps_a_locked_computation_from_being_stored),
         cmocka_unit_test(a_delete_of_many_in_another_process_does_too_in_two_round_trips),
         cmocka_unit_test(a_delete_in_another_process_in_the_instant_before_the_store_wins),
