@@ -115,6 +115,41 @@ static void a_clear_without_memory_says_so(const char *base, bool for_good)
     assert_int_equal(failing.out, 0);
 }
 
+/* More keys than one request has. The first key is a list, so the first request fails before the second is built. */
+static void no_memory_after_another_failure_sends_no_half_request(const struct test_cluster *cluster, const char *base)
+{
+    enum { KEYS = 2100 };
+    static char names[KEYS][16];
+    static const char *keys[KEYS];
+    static cache_value values[KEYS];
+    struct failing failing = { .until_failure = -1 };
+    const cache_allocator allocator = { failing_alloc, failing_resize, failing_free, &failing };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    char url[512];
+    (void)snprintf(url, sizeof url, "%s&prefix=&timeout=20&connect_timeout=20", base);
+    config.url = url;
+    config.allocator = &allocator;
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "{h}%d", i);
+        keys[i] = names[i];
+    }
+    assert_non_null(strchr(test_cluster_ask(cluster, 0, "-c LPUSH {h}0 x"), '1'));
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    assert_true(cache_get_many(cache, keys, KEYS, values) < 0);
+    for (long n = 0; n == 0 || failing.failed; n++) {
+        failing.until_failure = n;
+        failing.failed = false;
+        const cache_status status = cache_get_many(cache, keys, KEYS, values);
+        failing.until_failure = -1;
+        if (failing.failed)
+            assert_status(CACHE_ERR_NOMEM, status);
+        assert_text(cache, "none", NULL);
+    }
+    cache_close(cache);
+    assert_int_equal(failing.out, 0);
+}
+
 static void no_memory_at_any_call_loses_nothing_in_a_cluster(void **state)
 {
     struct test_cluster cluster;
@@ -125,6 +160,7 @@ static void no_memory_at_any_call_loses_nothing_in_a_cluster(void **state)
     survives(url);
     a_clear_without_memory_says_so(url, false);
     a_clear_without_memory_says_so(url, true);
+    no_memory_after_another_failure_sends_no_half_request(&cluster, url);
     test_cluster_stop(&cluster);
 }
 

@@ -26,7 +26,7 @@ struct many {
     uint16_t *nodes;                   /* the node of each key */
     unsigned char *states;
     size_t *order;                     /* the keys of the current requests, grouped by request */
-    cache_status first;                /* the first failure; later ones are ignored */
+    cache_status first;                /* the first failure, but CACHE_ERR_NOMEM replaces any other */
     char message[256];
 };
 
@@ -40,9 +40,11 @@ struct part {
     struct cache_exchange exchange;
 };
 
+/* Without memory a request may be incomplete and must not be sent. So CACHE_ERR_NOMEM, which ends the work, is kept even
+ * after another failure. */
 static void keep_first(struct many *many, cache_status status)
 {
-    if (many->first != CACHE_OK || status == CACHE_OK)
+    if (status == CACHE_OK || (many->first != CACHE_OK && status != CACHE_ERR_NOMEM))
         return;
     many->first = status;
     (void)snprintf(many->message, sizeof many->message, "%s", cache_last_error());
