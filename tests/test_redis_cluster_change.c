@@ -5,6 +5,7 @@
 #include "fake_server.h"
 #include "redis_cluster.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -374,6 +375,34 @@ static void always_try_again(const struct fake_server *fake, int nth, char out[6
     try_again_at_first(fake, 0, out);
 }
 
+static atomic_int first_value;        /* the number of the GET from which on it says the value */
+
+static void say_down_for_now(const struct fake_server *fake, int nth, char out[64])
+{
+    (nth < atomic_load(&first_value) ? say_down : say_value)(fake, nth, out);
+}
+
+static void an_outage_long_ago_does_not_make_the_next_one_longer(void **state)
+{
+    struct fake_node node = { .get = say_down_for_now };
+    struct fake_server fake;
+    cache_value value;
+    char url[128];
+    (void)state;
+    atomic_store(&first_value, INT_MAX);
+    fake_server_start(&fake, serve_node, &node);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&timeout=0.4&retry_after=0.1",
+                   fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
+    pause_ms(700);    /* longer than timeout and retry_after together: nobody asks */
+    atomic_store(&first_value, node.asked + 3);
+    assert_text(cache, "a", "v");
+    assert_int_equal(test_counters(cache).rejections, 0);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
 static void a_node_that_is_never_ready_fails_calls_within_their_timeout(void **state)
 {
     static void (*const ways[])(const struct fake_server *, int, char[64]) = { say_down, always_try_again };
@@ -590,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
         cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
         cmocka_unit_test(a_node_that_is_not_ready_for_a_moment_fails_no_call),
+        cmocka_unit_test(an_outage_long_ago_does_not_make_the_next_one_longer),
         cmocka_unit_test(a_node_that_is_never_ready_fails_calls_within_their_timeout),
         cmocka_unit_test(a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up),
         cmocka_unit_test(a_prefix_with_braces_in_a_cluster_is_warned_of),

@@ -331,14 +331,21 @@ bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, boo
     return other;
 }
 
-bool cache_redis_cluster_may_recover(const struct redis_store *store, struct redis_node *node, const redisReply *error)
+bool cache_redis_cluster_may_recover(const struct redis_store *store, struct redis_node *node,
+                                     const redisReply *error)
 {
+    /* While it is down, at least the probes, one each retry_after, hear that it is. After a longer silence nobody asked,
+     * and it may have been up meanwhile. */
+    const int64_t longest_silence_ms = store->timeout_ms + store->retry_after_ms;
     const uint64_t now = cache_now_ns();
-    uint64_t since = 0;
     if (strcmp(error->str, "CLUSTERDOWN The cluster is down") != 0)
         return false;    /* other texts are about one slot, or about writes alone */
-    if (atomic_compare_exchange_strong(&node->down_since, &since, now))
+    const uint64_t last = atomic_exchange(&node->down_last, now);
+    uint64_t since = atomic_load(&node->down_since);
+    if (since == 0 || (int64_t)(now - last) > longest_silence_ms * NANOSECONDS_IN_MS) {
+        atomic_store(&node->down_since, now);
         since = now;
+    }
     if ((int64_t)(now - since) < store->timeout_ms * NANOSECONDS_IN_MS)
         return true;
     cache_server_trip(&node->server, cache_redis_error(node->where, error->str));

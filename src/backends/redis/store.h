@@ -39,6 +39,7 @@ struct redis_node {
     struct redis_watch watch;
     atomic_bool has_slots;             /* according to the map that the watches saw last */
     _Atomic uint64_t down_since;       /* since when it has said that the cluster is down; 0: it does not say so */
+    _Atomic uint64_t down_last;        /* when it said so last */
 };
 
 /* The map of the cluster: which node has which slot. Nodes are added and stay until the store is closed, so the map is
