@@ -25,9 +25,9 @@ struct cache_tick_rate {
     double per_ns;                     /* in the span that ended then */
 };
 
-/* Measures how long a tick is. Returns false if too little time has passed since the last measurement. Sets `*per_ns` to
- * the ticks in a nanosecond, or to 0 if this span and the last one differ: the length of a tick may change when a machine
- * wakes up or is moved to another host. */
+/* Measures how long a tick is. Returns false if too little time has passed since the last measurement. Sets `*per_ns`
+ * to the ticks in a nanosecond, or to 0 if this span and the last one differ: the length of a tick may change when a
+ * machine wakes up or is moved to another host. */
 bool cache_tick_rate_measure(struct cache_tick_rate *rate, double *per_ns);
 
 #endif

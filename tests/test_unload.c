@@ -1,5 +1,5 @@
-/* A program may load the library as a plugin, use it in threads that go on, and unload it. Nothing of it is left that such
- * a thread would call when it ends, or that a fork would call. */
+/* A program may load the library as a plugin, use it in threads that go on, and unload it. Nothing of it is left that
+ * such a thread would call when it ends, or that a fork would call. */
 #include "test.h"
 
 #include <dlfcn.h>
@@ -16,8 +16,8 @@ struct library {
     cache_t *cache;
     cache_status (*open)(const char *url, cache_t **out);
     void (*close)(cache_t *cache);
-    cache_status (*fetch)(cache_t *cache, const char *key, const cache_fetch_options *options, cache_compute_fn *compute,
-                          void *ctx, cache_value *out);
+    cache_status (*fetch)(cache_t *cache, const char *key, const cache_fetch_options *options,
+                          cache_compute_fn *compute, void *ctx, cache_value *out);
     cache_status (*get)(cache_t *cache, const char *key, cache_value *out);
     cache_status (*append)(cache_writer *writer, const void *data, size_t size);
     void (*release)(cache_value *value);

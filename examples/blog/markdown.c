@@ -55,8 +55,8 @@ static bool is_image_of_ours(const char *address)
     return address[0] == '/' && address[1] != '/';
 }
 
-/* The spans that are open where the copy is: md4c-html 0.4.8 ends some that it never began, for example with an image in
- * an image's description. Their number is bounded; what is nested deeper is not marked. */
+/* The spans that are open at this place. md4c-html 0.4.8 ends some that it never began, for example for an image in the
+ * description of another one. Their number is bounded: spans that are nested deeper are left out. */
 enum { SPANS_MAX = 64 };
 
 struct spans {

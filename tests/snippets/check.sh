@@ -1,6 +1,7 @@
 #!/bin/sh
-# The C in the guides compiles, as it stands there: every ```c block of the files that are named. A block that begins a line
-# with what stands outside of functions is a file of its own, any other one a function's body; prelude.h comes before both.
+# The C in the guides compiles, as it stands there: every ```c block of the files that are named. A block that begins a
+# line with what stands outside of functions is a file of its own, any other one a function's body; prelude.h comes
+# before both.
 # A ```cpp block is a function's body, but for the lines that include and use.
 #   check.sh INCLUDE_DIR FILE.md…
 set -eu

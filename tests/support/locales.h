@@ -1,6 +1,6 @@
 /* locales.h - locales in which letters, spaces and numbers are not those of C: a Turkish one (of ISO-8859-9 and of
- * UTF-8) and a German one. They are made for the test; where the system has no sources for them (package locales), it says so,
- * and they are left out. */
+ * UTF-8) and a German one. They are made for the test. Where the system has no sources for them (package locales), it
+ * says so, and they are left out. */
 #ifndef LOCALES_H
 #define LOCALES_H
 

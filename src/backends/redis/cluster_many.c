@@ -40,8 +40,8 @@ struct part {
     struct cache_exchange exchange;
 };
 
-/* Without memory a request may be incomplete and must not be sent. So CACHE_ERR_NOMEM, which ends the work, is kept even
- * after another failure. */
+/* Without memory a request may be incomplete and must not be sent. So CACHE_ERR_NOMEM, which ends the work, is kept
+ * even after another failure. */
 static void keep_first(struct many *many, cache_status status)
 {
     if (status == CACHE_OK || (many->first != CACHE_OK && status != CACHE_ERR_NOMEM))
