@@ -78,7 +78,7 @@ typedef struct cache_option {
     const char *name;
     cache_option_type type;
     const char *def;               /* the default, written as in a URL. NULL: unset, which reads as 0 or NULL */
-    double min, max;               /* inclusive limits: of a number, of seconds, or of a text's size */
+    double min, max;               /* inclusive limits: of a number, of seconds, or of a text's bytes */
     const char *choices;
     const char *help;
     const void *reserved[2];       /* zero */
@@ -252,7 +252,6 @@ typedef cache_status cache_compare_and_set_fn(void *self, cache_bytes key, cache
                                     * config.prefix is empty. A prefix of cache_with_prefix is still part of the keys */
 
 /* The table of a store. */
-
 typedef struct cache_backend_ops {
     size_t size;                   /* sizeof(cache_backend_ops); the table only grows at its end */
     const char *scheme;            /* lower case letters, digits, '+': "memory" */

@@ -293,7 +293,7 @@ cache_status cache_set_many_timed(cache_t *cache, const cache_timed_item items[]
 
 /* Deletes `n` keys and sets `*deleted` to how many of them existed; `deleted` may be NULL. After a failure the other
  * keys are still tried, and the first failure is returned. Running computations of these keys are not stored, as with
- * cache_delete. */
+ * cache_delete. If a key is wrong, returns CACHE_ERR_INVALID and deletes nothing. */
 cache_status cache_delete_many(cache_t *cache, const char *const keys[], size_t n, size_t *deleted);
 
 /* Deletes every key with this handle's prefix, and no others. Returns CACHE_ERR_UNSUPPORTED if the store cannot tell
