@@ -214,6 +214,22 @@ cache_status cache_mc_generation(struct mc_server *server, uint64_t deadline, ca
     return status;
 }
 
+cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place)
+{
+    cache_mc_check_fork(store);
+    struct mc_key_head head;
+    int64_t generation = -1;
+    bool of_all = true;
+    *deadline = cache_mc_deadline(store);
+    place->server = cache_mc_route(store, key);
+    const cache_status status = cache_mc_generation(place->server, *deadline, key, &generation, &of_all);
+    if (status == CACHE_OK) {
+        cache_mc_key_head(store, generation, &head);
+        cache_mc_key(&head, key, &place->wire);
+    }
+    return status;
+}
+
 /* ---- clear ------------------------------------------------------------------------------------------------------- */
 
 /* Take over only what this clear changed, so that nothing of another clear that has ended meanwhile is undone. */

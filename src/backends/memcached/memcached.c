@@ -57,22 +57,6 @@ static cache_status store_open(const cache_backend_config *config, void **self)
 
 /* ---- one key --------------------------------------------------------------------------------------------------- */
 
-cache_status cache_mc_begin(struct mc_store *store, cache_bytes key, uint64_t *deadline, struct mc_place *place)
-{
-    cache_mc_check_fork(store);
-    struct mc_key_head head;
-    int64_t generation = -1;
-    bool of_all = true;
-    *deadline = cache_mc_deadline(store);
-    place->server = cache_mc_route(store, key);
-    const cache_status status = cache_mc_generation(place->server, *deadline, key, &generation, &of_all);
-    if (status == CACHE_OK) {
-        cache_mc_key_head(store, generation, &head);
-        cache_mc_key(&head, key, &place->wire);
-    }
-    return status;
-}
-
 struct get {
     const struct mc_place *place;
     cache_bytes key;

@@ -144,6 +144,11 @@ static bool is_quiet(struct cache_connection *connection)
     return quiet;
 }
 
+void cache_server_distrust(struct cache_server *server)
+{
+    atomic_fetch_add(&server->epoch, 1);
+}
+
 bool cache_connection_is_good(struct cache_connection *connection)
 {
     struct cache_server *server = connection->server;

@@ -75,11 +75,6 @@ uint64_t cache_server_deadline(const struct cache_server *server)
     return cache_now_ns() + (uint64_t)server->config.timeout_ms * NANOSECONDS_IN_MS;
 }
 
-void cache_server_distrust(struct cache_server *server)
-{
-    atomic_fetch_add(&server->epoch, 1);
-}
-
 void cache_server_trip(struct cache_server *server, cache_status status)
 {
     cache_breaker_trip(&server->breaker, status, false);
