@@ -1,206 +1,16 @@
-/* test_front.c - the memory in front of a shared store: what it serves, and what it must not serve. The store is one of
- * this file, which tells its changes, can be changed from outside, and stops inside a get where a test wants to act. */
+/* test_front.c - the memory in front of a shared store: what it serves, and what it must not serve. Most tests use a
+ * store that tells its changes and that they can change from outside. */
 #define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 
 #include "hooks.h"
 #include "server.h"
+#include "telling_store.h"
 
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* ---- the store ------------------------------------------------------------------------------------------------- */
-
-enum { ENTRIES = 16, CHANGES = 1024 };
-
-static struct {
-    pthread_mutex_t lock;
-    struct { char key[64], value[128]; size_t size; } entries[ENTRIES];
-    char changes[CHANGES][64];
-    size_t n_changes;
-    bool lost, connected, tells;
-    uint64_t heard_ago_ns;
-    int64_t left_ms;
-    int gets, sets;
-    cache_status set_status;
-    void (*inside_get)(void);          /* after the value was read, before it is returned */
-} stub = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static int find(const char *key)
-{
-    for (int i = 0; i < ENTRIES; i++)
-        if (strcmp(stub.entries[i].key, key) == 0)
-            return i;
-    return -1;
-}
-
-/* With the lock held. */
-static void put(const char *key, const void *value, size_t size)
-{
-    int i = find(key);
-    if (i < 0)
-        i = find("");
-    assert_true(i >= 0 && size <= sizeof stub.entries[i].value);
-    (void)snprintf(stub.entries[i].key, sizeof stub.entries[i].key, "%s", key);
-    memcpy(stub.entries[i].value, value, size);
-    stub.entries[i].size = size;
-    if (stub.n_changes == CHANGES) {    /* as a server does with a client that does not read */
-        stub.n_changes = 0;
-        stub.lost = true;
-    }
-    (void)snprintf(stub.changes[stub.n_changes++], sizeof stub.changes[0], "%s", key);
-}
-
-/* As another process would. */
-static void change_outside(const char *key, const char *value)
-{
-    pthread_mutex_lock(&stub.lock);
-    put(key, value, strlen(value));
-    pthread_mutex_unlock(&stub.lock);
-}
-
-static cache_status stub_open(const cache_backend_config *config, void **self)
-{
-    (void)config;
-    *self = &stub;
-    return CACHE_OK;
-}
-
-static void stub_close(void *self)
-{
-    (void)self;
-}
-
-static cache_status stub_get_left(void *self, cache_bytes key, cache_writer *out, int64_t *left_ms)
-{
-    (void)self;
-    char value[128];
-    size_t size = 0;
-    pthread_mutex_lock(&stub.lock);
-    const int i = find(key.data);
-    if (i >= 0)
-        memcpy(value, stub.entries[i].value, size = stub.entries[i].size);
-    *left_ms = stub.left_ms;
-    stub.gets++;
-    void (*inside)(void) = stub.inside_get;
-    stub.inside_get = NULL;
-    pthread_mutex_unlock(&stub.lock);
-    if (inside != NULL)
-        inside();
-    return i >= 0 ? cache_writer_append(out, value, size) : CACHE_MISS;
-}
-
-static cache_status stub_get(void *self, cache_bytes key, cache_writer *out)
-{
-    int64_t left_ms;
-    return stub_get_left(self, key, out, &left_ms);
-}
-
-static cache_status stub_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
-{
-    (void)self, (void)ttl_ms;
-    pthread_mutex_lock(&stub.lock);
-    cache_status status = stub.set_status;
-    stub.sets++;
-    if ((flags & CACHE_SET_IF_ABSENT) && find(key.data) >= 0)
-        status = CACHE_NOT_STORED;
-    else if (status == CACHE_OK || status == CACHE_ERR_TIMEOUT)    /* one that timed out has arrived all the same */
-        put(key.data, value.data, value.size);
-    pthread_mutex_unlock(&stub.lock);
-    return status;
-}
-
-static cache_status stub_remove(void *self, cache_bytes key)
-{
-    (void)self;
-    pthread_mutex_lock(&stub.lock);
-    const int i = find(key.data);
-    if (i >= 0)
-        stub.entries[i].key[0] = '\0';
-    pthread_mutex_unlock(&stub.lock);
-    return i >= 0 ? CACHE_OK : CACHE_MISS;
-}
-
-static cache_status stub_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
-{
-    (void)self, (void)ttl_ms;
-    char text[32];
-    pthread_mutex_lock(&stub.lock);
-    const int i = find(key.data);
-    *result = (i >= 0 ? strtoll(stub.entries[i].value, NULL, 10) : 0) + delta;
-    const int size = snprintf(text, sizeof text, "%lld", (long long)*result);
-    put(key.data, text, (size_t)size);
-    pthread_mutex_unlock(&stub.lock);
-    return CACHE_OK;
-}
-
-static cache_status stub_clear(void *self, cache_bytes prefix)
-{
-    (void)self, (void)prefix;
-    pthread_mutex_lock(&stub.lock);
-    memset(stub.entries, 0, sizeof stub.entries);
-    pthread_mutex_unlock(&stub.lock);
-    return CACHE_OK;
-}
-
-static cache_status stub_get_many(void *self, const cache_bytes keys[], size_t n, cache_results *out)
-{
-    (void)self;
-    pthread_mutex_lock(&stub.lock);
-    for (size_t k = 0; k < n; k++) {
-        const int i = find(keys[k].data);
-        stub.gets++;
-        if (i >= 0)
-            (void)cache_results_put(out, k, stub.entries[i].value, stub.entries[i].size);
-    }
-    pthread_mutex_unlock(&stub.lock);
-    return CACHE_OK;
-}
-
-static void stub_changes(void *self, const cache_changes *to, void *ctx, uint64_t *heard_ns)
-{
-    (void)self;
-    *heard_ns = 0;
-    pthread_mutex_lock(&stub.lock);
-    if (stub.lost)
-        to->all(ctx);
-    stub.lost = false;
-    if (stub.connected) {
-        for (size_t i = 0; i < stub.n_changes; i++)
-            to->one(ctx, (cache_bytes){ stub.changes[i], strlen(stub.changes[i]) });
-        stub.n_changes = 0;
-        *heard_ns = cache_now_ns() - stub.heard_ago_ns;
-    }
-    pthread_mutex_unlock(&stub.lock);
-}
-
-static const cache_backend_ops telling_ops = {
-    .size = sizeof(cache_backend_ops), .scheme = "telling", .open = stub_open, .close = stub_close, .get = stub_get,
-    .set = stub_set, .remove = stub_remove, .inc = stub_inc, .clear = stub_clear, .get_many = stub_get_many,
-    .get_left = stub_get_left, .changes = stub_changes,
-};
-
-static const cache_backend_ops mute_ops = {
-    .size = sizeof(cache_backend_ops), .scheme = "mute", .open = stub_open, .close = stub_close, .get = stub_get,
-    .set = stub_set, .remove = stub_remove, .inc = stub_inc, .clear = stub_clear,
-};
-
-static int reset(void **state)
-{
-    (void)state;
-    memset(stub.entries, 0, sizeof stub.entries);
-    stub.n_changes = 0;
-    stub.connected = true;
-    stub.lost = false;
-    stub.heard_ago_ns = 0;
-    stub.left_ms = 60000;
-    stub.gets = stub.sets = 0;
-    stub.set_status = CACHE_OK;
-    stub.inside_get = NULL;
-    return 0;
-}
 
 /* A front that looks for changes at each read. */
 static const char url[] = "telling://?prefix=p:&front=1mb&front_check=0";
@@ -712,7 +522,7 @@ static void no_read_gets_a_value_that_was_overwritten_before_it_began(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define FRONT_TEST(name) cmocka_unit_test_setup(name, reset)
+#define FRONT_TEST(name) cmocka_unit_test_setup(name, telling_store_reset)
         FRONT_TEST(the_second_read_does_not_ask_the_store),
         FRONT_TEST(without_the_option_every_read_asks_the_store),
         FRONT_TEST(a_value_is_not_served_past_the_stores_own_time),
