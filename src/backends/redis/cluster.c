@@ -334,8 +334,8 @@ bool cache_redis_cluster_successor(struct redis_store *store, unsigned slot, boo
 bool cache_redis_cluster_may_recover(const struct redis_store *store, struct redis_node *node,
                                      const redisReply *error)
 {
-    /* While it is down, at least the probes, one each retry_after, hear that it is. After a longer silence nobody asked,
-     * and it may have been up meanwhile. */
+    /* While it is down, at least the probes, one each retry_after, hear that it is. After a longer silence nobody
+     * asked, and it may have been up meanwhile. */
     const int64_t longest_silence_ms = store->timeout_ms + store->retry_after_ms;
     const uint64_t now = cache_now_ns();
     if (strcmp(error->str, "CLUSTERDOWN The cluster is down") != 0)

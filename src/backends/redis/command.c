@@ -46,3 +46,21 @@ cache_status cache_redis_put_command(cache_writer *out, const char *const words[
         status = cache_redis_put_word(out, words[i], strlen(words[i]));
     return status;
 }
+
+cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms)
+{
+    (void)cache_redis_begin_command(out, ttl_ms > 0 ? 5 : 3);
+    (void)cache_redis_put_word(out, "SET", 3);
+    (void)cache_redis_put_word(out, key.data, key.size);
+    const cache_status status = cache_redis_put_word(out, value.data, value.size);
+    if (ttl_ms == 0)
+        return status;
+    (void)cache_redis_put_word(out, "PX", 2);
+    return cache_redis_put_number(out, ttl_ms);
+}
+
+/* UNLINK exists since Redis 4, and an ACL may forbid it. DEL does the same, but blocks the server meanwhile. */
+const char *cache_redis_removal(struct redis_store *store)
+{
+    return atomic_load_explicit(&store->no_unlink, memory_order_relaxed) ? "DEL" : "UNLINK";
+}

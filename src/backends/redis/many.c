@@ -9,8 +9,7 @@
 enum {
     KEYS_A_COMMAND = 500,              /* the server serves no other client during one command */
     KEYS_TO_GATHER = 16,               /* a request with more keys does not share its connection */
-    BYTES_A_REQUEST = 1 << 20,         /* of values, which are kept in memory until they are sent */
-    SCAN_COUNT = 500
+    BYTES_A_REQUEST = 1 << 20          /* of values, which are kept in memory until they are sent */
 };
 
 /* ---- commands of a list of keys ---------------------------------------------------------------------------------- */
@@ -130,12 +129,6 @@ cache_status cache_redis_get_many(void *self, const cache_bytes keys[], size_t n
 
 /* ---- remove ------------------------------------------------------------------------------------------------------ */
 
-/* UNLINK exists since Redis 4, and an ACL may forbid it. DEL does the same, but blocks the server meanwhile. */
-const char *cache_redis_removal(struct redis_store *store)
-{
-    return atomic_load_explicit(&store->no_unlink, memory_order_relaxed) ? "DEL" : "UNLINK";
-}
-
 /* Returns true if `error` rejects UNLINK. UNLINK is not sent again then. */
 bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error)
 {
@@ -168,18 +161,6 @@ cache_status cache_redis_remove_many(void *self, const cache_bytes keys[], size_
 }
 
 /* ---- set --------------------------------------------------------------------------------------------------------- */
-
-cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms)
-{
-    (void)cache_redis_begin_command(out, ttl_ms > 0 ? 5 : 3);
-    (void)cache_redis_put_word(out, "SET", 3);
-    (void)cache_redis_put_word(out, key.data, key.size);
-    const cache_status status = cache_redis_put_word(out, value.data, value.size);
-    if (ttl_ms == 0)
-        return status;
-    (void)cache_redis_put_word(out, "PX", 2);
-    return cache_redis_put_number(out, ttl_ms);
-}
 
 /* Send SET for as many keys as fit in a request. Sets `*n_sent` to their number. */
 static cache_status set_some(struct redis_store *store, const cache_bytes keys[], const cache_bytes values[], size_t n,
@@ -219,57 +200,6 @@ cache_status cache_redis_set_many(void *self, const cache_bytes keys[], const ca
         (void)snprintf(message, sizeof message, "%s", cache_last_error());
     }
     return first == CACHE_OK ? CACHE_OK : cache_fail(first, "%s", message);
-}
-
-/* ---- scan -------------------------------------------------------------------------------------------------------- */
-
-/* Escape a prefix as a pattern: "a*b" becomes "a\*b*". */
-static size_t pattern_of(cache_bytes prefix, char *out)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < prefix.size; i++) {
-        if (strchr("*?[]\\^-", prefix.data[i]) != NULL)
-            out[size++] = '\\';
-        out[size++] = prefix.data[i];
-    }
-    out[size++] = '*';
-    return size;
-}
-
-cache_status cache_redis_put_scan(cache_writer *out, const char *cursor, cache_bytes prefix)
-{
-    char pattern[2 * CACHE_MAX_STORED_PREFIX + 2];
-    const size_t size = pattern_of(prefix, pattern);
-    (void)cache_redis_begin_command(out, 6);
-    (void)cache_redis_put_word(out, "SCAN", 4);
-    (void)cache_redis_put_word(out, cursor, strlen(cursor));
-    (void)cache_redis_put_word(out, "MATCH", 5);
-    (void)cache_redis_put_word(out, pattern, size);
-    (void)cache_redis_put_word(out, "COUNT", 5);
-    return cache_redis_put_number(out, SCAN_COUNT);
-}
-
-cache_status cache_redis_read_scan(const char *where, const redisReply *reply, char cursor[REDIS_CURSOR_SIZE])
-{
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[0]->len >= REDIS_CURSOR_SIZE || reply->element[1]->type != REDIS_REPLY_ARRAY)
-        return cache_redis_unexpected(where, reply);
-    memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);
-    return CACHE_OK;
-}
-
-size_t cache_redis_scanned(const redisReply *reply, cache_bytes prefix, size_t *from, cache_bytes out[],
-                           size_t capacity)
-{
-    const redisReply *keys = reply->element[1];
-    size_t n = 0;
-    for (; *from < keys->elements && n < capacity; ++*from) {
-        const redisReply *key = keys->element[*from];
-        if (key->type == REDIS_REPLY_STRING && key->len >= prefix.size &&
-            memcmp(key->str, prefix.data, prefix.size) == 0)
-            out[n++] = (cache_bytes){ key->str, key->len };
-    }
-    return n;
 }
 
 /* ---- clear -------------------------------------------------------------------------------------------------------- *

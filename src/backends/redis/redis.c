@@ -1,4 +1,4 @@
-/* redis.c - the Redis store: operations on one key, and the table of operations. */
+/* redis.c - the Redis store: opening it, operations on one key, and the table of operations. */
 #include "store.h"
 
 #include "hooks.h"
@@ -59,96 +59,11 @@ static cache_status store_open(const cache_backend_config *config, void **self)
     return CACHE_OK;
 }
 
-/* ---- one command ------------------------------------------------------------------------------------------------- */
-
-enum {
-    ROOM = 1024,                       /* for a command, before memory is allocated */
-    LARGE_WORD = 4096                  /* a word of this size is sent from the caller's memory, without a copy */
-};
-
-/* Write a command. At most one word is large; it is sent as a part of its own. */
-static cache_status write_words(const cache_bytes words[], size_t n, cache_writer *out, struct redis_request *request)
-{
-    const cache_bytes *large = NULL;
-    size_t before = 0;
-    cache_status status = cache_redis_begin_command(out, n);
-    for (size_t i = 0; i < n; i++)
-        if (words[i].size < LARGE_WORD || large != NULL)
-            status = cache_redis_put_word(out, words[i].data, words[i].size);
-        else {
-            large = &words[i];
-            (void)cache_redis_put_head(out, large->size);
-            before = out->size;
-            status = cache_writer_append(out, "\r\n", 2);
-        }
-    request->parts[0] = (struct iovec){ out->data, large != NULL ? before : out->size };
-    request->n_parts = 1;
-    if (large != NULL) {
-        request->parts[1] = (struct iovec){ (char *)(uintptr_t)large->data, large->size };
-        request->parts[2] = (struct iovec){ out->data + before, out->size - before };
-        request->n_parts = 3;
-    }
-    return status;
-}
-
-cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
-                                 uint64_t deadline, struct redis_request *request)
-{
-    char room[ROOM];
-    cache_writer out;
-    cache_writer_init_buffer(&out, cache_env_allocator(store->env), room, sizeof room);
-    request->n_replies = 1;
-    cache_status status = write_words(words, n, &out, request);
-    if (status == CACHE_OK)
-        status = cache_redis_call(store, key, request, deadline);
-    cache_writer_release(&out);
-    return status;
-}
-
-static cache_bytes number_word(int64_t number, char room[NUMBER_MAX_SIZE + 1])
-{
-    return (cache_bytes){ room, cache_number_format(number, room) };
-}
-
 /* ---- get, set, remove -------------------------------------------------------------------------------------------- */
-
-cache_status cache_redis_get_by(struct redis_store *store, cache_bytes key, uint64_t deadline, cache_writer *out)
-{
-    const cache_bytes words[] = { REDIS_WORD("GET"), key };
-    struct redis_request request = { .repeatable = true, .types = "sn" };
-    cache_status status = cache_redis_command(store, words[1], words, 2, deadline, &request);
-    if (status == CACHE_OK) {
-        const redisReply *reply = request.replies[0];
-        status = reply->type == REDIS_REPLY_NIL ? CACHE_MISS : cache_writer_append(out, reply->str, reply->len);
-    }
-    cache_redis_release(&request);
-    return status;
-}
 
 static cache_status store_get(void *self, cache_bytes key, cache_writer *out)
 {
     return cache_redis_get_by(self, key, cache_redis_deadline(self), out);
-}
-
-cache_status cache_redis_set_by(struct redis_store *store, cache_bytes key, cache_bytes value, int64_t ttl_ms,
-                                unsigned flags, uint64_t deadline)
-{
-    const bool if_absent = (flags & CACHE_SET_IF_ABSENT) != 0;
-    char number[NUMBER_MAX_SIZE + 1];
-    cache_bytes words[6] = { REDIS_WORD("SET"), key, value };
-    size_t n = 3;
-    struct redis_request request = { .repeatable = !if_absent, .types = if_absent ? "on" : "o" };
-    if (ttl_ms > 0) {
-        words[n++] = REDIS_WORD("PX");
-        words[n++] = number_word(ttl_ms, number);
-    }
-    if (if_absent)
-        words[n++] = REDIS_WORD("NX");
-    cache_status status = cache_redis_command(store, words[1], words, n, deadline, &request);
-    if (status == CACHE_OK && request.replies[0]->type == REDIS_REPLY_NIL)
-        status = CACHE_NOT_STORED;    /* the reply of SET … NX if the key exists */
-    cache_redis_release(&request);
-    return status;
 }
 
 static cache_status store_set(void *self, cache_bytes key, cache_bytes value, int64_t ttl_ms, unsigned flags)
@@ -238,8 +153,8 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     char number[NUMBER_MAX_SIZE + 1];
     if (ttl_ms == 0)
         return ((struct redis_store *)self)->cluster != NULL ? persist_in_cluster(self, key) : persist(self, key);
-    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("PEXPIRE"), key, number_word(ttl_ms, number) }, 3,
-                          cache_redis_deadline(self));
+    const cache_bytes expire[] = { REDIS_WORD("PEXPIRE"), key, cache_redis_number_word(ttl_ms, number) };
+    return command_on_key(self, expire, 3, cache_redis_deadline(self));
 }
 
 /* Read the reply of INCRBY: a number, or an error. */
@@ -283,7 +198,7 @@ static cache_status inc_with_time(struct redis_store *store, cache_bytes key, ca
     cache_writer out;
     char number[NUMBER_MAX_SIZE + 1];
     struct redis_request request = { .n_replies = N_REPLIES, .takes_errors = true, .types = "oina" };
-    const cache_bytes ttl = number_word(ttl_ms, number);
+    const cache_bytes ttl = cache_redis_number_word(ttl_ms, number);
     cache_writer_init(&out, cache_env_allocator(store->env));
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("MULTI") }, 1);
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("SET"), key, REDIS_WORD("0"), REDIS_WORD("PX"), ttl,
@@ -300,7 +215,7 @@ static cache_status inc_with_time(struct redis_store *store, cache_bytes key, ca
 static cache_status store_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
     char number[NUMBER_MAX_SIZE + 1];
-    const cache_bytes words[] = { REDIS_WORD("INCRBY"), key, number_word(delta, number) };
+    const cache_bytes words[] = { REDIS_WORD("INCRBY"), key, cache_redis_number_word(delta, number) };
     struct redis_request request = { .types = "i" };
     if (ttl_ms > 0)
         return inc_with_time(self, key, words[2], ttl_ms, result);

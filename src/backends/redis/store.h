@@ -119,6 +119,10 @@ cache_status cache_redis_put_command(cache_writer *out, const char *const words[
  * elsewhere. */
 cache_status cache_redis_put_head(cache_writer *out, size_t size);
 
+/* Append a SET of one key. */
+cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms);
+const char *cache_redis_removal(struct redis_store *store);    /* the command that removes keys: "UNLINK" or "DEL" */
+
 #define REDIS_WORD(text) ((cache_bytes){ text, sizeof text - 1 })
 
 /* ---- one connection (connection.c) ------------------------------------------------------------------------------- */
@@ -198,11 +202,6 @@ struct cache_exchange cache_redis_exchange(struct redis_request *request);
 /* Returns the first error reply, or NULL if there is none. */
 const redisReply *cache_redis_first_error(const struct redis_request *request);
 void cache_redis_release(struct redis_request *request);
-
-/* Send one command to the server or node that has `key`. The reply is left in the request, which must be released in
- * every case. */
-cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
-                                 uint64_t deadline, struct redis_request *request);
 
 uint64_t cache_redis_deadline(const struct redis_store *store);
 
@@ -291,7 +290,15 @@ cache_get_left_fn cache_redis_get_left;
 cache_list_fn cache_redis_list;
 cache_ping_fn cache_redis_ping;
 
-/* ---- one key (redis.c, compare.c) -------------------------------------------------------------------------------- */
+/* ---- one key (one_key.c, compare.c) ------------------------------------------------------------------------------ */
+
+/* Send one command to the server or node that has `key`. The reply is left in the request, which must be released in
+ * every case. */
+cache_status cache_redis_command(struct redis_store *store, cache_bytes key, const cache_bytes words[], size_t n,
+                                 uint64_t deadline, struct redis_request *request);
+
+/* Returns `number` as a word. `room` has NUMBER_MAX_SIZE + 1 bytes and must stay as long as the word. */
+cache_bytes cache_redis_number_word(int64_t number, char *room);
 
 /* For operations that take several requests: all of them share one deadline. */
 cache_status cache_redis_get_by(struct redis_store *store, cache_bytes key, uint64_t deadline, cache_writer *out);
@@ -309,12 +316,10 @@ cache_status cache_redis_remove_by(struct redis_store *store, const cache_bytes 
                                    size_t *removed);
 cache_clear_fn cache_redis_clear;
 
-/* Append SET. */
-cache_status cache_redis_put_set(cache_writer *out, cache_bytes key, cache_bytes value, int64_t ttl_ms);
-const char *cache_redis_removal(struct redis_store *store);    /* the command that removes keys: "UNLINK" or "DEL" */
-
 /* Returns true if `error` rejects UNLINK. UNLINK is not sent again then. */
 bool cache_redis_do_without_unlink(struct redis_store *store, const redisReply *error);
+
+/* ---- scan (scan.c) ----------------------------------------------------------------------------------------------- */
 
 /* Append SCAN of the prefix from the cursor; read the next cursor from its reply, "0" at the end. */
 enum { REDIS_CURSOR_SIZE = 24 };
