@@ -1,5 +1,6 @@
 /* env_vars.c - opens the cache that the environment describes: by CACHE_URL, or by a URL made from Flask-Caching's
  * names. */
+#include "ascii.h"
 #include "cache_internal.h"
 #include "url.h"
 #include "writer.h"
@@ -39,18 +40,9 @@ static void put_option(struct description *description, const char *option, cons
 
 /* ---- checks, whose messages name the variable -------------------------------------------------------------------- */
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* strcasecmp depends on the locale. In a Turkish one "SIMPLE" is not "simple". */
 static bool is_word(const char *value, const char *word)
 {
-    size_t i = 0;
-    while (value[i] != '\0' && lower(value[i]) == lower(word[i]))
-        i++;
-    return value[i] == word[i];
+    return cache_ascii_same((cache_bytes){ value, strlen(value) }, word);
 }
 
 static cache_status check_number(const char *name, const char *value, long max)

@@ -1,6 +1,8 @@
 /* http_rules.c - the rules of RFC 9110 and RFC 9111 that page caching needs. */
 #include "http_rules.h"
 
+#include "ascii.h"
+
 #include <string.h>
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
@@ -39,23 +41,10 @@ bool cache_http_is_field_value(const char *text)
     return true;
 }
 
-/* strcasecmp depends on the locale. A Turkish locale treats other letters as equal. */
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool is_name(cache_bytes text, const char *name)
-{
-    size_t i = 0;
-    while (i < text.size && name[i] != '\0' && lower(text.data[i]) == lower(name[i]))
-        i++;
-    return i == text.size && name[i] == '\0';
-}
-
 bool cache_http_same_name(const char *a, const char *b)
 {
-    return lower(a[0]) == lower(b[0]) && is_name((cache_bytes){ a, strlen(a) }, b);
+    return cache_ascii_lower(a[0]) == cache_ascii_lower(b[0]) &&
+           cache_ascii_same((cache_bytes){ a, strlen(a) }, b);
 }
 
 static bool is_one_of(const char *name, const char *const names[])
@@ -97,7 +86,7 @@ bool cache_http_list_has(const char *list, const char *name)
 {
     cache_bytes element;
     while (list != NULL && cache_http_next_element(&list, &element))
-        if (is_name(element, name))
+        if (cache_ascii_same(element, name))
             return true;
     return false;
 }
@@ -144,22 +133,22 @@ static void set_shorter(double *span, double seconds)
  * gain little. */
 static void read_directive(cache_bytes name, cache_bytes argument, struct cache_http_control *control)
 {
-    if (is_name(name, "no-store"))
+    if (cache_ascii_same(name, "no-store"))
         control->no_store = true;
-    else if (is_name(name, "no-cache"))
+    else if (cache_ascii_same(name, "no-cache"))
         control->no_cache = true;
-    else if (is_name(name, "private"))
+    else if (cache_ascii_same(name, "private"))
         control->is_private = true;
-    else if (is_name(name, "must-revalidate") || is_name(name, "proxy-revalidate"))
+    else if (cache_ascii_same(name, "must-revalidate") || cache_ascii_same(name, "proxy-revalidate"))
         control->must_revalidate = true;
-    else if (is_name(name, "s-maxage")) {
+    else if (cache_ascii_same(name, "s-maxage")) {
         set_shorter(&control->s_maxage, read_seconds(argument));
         control->must_revalidate = true;    /* section 5.2.2.10: it implies proxy-revalidate */
-    } else if (is_name(name, "max-age"))
+    } else if (cache_ascii_same(name, "max-age"))
         set_shorter(&control->max_age, read_seconds(argument));
-    else if (is_name(name, "stale-while-revalidate"))
+    else if (cache_ascii_same(name, "stale-while-revalidate"))
         set_shorter(&control->stale_while_revalidate, read_seconds(argument));
-    else if (is_name(name, "stale-if-error"))
+    else if (cache_ascii_same(name, "stale-if-error"))
         set_shorter(&control->stale_if_error, read_seconds(argument));
 }
 

@@ -1,6 +1,7 @@
 /* page_key.c - makes the key of a request's page: the path, the normalized query, and what else the view counts. */
 #include "page_key.h"
 
+#include "ascii.h"
 #include "hex.h"
 #include "request.h"
 #include "sha256.h"
@@ -59,7 +60,7 @@ static void put_escaped(cache_writer *key, cache_bytes text, bool is_encoded)
 static void put_lower(cache_writer *key, const char *name)
 {
     for (; *name != '\0'; name++) {
-        const char c = *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name;
+        const char c = cache_ascii_lower(*name);
         (void)cache_writer_append(key, &c, 1);
     }
 }
