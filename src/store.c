@@ -127,10 +127,10 @@ static void note_hot(const cache_t *cache, cache_bytes key, unsigned reads)
         cache_hot_keys_add(store->hot_keys, user, (uint64_t)reads * (store->sampled ? CACHE_SAMPLE_EVERY : 1));
 }
 
-/* Counts one key in NOTED_OF_MANY: to count a key takes a tenth of a microsecond, too much for each of hundreds. Every
- * key has the same chance, whatever its place among them. */
 enum { NOTED_OF_MANY = 8 };
 
+/* Counts one key in NOTED_OF_MANY: to count a key takes a tenth of a microsecond, too much for each of hundreds. Every
+ * key has the same chance, whatever its place among them. */
 static void note_hot_of_many(const cache_t *cache, const cache_bytes keys[], size_t n, const cache_value values[])
 {
     for (size_t i = (cache_unique_quick() >> 32) % NOTED_OF_MANY; i < n; i += NOTED_OF_MANY)
@@ -287,10 +287,10 @@ cache_status cache_store_get_many(const cache_t *cache, const cache_bytes keys[]
     cache_results results = { store->env.allocator, out, n };
     const uint64_t begun = cache_store_begin(store);
     first = n > 0 ? store->ops.get_many(store->self, keys, n, &results) : CACHE_OK;
-    if (begun != 0)
+    if (begun != 0) {
         cache_counters_time(store->counters, TIMED_GET, cache_store_elapsed(begun));
-    if (begun != 0)
         note_hot_of_many(cache, keys, n, out);
+    }
     if (first < 0)
         return cache_store_end(cache, first, CACHE_EVENT_ERROR, keys[0], 0, cache_store_elapsed(begun));
     if (store->env.event != NULL)

@@ -88,9 +88,7 @@ static cache_status get_node(struct redis_store *store, const char *host, int po
 /* Returns true if every key with this prefix has the same slot. */
 static bool has_hash_tag(cache_bytes prefix)
 {
-    const char *open = memchr(prefix.data, '{', prefix.size);
-    const char *close = open != NULL ? memchr(open, '}', prefix.size - (size_t)(open - prefix.data)) : NULL;
-    return close != NULL && close != open + 1;
+    return cache_redis_hash_tag(prefix).size < prefix.size;
 }
 
 cache_status cache_redis_open_cluster(struct redis_store *store, const char *prefix)

@@ -47,7 +47,7 @@ cache_status cache_redis_compare_and_set(void *self, cache_bytes key, cache_byte
     const uint64_t deadline = cache_redis_deadline(store);
     char number[NUMBER_MAX_SIZE + 1];
     const cache_bytes words[] = { REDIS_WORD("EVAL"), { script, sizeof script - 1 }, REDIS_WORD("1"), key, expected,
-                                  value, { number, cache_number_format(ttl_ms, number) } };
+                                  value, cache_redis_number_word(ttl_ms, number) };
     struct redis_request request = { .takes_errors = true, .types = "i" };
     cache_status status = cache_redis_command(store, key, words, value.data != NULL ? 7 : 5, deadline, &request);
     bool refused = false;

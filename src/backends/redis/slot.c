@@ -15,14 +15,20 @@ static unsigned crc16(const char *data, size_t size)
     return crc;
 }
 
-unsigned cache_redis_slot(cache_bytes key)
+cache_bytes cache_redis_hash_tag(cache_bytes key)
 {
     const char *open = memchr(key.data, '{', key.size);
     if (open != NULL) {
         const char *tag = open + 1;
         const char *close = memchr(tag, '}', key.size - (size_t)(tag - key.data));
         if (close != NULL && close != tag)
-            return crc16(tag, (size_t)(close - tag)) % REDIS_SLOTS;
+            return (cache_bytes){ tag, (size_t)(close - tag) };
     }
-    return crc16(key.data, key.size) % REDIS_SLOTS;
+    return key;
+}
+
+unsigned cache_redis_slot(cache_bytes key)
+{
+    const cache_bytes hashed = cache_redis_hash_tag(key);
+    return crc16(hashed.data, hashed.size) % REDIS_SLOTS;
 }

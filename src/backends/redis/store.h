@@ -226,6 +226,9 @@ void cache_redis_check_fork(struct redis_cluster *cluster);
  * between them count (a hash tag, slot.c). */
 unsigned cache_redis_slot(cache_bytes key);
 
+/* Returns the part of a key that decides its slot: what the first braces enclose, or else the whole key. */
+cache_bytes cache_redis_hash_tag(cache_bytes key);
+
 cache_status cache_redis_open_cluster(struct redis_store *store, const char *prefix);
 void cache_redis_close_cluster(struct redis_store *store);
 
