@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -231,6 +232,83 @@ static void a_child_uses_its_copy_though_others_wrote_while_it_was_made(void **s
     cache_close(cache);
 }
 
+/* ---- clear ------------------------------------------------------------------------------------------------------- */
+
+static _Thread_local bool is_slow;
+
+/* In a slow thread the copy of a table takes longer, so that others wait for its lock. */
+static void *slow_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    if (is_slow && size >= 1024)
+        (void)nanosleep(&(const struct timespec){ 0, 100000 }, NULL);
+    return malloc(size);
+}
+
+static void *plain_resize(void *ctx, void *block, size_t size)
+{
+    (void)ctx;
+    return realloc(block, size);
+}
+
+static void plain_free(void *ctx, void *block)
+{
+    (void)ctx;
+    free(block);
+}
+
+/* The table grows and shrinks all the time. */
+static void *fill_and_empty(void *arg)
+{
+    cache_t *cache = arg;
+    char key[16];
+    is_slow = true;
+    while (!atomic_load(&stop)) {
+        for (int i = 0; i < 1000; i++) {
+            (void)snprintf(key, sizeof key, "b%d", i);
+            (void)cache_set_string(cache, key, "", CACHE_TTL_FOREVER);
+        }
+        for (int i = 0; i < 1000; i++) {
+            (void)snprintf(key, sizeof key, "b%d", i);
+            (void)cache_delete(cache, key);
+        }
+    }
+    return NULL;
+}
+
+static void clear_leaves_no_key_though_others_make_the_table_shrink(void **state)
+{
+    static const cache_allocator allocator = { slow_alloc, plain_resize, plain_free, NULL };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL, *part = NULL;
+    pthread_t thread;
+    (void)state;
+    config.url = "memory://?max_bytes=1900kb";    /* one shard */
+    config.allocator = &allocator;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    assert_status(CACHE_OK, cache_with_prefix(cache, "part:", &part));
+    atomic_store(&stop, false);
+    assert_int_equal(pthread_create(&thread, NULL, fill_and_empty, cache), 0);
+    int left = 0;
+    for (int round = 0; round < 300; round++) {
+        char key[16];
+        for (int i = 0; i < 500; i++) {
+            (void)snprintf(key, sizeof key, "%d", i);
+            assert_status(CACHE_OK, cache_set_string(part, key, "", CACHE_TTL_FOREVER));
+        }
+        assert_status(CACHE_OK, cache_clear(part));
+        for (int i = 0; i < 500; i++) {
+            (void)snprintf(key, sizeof key, "%d", i);
+            left += cache_has(part, key) == CACHE_OK;
+        }
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(left, 0);
+    cache_close(part);
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_small_cache_is_full_to_the_limit_after_many_threads_filled_it),
         cmocka_unit_test(a_reader_sees_one_value_whole_while_others_set_it),
         cmocka_unit_test(a_child_uses_its_copy_though_others_wrote_while_it_was_made),
+        cmocka_unit_test(clear_leaves_no_key_though_others_make_the_table_shrink),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

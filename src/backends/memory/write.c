@@ -128,37 +128,46 @@ cache_status cache_mem_touch(void *self, cache_bytes key, int64_t ttl_ms)
 
 /* ---- clear ------------------------------------------------------------------------------------------------------- */
 
-/* Removes the items that begin with `prefix` from some buckets, from `*bucket` on. Returns false at the end of the
- * table. */
-static bool clear_some(struct memory *memory, size_t shard, cache_bytes prefix, uint32_t *bucket)
+#define HASHES (UINT64_C(1) << 32)
+
+/* Removes the items that begin with `prefix` and have one of the next hashes, from `*hash` on. Returns false if no hash
+ * is left. Hashes are counted and not buckets, since the table may be replaced between two calls: an item is then in
+ * another bucket, but keeps its hash. If its bucket was full, an item is in a later one, at the latest in the first
+ * bucket that no item passed. */
+static bool clear_some(struct memory *memory, size_t shard, cache_bytes prefix, uint64_t *hash)
 {
     enum { BUCKETS = 32 };             /* so few that other writers only wait for some microseconds */
     const table_word table = memory_table(memory, shard);
     const uint32_t n = table_n(table);
-    for (const uint32_t end = *bucket + BUCKETS; *bucket < end && *bucket < n; ++*bucket)
-        for (unsigned i = 0; i < BUCKET_SLOTS; i++) {
-            struct item *item = table_item(table, *bucket, i);
-            if (item != NULL && item_begins(item, prefix))
+    if (n == 0)
+        return false;
+    const uint32_t first = table_home((uint32_t)*hash, n), end = n - first > BUCKETS ? first + BUCKETS : n;
+    const uint64_t next = end < n ? (end * HASHES + n - 1) / n : HASHES;    /* the first hash of bucket `end` */
+    bool passed = true;
+    for (uint32_t i = 0; i < n && (first + i < end || passed); i++) {
+        const uint32_t bucket = (uint32_t)(((uint64_t)first + i) % n);
+        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+            struct item *item = table_item(table, bucket, slot);
+            if (item != NULL && item->hash >= *hash && item->hash < next && item_begins(item, prefix))
                 cache_mem_take_out(memory, shard, item);
         }
-    return *bucket < n;
+        passed = bucket_passed(atomic_load_explicit(&table_buckets(table)[bucket].tags, memory_order_relaxed)) > 0;
+    }
+    *hash = next;
+    return next < HASHES;
 }
 
 static void clear_shard(struct memory *memory, size_t at, cache_bytes prefix)
 {
     struct shard *shard = &memory->shards[at];
-    uint32_t bucket = 0;
+    uint64_t hash = 0;
     for (bool more = true; more;) {
         lock_take(&shard->lock);
-        const table_word before = memory_table(memory, at);
-        more = clear_some(memory, at, prefix, &bucket);
+        more = clear_some(memory, at, prefix, &hash);
         if (!more)
             cache_mem_trim(memory, at);
         lock_give(&shard->lock);
         limbo_reclaim(memory_limbo(memory));
-        /* If the table was replaced, items are in other buckets. */
-        if (more && memory_table(memory, at) != before)
-            bucket = 0;
     }
 }
 
