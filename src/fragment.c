@@ -6,33 +6,62 @@
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
+struct key_text {
+    char *buf;
+    size_t cap, size;
+    bool fits;                         /* with its NUL */
+};
+
+static void put(struct key_text *key, const char *text, size_t size)
+{
+    key->fits = key->fits && size < key->cap - key->size;
+    if (!key->fits)
+        return;
+    memcpy(key->buf + key->size, text, size);
+    key->size += size;
+    key->buf[key->size] = '\0';
+}
+
+/* A '/' is written as %2F, so that the name ends at the first '/', and a '%' as %25. */
+static void put_name(struct key_text *key, const char *name)
+{
+    put(key, "fragment/", strlen("fragment/"));
+    for (;;) {
+        const size_t plain = strcspn(name, "/%");
+        put(key, name, plain);
+        name += plain;
+        if (*name == '\0')
+            return;
+        put(key, *name++ == '/' ? "%2F" : "%25", 3);
+    }
+}
+
+static void put_part(struct key_text *key, const char *part)
+{
+    char head[NUMBER_MAX_SIZE + 3] = "/n";
+    if (part == NULL) {
+        put(key, head, 2);
+        return;
+    }
+    const size_t size = strlen(part), digits = cache_number_format((int64_t)size, head + 1);
+    head[1 + digits] = ':';
+    put(key, head, digits + 2);
+    put(key, part, size);
+}
+
 /* Make "fragment/NAME", followed by the length and the text of each vary part. So no two lists of parts have the same
  * key. */
 cache_status cache_fragment_key(const char *const parts[], size_t n, char *buf, size_t cap)
 {
     if (buf == NULL || parts == NULL || n == 0 || parts[0] == NULL || parts[0][0] == '\0')
         return cache_fail(CACHE_ERR_INVALID, "fragment: %s", buf == NULL ? "buf is NULL" : "it has no name");
-    size_t size = 0;
-    for (size_t i = 0; i < n; i++) {
-        char head[NUMBER_MAX_SIZE + 3] = "fragment/";
-        const size_t part = parts[i] != NULL ? strlen(parts[i]) : 0;
-        if (i > 0 && parts[i] == NULL)
-            memcpy(head, "/n", 3);
-        else if (i > 0) {
-            head[0] = '/';
-            const size_t digits = cache_number_format((int64_t)part, head + 1);
-            memcpy(head + 1 + digits, ":", 2);
-        }
-        const size_t head_size = strlen(head);
-        if (part >= cap || head_size >= cap - part || size >= cap - part - head_size)
-            return cache_fail(CACHE_ERR_TOO_LARGE, "fragment '%.40s': the key has more than %zu bytes", parts[0],
-                              cap > 0 ? cap - 1 : 0);
-        memcpy(buf + size, head, head_size);
-        if (part > 0)
-            memcpy(buf + size + head_size, parts[i], part);
-        size += head_size + part;
-        buf[size] = '\0';
-    }
+    struct key_text key = { buf, cap, 0, true };
+    put_name(&key, parts[0]);
+    for (size_t i = 1; i < n; i++)
+        put_part(&key, parts[i]);
+    if (!key.fits)
+        return cache_fail(CACHE_ERR_TOO_LARGE, "fragment '%.40s': the key has more than %zu bytes", parts[0],
+                          cap > 0 ? cap - 1 : 0);
     return CACHE_OK;
 }
 

@@ -83,13 +83,36 @@ static void a_vary_part_that_is_null_does_not_hide_those_behind_it(void **state)
 
 static void keys_differ_by_their_parts(void **state)
 {
-    char first[64], second[64];
+    static const char *const lists[][3] = {
+        { "f", "a", "b" }, { "f", "a/1:b" }, { "f/1:a", "b" }, { "f/1:a/1:b" }, { "f%2F1:a", "b" }, { "f", "" },
+        { "f/0:" }, { "f/n" }, { "f%252Fn" },
+    };
+    enum { LISTS = sizeof lists / sizeof lists[0] };
+    char keys[LISTS + 1][64];
     (void)state;
-    assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "f", "a", "b" }, 3, first, sizeof first));
-    assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "f", "a/1:b" }, 2, second, sizeof second));
-    assert_string_not_equal(first, second);
-    assert_status(CACHE_ERR_TOO_LARGE, cache_fragment_key((const char *const[]){ "f" }, 1, first, 8));
-    assert_status(CACHE_ERR_INVALID, cache_fragment_key((const char *const[]){ "" }, 1, first, 8));
+    for (size_t i = 0; i < LISTS; i++) {
+        size_t n = 0;
+        while (n < 3 && lists[i][n] != NULL)
+            n++;
+        assert_status(CACHE_OK, cache_fragment_key(lists[i], n, keys[i], sizeof keys[i]));
+    }
+    assert_status(CACHE_OK, cache_fragment_key((const char *const[]){ "f", NULL }, 2, keys[LISTS], sizeof keys[0]));
+    for (size_t i = 0; i <= LISTS; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(keys[i], keys[k]);
+    assert_string_equal(keys[0], "fragment/f/1:a/1:b");
+}
+
+static void a_key_that_does_not_fit_is_refused(void **state)
+{
+    static const char *const parts[] = { "a/b", "xy", NULL };
+    static const char whole[] = "fragment/a%2Fb/2:xy/n";
+    char key[64];
+    (void)state;
+    for (size_t cap = 0; cap <= sizeof whole; cap++)
+        assert_status(cap < sizeof whole ? CACHE_ERR_TOO_LARGE : CACHE_OK, cache_fragment_key(parts, 3, key, cap));
+    assert_string_equal(key, whole);
+    assert_status(CACHE_ERR_INVALID, cache_fragment_key((const char *const[]){ "" }, 1, key, 8));
 }
 
 static void a_name_counts_on_its_own(void *ctx, const char *name, const cache_counters *counters)
@@ -468,6 +491,7 @@ int main(void)
         fragment_test(without_a_cache_a_fragment_is_rendered),
         fragment_test(a_vary_part_that_is_null_does_not_hide_those_behind_it),
         fragment_test(keys_differ_by_their_parts),
+        fragment_test(a_key_that_does_not_fit_is_refused),
         fragment_test(statistics_count_under_the_fragments_name),
         fragment_test(a_failing_body_leaves_nothing_behind),
         fragment_test(a_body_that_fails_and_breaks_off_is_taken_back),
