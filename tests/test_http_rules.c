@@ -55,6 +55,9 @@ static void if_none_match_is_compared_weakly_element_by_element(void **state)
         { "w/\"a\"", "\"a\"", false },
         { "", "\"a\"", false }, { "\"a\"", NULL, false }, { "\"*\"", "\"a\"", false }, { "\"a", "\"a\"", false },
         { "", NULL, false }, { "\"\"", NULL, false },
+        /* RFC 9110 section 8.8.3: a backslash is a character of the tag, and escapes nothing. */
+        { "\"a\\\", \"b\"", "\"a\\\"", true }, { "\"a\\\", \"b\"", "\"b\"", true },
+        { "\"a\\\"b\"", "\"b\"", false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (cache_http_none_match(cases[i].list, cases[i].etag) != cases[i].matches)

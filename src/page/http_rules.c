@@ -62,7 +62,8 @@ static bool is_space(char c)
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-bool cache_http_next_element(const char **list, cache_bytes *element)
+/* In a quoted string a backslash escapes the next character. In an entity tag it is a character like any other. */
+static bool next_element(const char **list, bool escapes, cache_bytes *element)
 {
     const char *at = *list;
     while (is_space(*at) || *at == ',')
@@ -72,7 +73,7 @@ bool cache_http_next_element(const char **list, cache_bytes *element)
     for (; *at != '\0' && (quoted || *at != ','); at++) {
         if (*at == '"')
             quoted = !quoted;
-        else if (quoted && *at == '\\' && at[1] != '\0')
+        else if (escapes && quoted && *at == '\\' && at[1] != '\0')
             at++;
     }
     *list = at;
@@ -80,6 +81,11 @@ bool cache_http_next_element(const char **list, cache_bytes *element)
         at--;
     *element = (cache_bytes){ begin, (size_t)(at - begin) };
     return element->size > 0;
+}
+
+bool cache_http_next_element(const char **list, cache_bytes *element)
+{
+    return next_element(list, true, element);
 }
 
 bool cache_http_list_has(const char *list, const char *name)
@@ -242,7 +248,7 @@ bool cache_http_none_match(const char *if_none_match, const char *etag)
 {
     const cache_bytes ours = without_weakness((cache_bytes){ etag, etag != NULL ? strlen(etag) : 0 });
     cache_bytes element;
-    while (cache_http_next_element(&if_none_match, &element)) {
+    while (next_element(&if_none_match, false, &element)) {
         const cache_bytes theirs = without_weakness(element);
         if ((element.size == 1 && element.data[0] == '*') ||
             (etag != NULL && theirs.size == ours.size && memcmp(theirs.data, ours.data, ours.size) == 0))
