@@ -50,10 +50,28 @@ static void after_fork_in_child(void)
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
+/* Called with the lock held. The runner of a flight from before a fork is not in this process, unless it forked. */
+static void unset_runner(struct cache_flight *flight)
+{
+    struct cache_flight_thread *runner = flight->runner;
+    flight->runner = NULL;
+    if (runner == NULL || (runner != &cache_flight_me && flight->epoch != current_epoch))
+        return;
+    struct cache_flight **at = &runner->runs;
+    while (*at != NULL && *at != flight)
+        at = &(*at)->next_run;
+    if (*at == flight)
+        *at = flight->next_run;
+}
+
 /* Called when a thread ends. Its flights have not ended if it left a computation by longjmp, or ends inside one. */
 static void abandon_all(void *unused)
 {
     (void)unused;
+    pthread_mutex_lock(&cache_flight_lock);
+    while (cache_flight_me.runs != NULL)
+        unset_runner(cache_flight_me.runs);
+    pthread_mutex_unlock(&cache_flight_lock);
     while (cache_flight_me.computes != NULL) {
         struct cache_flight *flight = cache_flight_me.computes;
         if (flight->is_orphan)
@@ -349,10 +367,11 @@ enum cache_flight_role cache_flight_join(struct cache_flights *flights, const st
  * others. */
 static bool waits_for_me(const struct cache_flight *flight)
 {
-    while (flight != NULL && flight->leader != NULL) {
-        if (flight->leader == &cache_flight_me)
-            return true;
-        flight = flight->leader->waits_for;
+    while (flight != NULL) {
+        const struct cache_flight_thread *thread = flight->leader != NULL ? flight->leader : flight->runner;
+        if (thread == NULL || thread == &cache_flight_me)
+            return thread != NULL;
+        flight = thread->waits_for;
     }
     return false;
 }
@@ -430,6 +449,11 @@ void cache_flight_hand_over(struct cache_flight *flight)
 {
     pthread_mutex_lock(&cache_flight_lock);
     unset_leader(flight);
+    if (atomic_load(&has_thread_end)) {    /* else nobody would notice that this thread has ended */
+        flight->runner = &cache_flight_me;
+        flight->next_run = cache_flight_me.runs;
+        cache_flight_me.runs = flight;
+    }
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
@@ -490,6 +514,7 @@ void cache_flight_complete(struct cache_flight *flight, const struct cache_outco
     cache_flight_take_out(flights, flight);
     cache_flight_stop_storing(flight);
     unset_leader(flight);
+    unset_runner(flight);
     const bool first = !flight->has_outcome;
     if (first)
         set_outcome(flight, outcome, value, message);

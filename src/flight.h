@@ -52,7 +52,8 @@ void cache_flight_leave(struct cache_flight *flight);
 /* Makes this thread, which leads the flight for now, follow it too. Call this before the flight is handed on. */
 void cache_flight_retain(struct cache_flight *flight);
 
-/* Releases the flight from its thread. Any thread may then end it with cache_flight_complete. */
+/* Releases the flight from its thread. Any thread may then end it with cache_flight_complete. While this thread lives, a
+ * wait for the flight still counts as a wait for it. */
 void cache_flight_hand_over(struct cache_flight *flight);
 
 /* cache_flight_queue lets the computation wait for a thread to begin it. Until then a caller without an old value may

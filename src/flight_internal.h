@@ -19,6 +19,7 @@
 struct cache_flight_thread {
     struct cache_flight *waits_for;
     struct cache_flight *computes;     /* the innermost of its flights */
+    struct cache_flight *runs;         /* flights that it handed over, whose computations it probably still runs */
     unsigned n_storing;                /* flights whose results this thread is storing */
 };
 
@@ -33,7 +34,9 @@ struct cache_flight {
     UT_hash_handle hh;
     struct cache_flights *flights;
     struct cache_flight_thread *leader;    /* NULL while the flight is queued or handed over */
+    struct cache_flight_thread *runner;    /* the thread that handed it over, while it lives; else NULL */
     struct cache_flight *outer;        /* the flight that its leader was computing before */
+    struct cache_flight *next_run;
     struct cache_flight *next, *previous;    /* in the list of the store's running flights */
     struct cache_flight *next_storing;
     uint64_t store_number;             /* counts stores of this process; 0: not being stored */

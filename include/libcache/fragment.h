@@ -63,8 +63,9 @@ void cache_fragment_fail(cache_writer *out);
  * the writer failed. If the body is left by break, return or goto, nothing is stored, and its output stays.
  *
  * Only one thread at a time runs the body of a key. The others wait for its text, for 30 seconds at most. If there is
- * none by then, or if the body fails or is left, they run the body themselves and store nothing. After a return or goto
- * they wait until the writer is freed. If the fragment is invalidated while its body runs in this process, the text is
+ * none by then, or if the body fails or is left, they run the body themselves and store nothing. So does a thread that
+ * would wait for itself, because fragments contain each other. After a return or goto they wait until the writer is
+ * freed. If the fragment is invalidated while its body runs in this process, the text is
  * shown but not stored. For the invalidation of a tag this holds in every process. */
 #define CACHE_FRAGMENT(cache, out, ttl, ...)                                                                           \
     CACHE_FRAGMENT_WITH(cache, out, CACHE_FRAGMENT_OPTIONS_(ttl, NULL, 0), __VA_ARGS__)
