@@ -2,10 +2,8 @@
  * what a failure means for the requests beside it. */
 #include "test.h"
 
-#include "backends/wire/server.h"
-#include "hooks.h"
-
 #include "fake_server.h"
+#include "lines.h"
 #include "server.h"
 
 #include <arpa/inet.h>
@@ -19,59 +17,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-
-/* ---- a protocol: the reply to a line is the line ----------------------------------------------------------------- */
-
-static struct cache_server_counters counters;
-static cache_env env;
-
-struct line {
-    char text[64], reply[64];
-};
-
-static enum cache_reply take_line(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
-                                  size_t *used)
-{
-    struct line *line = exchange->ctx;
-    const char *end = size > 0 ? memchr(bytes, '\n', size) : NULL;
-    (void)state;
-    if (end == NULL)
-        return CACHE_REPLY_MORE;
-    *used = (size_t)(end + 1 - bytes);
-    if (*used >= sizeof line->reply) {
-        exchange->status = cache_fail(CACHE_ERR_PROTOCOL, "lines: too long");
-        return CACHE_REPLY_BROKEN;
-    }
-    memcpy(line->reply, bytes, *used);
-    line->reply[*used - 1] = '\0';
-    return CACHE_REPLY_DONE;
-}
-
-static const struct cache_protocol lines = { .greet = NULL };
-
-static void open_server(struct cache_server *server, int port, int pool, bool gather, int64_t timeout_ms)
-{
-    static const cache_config none = CACHE_CONFIG_INIT;
-    cache_env_init(&env, &none);
-    const struct cache_server_config config = {
-        .env = &env, .where = "lines", .place = { "127.0.0.1", port }, .protocol = &lines, .pool = pool,
-        .gather = gather, .timeout_ms = timeout_ms, .connect_timeout_ms = timeout_ms, .retry_after_ms = 1000,
-        .counters = &counters,
-    };
-    memset(&counters, 0, sizeof counters);
-    assert_status(CACHE_OK, cache_server_init(server, &config));
-}
-
-static cache_status ask(struct cache_server *server, const char *text, bool repeatable, struct line *line)
-{
-    (void)snprintf(line->text, sizeof line->text, "%s\n", text);
-    line->reply[0] = '\0';
-    const struct iovec part = { line->text, strlen(line->text) };
-    struct cache_exchange exchange = { .parts = &part, .n_parts = 1, .repeatable = repeatable, .take = take_line,
-                                       .ctx = line };
-    return cache_server_call(server, &exchange, cache_server_deadline(server));
-}
 
 /* ---- gathering --------------------------------------------------------------------------------------------------- */
 
