@@ -86,6 +86,9 @@ static inline void cache_resolver_answered(struct cache_resolver *resolver)
         atomic_store(&resolver->useless, 0);
 }
 
+/* Returns true if the next cache_resolver_get would look the name up, which may take any time. */
+bool cache_resolver_is_due(struct cache_resolver *resolver);
+
 /* Looks the name up again once a minute. Returns false if the name no longer has `address`, to which a connection was
  * made when the set had `*version`. */
 bool cache_resolver_still_has(struct cache_resolver *resolver, const struct cache_address *address, unsigned *version);

@@ -11,6 +11,7 @@
 enum {
     NANOSECONDS_IN_MS = 1000000,
     SHORT_PATIENCE_MS = 20,
+    FAIR_SHARE = 8,                    /* a server that had less than this part of the usual time is not blamed */
     PATIENT_TRY = 128                  /* one of this many probes of a server that is down waits the whole timeout */
 };
 
@@ -52,8 +53,8 @@ static cache_status locate_and_connect(struct cache_server *server, struct cache
     char host[256];
     struct cache_place place = { .host = host };
     struct cache_resolver resolver;
-    *ours = false;
     cache_status status = config->protocol->locate(server, deadline, host, &place.port);
+    *ours = status == CACHE_ERR_NOMEM || status == CACHE_ERR_IO;
     if (status != CACHE_OK)
         return status;
     cache_resolver_init(&resolver, &place, config->where);
@@ -99,6 +100,23 @@ static bool may_be_better_elsewhere(cache_status status)
     return status == CACHE_ERR_CONNECT || status == CACHE_ERR_TIMEOUT || status == CACHE_ERR_PROTOCOL;
 }
 
+/* A request that waited long for something else, or was at another server before, may leave so little time that even a
+ * server that is well cannot answer. */
+static bool had_time(const struct cache_server *server, uint64_t begun, uint64_t deadline, int64_t usual_ms)
+{
+    const int64_t ms = usual_ms < server->config.timeout_ms ? usual_ms : server->config.timeout_ms;
+    return deadline >= begun + (uint64_t)ms * NANOSECONDS_IN_MS / FAIR_SHARE;
+}
+
+/* Nothing is sent for a request whose time is over: it could only come too late. */
+static cache_status out_of_time(const struct cache_attempt *attempt)
+{
+    const struct cache_server_config *config = &attempt->server->config;
+    atomic_fetch_add_explicit(&config->counters->timeouts, 1, memory_order_relaxed);
+    return cache_fail(CACHE_ERR_TIMEOUT, "%s: the %lld ms were over before the request was sent", config->where,
+                      (long long)config->timeout_ms);
+}
+
 static cache_status connect_anew(struct cache_attempt *attempt)
 {
     struct cache_server *server = attempt->server;
@@ -108,10 +126,14 @@ static cache_status connect_anew(struct cache_attempt *attempt)
     const uint64_t latest = begun + (attempt->trying ? patience_ns(server)
                                                      : (uint64_t)server->config.connect_timeout_ms * NANOSECONDS_IN_MS);
     const uint64_t deadline = latest < attempt->own->deadline ? latest : attempt->own->deadline;
+    const bool fair = attempt->trying || had_time(server, begun, deadline, server->config.connect_timeout_ms);
     bool ours = false, others = false;
     cache_status status;
+    if (begun >= deadline)
+        return out_of_time(attempt);
     do {
         status = connect_and_greet_anew(connection, deadline, &ours);
+        ours = ours || (status == CACHE_ERR_TIMEOUT && !fair);
         others = status != CACHE_OK && !ours && may_be_better_elsewhere(status) &&
                  cache_resolver_leave_alone(&server->resolver, &connection->wire.address);
     } while (others && cache_now_ns() < deadline);
@@ -165,8 +187,9 @@ static cache_status make_ready(struct cache_attempt *attempt)
     return attempt->was_idle ? CACHE_OK : connect_anew(attempt);
 }
 
-static void begin_batch(struct cache_attempt *attempt, uint64_t deadline)
+static void begin_batch(struct cache_attempt *attempt, uint64_t now, uint64_t deadline)
 {
+    attempt->begun = now;
     attempt->batch = (struct cache_batch){ .connection = attempt->connection, .first = attempt->own,
                                            .deadline = deadline, .marked = true };
     cache_batch_begin(&attempt->batch);
@@ -193,7 +216,8 @@ static void note_server_outcome(struct cache_attempt *attempt)
         cache_resolver_answered(&server->resolver);
     } else if (batch->status == CACHE_ERR_TIMEOUT) {
         cache_resolver_doubt(&server->resolver);
-        if (cache_breaker_timed_out(&server->breaker))
+        if (had_time(server, attempt->begun, batch->deadline, server->config.timeout_ms) &&
+            cache_breaker_timed_out(&server->breaker))
             trip(attempt);
     }
     if (attempt->was_idle && batch->status == CACHE_ERR_CONNECT) {
@@ -255,20 +279,29 @@ static bool apply_outcome(const struct cache_attempt *attempt, struct cache_exch
     return again;
 }
 
+/* Returns true if it is time to look the name up. The next leader does that, since here the callers of a batch that is
+ * done wait. */
+static bool may_wait_for_name(struct cache_server *server)
+{
+    return server->config.protocol->locate == NULL && cache_resolver_is_due(&server->resolver);
+}
+
 /* Sends the next batch for a caller that waits, so that the server works on it while the callers of this one wake. That
  * caller leads it afterwards. Returns NULL if none waits, or if the connection cannot be used. */
 static struct cache_exchange *send_next(const struct cache_attempt *attempt)
 {
     struct cache_server *server = attempt->server;
     uint64_t deadline = 0;
-    if (attempt->own->alone || !cache_slots_has_next(server) || !cache_connection_is_good(attempt->connection))
+    if (attempt->own->alone || !cache_slots_has_next(server) || may_wait_for_name(server) ||
+        !cache_connection_is_good(attempt->connection))
         return NULL;
-    struct cache_exchange *next = cache_slots_next(server, &deadline);
+    const uint64_t now = cache_now_ns();
+    struct cache_exchange *next = cache_slots_next(server, now, &deadline);
     if (next == NULL)
         return NULL;
     *next->attempt = (struct cache_attempt){ .server = server, .connection = attempt->connection, .own = next,
                                              .was_idle = true };
-    begin_batch(next->attempt, deadline);
+    begin_batch(next->attempt, now, deadline);
     (void)cache_batch_send_some(&next->attempt->batch);    /* reading the reply meets the same failure */
     next->begun = true;
     return next;
@@ -324,12 +357,15 @@ bool cache_attempt_lead(struct cache_attempt *attempt, int slot)
 {
     struct cache_exchange *own = attempt->own;
     own->status = make_ready(attempt);
+    const uint64_t now = cache_now_ns();
+    if (own->status == CACHE_OK && now >= own->deadline)
+        own->status = out_of_time(attempt);
     if (own->status != CACHE_OK) {
         (void)snprintf(own->message, sizeof own->message, "%s", cache_last_error());
         cache_slots_give_back(attempt->server, slot, own);
         return false;
     }
-    begin_batch(attempt, cache_slots_gather(attempt->server, own));
+    begin_batch(attempt, now, cache_slots_gather(attempt->server, own, now));
     return cache_attempt_run(attempt, slot);
 }
 

@@ -9,6 +9,7 @@ struct cache_attempt {
     struct cache_connection *connection;
     struct cache_exchange *own;        /* the request of the thread that leads */
     struct cache_batch batch;
+    uint64_t begun;                    /* when the batch was sent, of cache_now_ns */
     bool trying;                       /* probes a server that is down */
     bool was_idle;                     /* the connection existed already */
 };

@@ -10,6 +10,7 @@ enum {
     MAX_PARTS = 64,                    /* the most parts of one write */
     READ_SIZE = 32 * 1024,
     MARK_PATIENCE_MS = 100,            /* for a server that may not support the mark */
+    MAX_LATE_READS = 64,               /* after the deadline, of bytes that had come before it */
     NANOSECONDS_IN_MS = 1000000
 };
 
@@ -171,7 +172,7 @@ static cache_status read_the_last_words(struct cache_batch *batch, struct held *
     size_t size = 1;
     cache_status status = CACHE_OK;
     (void)snprintf(message, sizeof message, "%s", cache_last_error());
-    while (status == CACHE_OK && size > 0 && !is_taken(batch))
+    for (int i = 0; i < MAX_LATE_READS && status == CACHE_OK && size > 0 && !is_taken(batch); i++)
         status = read_once(batch, held, false, &size);
     batch->lost = true;
     if (is_taken(batch))
@@ -181,12 +182,12 @@ static cache_status read_the_last_words(struct cache_batch *batch, struct held *
 
 /* If all of `timeout` is left, the timeout of the socket is enough. So the usual request needs one send and one
  * recv. */
-static cache_status receive(struct cache_batch *batch, struct held *held, uint64_t deadline)
+static cache_status receive(struct cache_batch *batch, struct held *held, uint64_t now, uint64_t deadline)
 {
     struct cache_wire *wire = &batch->connection->wire;
     size_t size = 0;
     bool readable = true;
-    if (is_sent(batch) && cache_now_ns() + (uint64_t)(wire->timeout_ms - 1) * NANOSECONDS_IN_MS < deadline)
+    if (is_sent(batch) && now + (uint64_t)(wire->timeout_ms - 1) * NANOSECONDS_IN_MS < deadline)
         return read_once(batch, held, true, &size);
     const cache_status status = cache_wire_wait(wire, !is_sent(batch), deadline, &readable);
     return status == CACHE_OK && readable ? read_once(batch, held, false, &size) : status;
@@ -199,15 +200,21 @@ static bool may_lack_marks(const struct cache_batch *batch)
            atomic_load_explicit(&batch->connection->server->marks, memory_order_relaxed) == CACHE_MARKS_UNTRIED;
 }
 
+/* After the deadline nothing more is sent. Bytes that have come by then are still read, but their number is limited: a
+ * server that never stops sending would hold its caller for ever. */
 static cache_status exchange_all(struct cache_batch *batch, struct held *held)
 {
     cache_status status = CACHE_OK;
+    int late_reads = 0;
     while (status == CACHE_OK && !is_taken(batch)) {
-        const uint64_t patience = cache_now_ns() + MARK_PATIENCE_MS * NANOSECONDS_IN_MS;
-        status = cache_batch_send_some(batch);
+        const uint64_t now = cache_now_ns(), patience = now + MARK_PATIENCE_MS * NANOSECONDS_IN_MS;
+        const bool late = now >= batch->deadline;
+        if (late && late_reads++ == MAX_LATE_READS)
+            return cache_wire_timed_out(&batch->connection->wire);
+        status = late ? CACHE_OK : cache_batch_send_some(batch);
         if (status != CACHE_OK)
             return read_the_last_words(batch, held, status);
-        status = receive(batch, held,
+        status = receive(batch, held, now,
                          may_lack_marks(batch) && patience < batch->deadline ? patience : batch->deadline);
     }
     batch->lost = batch->lost || !is_sent(batch);

@@ -57,17 +57,29 @@ static void keep(struct cache_resolver *resolver, const struct cache_addresses *
     resolver->version++;
 }
 
-/* Returns true if this caller must look the name up. A path is never looked up again. */
-static bool is_due(struct cache_resolver *resolver)
+/* Called with the lock held. A path is never looked up again. */
+static bool is_due(const struct cache_resolver *resolver)
+{
+    return resolver->found_at == 0 || (resolver->place.port != 0 && !resolver->looking &&
+                                       (resolver->doubted || cache_now_ns() - resolver->found_at > MINUTE));
+}
+
+bool cache_resolver_is_due(struct cache_resolver *resolver)
 {
     pthread_mutex_lock(&resolver->lock);
-    const bool first = resolver->found_at == 0;
-    const bool again = resolver->place.port != 0 && !resolver->looking &&
-                       (resolver->doubted || cache_now_ns() - resolver->found_at > MINUTE);
-    if (first || again)
-        resolver->looking = true;
+    const bool due = is_due(resolver);
     pthread_mutex_unlock(&resolver->lock);
-    return first || again;
+    return due;
+}
+
+/* Returns true if this caller must look the name up. */
+static bool begin_to_look(struct cache_resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->lock);
+    const bool due = is_due(resolver);
+    resolver->looking = resolver->looking || due;
+    pthread_mutex_unlock(&resolver->lock);
+    return due;
 }
 
 static cache_status look_up(struct cache_resolver *resolver)
@@ -87,7 +99,7 @@ static cache_status look_up(struct cache_resolver *resolver)
 
 cache_status cache_resolver_get(struct cache_resolver *resolver, struct cache_addresses *out, unsigned *version)
 {
-    const cache_status status = is_due(resolver) ? look_up(resolver) : CACHE_OK;
+    const cache_status status = begin_to_look(resolver) ? look_up(resolver) : CACHE_OK;
     if (status != CACHE_OK)
         return status;
     pthread_mutex_lock(&resolver->lock);
@@ -146,7 +158,7 @@ void cache_resolver_doubt(struct cache_resolver *resolver)
 
 bool cache_resolver_still_has(struct cache_resolver *resolver, const struct cache_address *address, unsigned *version)
 {
-    if (is_due(resolver))
+    if (begin_to_look(resolver))
         (void)look_up(resolver);
     pthread_mutex_lock(&resolver->lock);
     bool yes = true;

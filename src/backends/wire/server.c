@@ -179,7 +179,9 @@ static bool send_at_once(struct cache_server_call *call, struct cache_attempt *a
         return false;
     *attempt = (struct cache_attempt){ .server = server, .connection = &server->connections[call->slot],
                                  .own = call->exchange, .was_idle = true };
-    if (!cache_connection_is_good(attempt->connection)) {
+    const bool good = cache_connection_is_good(attempt->connection);
+    attempt->begun = cache_now_ns();
+    if (!good || attempt->begun >= call->exchange->deadline) {
         cache_slots_give_back(server, call->slot, call->exchange);
         return false;
     }

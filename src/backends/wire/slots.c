@@ -126,12 +126,22 @@ static int take_for(struct cache_server *server, struct cache_exchange *exchange
     return slot;
 }
 
-static void wait_in_vain(struct cache_server *server, struct cache_exchange *exchange)
+static void expire(struct cache_server *server, struct cache_exchange *exchange)
 {
     exchange->status = CACHE_ERR_TIMEOUT;
     (void)snprintf(exchange->message, sizeof exchange->message, "%.150s: all %d connections were busy for %lld ms",
                    server->config.where, server->config.pool, (long long)server->config.timeout_ms);
     atomic_fetch_add_explicit(&server->config.counters->timeouts, 1, memory_order_relaxed);
+}
+
+/* Ends requests whose time was over while they waited. */
+static void expire_all(struct cache_server *server, struct cache_exchange *list)
+{
+    for (struct cache_exchange *next; list != NULL; list = next) {
+        next = list->next;
+        expire(server, list);
+        cache_slots_finish(list);
+    }
 }
 
 /* Waits for a turn, and returns the slot on which this thread leads; or -1 once no other thread uses the request. If
@@ -154,7 +164,7 @@ static int wait_for_turn(struct cache_server *server, struct cache_exchange *exc
         const bool removed = remove_from_queue(server, exchange);
         pthread_mutex_unlock(&server->lock);
         if (removed) {
-            wait_in_vain(server, exchange);
+            expire(server, exchange);
             return -1;
         }
     }
@@ -217,28 +227,45 @@ int cache_slots_take_idle(struct cache_server *server, const struct cache_exchan
     return slot;
 }
 
+/* Called with the lock held. Removes requests whose time is over from the front of the queue, and puts them before
+ * `late`. Their callers wake up only now. */
+static struct cache_exchange *remove_late(struct cache_server *server, uint64_t now, struct cache_exchange *late)
+{
+    while (server->first != NULL && server->first->deadline <= now) {
+        struct cache_exchange *exchange = dequeue(server);
+        exchange->next = late;
+        late = exchange;
+    }
+    return late;
+}
+
 /* Called with the lock held. */
-static uint64_t gather(struct cache_server *server, struct cache_exchange *own)
+static uint64_t gather(struct cache_server *server, struct cache_exchange *own, uint64_t now,
+                       struct cache_exchange **late)
 {
     struct cache_exchange *last = own;
     uint64_t deadline = own->deadline;
     size_t size = own->size;
+    *late = remove_late(server, now, *late);
     while (server->first != NULL && !server->first->alone && size + server->first->size <= MAX_BATCH_BYTES) {
         last = last->next = dequeue(server);
         size += last->size;
         deadline = last->deadline < deadline ? last->deadline : deadline;
+        *late = remove_late(server, now, *late);
     }
     return deadline;
 }
 
-uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own)
+uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own, uint64_t now)
 {
+    struct cache_exchange *late = NULL;
     own->next = NULL;
     if (!server->config.gather || own->alone)
         return own->deadline;
     pthread_mutex_lock(&server->lock);
-    const uint64_t deadline = gather(server, own);
+    const uint64_t deadline = gather(server, own, now, &late);
     pthread_mutex_unlock(&server->lock);
+    expire_all(server, late);
     return deadline;
 }
 
@@ -250,15 +277,17 @@ bool cache_slots_has_next(struct cache_server *server)
     return has;
 }
 
-struct cache_exchange *cache_slots_next(struct cache_server *server, uint64_t *deadline)
+struct cache_exchange *cache_slots_next(struct cache_server *server, uint64_t now, uint64_t *deadline)
 {
-    struct cache_exchange *next = NULL;
+    struct cache_exchange *next = NULL, *late = NULL;
     pthread_mutex_lock(&server->lock);
+    late = remove_late(server, now, late);
     if (server->first != NULL && !server->first->alone) {
         next = dequeue(server);
-        *deadline = gather(server, next);
+        *deadline = gather(server, next, now, &late);
     }
     pthread_mutex_unlock(&server->lock);
+    expire_all(server, late);
     return next;
 }
 
@@ -267,14 +296,24 @@ void cache_slots_pass_on(struct cache_exchange *next, int slot)
     cache_turn_say(&next->waiter->turn, LEADS + (unsigned)slot);
 }
 
+/* A caller whose time is over looks for its request in the queue once, and then waits for whoever has it. So a request
+ * must not come back into the queue after its deadline. */
 void cache_slots_return(struct cache_server *server, struct cache_exchange *list)
 {
+    struct cache_exchange *late = NULL;
     pthread_mutex_lock(&server->lock);
+    const uint64_t now = cache_now_ns();
     for (struct cache_exchange *next; list != NULL; list = next) {
         next = list->next;
-        enqueue_first(server, list);
+        if (now < list->deadline)
+            enqueue_first(server, list);
+        else {
+            list->next = late;
+            late = list;
+        }
     }
     pthread_mutex_unlock(&server->lock);
+    expire_all(server, late);
 }
 
 void cache_slots_finish(struct cache_exchange *exchange)

@@ -15,19 +15,22 @@ int cache_slots_take_idle(struct cache_server *server, const struct cache_exchan
 /* Gives the slot to the request that waits longest, or frees it. `exchange` is the request for which it was taken. */
 void cache_slots_give_back(struct cache_server *server, int slot, const struct cache_exchange *exchange);
 
-/* Links to `own` the waiting requests that may be sent with it. Returns the earliest deadline of all. */
-uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own);
+/* Links to `own` the waiting requests that may be sent with it. Returns the earliest deadline of all. Requests whose
+ * time is over at `now` are ended. */
+uint64_t cache_slots_gather(struct cache_server *server, struct cache_exchange *own, uint64_t now);
 
 /* Returns true if cache_slots_next would now return a request. */
 bool cache_slots_has_next(struct cache_server *server);
 
 /* For a leader whose batch is done, and whose connection is to send the next batch at once: removes from the queue the
  * request that waits longest, and links to it those that may be sent with it. Sets `*deadline` to the earliest of all.
- * Returns NULL if there is none. The slot stays taken; cache_slots_pass_on gives it to the caller of `next`. */
-struct cache_exchange *cache_slots_next(struct cache_server *server, uint64_t *deadline);
+ * Requests whose time is over at `now` are ended. Returns NULL if there is none. The slot stays taken;
+ * cache_slots_pass_on gives it to the caller of `next`. */
+struct cache_exchange *cache_slots_next(struct cache_server *server, uint64_t now, uint64_t *deadline);
 void cache_slots_pass_on(struct cache_exchange *next, int slot);
 
-/* Puts requests of a batch that must be sent again at the front of the queue, since they have waited already. */
+/* Puts requests of a batch that must be sent again at the front of the queue, since they have waited already. Requests
+ * whose time is over are ended. */
 void cache_slots_return(struct cache_server *server, struct cache_exchange *list);
 
 /* Wakes the thread whose request is done. */

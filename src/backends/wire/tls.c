@@ -333,7 +333,7 @@ static cache_status shake_hands(struct cache_wire *wire, uint64_t deadline)
         cache_tls_gate_leave();
         if (outcome == 1 || status != CACHE_OK)
             return status;
-        if (cache_wait_ready(wire->fd, (short)link->wants, deadline, &ready) != CACHE_OK)
+        if (cache_now_ns() >= deadline || cache_wait_ready(wire->fd, (short)link->wants, deadline, &ready) != CACHE_OK)
             return cache_fail(CACHE_ERR_TIMEOUT, "%s: TLS: no handshake in time (is this a TLS port?)",
                               wire->where);
     }
