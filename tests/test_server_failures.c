@@ -212,6 +212,86 @@ static const char *url(int port, const char *options)
     return text;
 }
 
+/* ---- a change beside a request that failed ----------------------------------------------------------------------- */
+
+static atomic_bool may_go_on;
+static atomic_int sets;
+
+static bool is_set(const char *request)
+{
+    return strstr(request, "\r\nSET\r\n") != NULL || strncmp(request, "set ", 4) == 0;
+}
+
+/* The first connection holds its first get back, and then answers nonsense once it has been sent a set, too. */
+static void serve_nonsense(struct fake_server *server, int fd, int number)
+{
+    char came[MAX_REQUEST] = "", request[MAX_REQUEST], mark[32];
+    (void)server;
+    for (int gets = 0; next_request(fd, came, request);) {
+        fake_redis_cut_mark(request, mark);
+        const char *greeting = mark[0] != '\0' ? mark : protocol->greeting(request);
+        sets += is_set(request);
+        gets += greeting == NULL;
+        while (number == 0 && gets == 1 && !may_go_on)
+            pause_ms(5);
+        if (number == 0 && gets > 1 && is_set(request) && !fake_server_puts(fd, "?!nonsense\r\n"))
+            return;
+        if ((number > 0 || gets <= 1) &&
+            !(greeting != NULL ? fake_server_puts(fd, greeting) : answer_get(fd, request, ANSWER)))
+            return;
+    }
+}
+
+static int start_nonsense(void **state)
+{
+    protocol = *state;
+    may_go_on = false;
+    sets = 0;
+    fake_server_start(&fake, serve_nonsense, NULL);
+    return 0;
+}
+
+struct change {
+    cache_t *cache;
+    const char *key, *value;           /* value: NULL reads the key */
+    cache_status status;
+};
+
+static void *change_or_read(void *arg)
+{
+    struct change *change = arg;
+    cache_value value = { 0 };
+    change->status = change->value != NULL ? cache_set_string(change->cache, change->key, change->value, 60)
+                                           : cache_get(change->cache, change->key, &value);
+    cache_value_release(&value);
+    return NULL;
+}
+
+/* The server has received it, and may do it after a second copy, and after newer changes. */
+static void a_set_beside_a_request_that_failed_is_not_sent_twice(void **state)
+{
+    struct change changes[3] = { { .key = "hold" }, { .key = "read" }, { .key = "set", .value = "v" } };
+    pthread_t threads[3];
+    char text[160];
+    (void)state;
+    (void)snprintf(text, sizeof text, "%s://127.0.0.1:%d?prefix=&pool=1&timeout=20&connect_timeout=20&%s",
+                   protocol->scheme, fake.port, protocol == &redis ? "client_name=off" : "generation=off");
+    cache_t *cache = test_open(text);
+    for (int i = 0; i < 3; i++) {
+        changes[i].cache = cache;
+        assert_int_equal(pthread_create(&threads[i], NULL, change_or_read, &changes[i]), 0);
+        pause_ms(200);                 /* until it waits for the connection, which nothing shows */
+    }
+    may_go_on = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(changes[0].status, CACHE_OK);
+    assert_int_equal(changes[1].status, CACHE_ERR_PROTOCOL);
+    assert_int_equal(changes[2].status, CACHE_ERR_CONNECT);
+    assert_int_equal(sets, 1);
+    cache_close(cache);
+}
+
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
 
 static void half_a_reply_ends_with_the_timeout_and_the_connection(void **state)
@@ -493,6 +573,8 @@ static void threads_that_share_a_connection_take_turns(void **state)
 }
 
 #define of(store, test) { #store ": " #test, test, start, stop, (void *)(uintptr_t)&store }
+#define with_nonsense(store, test) \
+    { #store ": " #test, test, start_nonsense, stop, (void *)(uintptr_t)&store }
 
 int main(void)
 {
@@ -507,6 +589,7 @@ int main(void)
         of(redis, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),
         of(redis, while_one_caller_tries_no_other_does_however_long_it_takes),
         of(redis, threads_that_share_a_connection_take_turns),
+        with_nonsense(redis, a_set_beside_a_request_that_failed_is_not_sent_twice),
 #endif
 #ifdef HAVE_MEMCACHED
         of(memcached, half_a_reply_ends_with_the_timeout_and_the_connection),
@@ -519,6 +602,7 @@ int main(void)
         of(memcached, a_server_that_is_away_is_tried_by_one_caller_each_retry_after),
         of(memcached, while_one_caller_tries_no_other_does_however_long_it_takes),
         of(memcached, threads_that_share_a_connection_take_turns),
+        with_nonsense(memcached, a_set_beside_a_request_that_failed_is_not_sent_twice),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

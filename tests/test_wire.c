@@ -409,6 +409,99 @@ static void only_what_may_be_repeated_goes_out_again(void **state)
     }
 }
 
+/* The first connection answers its first request when the test lets it, and no other. The others answer. */
+struct silence {
+    atomic_bool may_answer;
+    atomic_int writes;
+};
+
+static void fall_silent(struct fake_server *server, int fd, int number)
+{
+    struct silence *silence = server->ctx;
+    char bytes[4096];
+    for (int i = 0; fake_server_read(fd, bytes, sizeof bytes); i++) {
+        if (strstr(bytes, "write") != NULL)
+            atomic_fetch_add(&silence->writes, 1);
+        while (number == 0 && i == 0 && !silence->may_answer)
+            sched_yield();
+        if ((number > 0 || i == 0) && !fake_server_puts(fd, bytes))
+            return;
+    }
+}
+
+struct call {
+    const char *text;
+    int64_t ms;                        /* until its deadline */
+    bool overwrites;
+    cache_status status;
+};
+
+static void *call_once(void *arg)
+{
+    struct call *call = arg;
+    struct line line;
+    struct iovec part;
+    struct cache_exchange exchange = line_exchange(call->text, &part, &line);
+    exchange.overwrites = call->overwrites;
+    call->status = cache_server_call(&shared, &exchange, cache_now_ns() + (uint64_t)call->ms * 1000000);
+    return NULL;
+}
+
+static void wait_for_queue(int n)
+{
+    for (int waiting = -1; waiting != n; sched_yield()) {
+        pthread_mutex_lock(&shared.lock);
+        waiting = shared.n_waiting;
+        pthread_mutex_unlock(&shared.lock);
+    }
+}
+
+/* A batch is given up, since one of its requests has no more time. The server has read all of it, and may do it yet. */
+static void a_write_is_not_sent_again_while_its_first_copy_may_still_be_done(void **state)
+{
+    (void)state;
+    for (int overwrites = 0; overwrites < 2; overwrites++) {
+        struct fake_server fake;
+        struct silence silence = { 0 };
+        struct call calls[3] = { { "first", 20000, false, 0 }, { "read", 400, false, 0 },
+                                 { "write", 20000, overwrites, 0 } };
+        pthread_t threads[3];
+        fake_server_start(&fake, fall_silent, &silence);
+        open_server(&shared, fake.port, 1, true, 20000);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(pthread_create(&threads[i], NULL, call_once, &calls[i]), 0);
+            while (fake.accepted == 0)
+                sched_yield();
+            wait_for_queue(i);
+        }
+        silence.may_answer = true;
+        for (int i = 0; i < 3; i++)
+            pthread_join(threads[i], NULL);
+        assert_int_equal(calls[0].status, CACHE_OK);
+        assert_int_equal(calls[1].status, CACHE_ERR_TIMEOUT);
+        assert_int_equal(calls[2].status, overwrites ? CACHE_ERR_CONNECT : CACHE_OK);
+        assert_int_equal(silence.writes, overwrites ? 1 : 2);
+        cache_server_release(&shared);
+        fake_server_stop(&fake);
+    }
+}
+
+/* A server that has ended the connection does nothing more of what came on it. */
+static void a_write_is_sent_again_if_the_server_has_ended_the_connection(void **state)
+{
+    struct fake_server fake;
+    struct call call = { "write", 20000, true, 0 };
+    struct line line;
+    (void)state;
+    fake_server_start(&fake, hang_up, NULL);
+    open_server(&shared, fake.port, 1, true, 20000);
+    assert_status(CACHE_OK, ask(&shared, "one", true, &line));
+    (void)call_once(&call);
+    assert_int_equal(call.status, CACHE_OK);
+    cache_server_release(&shared);
+    fake_server_stop(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +516,8 @@ int main(void)
         cmocka_unit_test(a_cancelled_thread_keeps_nothing),
         cmocka_unit_test(a_connection_with_something_unread_is_not_used_again),
         cmocka_unit_test(only_what_may_be_repeated_goes_out_again),
+        cmocka_unit_test(a_write_is_not_sent_again_while_its_first_copy_may_still_be_done),
+        cmocka_unit_test(a_write_is_sent_again_if_the_server_has_ended_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,14 +10,14 @@ enum { SMALL_VALUE = 1024 };           /* including the CR LF after it */
 #define ANSWER(kind) (1u << MC_##kind)
 
 const struct mc_command cache_mc_commands[] = {
-    [MC_GET] = { "get", true, ANSWER(END) },
-    [MC_GETS] = { "gets", true, ANSWER(END) },
-    [MC_SET] = { "set", true, ANSWER(STORED) },
-    [MC_ADD] = { "add", false, ANSWER(STORED) | ANSWER(NOT_STORED) | ANSWER(EXISTS) },
-    [MC_CAS] = { "cas", false, ANSWER(STORED) | ANSWER(NOT_STORED) | ANSWER(EXISTS) | ANSWER(NOT_FOUND) },
-    [MC_DELETE] = { "delete", true, ANSWER(DELETED) | ANSWER(NOT_FOUND) },
-    [MC_INCR] = { "incr", false, ANSWER(NUMBER) | ANSWER(NOT_FOUND) },
-    [MC_TOUCH] = { "touch", true, ANSWER(TOUCHED) | ANSWER(NOT_FOUND) },
+    [MC_GET] = { "get", true, false, ANSWER(END) },
+    [MC_GETS] = { "gets", true, false, ANSWER(END) },
+    [MC_SET] = { "set", true, true, ANSWER(STORED) },
+    [MC_ADD] = { "add", false, true, ANSWER(STORED) | ANSWER(NOT_STORED) | ANSWER(EXISTS) },
+    [MC_CAS] = { "cas", false, true, ANSWER(STORED) | ANSWER(NOT_STORED) | ANSWER(EXISTS) | ANSWER(NOT_FOUND) },
+    [MC_DELETE] = { "delete", true, false, ANSWER(DELETED) | ANSWER(NOT_FOUND) },
+    [MC_INCR] = { "incr", false, false, ANSWER(NUMBER) | ANSWER(NOT_FOUND) },
+    [MC_TOUCH] = { "touch", true, true, ANSWER(TOUCHED) | ANSWER(NOT_FOUND) },
 };
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
@@ -192,7 +192,8 @@ cache_status cache_mc_call(struct mc_call *call)
     struct iovec parts[3];
     struct mc_server *server = call->place->server;
     struct cache_exchange exchange = { .parts = parts, .n_parts = write_parts(call, head, parts),
-                                       .repeatable = cache_mc_commands[call->verb].repeatable, .take = take,
+                                       .repeatable = cache_mc_commands[call->verb].repeatable,
+                                       .overwrites = cache_mc_commands[call->verb].overwrites, .take = take,
                                        .restart = restart, .ctx = call };
     call->found = false;
     cache_status status = cache_server_call(&server->link, &exchange, call->deadline);

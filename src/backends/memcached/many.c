@@ -214,7 +214,8 @@ static bool next_batch(struct mc_many *many, struct mc_share *share)
         return false;
     }
     write_batch(many, share);
-    share->exchange = (struct cache_exchange){ .parts = &share->part, .n_parts = 1, .repeatable = true, .alone = true,
+    share->exchange = (struct cache_exchange){ .parts = &share->part, .n_parts = 1, .repeatable = true,
+                                               .overwrites = cache_mc_commands[many->verb].overwrites, .alone = true,
                                                .take = take, .restart = restart, .ctx = share };
     restart(&share->exchange);
     return true;

@@ -136,7 +136,7 @@ enum mc_verb { MC_GET, MC_GETS, MC_SET, MC_ADD, MC_CAS, MC_DELETE, MC_INCR, MC_T
 
 struct mc_command {
     const char *text;                  /* "get" */
-    bool repeatable;
+    bool repeatable, overwrites;       /* whether it may be sent again (../wire/server.h) */
     unsigned answers;                  /* which kinds its last reply may have: a bit for each mc_kind */
 };
 extern const struct mc_command cache_mc_commands[];    /* indexed by mc_verb */

@@ -117,8 +117,9 @@ static bool was_demoted(struct redis_store *store, const struct redis_request *r
 struct cache_exchange cache_redis_exchange(struct redis_request *request)
 {
     return (struct cache_exchange){ .parts = request->parts, .n_parts = request->n_parts,
-                                    .repeatable = request->repeatable, .alone = request->alone,
-                                    .take = cache_redis_take, .restart = cache_redis_restart, .ctx = request };
+                                    .repeatable = request->repeatable, .overwrites = request->overwrites,
+                                    .alone = request->alone, .take = cache_redis_take, .restart = cache_redis_restart,
+                                    .ctx = request };
 }
 
 static cache_status send_request(struct redis_store *store, struct redis_request *request, uint64_t deadline)

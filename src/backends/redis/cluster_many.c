@@ -116,8 +116,9 @@ static size_t make_part(struct many *many, uint16_t node, size_t *order, struct 
         keep_first(many, put_command(many, i, &part->out));
     }
     part->request = (struct redis_request){ .parts = { { part->out.data, part->out.size } }, .n_parts = 1,
-                                            .n_replies = n, .repeatable = true, .alone = n > REDIS_FEW, .fold = true,
-                                            .use = use, .restart = forget, .ctx = part, .types = types_of(many->work) };
+                                            .n_replies = n, .repeatable = true, .overwrites = many->work == SET,
+                                            .alone = n > REDIS_FEW, .fold = true, .use = use, .restart = forget,
+                                            .ctx = part, .types = types_of(many->work) };
     part->exchange = cache_redis_exchange(&part->request);
     return n;
 }
@@ -179,7 +180,8 @@ static bool send_round(struct many *many, struct part parts[], struct cache_serv
 
 static void send_alone(struct many *many, size_t key)
 {
-    struct redis_request request = { .n_parts = 1, .n_replies = 1, .repeatable = true, .types = types_of(many->work) };
+    struct redis_request request = { .n_parts = 1, .n_replies = 1, .repeatable = true,
+                                     .overwrites = many->work == SET, .types = types_of(many->work) };
     cache_writer out;
     cache_writer_init(&out, cache_env_allocator(many->store->env));
     cache_status status = put_command(many, key, &out);

@@ -174,8 +174,8 @@ static cache_status set_some(struct redis_store *store, const cache_bytes keys[]
         status = cache_redis_put_set(&out, keys[*n_sent], values[*n_sent], ttl_ms);
     if (status == CACHE_OK) {
         struct redis_request request = { .parts = { { out.data, out.size } }, .n_parts = 1, .n_replies = *n_sent,
-                                         .repeatable = true, .alone = *n_sent > REDIS_FEW, .fold = true,
-                                         .types = "o" };
+                                         .repeatable = true, .overwrites = true, .alone = *n_sent > REDIS_FEW,
+                                         .fold = true, .types = "o" };
         status = cache_redis_call(store, keys[0], &request, deadline);
         cache_redis_release(&request);
     }

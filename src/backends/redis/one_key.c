@@ -72,7 +72,7 @@ cache_status cache_redis_set_by(struct redis_store *store, cache_bytes key, cach
     char number[NUMBER_MAX_SIZE + 1];
     cache_bytes words[6] = { REDIS_WORD("SET"), key, value };
     size_t n = 3;
-    struct redis_request request = { .repeatable = !if_absent, .types = if_absent ? "on" : "o" };
+    struct redis_request request = { .repeatable = !if_absent, .overwrites = true, .types = if_absent ? "on" : "o" };
     if (ttl_ms > 0) {
         words[n++] = REDIS_WORD("PX");
         words[n++] = cache_redis_number_word(ttl_ms, number);

@@ -81,9 +81,10 @@ static cache_status store_get_many(void *self, const cache_bytes keys[], size_t 
 }
 
 /* Send a command that returns the number of keys that existed. */
-static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n, uint64_t deadline)
+static cache_status command_on_key(struct redis_store *store, const cache_bytes words[], size_t n, bool overwrites,
+                                   uint64_t deadline)
 {
-    struct redis_request request = { .repeatable = true, .types = "i" };
+    struct redis_request request = { .repeatable = true, .overwrites = overwrites, .types = "i" };
     cache_status status = cache_redis_command(store, words[1], words, n, deadline, &request);
     if (status == CACHE_OK && request.replies[0]->integer == 0)
         status = CACHE_MISS;
@@ -100,7 +101,8 @@ static cache_status store_remove(void *self, cache_bytes key)
 
 static cache_status store_has(void *self, cache_bytes key)
 {
-    return command_on_key(self, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2, cache_redis_deadline(self));
+    const cache_bytes words[] = { REDIS_WORD("EXISTS"), key };
+    return command_on_key(self, words, 2, false, cache_redis_deadline(self));
 }
 
 /* ---- touch, inc -------------------------------------------------------------------------------------------------- */
@@ -129,15 +131,15 @@ static cache_status persist_in_cluster(struct redis_store *store, cache_bytes ke
 {
     const uint64_t deadline = cache_redis_deadline(store);
     const cache_bytes persist[] = { REDIS_WORD("PERSIST"), key }, exists[] = { REDIS_WORD("EXISTS"), key };
-    const cache_status status = command_on_key(store, persist, 2, deadline);
-    return status == CACHE_MISS ? command_on_key(store, exists, 2, deadline) : status;
+    const cache_status status = command_on_key(store, persist, 2, true, deadline);
+    return status == CACHE_MISS ? command_on_key(store, exists, 2, false, deadline) : status;
 }
 
 /* PERSIST returns 0 if the key does not exist, and also if it has no time to live. EXISTS tells these cases apart. */
 static cache_status persist(struct redis_store *store, cache_bytes key)
 {
     cache_writer out;
-    struct redis_request request = { .n_replies = 2, .repeatable = true, .types = "i" };
+    struct redis_request request = { .n_replies = 2, .repeatable = true, .overwrites = true, .types = "i" };
     cache_writer_init(&out, cache_env_allocator(store->env));
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("PERSIST"), key }, 2);
     put_words(&out, (const cache_bytes[]){ REDIS_WORD("EXISTS"), key }, 2);
@@ -154,7 +156,7 @@ static cache_status store_touch(void *self, cache_bytes key, int64_t ttl_ms)
     if (ttl_ms == 0)
         return ((struct redis_store *)self)->cluster != NULL ? persist_in_cluster(self, key) : persist(self, key);
     const cache_bytes expire[] = { REDIS_WORD("PEXPIRE"), key, cache_redis_number_word(ttl_ms, number) };
-    return command_on_key(self, expire, 3, cache_redis_deadline(self));
+    return command_on_key(self, expire, 3, true, cache_redis_deadline(self));
 }
 
 /* Read the reply of INCRBY: a number, or an error. */

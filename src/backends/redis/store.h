@@ -166,7 +166,7 @@ struct redis_request {
     struct iovec parts[3];             /* the commands in the wire format */
     int n_parts;
     size_t n_replies;                  /* above REDIS_FEW only with `fold` */
-    bool repeatable;                   /* may be sent a second time if the connection turns out to be dead */
+    bool repeatable, overwrites;       /* whether it may be sent again (../wire/server.h) */
     bool alone;                        /* shares its connection with no other request */
     bool fold;                         /* the replies are not kept, only the sum of all integers */
     /* With `fold`: process one reply. It may run in any thread. Returns true if it also handled an error reply, which

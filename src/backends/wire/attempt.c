@@ -226,12 +226,20 @@ static void note_server_outcome(struct cache_attempt *attempt)
     }
 }
 
+/* Returns true if a second copy of the request does no harm. To close a connection does not take back what the server
+ * has received: it may do it after the second copy, and after later changes. */
+static bool may_be_repeated(const struct cache_batch *batch, const struct cache_exchange *exchange)
+{
+    if (exchange->stage == CACHE_EXCHANGE_NEW)
+        return true;
+    return exchange->repeatable && (!exchange->overwrites || batch->status == CACHE_ERR_CONNECT);
+}
+
 /* Returns true if the request, which failed with the batch, may be sent again. */
 static bool may_go_again(const struct cache_attempt *attempt, const struct cache_exchange *exchange, uint64_t now)
 {
     const struct cache_batch *batch = &attempt->batch;
-    if (exchange->again || now >= exchange->deadline ||
-        !(exchange->repeatable || exchange->stage == CACHE_EXCHANGE_NEW))
+    if (exchange->again || now >= exchange->deadline || !may_be_repeated(batch, exchange))
         return false;
     if (exchange != batch->culprit)
         return true;

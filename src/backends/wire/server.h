@@ -90,7 +90,10 @@ struct cache_protocol {
 struct cache_exchange {
     const struct iovec *parts;         /* the bytes to send; they must not change */
     int n_parts;
-    bool repeatable;                   /* may be sent again if the connection was dead */
+    bool repeatable;                   /* may be sent again if its connection was lost */
+    bool overwrites;                   /* would undo a newer change if the server did it late. So it is not sent again
+                                        * while the server may still do its first copy: only if the server ended the
+                                        * connection */
     bool alone;                        /* shares no batch: the request or the reply is long */
     cache_take_fn *take;
     void (*restart)(struct cache_exchange *exchange);    /* NULL, or forgets what was taken */
