@@ -15,7 +15,7 @@ bool is_same_origin(const cache_request *request)
 {
     const char *site = request->header(request->lookup_ctx, "Sec-Fetch-Site");
     const char *origin = request->header(request->lookup_ctx, "Origin");
-    if (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
-        return false;
+    if (site != NULL)    /* the browser compared the origins itself, and knows no proxy that changes Host */
+        return strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
     return origin == NULL || is_our_origin(origin, request->header(request->lookup_ctx, "Host"));
 }

@@ -5,7 +5,8 @@
 #include <libcache/cache.h>
 
 /* Returns true if the request was sent by a page of this site, or by no page at all. Browsers say where a request comes
- * from in Sec-Fetch-Site and Origin, which a page cannot forge; programs such as curl send neither. */
+ * from in Sec-Fetch-Site and Origin, which a page cannot forge; programs such as curl send neither. Sec-Fetch-Site
+ * decides if it is there. Browsers omit it for plain HTTP to other machines; then Origin has to name the Host. */
 bool is_same_origin(const cache_request *request);
 
 #endif

@@ -263,7 +263,7 @@ static void another_site_posts_nothing(void **state)
     static const char *const from[] = {
         "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n", "Origin: http://evil.example\r\n",
         "Origin: null\r\n", "Origin: http://x.evil.example\r\n",
-        "Sec-Fetch-Site: same-origin\r\nOrigin: http://evil.example\r\n",
+        "Sec-Fetch-Site: cross-site\r\nOrigin: http://x\r\n", "Sec-Fetch-Site: x\r\n",
         "Origin: x\r\n", "Origin: http://x:81\r\n",
     };
     static const char *const paths[] = { "/new-post", "/edit-post/1", "/delete-post/1", "/login", "/logout" };
@@ -279,6 +279,17 @@ static void another_site_posts_nothing(void **state)
     assert_has(get_as(ada, "/dashboard"), "Hello, ada");
     (void)snprintf(headers, sizeof headers, "%sOrigin: http://X\r\nSec-Fetch-Site: same-origin\r\n", ada);
     assert_has(post(headers, "/new-post", "title=From+here&content=words"), "303 See Other");
+}
+
+/* As behind a proxy that passes on the name of the host without the port. */
+static void a_browser_that_says_same_origin_is_believed(void **state)
+{
+    char headers[300];
+    (void)state;
+    (void)snprintf(headers, sizeof headers, "%sOrigin: https://x:8443\r\nSec-Fetch-Site: same-origin\r\n", ada);
+    assert_has(post(headers, "/new-post", "title=Through+a+proxy&content=words"), "303 See Other");
+    (void)snprintf(headers, sizeof headers, "%sOrigin: https://x:8443\r\n", ada);
+    assert_has(post(headers, "/new-post", "title=Through+a+proxy&content=words"), "403 Forbidden");
 }
 
 /* ---- what is typed ----------------------------------------------------------------------------------------------- */
@@ -444,6 +455,7 @@ int main(int argc, char **argv)
         post_test(only_its_author_and_the_admin_change_a_post),
         post_test(a_post_of_nobody_is_everybodys_who_is_logged_in),
         post_test(another_site_posts_nothing),
+        post_test(a_browser_that_says_same_origin_is_believed),
         post_test(deleting_asks_first),
         post_test(lists_have_second_pages),
         post_test(a_mistake_is_tied_to_its_field),
