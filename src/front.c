@@ -365,9 +365,8 @@ static cache_status front_stats(void *self, cache_counters *out)
 {
     struct front *front = front_of(self);
     const struct cache_layer *layer = &front->layer;
-    const uint64_t heard = atomic_load(&front->hearing.heard);
     out->front_refused += atomic_load_explicit(&front->memory.refused, memory_order_relaxed);
-    out->front_heard_ms = heard != 0 ? (cache_now_ns() - heard) / 1000000 : 0;
+    out->front_heard_ms = cache_front_heard_ago_ms(&front->hearing);
     return layer->inner.stats != NULL ? layer->inner.stats(layer->inner_self, out) : CACHE_OK;
 }
 

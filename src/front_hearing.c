@@ -3,10 +3,24 @@
 
 #include "hooks.h"
 
+#include <time.h>
+
 enum {
     MAX_KNOWN_NS = 10000000,           /* the oldest time that may be cache_env_known_ms */
     INTERRUPTED_MS = 100               /* how long a thread may be interrupted between readings of two clocks */
 };
+
+/* Returns nanoseconds of a clock that also runs while the machine is suspended. So the first read after that finds that
+ * it is time for a check. */
+static uint64_t boot_ns(void)
+{
+#ifdef CLOCK_BOOTTIME
+    struct timespec now = { 0 };
+    if (clock_gettime(CLOCK_BOOTTIME, &now) == 0)
+        return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+#endif
+    return cache_now_ns();
+}
 
 void cache_front_hearing_init(struct front_hearing *hearing, const struct cache_layer *layer,
                               struct front_memory *memory, uint64_t lag_ns, uint64_t check_ns)
@@ -30,7 +44,7 @@ void cache_front_hearing_restart(struct front_hearing *hearing)
     hearing->rate = (struct cache_tick_rate){ 0 };
 }
 
-/* Called with check_lock held. While the machine is suspended, the clock of `heard` stops, and no change is heard. */
+/* Called with check_lock held. While the machine is suspended, no change is heard. */
 static void forget_after_sleep(struct front_hearing *hearing, uint64_t now, int64_t now_ms)
 {
     const int64_t asleep_ms = now_ms - (int64_t)(now / 1000000);
@@ -73,10 +87,12 @@ static void look_for_changes(struct front_hearing *hearing)
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     layer->inner.changes(layer->inner_self, &to, hearing->memory, &heard);
     (void)pthread_setcancelstate(cancel, NULL);
-    const uint64_t now = cache_now_ns();
+    const uint64_t awake = cache_now_ns(), now = boot_ns();
     const int64_t now_ms = cache_env_monotonic_ms(layer->env);
     if (layer->env->clock.now_ms == NULL)    /* an application's clock may jump */
-        forget_after_sleep(hearing, now, now_ms);
+        forget_after_sleep(hearing, awake, now_ms);
+    if (heard != 0)
+        heard = heard < awake ? now - (awake - heard) : now;
     atomic_store_explicit(&hearing->heard, heard, memory_order_release);
     if (hearing->check_ns <= MAX_KNOWN_NS / 10)    /* reads are served for ten times that */
         atomic_store_explicit(&hearing->checked_ms, now_ms, memory_order_relaxed);
@@ -103,9 +119,15 @@ static void check(struct front_hearing *hearing, uint64_t now)
     pthread_mutex_unlock(&hearing->check_lock);
 }
 
+uint64_t cache_front_heard_ago_ms(struct front_hearing *hearing)
+{
+    const uint64_t heard = atomic_load(&hearing->heard), now = boot_ns();
+    return heard != 0 && heard < now ? (now - heard) / 1000000 : 0;
+}
+
 bool cache_front_is_open_by_clock(struct front_hearing *hearing)
 {
-    const uint64_t now = cache_now_ns();
+    const uint64_t now = boot_ns();
     check(hearing, now);
     const uint64_t heard = atomic_load_explicit(&hearing->heard, memory_order_acquire);
     return heard != 0 && (int64_t)(now - heard) <= (int64_t)hearing->lag_ns;

@@ -14,7 +14,7 @@ struct front_hearing {
     const struct cache_layer *layer;
     struct front_memory *memory;       /* from which changed keys are dropped */
     uint64_t lag_ns, check_ns;
-    /* The next two are nanoseconds of cache_now_ns. */
+    /* The next two are nanoseconds of a clock that also runs while the machine is suspended. */
     atomic_uint_fast64_t heard;        /* all changes before this time are handled; 0: nothing is known */
     atomic_uint_fast64_t checked;      /* time of the last check */
     atomic_int_fast64_t checked_ms;    /* the same, of cache_env_monotonic_ms; 0 if a read may be far behind it */
@@ -34,6 +34,9 @@ void cache_front_hearing_release(struct front_hearing *hearing);
 
 /* Call this in the child of a fork before anything else: nothing is known there. */
 void cache_front_hearing_restart(struct front_hearing *hearing);
+
+/* Returns how many milliseconds ago the store was heard last, or 0 if nothing is known. */
+uint64_t cache_front_heard_ago_ms(struct front_hearing *hearing);
 
 /* Handles changes if it is time. Returns true if the memory may serve. */
 bool cache_front_is_open_by_clock(struct front_hearing *hearing);
