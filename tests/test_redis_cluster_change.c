@@ -436,7 +436,7 @@ static void say_down_or_value(const struct fake_server *fake, int nth, char out[
     (is_down ? say_down : say_value)(fake, nth, out);
 }
 
-static void a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up(void **state)
+static void a_cluster_that_is_down_is_left_alone(void **state)
 {
     enum { CALLS = 1000 };
     struct fake_node node = { .get = say_down_or_value };
@@ -461,16 +461,49 @@ static void a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up(vo
         assert_true(test_counters(cache).rejections >= CALLS - 10);
         cache_close(cache);
     }
+    fake_server_stop(&fake);
+}
+
+static int told_away, told_back;
+
+static void count_tellings(void *ctx, cache_log_level level, const char *text)
+{
+    (void)ctx, (void)level;
+    told_away += strstr(text, "left alone") != NULL;
+    told_back += strstr(text, "answers again") != NULL;
+}
+
+/* It answers all the time, but a probe that hears CLUSTERDOWN is no end of the outage. */
+static void the_log_tells_the_outage_of_a_cluster_once_and_its_end_once(void **state)
+{
+    struct fake_node node = { .get = say_down_or_value };
+    struct fake_server fake;
+    char url[128];
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    cache_value value;
+    (void)state;
+    is_down = true;
+    told_away = told_back = 0;
+    fake_server_start(&fake, serve_node, &node);
     (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=0.02&timeout=0.3",
                    fake.port);
-    cache_t *cache = test_open(url);
+    config.url = url;
+    config.log = count_tellings;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
     assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
+    for (const int enough = node.asked + 20; node.asked < enough; pause_ms(10))
+        assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
+    assert_int_equal(told_away, 1);
+    assert_int_equal(told_back, 0);
     is_down = false;
     cache_status status = CACHE_ERR_CONNECT;
     for (int i = 0; i < 1000 && status == CACHE_ERR_CONNECT; i++, pause_ms(10))
         status = cache_get(cache, "a", &value);
     assert_status(CACHE_OK, status);
     cache_value_release(&value);
+    assert_int_equal(told_away, 1);
+    assert_int_equal(told_back, 1);
     cache_close(cache);
     fake_server_stop(&fake);
 }
@@ -621,7 +654,8 @@ int main(void)
         cmocka_unit_test(a_node_that_is_not_ready_for_a_moment_fails_no_call),
         cmocka_unit_test(an_outage_long_ago_does_not_make_the_next_one_longer),
         cmocka_unit_test(a_node_that_is_never_ready_fails_calls_within_their_timeout),
-        cmocka_unit_test(a_cluster_that_is_down_is_left_alone_and_used_again_when_it_is_up),
+        cmocka_unit_test(a_cluster_that_is_down_is_left_alone),
+        cmocka_unit_test(the_log_tells_the_outage_of_a_cluster_once_and_its_end_once),
         cmocka_unit_test(a_prefix_with_braces_in_a_cluster_is_warned_of),
         cmocka_unit_test(a_redirection_or_a_map_without_a_host_means_the_node_that_sent_it),
         cmocka_unit_test(a_plain_url_serves_the_nodes_own_keys_and_says_what_to_use_for_the_others),

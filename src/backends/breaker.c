@@ -58,7 +58,7 @@ cache_status cache_breaker_try(struct cache_breaker *breaker, bool *trying)
     return fail_at_once(breaker);
 }
 
-void cache_breaker_trip(struct cache_breaker *breaker, cache_status status, bool at_once)
+static void trip(struct cache_breaker *breaker, cache_status status, bool at_once)
 {
     const int64_t at = next_try(breaker, at_once ? 0 : breaker->retry_after_ms);
     pthread_mutex_lock(&breaker->lock);
@@ -74,18 +74,42 @@ void cache_breaker_trip(struct cache_breaker *breaker, cache_status status, bool
                       (long long)breaker->retry_after_ms);
 }
 
+void cache_breaker_trip(struct cache_breaker *breaker, cache_status status, bool at_once)
+{
+    atomic_store(&breaker->refuses, false);
+    trip(breaker, status, at_once);
+}
+
+void cache_breaker_trip_refusing(struct cache_breaker *breaker, cache_status status)
+{
+    atomic_store(&breaker->refuses, true);
+    trip(breaker, status, false);
+}
+
 bool cache_breaker_timed_out(struct cache_breaker *breaker)
 {
     return atomic_fetch_add(&breaker->timeouts_in_a_row, 1) + 1 >= TIMEOUTS_TO_BE_AWAY;
 }
 
+void cache_breaker_forget(struct cache_breaker *breaker)
+{
+    atomic_store(&breaker->refuses, false);
+    atomic_store(&breaker->retry_at, 0);
+}
+
 void cache_breaker_reset(struct cache_breaker *breaker)
+{
+    atomic_store(&breaker->refuses, false);
+    if (atomic_exchange(&breaker->retry_at, 0) != 0)
+        cache_env_log(breaker->env, CACHE_LOG_INFO, "%s: answers again", breaker->where);
+}
+
+void cache_breaker_answered(struct cache_breaker *breaker)
 {
     if (atomic_load_explicit(&breaker->timeouts_in_a_row, memory_order_relaxed) != 0)
         atomic_store(&breaker->timeouts_in_a_row, 0);
-    if (atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0 &&
-        atomic_exchange(&breaker->retry_at, 0) != 0)
-        cache_env_log(breaker->env, CACHE_LOG_INFO, "%s: answers again", breaker->where);
+    if (atomic_load_explicit(&breaker->retry_at, memory_order_relaxed) != 0 && !atomic_load(&breaker->refuses))
+        cache_breaker_reset(breaker);
 }
 
 void cache_breaker_forked(struct cache_breaker *breaker)

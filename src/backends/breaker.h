@@ -15,6 +15,8 @@ struct cache_breaker {
     const char *where;                 /* "redis 127.0.0.1:6379", for messages */
     int64_t retry_after_ms, try_ms;    /* the longest time of one probe, or retry_after if that is longer */
     _Atomic int64_t retry_at;          /* of the monotonic clock; 0: the server is in use */
+    atomic_bool refuses;               /* it answers, but serves nobody, so an answer alone does not mean that it is
+                                        * well again */
     atomic_int timeouts_in_a_row;
     _Atomic uint64_t rejections;       /* callers that failed at once */
     pthread_mutex_t lock;              /* guards the rest, which says why the server is down */
@@ -42,8 +44,17 @@ void cache_breaker_trip(struct cache_breaker *breaker, cache_status status, bool
  * returns true, and the caller must trip the breaker. */
 bool cache_breaker_timed_out(struct cache_breaker *breaker);
 
-/* Call this if the server answered. */
+/* The same if the server answers, but refuses everything. After retry_after one caller probes it; it counts as down
+ * until cache_breaker_reset or cache_breaker_forget. */
+void cache_breaker_trip_refusing(struct cache_breaker *breaker, cache_status status);
+
+/* Call this if the server answered. It then is in use again, unless it refuses everything. */
+void cache_breaker_answered(struct cache_breaker *breaker);
+
+/* Call this if the server is well. cache_breaker_forget does the same without a line in the log, for a server of which
+ * nothing was known for long. */
 void cache_breaker_reset(struct cache_breaker *breaker);
+void cache_breaker_forget(struct cache_breaker *breaker);
 
 /* Call this in a forked child. */
 void cache_breaker_forked(struct cache_breaker *breaker);

@@ -128,7 +128,8 @@ void cache_redis_close_cluster(struct redis_store *store)
 
 /* ---- the map ----------------------------------------------------------------------------------------------------- */
 
-/* Read the "host:port" of a redirection. If the host is empty, it is the host of the node that sent it. */
+/* Read the "host:port" of a redirection. If the host is empty, or "?", which a node says that does not know its name, it
+ * is the host of the node that sent it. */
 static cache_status read_address(const char *text, const struct redis_node *said_by, char host[REDIS_MAX_HOST + 1],
                                  int *port)
 {
@@ -138,7 +139,7 @@ static cache_status read_address(const char *text, const struct redis_node *said
     const long number = colon != NULL ? strtol(colon + 1, &end, 10) : 0;
     if (number < 1 || number > UINT16_MAX || size > REDIS_MAX_HOST)
         return cache_fail(CACHE_ERR_PROTOCOL, "%s: invalid redirection to '%.60s'", said_by->where, text);
-    if (size == 0)
+    if (size == 0 || (size == 1 && text[0] == '?'))
         (void)snprintf(host, REDIS_MAX_HOST + 1, "%s", said_by->host);
     else {
         memcpy(host, text, size);
@@ -196,18 +197,21 @@ static cache_status ask_for_map(struct redis_store *store, struct redis_node *no
     return status;
 }
 
-/* Ask one node after the other. Nodes whose circuit breaker is open come last. */
+/* Ask one node after the other. Nodes whose circuit breaker is open come last. Each node is asked once, also if its
+ * breaker opens or closes meanwhile, so there is at least one answer or failure. */
 static cache_status read_map(struct redis_store *store, uint64_t deadline)
 {
     struct redis_cluster *cluster = store->cluster;
     const size_t n = atomic_load(&cluster->n_nodes), from = atomic_load(&cluster->ask_from);
+    bool asked[REDIS_MAX_NODES] = { false };
     cache_status status = CACHE_ERR_CONNECT;
     for (int away = 0; away < 2; away++)
         for (size_t i = 0; i < n; i++) {
             struct redis_node *node = atomic_load(&cluster->nodes[(from + i) % n]);
             const uint64_t now = cache_now_ns(), left = now < deadline ? deadline - now : 0;
-            if (cache_server_is_away(&node->server) != (away == 1))
+            if (asked[i] || (away == 0 && cache_server_is_away(&node->server)))
                 continue;
+            asked[i] = true;
             status = ask_for_map(store, node, now + left / SHARE);
             if (status == CACHE_OK) {
                 atomic_store(&cluster->known, true);
@@ -343,6 +347,7 @@ bool cache_redis_cluster_may_recover(const struct redis_store *store, struct red
     if (since == 0 || (int64_t)(now - last) > longest_silence_ms * NANOSECONDS_IN_MS) {
         atomic_store(&node->down_since, now);
         since = now;
+        cache_server_forgive(&node->server);
     }
     if ((int64_t)(now - since) < store->timeout_ms * NANOSECONDS_IN_MS)
         return true;
@@ -354,6 +359,7 @@ void cache_redis_cluster_answered(struct redis_node *node)
 {
     if (atomic_load_explicit(&node->down_since, memory_order_relaxed) != 0)
         atomic_store(&node->down_since, 0);
+    cache_server_serves(&node->server);
 }
 
 /* Wait before a request is sent again, twice as long each time. Returns false if that would be too late. This is not a

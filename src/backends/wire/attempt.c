@@ -212,7 +212,7 @@ static void note_server_outcome(struct cache_attempt *attempt)
     struct cache_server *server = attempt->server;
     const struct cache_batch *batch = &attempt->batch;
     if (batch->status == CACHE_OK) {
-        cache_breaker_reset(&server->breaker);
+        cache_breaker_answered(&server->breaker);
         cache_resolver_answered(&server->resolver);
     } else if (batch->status == CACHE_ERR_TIMEOUT) {
         cache_resolver_doubt(&server->resolver);

@@ -77,7 +77,19 @@ uint64_t cache_server_deadline(const struct cache_server *server)
 
 void cache_server_trip(struct cache_server *server, cache_status status)
 {
-    cache_breaker_trip(&server->breaker, status, false);
+    cache_breaker_trip_refusing(&server->breaker, status);
+}
+
+void cache_server_serves(struct cache_server *server)
+{
+    if (cache_server_is_away(server))
+        cache_breaker_reset(&server->breaker);
+}
+
+void cache_server_forgive(struct cache_server *server)
+{
+    if (cache_server_is_away(server))
+        cache_breaker_forget(&server->breaker);
 }
 
 bool cache_server_is_away(struct cache_server *server)
@@ -157,8 +169,11 @@ cache_status cache_connection_call(struct cache_connection *connection, struct c
 {
     prepare(exchange, connection->wire.where, deadline);
     struct cache_batch batch = { .connection = connection, .first = exchange, .deadline = deadline };
+    int cancel = 0;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     cache_batch_begin(&batch);
     cache_batch_run(&batch);
+    (void)pthread_setcancelstate(cancel, NULL);
     CACHE_PROBE3(request__end, exchange, exchange->where, batch.status);
     if (batch.status == CACHE_OK && batch.lost)
         return cache_fail(CACHE_ERR_PROTOCOL, "%s: received more replies than were requested",

@@ -195,9 +195,13 @@ cache_status cache_server_call_all(struct cache_server_call calls[], size_t n, u
 /* Call this if the connections lead to the wrong place. Each is replaced by a new one before its next use. */
 void cache_server_distrust(struct cache_server *server);
 
-/* Call this if the server answers, but serves nobody. It then counts as down for retry_after, as if it could not be
- * reached; this thread's last error is the reason. */
+/* Call this if the server answers, but serves nobody. It then counts as down, as if it could not be reached; this
+ * thread's last error is the reason. After each retry_after one caller probes it. An answer does not end that, but only
+ * one of the next two: cache_server_serves, if the server has served a request, or cache_server_forgive, if it shall
+ * have another chance. */
 void cache_server_trip(struct cache_server *server, cache_status status);
+void cache_server_serves(struct cache_server *server);
+void cache_server_forgive(struct cache_server *server);
 
 /* Returns true, without a message, if a call would now fail at once because the server is down. */
 bool cache_server_is_away(struct cache_server *server);
