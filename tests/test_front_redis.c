@@ -2,10 +2,12 @@
  * is another open here: the two share nothing but the server. */
 #include "test.h"
 
+#include "fake_server.h"
 #include "hooks.h"
 #include "server.h"
 
 #include <hiredis/hiredis.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -298,6 +300,58 @@ static void the_child_of_a_fork_hears_for_itself(void **state)
     cache_close(other);
 }
 
+static atomic_int ids;
+
+/* No key exists, and nothing answers CLIENT ID. */
+static void hold_ids_back(struct fake_server *fake, int fd, int number)
+{
+    char request[4096], mark[32], answer[128];
+    (void)fake, (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        if (strstr(request, "CLIENT") != NULL) {
+            ids++;
+            continue;
+        }
+        (void)snprintf(answer, sizeof answer, "%s%s",
+                       strstr(request, "GET") != NULL ? "$-1\r\n:-2\r\n" : "+PONG\r\n", mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+static void *read_until_cancelled(void *cache)
+{
+    for (;; pthread_testcancel())
+        (void)cache_get_copy(cache, "k", NULL, 0, NULL);
+    return NULL;
+}
+
+static void a_thread_that_is_cancelled_while_it_connects_the_watch_keeps_no_other_from_it(void **state)
+{
+    struct fake_server fake;
+    pthread_t thread;
+    char url[160];
+    (void)state;
+    ids = 0;
+    fake_server_start(&fake, hold_ids_back, NULL);
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%d?client_name=off&front=1mb&timeout=1&retry_after=0.02",
+                   fake.port);
+    cache_t *cache = test_open(url);
+    assert_int_equal(pthread_create(&thread, NULL, read_until_cancelled, cache), 0);
+    while (ids == 0)
+        sched_yield();
+    pthread_cancel(thread);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 1000 && ids < 2; i++) {
+        (void)cache_get_copy(cache, "k", NULL, 0, NULL);
+        (void)nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+    }
+    assert_true(ids >= 2);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_server_that_hangs_is_not_believed_longer_than_front_lag),
         cmocka_unit_test(without_the_right_to_hear_it_works_as_without_a_front),
         cmocka_unit_test(the_child_of_a_fork_hears_for_itself),
+        cmocka_unit_test(a_thread_that_is_cancelled_while_it_connects_the_watch_keeps_no_other_from_it),
         cmocka_unit_test(what_a_server_held_that_is_gone_is_not_served),
     };
     test_server_start_redis(&server, NULL);

@@ -181,6 +181,8 @@ static cache_status refresh(struct mc_server *server, uint64_t deadline, bool bu
     } else if (generation->known && !generation->bump)
         status = CACHE_OK;    /* the caller's own request will show whether the host works; until then the last known
                                * record is used */
+    else if (status == CACHE_OK && !generation->known)
+        status = cache_fail(CACHE_ERR_CONNECT, "%s: a clear failed while the generation was read", server->where);
     pthread_mutex_unlock(&generation->lock);
     return status;
 }

@@ -188,9 +188,11 @@ static enum cache_reply take_mark(struct cache_connection *connection, const cha
     redisReply *reply = NULL;
     char expected[MARK_DIGITS];
     *used = size;
-    if (size > 0 && redisReaderFeed(link->reader, bytes, size) != REDIS_OK)
-        return CACHE_REPLY_BROKEN;
-    enum cache_reply outcome = next_reply(&exchange, link->reader, &reply);
+    const bool fed = size == 0 || redisReaderFeed(link->reader, bytes, size) == REDIS_OK;
+    enum cache_reply outcome = fed ? next_reply(&exchange, link->reader, &reply) : CACHE_REPLY_BROKEN;
+    if (outcome == CACHE_REPLY_BROKEN)
+        (void)cache_fail(CACHE_ERR_PROTOCOL, "%s: no valid answer to the mark after a request: %s",
+                         connection->wire.where, fed ? link->reader->errstr : "out of memory");
     if (outcome != CACHE_REPLY_DONE)
         return outcome;
     format_mark(link->mark, expected);

@@ -161,8 +161,13 @@ void cache_redis_connect_watch(struct redis_store *store, uint64_t deadline)
     for (size_t i = 0; i < count_nodes(store); i++) {
         struct redis_node *node = node_at(store, i);
         const bool is_needed = store->cluster == NULL || node->has_slots;
-        if (is_needed && atomic_load(&node->watch.state) == WATCH_OFF && !cache_server_is_away(&node->server))
-            connect_node(store, node, deadline);
+        if (!is_needed || atomic_load(&node->watch.state) != WATCH_OFF || cache_server_is_away(&node->server))
+            continue;
+        int cancel = 0;
+        /* A thread that was cancelled in between would leave the watch connecting for ever. */
+        (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+        connect_node(store, node, deadline);
+        (void)pthread_setcancelstate(cancel, NULL);
     }
 }
 
