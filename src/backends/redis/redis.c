@@ -9,12 +9,14 @@
 
 static cache_status open_node(struct redis_store *store)
 {
+    store->protocol = cache_redis_protocol;
+    if (store->kind == REDIS_SENTINEL)
+        store->protocol.locate = cache_redis_find_master;
     const struct cache_server_config config = {
         .env = store->env, .where = store->where,
         .place = { store->kind == REDIS_UNIX ? store->name : store->hosts[0].name,
                    store->kind == REDIS_UNIX ? 0 : store->hosts[0].port },
-        .protocol = store->kind == REDIS_SENTINEL ? &cache_redis_master_protocol : &cache_redis_protocol, .ctx = store,
-        .tls = store->tls, .pool = store->pool, .gather = store->gather, .timeout_ms = store->timeout_ms,
+        .protocol = &store->protocol, .ctx = store, .tls = store->tls, .pool = store->pool, .gather = store->gather, .timeout_ms = store->timeout_ms,
         .connect_timeout_ms = store->connect_timeout_ms, .retry_after_ms = store->retry_after_ms,
         .counters = &store->counters,
     };

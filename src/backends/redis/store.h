@@ -75,6 +75,7 @@ struct redis_store {
     int64_t timeout_ms, connect_timeout_ms, retry_after_ms;
     struct cache_tls *tls;             /* NULL: no TLS */
     struct redis_node node;            /* the server that has the keys */
+    struct cache_protocol protocol;    /* of `node` */
     bool opened;                       /* `node` is open, and must be released */
     struct redis_cluster *cluster;     /* NULL: not a cluster */
     struct redis_node *sentinels;
@@ -125,23 +126,7 @@ const char *cache_redis_removal(struct redis_store *store);    /* the command th
 
 #define REDIS_WORD(text) ((cache_bytes){ text, sizeof text - 1 })
 
-/* ---- one connection (connection.c) ------------------------------------------------------------------------------- */
-
-/* Call before the first connection is made. Returns CACHE_OK or CACHE_ERR_NOMEM. */
-cache_status cache_redis_prepare(struct redis_store *store);
-
-/* The protocols of a server, of a master that was found through Sentinels, and of a Sentinel. */
-extern const struct cache_protocol cache_redis_protocol, cache_redis_master_protocol, cache_redis_sentinel_protocol;
-
-/* ---- sentinels (sentinel.c) -------------------------------------------------------------------------------------- */
-
-cache_status cache_redis_open_sentinels(struct redis_store *store);
-void cache_redis_close_sentinels(struct redis_store *store);
-
-/* Ask the sentinels for the master of the service. */
-cache_status cache_redis_find_master(struct cache_server *server, uint64_t deadline, char host[256], int *port);
-
-/* ---- requests (call.c) ------------------------------------------------------------------------------------------- */
+/* ---- requests and replies (request.c, error.c) ------------------------------------------------------------------- */
 
 /* The destination of strings in array replies: each goes to the caller as soon as it is parsed (values.c). The array
  * that is kept has NULL in their places. */
@@ -186,15 +171,24 @@ struct redis_request {
     redisReply *error;                 /* with `fold`: the first error reply */
 };
 
+/* The state of a connection. */
+struct redis_link {
+    const cache_env *env;
+    redisReader *reader;
+    uint64_t mark;                     /* the mark that was sent last */
+};
+
+/* Call before the first connection is made: sets `objects`. Returns CACHE_OK or CACHE_ERR_NOMEM. */
+cache_status cache_redis_prepare(struct redis_store *store);
+
+/* Parse the next whole reply from the bytes that the reader has, and set `*out` to it. CACHE_REPLY_BROKEN: the bytes are
+ * not a reply; exchange->status is set, with a message. */
+enum cache_reply cache_redis_next_reply(struct cache_exchange *exchange, redisReader *reader, redisReply **out);
+
 /* The `take` and `restart` functions of the exchange. */
 enum cache_reply cache_redis_take(struct cache_exchange *exchange, void *state, const char *bytes, size_t size,
                                   size_t *used);
 void cache_redis_restart(struct cache_exchange *exchange);
-
-/* Send a request to the server, or to the node that has `key`. CACHE_OK: the replies are in the request, and none of
- * them is an error, unless `takes_errors` is set. Release the request in every case. */
-cache_status cache_redis_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
-                              uint64_t deadline);
 
 /* Returns the transport's exchange for the request. */
 struct cache_exchange cache_redis_exchange(struct redis_request *request);
@@ -202,8 +196,6 @@ struct cache_exchange cache_redis_exchange(struct redis_request *request);
 /* Returns the first error reply, or NULL if there is none. */
 const redisReply *cache_redis_first_error(const struct redis_request *request);
 void cache_redis_release(struct redis_request *request);
-
-uint64_t cache_redis_deadline(const struct redis_store *store);
 
 /* Returns the status for an error reply, and makes the server's text the error message. */
 cache_status cache_redis_error(const char *where, const char *text);
@@ -216,6 +208,37 @@ bool cache_redis_refuses(const char *message);
 
 /* Report a reply whose type does not fit the command. Returns CACHE_ERR_PROTOCOL. */
 cache_status cache_redis_unexpected(const char *where, const redisReply *reply);
+
+/* Returns true for the error of a command whose keys have different slots. */
+bool cache_redis_spans_slots(const char *error);
+
+/* Returns true for an error that only a node of a cluster returns. */
+bool cache_redis_is_of_a_cluster(const char *error);
+
+/* ---- one connection (connection.c) ------------------------------------------------------------------------------- */
+
+/* The protocols of a server and of a Sentinel. */
+extern const struct cache_protocol cache_redis_protocol, cache_redis_sentinel_protocol;
+
+/* Returns the reply parser of a connection that has logged in. */
+redisReader *cache_redis_reader(const struct cache_connection *connection);
+
+/* ---- sentinels (sentinel.c) -------------------------------------------------------------------------------------- */
+
+cache_status cache_redis_open_sentinels(struct redis_store *store);
+void cache_redis_close_sentinels(struct redis_store *store);
+
+/* Ask the sentinels for the master of the service. */
+cache_status cache_redis_find_master(struct cache_server *server, uint64_t deadline, char host[256], int *port);
+
+/* ---- calls (call.c) ---------------------------------------------------------------------------------------------- */
+
+/* Send a request to the server, or to the node that has `key`. CACHE_OK: the replies are in the request, and none of
+ * them is an error, unless `takes_errors` is set. Release the request in every case. */
+cache_status cache_redis_call(struct redis_store *store, cache_bytes key, struct redis_request *request,
+                              uint64_t deadline);
+
+uint64_t cache_redis_deadline(const struct redis_store *store);
 
 /* ---- a cluster (cluster.c) --------------------------------------------------------------------------------------- */
 
@@ -264,9 +287,6 @@ void cache_redis_cluster_answered(struct redis_node *node);
 /* Returns true if the error is a redirection: another node has the key. */
 bool cache_redis_is_redirection(const redisReply *error);
 
-/* Returns true for the error of a command whose keys have different slots. */
-bool cache_redis_spans_slots(const char *error);
-
 /* These send one request to each node, to all nodes at the same time (cluster_many.c). */
 cache_get_many_fn cache_redis_cluster_get_many;
 cache_set_many_fn cache_redis_cluster_set_many;
@@ -283,9 +303,6 @@ void cache_redis_close_watch(struct redis_store *store);
 void cache_redis_connect_watch(struct redis_store *store, uint64_t deadline);
 
 cache_changes_fn cache_redis_changes;
-
-/* Returns the reply parser of a connection that has logged in. */
-redisReader *cache_redis_reader(const struct cache_connection *connection);
 
 /* ---- looking at the store (inspect.c) ---------------------------------------------------------------------------- */
 
