@@ -3,7 +3,7 @@
 #ifndef ASCII_H
 #define ASCII_H
 
-#include <libcache/backend.h>
+#include "api.h"
 
 static inline char cache_ascii_lower(char c)
 {
