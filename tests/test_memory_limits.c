@@ -55,7 +55,7 @@ static void max_bytes_holds_after_each_call_though_few_large_values_fill_it(void
 
 static void one_value_of_nearly_max_bytes_takes_the_place_of_many_small_ones(void **state)
 {
-    static char value[1020000];
+    static char value[900000];
     (void)state;
     cache_t *cache = test_open("memory://?max_bytes=1mb");
     for (int i = 0; i < 20000; i++)
@@ -169,9 +169,10 @@ static cache_t *open_measured(const char *url, const cache_allocator *allocator)
     return cache;
 }
 
-static void assert_within_a_tenth(uint64_t counted, size_t real)
+/* Large blocks count an eighth more than they have, for the gaps between blocks of many sizes. */
+static void assert_counted(uint64_t counted, size_t real)
 {
-    if (counted > real + real / 10 || real > counted + counted / 10)
+    if (counted > real + real / 8 || real > counted + counted / 20)
         fail_msg("%llu bytes are counted, %zu are in use", (unsigned long long)counted, real);
 }
 
@@ -190,7 +191,7 @@ static void bytes_are_what_the_store_really_uses(void **state)
         for (int i = 0; i % 1000 != 0 || test_counters(cache).evictions < 1000; i++)
             assert_status(CACHE_OK, cache_set(cache, numbered("k", i), value, sizes[s], 60));
         assert_true(test_counters(cache).bytes > 30 << 20);
-        assert_within_a_tenth(test_counters(cache).bytes, atomic_load(&used));
+        assert_counted(test_counters(cache).bytes, atomic_load(&used));
         assert_true(atomic_load(&used) <= (33 << 20) + (2 << 20));
         cache_close(cache);
         assert_int_equal(atomic_load(&used), 0);
@@ -217,7 +218,7 @@ static void bytes_stay_true_while_sizes_and_keys_change(void **state)
         else
             assert_status(CACHE_OK, cache_set(cache, numbered("k", key), value, size, 60));
         if (i % 10000 == 9999)
-            assert_within_a_tenth(test_counters(cache).bytes, atomic_load(&used));
+            assert_counted(test_counters(cache).bytes, atomic_load(&used));
     }
     assert_status(CACHE_OK, cache_clear(cache));
     assert_int_equal(test_counters(cache).bytes, 0);

@@ -150,10 +150,15 @@ static inline size_t item_block_size(size_t key_size, size_t value_size)
     return offsetof(struct item, bytes) + padded + value_size + 1;
 }
 
-/* Returns the bytes that an item counts for max_bytes. */
+/* Return the bytes that an item counts for max_bytes. */
+static inline size_t item_cost_of(size_t key_size, size_t value_size)
+{
+    return account_changing_block(item_block_size(key_size, value_size));
+}
+
 static inline size_t item_cost(const struct item *item)
 {
-    return account_block(item_block_size(item_key_size(item), item->size));
+    return item_cost_of(item_key_size(item), item->size);
 }
 
 /* Returns a new item with one reference for the store, or NULL if there is no memory. */

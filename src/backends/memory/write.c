@@ -53,10 +53,9 @@ static cache_status set(struct memory *memory, const struct setting *set)
 static cache_status check_and_set(struct memory *memory, cache_bytes key, cache_bytes value, int64_t ttl_ms,
                                   bool if_absent, const cache_bytes *expected)
 {
-    if (value.size > memory->max_bytes
-        || account_block(item_block_size(key.size, value.size)) + LEAST_TABLES > memory->max_bytes)
+    if (value.size > memory->max_bytes || item_cost_of(key.size, value.size) + LEAST_TABLES > memory->max_bytes)
         return cache_fail(CACHE_ERR_TOO_LARGE, "memory: key, value and overhead of %zu bytes: max_bytes is %zu",
-                          account_block(item_block_size(key.size, value.size)) + LEAST_TABLES, memory->max_bytes);
+                          item_cost_of(key.size, value.size) + LEAST_TABLES, memory->max_bytes);
     /* For long times the coarse clock is exact enough, and costs a quarter. */
     const int64_t now_ms = ttl_ms >= COARSE_FROM_MS ? cache_env_recent_monotonic_ms(memory->env)
                                                     : cache_env_monotonic_ms(memory->env);
