@@ -8,11 +8,6 @@ static uint32_t parents(uint32_t n)
     return (n + EXPIRY_FAN - 1) / EXPIRY_FAN;
 }
 
-static int64_t *leaves(table_word table)
-{
-    return (int64_t *)(void *)(table_buckets(table) + table_n(table));
-}
-
 static size_t nodes(uint32_t n)
 {
     size_t sum = n;
@@ -32,14 +27,14 @@ void cache_mem_expiry_init(table_word table)
 {
     const size_t n = nodes(table_n(table));
     for (size_t i = 0; i < n; i++)
-        leaves(table)[i] = EXPIRY_NEVER;
+        expiry_leaves(table)[i] = EXPIRY_NEVER;
 }
 
 void cache_mem_expiry_lower(table_word table, uint32_t bucket, int64_t deadline_ms)
 {
     if (deadline_ms == 0)
         return;
-    int64_t *level = leaves(table);
+    int64_t *level = expiry_leaves(table);
     for (uint32_t n = table_n(table), i = bucket; level[i] > deadline_ms; n = parents(n), i /= EXPIRY_FAN) {
         level[i] = deadline_ms;
         if (n == 1)
@@ -51,7 +46,7 @@ void cache_mem_expiry_lower(table_word table, uint32_t bucket, int64_t deadline_
 int64_t cache_mem_expiry_next(table_word table)
 {
     const uint32_t n = table_n(table);
-    return n == 0 ? EXPIRY_NEVER : leaves(table)[nodes(n) - 1];
+    return n == 0 ? EXPIRY_NEVER : expiry_leaves(table)[nodes(n) - 1];
 }
 
 static uint32_t earliest(const int64_t *level, uint32_t n, uint32_t parent)
@@ -69,7 +64,7 @@ uint32_t cache_mem_expiry_bucket(table_word table)
     const int64_t *level[LEVELS];
     uint32_t size[LEVELS], at = 0;
     int depth = 0;
-    level[0] = leaves(table);
+    level[0] = expiry_leaves(table);
     size[0] = table_n(table);
     for (; size[depth] > 1; depth++) {
         level[depth + 1] = level[depth] + size[depth];
@@ -91,7 +86,7 @@ void cache_mem_expiry_renew(table_word table, uint32_t bucket)
         if (deadline != 0 && deadline < least)
             least = deadline;
     }
-    int64_t *level = leaves(table);
+    int64_t *level = expiry_leaves(table);
     for (uint32_t n = table_n(table), i = bucket; level[i] != least; i /= EXPIRY_FAN) {
         level[i] = least;
         if (n == 1)

@@ -17,6 +17,12 @@ enum { EXPIRY_FAN = 8 };
 /* Returns the size of the tree over `n` buckets. */
 size_t cache_mem_expiry_size(uint32_t n);
 
+/* Returns where the tree begins: the earliest deadlines of the buckets. Only the contents need the lock. */
+static inline int64_t *expiry_leaves(table_word table)
+{
+    return (int64_t *)(void *)(table_buckets(table) + table_n(table));
+}
+
 /* Empties the tree of a table. */
 void cache_mem_expiry_init(table_word table);
 

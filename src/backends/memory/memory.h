@@ -88,6 +88,16 @@ static inline struct item *memory_find(const struct memory *memory, const struct
     return item != NULL && !memory_expired(memory, item) ? item : NULL;
 }
 
+/* Fetches what a write of this key soon needs into the processor's caches: lock, bucket and deadline. In a large store
+ * each of them is far away. No lock need be held. */
+static inline void memory_fetch_for_write(const struct memory *memory, const struct place *place)
+{
+    const table_word table = memory_table(memory, place->shard);
+    __builtin_prefetch(&memory->shards[place->shard], 1);
+    table_fetch_bucket(table, place->hash);
+    __builtin_prefetch(expiry_leaves(table) + table_home(place->hash, table_n(table)), 1);
+}
+
 /* Counts a hit, if the store evicts, since only the order of eviction uses it. */
 static inline void memory_count_hit(const struct memory *memory, struct item *item)
 {

@@ -34,6 +34,7 @@ static bool refuses(const struct memory *memory, const struct setting *set, stru
 static cache_status set(struct memory *memory, const struct setting *set)
 {
     const struct place place = memory_place(memory, set->key);
+    memory_fetch_for_write(memory, &place);    /* it arrives while the item is made */
     struct item *item = cache_mem_item_new(memory->pool, place.hash, place.key, set->value);
     if (item == NULL)
         return cache_fail(CACHE_ERR_NOMEM, "memory: out of memory for a value of %zu bytes", set->value.size);
