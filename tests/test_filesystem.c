@@ -304,6 +304,20 @@ static void files_are_for_their_owner_alone_unless_mode_says_otherwise(void **st
     check_modes("mode=0664", 022, 0664, 0775);
 }
 
+static void a_slash_at_the_end_of_the_path_changes_nothing(void **state)
+{
+    char url[96];
+    (void)state;
+    assert_int_equal(rmdir(directory), 0);
+    (void)snprintf(url, sizeof url, "file://%s//?mode=0640", directory);
+    const mode_t before = umask(077);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_OK, cache_set_string(cache, "k", "x", 60));
+    umask(before);
+    assert_modes(0640, 0750);
+    cache_close(cache);
+}
+
 static void options_and_addresses_that_make_no_sense_are_refused(void **state)
 {
     (void)state;
@@ -579,6 +593,7 @@ int main(void)
         files_test(a_planted_link_is_neither_followed_nor_removed_through),
         files_test(a_planted_link_in_place_of_a_directory_is_not_followed),
         files_test(files_are_for_their_owner_alone_unless_mode_says_otherwise),
+        files_test(a_slash_at_the_end_of_the_path_changes_nothing),
         files_test(options_and_addresses_that_make_no_sense_are_refused),
         files_test(missing_directories_are_made),
         files_test(an_entry_ends_when_the_wall_clock_says_so),

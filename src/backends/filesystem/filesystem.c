@@ -42,16 +42,19 @@ static void store_close(void *self)
 static struct fs_store *store_new(const cache_backend_config *config)
 {
     const cache_env *env = config->env;
-    const size_t size = strlen(config->path) + 1;
+    size_t size = strlen(config->path);
+    while (size > 1 && config->path[size - 1] == '/')    /* the directory is the last name of the path */
+        size--;
     const mode_t mode = (mode_t)cache_option_int(config, "mode");
     struct fs_store *store = cache_env_alloc(env, sizeof *store);
-    char *path = cache_env_alloc(env, size);
+    char *path = cache_env_alloc(env, size + 1);
     if (store == NULL || path == NULL) {
         cache_env_free(env, path);
         cache_env_free(env, store);
         return NULL;
     }
     memcpy(path, config->path, size);
+    path[size] = '\0';
     memset(store, 0, sizeof *store);
     store->env = env;
     store->path = path;
