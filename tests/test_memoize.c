@@ -66,7 +66,7 @@ static cache_status decode_list(const void *data, size_t size, struct list *out)
     return CACHE_OK;
 }
 
-/* Arguments may have any name, those that the macros use for themselves too. */
+/* Arguments and functions may have any name. The names that the macros use for themselves begin with memo_. */
 static cache_status load_named(const char *key, int cache, int out, int buf, int cap, int status, int value,
                                int *result)
 {
@@ -80,7 +80,7 @@ static const cache_fetch_options remember_nothing = { .size = sizeof(cache_fetch
 CACHE_MEMOIZE(get_product, load_product, 60, struct product, (int, id))
 CACHE_MEMOIZE_WITH(get_product_or_nothing, load_product, &remember_nothing, struct product, (int, id))
 CACHE_MEMOIZE(get_answer, load_answer, CACHE_TTL_FOREVER, int)
-CACHE_MEMOIZE(get_named, load_named, 60, int, (const char *, key), (int, cache), (int, out), (int, buf), (int, cap),
+CACHE_MEMOIZE(memo, load_named, 60, int, (const char *, key), (int, cache), (int, out), (int, buf), (int, cap),
               (int, status), (int, value))
 CACHE_MEMOIZE_STRING(get_greeting, load_greeting, 60, (const char *, name))
 CACHE_MEMOIZE_CODEC(get_list, load_list, 60, struct list, encode_list, decode_list, (int, n))
@@ -192,10 +192,10 @@ static void a_result_with_pointers_goes_through_its_codec(void **state)
     assert_int_equal(computed, 1);
 }
 
-static void arguments_may_have_any_name(void **state)
+static void arguments_and_functions_may_have_any_name(void **state)
 {
     int result = 0;
-    assert_status(CACHE_OK, get_named(*state, "four", 1, 2, 3, 4, 5, 6, &result));
+    assert_status(CACHE_OK, memo(*state, "four", 1, 2, 3, 4, 5, 6, &result));
     assert_int_equal(result, 25);
 }
 
@@ -219,7 +219,7 @@ int main(void)
         memoize_test(a_failure_and_a_nothing_are_handed_back_and_not_stored),
         memoize_test(a_text_is_the_callers_own),
         memoize_test(a_result_with_pointers_goes_through_its_codec),
-        memoize_test(arguments_may_have_any_name),
+        memoize_test(arguments_and_functions_may_have_any_name),
         memoize_test(without_a_cache_the_function_is_computed),
     };
     return test_on_stores(tests, sizeof tests / sizeof tests[0]);

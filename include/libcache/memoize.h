@@ -220,7 +220,7 @@ void cache_memo_free_call(void *call);
 
 #define CACHE_MEMO_STORE_(...)                CACHE_MEMO_AS_(CACHE_MEMO_STORE_, __VA_ARGS__)
 #define CACHE_MEMO_STORE_KEYED_(type, arg)     memo_call_.arg = arg;
-#define CACHE_MEMO_STORE_IGNORED_(type, arg)   memo_call_.arg = arg, memo_options_.ctx_copy = NULL;
+#define CACHE_MEMO_STORE_IGNORED_(type, arg)   memo_call_.arg = arg, memo_choices_.ctx_copy = NULL;
 #define CACHE_MEMO_STORE_SHARED_               CACHE_MEMO_STORE_KEYED_
 #define CACHE_MEMO_STORE_TAG_(format, arg)
 
@@ -262,22 +262,22 @@ void cache_memo_free_call(void *call);
     unsigned long long: a_uint, float: a_double, double: a_double, char *: a_text, const char *: a_text
 
 #define CACHE_MEMO_TTL_(function, seconds)                                                                             \
-    static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
+    static inline void function##_options_(cache_fetch_options *memo_choices_)                                         \
     {                                                                                                                  \
         _Static_assert(_Generic((seconds), cache_fetch_options *: 0, const cache_fetch_options *: 0, default: 1),      \
                        "libcache: " #function ": the ttl must be seconds; the macros that end in _WITH take options"); \
         const cache_fetch_options init = CACHE_FETCH_OPTIONS_INIT;                                                     \
-        *memo_options_ = init;                                                                                         \
-        memo_options_->ttl = (seconds);                                                                                \
+        *memo_choices_ = init;                                                                                         \
+        memo_choices_->ttl = (seconds);                                                                                \
     }                                                                                                                  \
     static inline const char *function##_name_(void)                                                                   \
     {                                                                                                                  \
         return NULL;                                                                                                   \
     }
 #define CACHE_MEMO_OPTIONS_(function, given)                                                                           \
-    static inline void function##_options_(cache_fetch_options *memo_options_)                                         \
+    static inline void function##_options_(cache_fetch_options *memo_choices_)                                         \
     {                                                                                                                  \
-        *memo_options_ = *(given);                                                                                     \
+        *memo_choices_ = *(given);                                                                                     \
     }                                                                                                                  \
     static inline const char *function##_name_(void)                                                                   \
     {                                                                                                                  \
@@ -346,13 +346,13 @@ void cache_memo_free_call(void *call);
                                            result *memo_out_, bool memo_force_)                                        \
     {                                                                                                                  \
         struct name##_call_ memo_call_;                                                                                \
-        cache_fetch_options memo_options_;                                                                             \
+        cache_fetch_options memo_choices_;                                                                             \
         cache_memo_key memo_key_;                                                                                      \
         (void)name, (void)name##_refresh, (void)name##_forget, (void)name##_forget_all, (void)name##_key;              \
-        name##_options_(&memo_options_);                                                                               \
-        memo_options_.force = memo_options_.force || memo_force_;                                                      \
-        memo_options_.ctx_copy = copy;                                                                                 \
-        memo_options_.ctx_free = release;                                                                              \
+        name##_options_(&memo_choices_);                                                                               \
+        memo_choices_.force = memo_choices_.force || memo_force_;                                                      \
+        memo_choices_.ctx_copy = copy;                                                                                 \
+        memo_choices_.ctx_free = release;                                                                              \
         CACHE_PP_TAIL(CACHE_MEMO_STORE_, __VA_ARGS__)                                                                  \
         memo_call_.memo_computed_ = false;                                                                             \
         memo_call_.memo_result_ = memo_out_;                                                                           \
@@ -397,7 +397,7 @@ void cache_memo_free_call(void *call);
         return cache_writer_append(memo_out_, &memo_made_, sizeof memo_made_);                                         \
     }                                                                                                                  \
     CACHE_MEMO_BEGIN_GET_(name, result, name##_copy_, name##_free_, __VA_ARGS__)                                       \
-        return cache_memo_fetch(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_,        \
+        return cache_memo_fetch(memo_cache_, &memo_key_, #result, &memo_choices_, name##_compute_, &memo_call_,        \
                                 memo_out_, sizeof(result));                                                            \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, result, __VA_ARGS__)
@@ -414,7 +414,7 @@ void cache_memo_free_call(void *call);
         return memo_status_ == CACHE_OK ? cache_memo_put_text(memo_out_, memo_made_) : memo_status_;                   \
     }                                                                                                                  \
     CACHE_MEMO_BEGIN_GET_(name, char *, name##_copy_, name##_free_, __VA_ARGS__)                                       \
-        return cache_memo_fetch_text(memo_cache_, &memo_key_, &memo_options_, name##_compute_, &memo_call_,            \
+        return cache_memo_fetch_text(memo_cache_, &memo_key_, &memo_choices_, name##_compute_, &memo_call_,            \
                                      memo_out_);                                                                       \
     }                                                                                                                  \
     CACHE_MEMO_CALLS_(name, char *, __VA_ARGS__)
@@ -439,7 +439,7 @@ void cache_memo_free_call(void *call);
     CACHE_MEMO_BEGIN_GET_(name, result, NULL, NULL, __VA_ARGS__)                                                       \
         cache_value memo_value_;                                                                                       \
         cache_status memo_status_ =                                                                                    \
-            cache_memo_fetch_value(memo_cache_, &memo_key_, #result, &memo_options_, name##_compute_, &memo_call_,     \
+            cache_memo_fetch_value(memo_cache_, &memo_key_, #result, &memo_choices_, name##_compute_, &memo_call_,     \
                                    &memo_value_);                                                                      \
         if (memo_call_.memo_computed_)                                                                                 \
             memo_status_ = CACHE_OK;                                                                                   \
