@@ -349,6 +349,20 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 
 /* ---- a computation that is inline code, not a callback ----------------------------------------------------------- */
 
+/* Called when the thread that this one waited for has no result to share. With `lock`, the result of another process
+ * may be there by now. */
+static cache_status find_meanwhile(struct fetch *fetch, struct reading *reading, cache_value *out)
+{
+    if (fetch->options.lock) {
+        cache_fetch_read(fetch, reading);
+        if (reading->found == FOUND_FRESH)
+            return cache_fetch_return_value(fetch, reading, out);
+        cache_value_release(&reading->value);
+    }
+    cache_fetch_count_miss(fetch);
+    return CACHE_MISS;
+}
+
 bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
     const bool refreshes = reading->found == FOUND_EARLY || reading->found == FOUND_STALE;
@@ -365,9 +379,9 @@ bool cache_fetch_wait_or_lead(struct fetch *fetch, struct reading *reading, cach
         bool again = false;
         fetch->flight = NULL;
         if (!refreshes && !fetch->options.no_wait) {
-            const cache_status status = cache_fetch_follow(fetch, flight, reading, out, &again);
+            cache_status status = cache_fetch_follow(fetch, flight, reading, out, &again);
             if (again)
-                cache_fetch_count_miss(fetch);
+                status = find_meanwhile(fetch, reading, out);
             return status == CACHE_OK;
         }
         cache_flight_leave(flight);

@@ -158,22 +158,27 @@ static bool store_under_lease(const struct fetch *fetch, struct cache_lease *lea
                               const struct cache_lifetime *lifetime)
 {
     const cache_bytes nothing = { NULL, 0 };
-    const bool storable = outcome->stored;
+    const bool stores = outcome->stored && cache_flight_begin_store(fetch->flight);
     cache_status status = CACHE_OK;
+    bool covered = true;
     outcome->stored = false;
-    if (storable && cache_flight_begin_store(fetch->flight)) {
+    /* The store is asked only once whether the key has changed. A caller that comes later must not get this result. */
+    cache_flight_close(fetch->flight);
+    if (stores) {
         status = store(fetch, lease, outcome, lifetime);
         if (status < 0)    /* an old value must not be served any longer */
             (void)cache_lease_store(fetch->cache, fetch->key, lease, nothing, 0);
         cache_fetch_end_store(fetch, outcome, status < 0 ? CACHE_NOT_STORED : status);
     } else if (cache_fetch_is_absent(fetch, outcome))
         status = cache_lease_store(fetch->cache, fetch->key, lease, nothing, 0);
+    else if (outcome->status == CACHE_OK)
+        covered = cache_lease_covers(fetch->cache, fetch->key, lease);
     const bool ours = cache_lease_drop(fetch->cache, fetch->key, lease);
     if (lease->kind == LEASE_PLAIN && !ours && outcome->stored) {
         outcome->stored = false;
         cache_store_drop(fetch->cache, fetch->key);
     }
-    return status != CACHE_NOT_STORED && (ours || outcome->stored);
+    return status != CACHE_NOT_STORED && covered && (ours || outcome->stored);
 }
 
 uint64_t cache_fetch_hash(const struct fetch *fetch)
@@ -234,15 +239,23 @@ static bool compute_and_store(struct fetch *fetch, struct cache_lease *lease, st
     return finish(fetch, lease, outcome, &lifetime, storable && tagged);
 }
 
-void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_writer *writer,
-                        cache_status status, uint64_t took_ns, bool storable)
+/* For a call with `lock` that could not get the lease. */
+static void compute_only(const struct fetch *fetch, struct cache_outcome *outcome)
+{
+    struct cache_lifetime lifetime;
+    (void)compute(fetch, outcome, &lifetime);
+    cache_fetch_note_failure(fetch, outcome);
+}
+
+void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_writer *writer, cache_status status,
+                        uint64_t took_ns, bool storable, bool shareable)
 {
     struct cache_outcome outcome = { .status = status };
     struct cache_lifetime lifetime;
     cache_fetch_time(fetch, TIMED_COMPUTE, took_ns);
     storable = cache_fetch_take_result(fetch, status, writer, took_ns, &outcome, &lifetime) && storable;
     /* The failure has no status that others could share, so they start over. */
-    outcome.again = outcome.status != CACHE_OK;
+    outcome.again = outcome.status != CACHE_OK || !shareable;
     outcome.again = !finish(fetch, lease, &outcome, &lifetime, storable) || outcome.again;
     cache_flight_complete(fetch->flight, &outcome);
     fetch->flight = NULL;
@@ -257,22 +270,29 @@ static void pause_ms(int64_t ms)
     (void)nanosleep(&pause, NULL);
 }
 
-/* Tries to take the lease, and while another process has it, looks for its result. Returns true if `*outcome` is that
- * result, or says that it did not come in time, or that an old value should be served meanwhile. Returns false if this
- * process must compute: it has the lease, or cannot get one since the store fails. */
-static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool *held, struct cache_outcome *outcome)
+enum turn {
+    TURN_OVER,                         /* the outcome is the result of another process; or says that it did not come in
+                                        * time, or that an old value should be served meanwhile */
+    TURN_HELD,                         /* this process computes, and has the lease */
+    TURN_FAILED,                       /* the store fails, so every process computes, and nothing is stored */
+    TURN_BESIDE                        /* with `no_wait`: another process computes, and so does this one */
+};
+
+/* Tries to take the lease, and while another process has it, looks for its result. */
+static enum turn wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool *held,
+                                struct cache_outcome *outcome)
 {
     const uint64_t deadline_ns = cache_now_ns() + (uint64_t)fetch->wait_ms * 1000000;
     for (int64_t ms = 2;; ms = ms < 50 ? ms * 2 : ms) {
         const cache_status status = cache_lease_take(fetch->cache, fetch->key, &fetch->present, fetch->lock_ms, lease);
         *held = status == CACHE_OK;
         if (*held && lease->kind == LEASE_CLAIM)    /* nothing is stored */
-            return false;
+            return TURN_HELD;
         struct reading reading;
         cache_fetch_read(fetch, &reading);    /* the last holder may have stored its result since our read */
         if (cache_fetch_is_new(fetch, &reading) && !fetch->options.force) {
             *outcome = cache_fetch_outcome(&reading);
-            return true;
+            return TURN_OVER;
         }
         cache_value_release(&reading.value);
         if (*held && !cache_lease_expect(lease, &fetch->present)) {
@@ -281,15 +301,17 @@ static bool wait_for_lease(struct fetch *fetch, struct cache_lease *lease, bool 
             continue;
         }
         if (status != CACHE_NOT_STORED)
-            return false;
+            return *held ? TURN_HELD : TURN_FAILED;
         if (fetch->old == FOUND_EARLY || fetch->old == FOUND_STALE) {
             outcome->again = true;
-            return true;
+            return TURN_OVER;
         }
+        if (fetch->options.no_wait)
+            return TURN_BESIDE;
         if (cache_now_ns() >= deadline_ns) {
             outcome->status = cache_fail(CACHE_ERR_TIMEOUT, "fetch: another process still computes after %lld ms",
                                          (long long)fetch->wait_ms);
-            return true;
+            return TURN_OVER;
         }
         pause_ms(ms);
     }
@@ -325,15 +347,26 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
     const bool is_local = (cache->store->ops.flags & CACHE_BACKEND_LOCAL) != 0;
     const bool leased = !is_local && fetch->options.lock && fetch->flight != NULL;
     bool shared = true;
-    if (leased && wait_for_lease(fetch, &leading.lease, &leading.held, outcome)) {
+    switch (leased ? wait_for_lease(fetch, &leading.lease, &leading.held, outcome) : TURN_HELD) {
+    case TURN_OVER:
         source = CACHE_SOURCE_SHARED;
         if (leading.held)
             (void)cache_lease_drop(cache, fetch->key, &leading.lease);
         /* Followers read the result of another process themselves, since a delete that began before this flight may
          * be done by now. */
         shared = outcome->status < 0;
-    } else
+        break;
+    case TURN_HELD:
         shared = compute_and_store(fetch, leading.held ? &leading.lease : NULL, outcome);
+        break;
+    case TURN_FAILED:
+        compute_only(fetch, outcome);
+        break;
+    case TURN_BESIDE:
+        compute_only(fetch, outcome);
+        shared = outcome->status < 0;    /* another process may have changed the key meanwhile */
+        break;
+    }
     if (fetch->flight != NULL && !shared)
         cache_flight_abandon(fetch->flight);
     else if (fetch->flight != NULL)

@@ -206,10 +206,11 @@ cache_source cache_fetch_lead(struct fetch *fetch, struct cache_outcome *outcome
 
 /* The two halves of it, for a computation that is inline code. Before the computation, cache_fetch_prepare notes the
  * versions of the tags; it returns false if nothing may be stored under them. After it, cache_fetch_finish stores the
- * content of `writer` if that is allowed, gives the lease back (NULL: none), and ends the flight. */
+ * content of `writer` if that is allowed, gives the lease back (NULL: none), and ends the flight. If it is not
+ * `shareable`, the callers that wait start over. */
 bool cache_fetch_prepare(struct fetch *fetch);
-void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_writer *writer,
-                        cache_status status, uint64_t took_ns, bool storable);
+void cache_fetch_finish(struct fetch *fetch, struct cache_lease *lease, cache_writer *writer, cache_status status,
+                        uint64_t took_ns, bool storable, bool shareable);
 
 /* fetch_background.c */
 

@@ -505,6 +505,13 @@ void cache_flight_share(struct cache_flight *flight, const struct cache_outcome 
     pthread_mutex_unlock(&cache_flight_lock);
 }
 
+void cache_flight_close(struct cache_flight *flight)
+{
+    cache_flights_lock(flight->flights);
+    cache_flight_take_out(flight->flights, flight);
+    pthread_mutex_unlock(&cache_flight_lock);
+}
+
 void cache_flight_complete(struct cache_flight *flight, const struct cache_outcome *outcome)
 {
     struct cache_flights *flights = flight->flights;

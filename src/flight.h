@@ -52,8 +52,8 @@ void cache_flight_leave(struct cache_flight *flight);
 /* Makes this thread, which leads the flight for now, follow it too. Call this before the flight is handed on. */
 void cache_flight_retain(struct cache_flight *flight);
 
-/* Releases the flight from its thread. Any thread may then end it with cache_flight_complete. While this thread lives, a
- * wait for the flight still counts as a wait for it. */
+/* Releases the flight from its thread. Any thread may then end it with cache_flight_complete. While this thread lives,
+ * a wait for the flight still counts as a wait for it. */
 void cache_flight_hand_over(struct cache_flight *flight);
 
 /* cache_flight_queue lets the computation wait for a thread to begin it. Until then a caller without an old value may
@@ -76,6 +76,9 @@ void cache_flight_share(struct cache_flight *flight, const struct cache_outcome 
  * removed. */
 bool cache_flight_begin_store(struct cache_flight *flight);
 bool cache_flight_end_store(struct cache_flight *flight);
+
+/* Lets no other caller join the flight. Later ones read the store, and compute if nothing is there. */
+void cache_flight_close(struct cache_flight *flight);
 
 /* Ends the flight. The callers that wait get the outcome, unless one was shared before. The caller still owns it. */
 void cache_flight_complete(struct cache_flight *flight, const struct cache_outcome *outcome);

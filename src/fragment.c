@@ -83,7 +83,7 @@ struct cache_rendering {
     cache_value old;                   /* shown if the body fails */
     uint64_t begun_ns;
     struct cache_lease lease;          /* only used if it is held */
-    bool leased, storable;
+    bool leased, storable, shareable;
 };
 
 static struct cache_rendering *rendering_of(struct cache_writer_cleanup_hook *hook)
@@ -143,17 +143,20 @@ static bool renders_already(const cache_writer *out, const struct fetch *fetch)
     return false;
 }
 
-/* With `lock`: returns true if no other process is rendering this. If the store fails, every process may render. */
-static bool take_lease(struct cache_rendering *rendering)
+/* With `lock`, a text is only stored under a lease. If another process renders this, the threads that wait do not get
+ * the text either: they may have come after a change of the key, of which this process does not know. If the store
+ * fails, every process renders. */
+static void take_lease(struct cache_rendering *rendering)
 {
     const struct fetch *fetch = &rendering->fetch;
     rendering->leased = false;
+    rendering->storable = rendering->shareable = true;
     if (!fetch->options.lock || (fetch->cache->store->ops.flags & CACHE_BACKEND_LOCAL))
-        return true;
+        return;
     const cache_status status = cache_lease_take(fetch->cache, fetch->key, &fetch->present, fetch->lock_ms,
                                                  &rendering->lease);
-    rendering->leased = status == CACHE_OK;
-    return status != CACHE_NOT_STORED;
+    rendering->leased = rendering->storable = status == CACHE_OK;
+    rendering->shareable = status != CACHE_NOT_STORED;
 }
 
 /* There is no fresh text. Wait for the text of another caller, or become the one that renders. Returns true if `*value`
@@ -174,8 +177,8 @@ static bool begin_rendering(cache_fragment *fragment, struct fetch *fetch, struc
         free_rendering(rendering);
         return found;
     }
-    rendering->storable = take_lease(rendering);
-    if (!rendering->storable && (reading->found == FOUND_STALE || reading->found == FOUND_EARLY)) {
+    take_lease(rendering);
+    if (!rendering->shareable && (reading->found == FOUND_STALE || reading->found == FOUND_EARLY)) {
         const cache_status status = cache_fetch_return_value(&rendering->fetch, reading, value);
         abandon(&rendering->hook);
         return status == CACHE_OK;
@@ -262,7 +265,7 @@ static void store_rendering(const cache_fragment *fragment, cache_status status)
         status = cache_writer_append(&text, cache_writer_data(out, NULL) + fragment->begin,
                                      out->size - fragment->begin);
     cache_fetch_finish(&rendering->fetch, rendering->leased ? &rendering->lease : NULL, &text, status, took_ns,
-                       rendering->storable);
+                       rendering->storable, rendering->shareable);
     cache_writer_release(&text);
     free_rendering(rendering);
 }

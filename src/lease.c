@@ -152,6 +152,18 @@ cache_status cache_lease_store(const cache_t *cache, cache_bytes key, struct cac
     return CACHE_OK;
 }
 
+bool cache_lease_covers(const cache_t *cache, cache_bytes key, const struct cache_lease *lease)
+{
+    cache_value value;
+    if (lease->kind != LEASE_BESIDE)
+        return true;
+    const cache_status status = cache_internal_get(cache, key, &value);
+    const bool covers = status == CACHE_OK && value.size >= lease->expected_size &&
+                        memcmp(value.data, lease->expected, lease->expected_size) == 0;
+    cache_value_release(&value);
+    return covers;
+}
+
 bool cache_lease_drop(const cache_t *cache, cache_bytes key, const struct cache_lease *lease)
 {
     const cache_bytes nothing = { NULL, 0 };

@@ -62,6 +62,10 @@ bool cache_lease_expect(struct cache_lease *lease, const struct cache_present *p
 cache_status cache_lease_store(const cache_t *cache, cache_bytes key, struct cache_lease *lease, cache_bytes value,
                                int64_t ttl_ms);
 
+/* For a result that is not stored: returns true if the key has not changed since the lease was taken. Asks the store
+ * only for LEASE_BESIDE, since cache_lease_drop answers this for the others. */
+bool cache_lease_covers(const cache_t *cache, cache_bytes key, const struct cache_lease *lease);
+
 /* Gives the lease back. Returns false if this process did not have it any more. */
 bool cache_lease_drop(const cache_t *cache, cache_bytes key, const struct cache_lease *lease);
 

@@ -462,7 +462,8 @@ typedef struct cache_fetch_options {
     void *(*ctx_copy)(void *ctx);  /* NULL, or returns a copy of ctx for a computation on another thread, or NULL if
                                     * there is no memory */
     void (*ctx_free)(void *ctx);   /* frees the copy. Without both, cache_config.spawn is used only if ctx is NULL */
-    bool no_wait;                  /* if another thread computes, do not wait: compute too, and do not store */
+    bool no_wait;                  /* if another thread computes, or another process with `lock`, do not wait: compute
+                                    * too, and do not store */
     double soft_timeout;           /* if there is an old value (`stale`, `stale_if_error`): longest wait for the new one
                                     * in seconds, before the old one is served. The computation goes on, in
                                     * cache_config.spawn or in the caller that began it. 0: a stale value is served at

@@ -24,6 +24,7 @@ struct call {
     void *ctx;
     uint64_t hash;                     /* the hash of the key */
     bool ran;                          /* the handler was called in this call */
+    bool lacks_lease;                  /* the view has `lock`, but this call takes no lease, and so stores nothing */
     cache_value own;                   /* the encoded response, if it must not be shared */
     bool is_about_client;              /* the response is about this client, so no stored page replaces it */
 };
@@ -55,10 +56,14 @@ static cache_status keep_uncacheable(struct call *call, const cache_response *re
     return UNCACHEABLE;
 }
 
-static cache_status encode_response(const struct call *call, const cache_response *response,
+static cache_status encode_response(struct call *call, const cache_response *response,
                                     const struct cache_view_lifetime *lifetime, cache_writer *out)
 {
     cache_hit_for_miss_clear(call->store, call->hash);
+    if (call->lacks_lease) {           /* the next request stores the page */
+        const cache_status kept = keep(call, response);
+        return kept == CACHE_OK ? UNCACHEABLE : kept;
+    }
     cache_status status = cache_writer_set_ttl(out, lifetime->ttl);
     if (status == CACHE_OK && lifetime->says_stale)
         status = cache_writer_set_stale(out, lifetime->stale, lifetime->stale_if_error);
@@ -172,6 +177,7 @@ static cache_status fetch(cache_t *cache, struct call *call, const char *key, co
     options.error_ttl = view->error_ttl;
     options.no_wait = cache_hit_for_miss_is_set(call->store, call->hash);
     options.lock = view->lock && !options.no_wait;
+    call->lacks_lease = view->lock && options.no_wait;
     options.force = view->forced_update != NULL && view->forced_update(view->ctx, &call->request);
     options.type = "page";
     options.validate = still_holds;
