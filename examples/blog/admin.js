@@ -51,7 +51,7 @@ function makeChart() {
                 { type: "line", label: "Hit rate", data: [], yAxisID: "yRate", pointStyle: "line",
                   borderColor: color("--ink"), backgroundColor: color("--ink"), borderWidth: 2,
                   borderDash: [5, 3], pointRadius: 1.5,
-                  spanGaps: false },
+                  spanGaps: false, clip: 8 },    // else half of the line is cut off at 0 and at 100
                 { type: "bar", label: "Hits", data: [], yAxisID: "y", pointStyle: "rect",
                   backgroundColor: color("--accent") },
                 { type: "bar", label: "Misses", data: [], yAxisID: "y", pointStyle: "rect",

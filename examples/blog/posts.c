@@ -201,29 +201,34 @@ static void put_buttons(cache_writer *out, int64_t id)
                               id, id);
 }
 
-static cache_status put_newest_by(cache_writer *out, struct db *db, const struct post *post)
+/* Writes nothing if `post` is the author's only one. */
+static cache_status put_others_by(cache_writer *out, struct db *db, const struct post *post)
 {
-    struct post posts[MORE_POSTS];
-    size_t n = 0;
-    const cache_status status = db_posts_by(db, post->author, 0, posts, MORE_POSTS, &n);
-    (void)cache_writer_printf(out, "<aside aria-label=\"More by the author\">\n<h2>By %s lately</h2>\n<ul>\n",
-                              post->author_name);
-    for (size_t i = 0; i < n; i++) {
+    struct post posts[MORE_POSTS + 1];
+    size_t n = 0, n_others = 0;
+    const cache_status status = db_posts_by(db, post->author, 0, posts, MORE_POSTS + 1, &n);
+    for (size_t i = 0; i < n && n_others < MORE_POSTS; i++) {
+        if (posts[i].id == post->id)
+            continue;
+        if (n_others++ == 0)
+            (void)cache_writer_printf(out, "<aside aria-labelledby=\"more\">\n<h2 id=\"more\">More by %s</h2>\n<ul>\n",
+                                      post->author_name);
         (void)cache_writer_printf(out, "<li><a href=\"/post/%" PRId64 "\">", posts[i].id);
         html_text(out, posts[i].title);
         (void)cache_writer_puts(out, "</a></li>\n");
     }
-    (void)cache_writer_puts(out, "</ul>\n</aside>\n");
+    if (n_others > 0)
+        (void)cache_writer_puts(out, "</ul>\n</aside>\n");
     return status;
 }
 
-/* The same under all posts of an author: made once for all of them. */
 static void put_more_by_author(cache_writer *out, struct blog *blog, const struct post *post)
 {
-    char tag[USER_NAME_MAX + 10];
+    char tag[USER_NAME_MAX + 10], id[24];
     (void)snprintf(tag, sizeof tag, "author:%s", post->author_name);
-    CACHE_FRAGMENT_TAGGED(blog->cache, out, 60, (tag), "more_by", post->author_name) {
-        if (put_newest_by(out, blog->db, post) != CACHE_OK)
+    (void)snprintf(id, sizeof id, "%" PRId64, post->id);
+    CACHE_FRAGMENT_TAGGED(blog->cache, out, 60, (tag), "more_by", post->author_name, id) {
+        if (put_others_by(out, blog->db, post) != CACHE_OK)
             cache_fragment_fail(out);    /* the page does without */
     }
 }

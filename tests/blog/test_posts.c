@@ -208,6 +208,16 @@ static void a_post_leads_to_what_its_author_wrote_since(void **state)
     assert_has_not(get("/post/1"), "Since then");
 }
 
+static void a_post_leads_to_others_and_not_to_itself(void **state)
+{
+    (void)state;
+    assert_has(get("/post/1"), "More by ");
+    assert_has_not(site.answer, "<li><a href=\"/post/1\">");
+    assert_has(site.answer, "<li><a href=\"/post/");
+    assert_has(post(admin, "/new-post", "title=The+first&content=c"), "303 See Other");
+    assert_has_not(get("/post/11"), "More by ");
+}
+
 static void readings_are_counted_and_leave_the_cached_post_alone(void **state)
 {
     (void)state;
@@ -451,6 +461,7 @@ int main(int argc, char **argv)
         post_test(a_change_leaves_the_pages_alone_that_do_not_show_it),
         post_test(an_edit_that_was_answered_is_seen_by_all_who_ask_later),
         post_test(a_post_leads_to_what_its_author_wrote_since),
+        post_test(a_post_leads_to_others_and_not_to_itself),
         post_test(readings_are_counted_and_leave_the_cached_post_alone),
         post_test(only_its_author_and_the_admin_change_a_post),
         post_test(a_post_of_nobody_is_everybodys_who_is_logged_in),
