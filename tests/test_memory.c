@@ -1,6 +1,8 @@
 /* The memory store: its limits, its order of eviction, expiry, pinned values. Its threads: test_memory_threads.c. */
 #include "test.h"
 
+#include "backends/memory/memory.h"
+#include "cache_internal.h"
 #include "number.h"
 
 #include <stdatomic.h>
@@ -383,6 +385,33 @@ static void a_listing_has_every_key_that_stays(void **state)
     cache_close(cache);
 }
 
+/* A step looks at so many hashes as usually belong to a few hundred keys. These keys have neighbouring hashes. */
+static void a_listing_has_every_key_however_their_hashes_lie(void **state)
+{
+    static struct seen seen;
+    cache_cursor cursor = { 0 };
+    unsigned number = 0;
+    (void)state;
+    cache_t *cache = test_open("memory://?max_items=4000");
+    const struct memory *memory = cache->store->self;
+    memset(&seen, 0, sizeof seen);
+    for (int i = 0; i < 3000; i++) {
+        char key[32];
+        struct place place;
+        do {
+            (void)snprintf(key, sizeof key, "k%d-%u", i, number++);
+            place = memory_place(memory, (cache_bytes){ key, strlen(key) });
+        } while (place.shard != 0 || place.hash >= UINT32_MAX / 64);
+        assert_status(CACHE_OK, cache_set_string(cache, key, key, 60));
+    }
+    while (!cursor.done)
+        assert_status(CACHE_OK, cache_keys(cache, "k", &cursor, note_key, &seen));
+    assert_int_equal(seen.others, 0);
+    for (int i = 0; i < LISTED; i++)
+        assert_int_equal(seen.key[i], i < 3000);
+    cache_close(cache);
+}
+
 /* ---- pinned values ----------------------------------------------------------------------------------------------- */
 
 static void a_pinned_value_outlives_everything(void **state)
@@ -468,6 +497,7 @@ int main(void)
         cmocka_unit_test(what_died_in_two_stores_goes_though_they_are_used_in_turns),
         cmocka_unit_test(the_time_left_is_that_of_the_value),
         cmocka_unit_test(a_listing_has_every_key_that_stays),
+        cmocka_unit_test(a_listing_has_every_key_however_their_hashes_lie),
         cmocka_unit_test(a_pinned_value_outlives_everything),
         cmocka_unit_test(a_counter_that_is_being_read_is_not_changed_under_the_reader),
         cmocka_unit_test(a_number_is_read_as_it_is_written_and_nothing_else_is_one),

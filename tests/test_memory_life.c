@@ -1,12 +1,13 @@
 /* The memory store and the process around it: threads that come and go, forks among readers, a kernel that refuses
  * membarrier(2), memory that is given back. */
-#define _GNU_SOURCE                    /* syscall */
+#define _GNU_SOURCE                    /* syscall, RTLD_NEXT */
 #include "test.h"
 
 #include "backends/memory/epoch.h"
 #include "hooks.h"
 #include "traffic.h"
 
+#include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -235,6 +236,46 @@ static void a_child_frees_what_it_replaces_though_its_parent_had_readers_inside(
     cache_close(cache);
 }
 
+/* ---- membarrier ----------------------------------------------------------------------------------------------------- */
+
+#ifdef SYS_membarrier
+static atomic_int barriers;            /* asked of the kernel */
+
+/* In the place of libc's. */
+long syscall(long number, ...)
+{
+    static long (*real)(long, ...);
+    long arg[6];
+    va_list args;
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "syscall");
+    va_start(args, number);
+    for (int i = 0; i < 6; i++)
+        arg[i] = va_arg(args, long);
+    va_end(args);
+    atomic_fetch_add(&barriers, number == SYS_membarrier);
+    return real(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+#endif
+
+/* It interrupts every thread of the process. */
+static void many_small_writes_share_one_membarrier(void **state)
+{
+    (void)state;
+#ifdef SYS_membarrier
+    cache_t *cache = test_open("memory://");
+    barriers = 0;
+    for (int i = 0; i < 20000; i++) {
+        assert_status(CACHE_OK, cache_set(cache, "k", "0123456789", (size_t)(i % 10), 60));
+        assert_status(CACHE_OK, cache_delete(cache, "k"));
+    }
+    assert_true(barriers <= 20000 / 100);
+    cache_close(cache);
+#else
+    skip();
+#endif
+}
+
 /* ---- without membarrier ------------------------------------------------------------------------------------------ */
 
 #if defined(SYS_membarrier) && defined(SECCOMP_RET_ERRNO)
@@ -312,6 +353,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(writers_do_not_fill_the_memory_while_a_reader_has_no_processor),
         cmocka_unit_test(views_outlive_the_thread_that_took_them_their_item_and_their_store),
         cmocka_unit_test(a_child_frees_what_it_replaces_though_its_parent_had_readers_inside),
+        cmocka_unit_test(many_small_writes_share_one_membarrier),
         cmocka_unit_test(a_kernel_that_refuses_membarrier_costs_time_alone),
     };
     if (argc > 1 && strcmp(argv[1], "without-membarrier") == 0)

@@ -8,11 +8,13 @@
 #include "server.h"
 #include "traffic.h"
 
+#include <errno.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -387,6 +389,27 @@ static void a_handshake_that_stalls_ends_with_the_timeout(void **state)
     fake_server_stop(&fake);
 }
 
+/* Ends the connection with a reset, as a crashed machine or a firewall does. */
+static void reset(struct fake_server *fake, int fd, int number)
+{
+    const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+    char bytes[4096];
+    (void)fake, (void)number;
+    (void)fake_server_read(fd, bytes, sizeof bytes);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+}
+
+static void a_handshake_that_is_reset_says_what_the_system_says(void **state)
+{
+    struct fake_server fake;
+    char port[8];
+    (void)state;
+    fake_server_start(&fake, reset, NULL);
+    (void)snprintf(port, sizeof port, "%d", fake.port);
+    assert_refused(open_tls("127.0.0.1", port, "ca", ""), CACHE_ERR_CONNECT, strerror(ECONNRESET));
+    fake_server_stop(&fake);
+}
+
 /* The default action of SIGPIPE would end the program. */
 static void a_server_that_is_killed_raises_no_signal(void **state)
 {
@@ -512,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_cluster_is_used_by_tls_alone),
         cmocka_unit_test(plain_and_tls_ports_that_are_mistaken_are_told),
         cmocka_unit_test(a_handshake_that_stalls_ends_with_the_timeout),
+        cmocka_unit_test(a_handshake_that_is_reset_says_what_the_system_says),
         cmocka_unit_test(a_server_that_is_killed_raises_no_signal),
         cmocka_unit_test(the_child_of_a_fork_has_connections_of_its_own),
         cmocka_unit_test(a_child_forked_in_the_middle_of_handshakes_connects),

@@ -456,6 +456,33 @@ static void wait_for_queue(int n)
     }
 }
 
+/* Whoever looks at the counters has to see that the pool is too small. */
+static void a_call_that_gets_no_connection_in_time_says_so_and_counts(void **state)
+{
+    (void)state;
+    for (int gather = 0; gather < 2; gather++) {
+        struct fake_server fake;
+        struct silence silence = { 0 };
+        struct call first = { "write", 20000, false, 0 }, late = { "late", 50, false, 0 };
+        pthread_t thread;
+        fake_server_start(&fake, fall_silent, &silence);
+        open_server(&shared, fake.port, 1, gather, 20000);
+        assert_int_equal(pthread_create(&thread, NULL, call_once, &first), 0);
+        while (silence.writes == 0)    /* until it is sent: before, the second would go out with it */
+            sched_yield();
+        (void)call_once(&late);
+        assert_int_equal(late.status, CACHE_ERR_TIMEOUT);
+        assert_string_equal(cache_last_error(), "lines: all 1 connections were busy for 20000 ms");
+        assert_int_equal(lines_counters.timeouts, 1);
+        silence.may_answer = true;
+        pthread_join(thread, NULL);
+        assert_int_equal(first.status, CACHE_OK);
+        assert_int_equal(lines_counters.timeouts, 1);
+        cache_server_release(&shared);
+        fake_server_stop(&fake);
+    }
+}
+
 /* A batch is given up, since one of its requests has no more time. The server has read all of it, and may do it yet. */
 static void a_write_is_not_sent_again_while_its_first_copy_may_still_be_done(void **state)
 {
@@ -516,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_thread_keeps_nothing),
         cmocka_unit_test(a_connection_with_something_unread_is_not_used_again),
         cmocka_unit_test(only_what_may_be_repeated_goes_out_again),
+        cmocka_unit_test(a_call_that_gets_no_connection_in_time_says_so_and_counts),
         cmocka_unit_test(a_write_is_not_sent_again_while_its_first_copy_may_still_be_done),
         cmocka_unit_test(a_write_is_sent_again_if_the_server_has_ended_the_connection),
     };
