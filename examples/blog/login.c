@@ -6,25 +6,17 @@
 #include "html.h"
 #include "password.h"
 #include "respond.h"
+#include "same_origin.h"
 #include "session.h"
 #include "throttle.h"
-#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PASSWORD_MAX = 200, NEXT_MAX = 500 };
+enum { PASSWORD_MAX = 200 };
 
 /* ---- the form ---------------------------------------------------------------------------------------------------- */
-
-/* Where to go when logged in: a path of ours, never another site, and nothing that a header cannot hold. */
-static const char *safe_path(const char *path)
-{
-    const bool is_safe = path != NULL && path[0] == '/' && path[1] != '/' && strchr(path, '\\') == NULL &&
-                         strlen(path) <= NEXT_MAX && is_plain_text(path);
-    return is_safe ? path : "/dashboard";
-}
 
 static cache_status form_page(cache_response *response, int status, const char *error, const char *name,
                               const char *next)

@@ -5,16 +5,13 @@
 #include "caching.h"
 #include "html.h"
 #include "json.h"
+#include "product_change.h"
 #include "respond.h"
 #include "throttle.h"
-#include "utf8.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const double max_price = 1e9;
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
@@ -123,41 +120,11 @@ cache_status product_page(void *ctx, const cache_request *request, cache_respons
 
 /* ---- updating ---------------------------------------------------------------------------------------------------- */
 
-/* The text that `object` has under `name`; `*text` stays NULL if there is none. Returns false if it is no text, not of
- * these sizes, or no UTF-8: cJSON takes any bytes. */
-static bool take_text(const cJSON *object, const char *name, size_t min, size_t max, const char **text)
-{
-    const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
-    if (member == NULL)
-        return true;
-    *text = cJSON_GetStringValue(member);
-    return *text != NULL && strlen(*text) >= min && strlen(*text) <= max && is_plain_text(*text);
-}
-
-/* NULL: good; else what is wrong. The change points into `object`. */
-static const char *read_change(const cJSON *object, struct product_change *change)
-{
-    const cJSON *price = cJSON_GetObjectItemCaseSensitive(object, "price");
-    *change = (struct product_change){ NULL, NULL, NO_PRICE };
-    if (!cJSON_IsObject(object))
-        return "the body must be a JSON object";
-    if (!take_text(object, "name", 1, PRODUCT_NAME_MAX, &change->name))
-        return "name must be a text of 1 to 100 bytes in UTF-8, without control characters";
-    if (!take_text(object, "description", 0, DESCRIPTION_MAX, &change->description))
-        return "description must be a text of at most 500 bytes in UTF-8, without control characters";
-    if (price != NULL && !(cJSON_IsNumber(price) && price->valuedouble >= 0 && price->valuedouble <= max_price))
-        return "price must be a number from 0 to 1000000000";
-    if (price != NULL)
-        change->cents = llround(price->valuedouble * 100);
-    const bool is_empty = change->name == NULL && change->description == NULL && price == NULL;
-    return is_empty ? "name, description or price is missing" : NULL;
-}
-
 static cache_status update(struct blog *blog, int64_t id, const cJSON *body, cache_response *response)
 {
     struct product_change change;
     struct product product;
-    const char *wrong = read_change(body, &change);
+    const char *wrong = product_change_read(body, &change);
     if (wrong != NULL)
         return respond_json_error(response, 400, "%s", wrong);
     const cache_status status = db_change_product(blog->db, id, &change, &product);
