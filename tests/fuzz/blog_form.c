@@ -1,7 +1,10 @@
-/* The blog's forms: a field's name in the first line, and behind it the body of a form, which is a query, too. */
+/* The blog's forms: a field's name in the first line, and behind it the body of a form, which is a query, too. Both
+ * are also taken for an address to go to, and for the tags of a post. */
 #include "fuzz.h"
 
 #include "blog/form.h"
+#include "blog/same_origin.h"
+#include "blog/tags.h"
 #include "blog/utf8.h"
 #include "blog/visit.h"
 
@@ -96,6 +99,48 @@ static void check_trim(const char *text)
     free(trimmed);
 }
 
+/* ---- where a login leads ----------------------------------------------------------------------------------------- */
+
+/* As browsers read a Location: they skip tabs, line ends, and what is no more than a space in front; a backslash is a
+ * slash; and two slashes begin the name of a host. */
+static void check_path(const char *path)
+{
+    const char *safe = safe_path(path);
+    char start[2] = "";
+    size_t n = 0;
+    FUZZ_CHECK(safe == path || strcmp(safe, "/dashboard") == 0);
+    for (const char *at = safe; *at != '\0'; at++) {
+        FUZZ_CHECK((unsigned char)*at >= ' ' && *at != 0x7f);    /* it becomes a header */
+        if (n < sizeof start && (n > 0 || *at != ' '))
+            start[n++] = *at == '\\' ? '/' : *at;
+    }
+    FUZZ_CHECK(start[0] == '/' && start[1] != '/');
+}
+
+/* ---- tags -------------------------------------------------------------------------------------------------------- */
+
+/* Tags that were accepted are few, short and plain, and stay as they are if they are typed again. */
+static void check_tags(const char *text)
+{
+    char tags[TAGS_TEXT_MAX + 1], again[TAGS_TEXT_MAX + 1];
+    memset(tags, 'x', sizeof tags);
+    if (tidy_tags(text, tags) != NULL)
+        return;
+    FUZZ_CHECK(memchr(tags, '\0', sizeof tags) != NULL && is_utf8(tags));
+    size_t n = 0;
+    for (const char *at = tags; *at != '\0'; n++) {
+        const size_t size = strcspn(at, " ");
+        FUZZ_CHECK(size > 0 && size <= TAG_MAX);
+        for (size_t i = 0; i < size; i++)
+            FUZZ_CHECK((unsigned char)at[i] >= 0x80 ||
+                       strchr("abcdefghijklmnopqrstuvwxyz0123456789-", at[i]) != NULL);
+        at += size + (at[size] == ' ');
+        FUZZ_CHECK(at[0] != '\0' || at[-1] != ' ');
+    }
+    FUZZ_CHECK(n <= POST_TAGS_MAX);
+    FUZZ_CHECK(tidy_tags(tags, again) == NULL && strcmp(tags, again) == 0);
+}
+
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 /* A page and an id have one spelling each, so that no address has copies in the cache. */
@@ -132,6 +177,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_field(exact, input.size, name);
     check_field(exact, input.size, "title");
     check_numbers(body, name);
+    check_path(name);
+    check_path(body);
+    check_tags(name);
+    check_tags(body);
     free(exact);
     free(body);
     free(name);

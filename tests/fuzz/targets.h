@@ -21,5 +21,6 @@ TARGET(redis)
 TARGET(blog_form)
 TARGET(blog_json)
 TARGET(blog_markdown)
+TARGET(blog_product)
 TARGET(blog_request)
 #endif
