@@ -176,6 +176,7 @@ struct fake_node {
     const char *set;                   /* and to each SET */
     const char *host;                  /* the owner's by its map, as it is sent; NULL: 127.0.0.1 */
     atomic_int asked;                  /* GETs so far */
+    atomic_bool cuts;                  /* ends the connection after the first reply to the next GETs */
 };
 
 static void serve_node(struct fake_server *fake, int fd, int number)
@@ -192,6 +193,11 @@ static void serve_node(struct fake_server *fake, int fd, int number)
                            node->owner != 0 ? node->owner : fake->port);
         if (strstr(request, "ASKING") != NULL)
             (void)strcat(answer, "+OK\r\n");
+        if (strstr(request, "GET") != NULL && atomic_exchange(&node->cuts, false)) {
+            node->get(fake, atomic_fetch_add(&node->asked, 1), one);
+            (void)fake_server_puts(fd, one);
+            return;
+        }
         for (const char *at = strstr(request, "GET"); at != NULL; at = strstr(at + 1, "GET")) {
             node->get(fake, atomic_fetch_add(&node->asked, 1), one);
             (void)strcat(answer, one);
@@ -280,6 +286,39 @@ static void a_redirection_or_a_map_without_a_host_means_the_node_that_sent_it(vo
         cache_close(cache);
         fake_server_stop(&fake);
     }
+}
+
+/* ---- a connection that is cut off -------------------------------------------------------------------------------- */
+
+static void say_number(const struct fake_server *fake, int nth, char out[64])
+{
+    (void)fake;
+    (void)snprintf(out, 64, "$1\r\n%d\r\n", nth);
+}
+
+static void values_that_came_before_a_cut_are_read_again(void **state)
+{
+    struct fake_node node = { .get = say_number };
+    struct fake_server fake;
+    char url[128];
+    const char *const keys[] = { "a", "b", "c" };
+    cache_value values[3];
+    (void)state;
+    fake_server_start(&fake, serve_node, &node);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off", fake.port);
+    cache_t *cache = test_open(url);
+    for (int i = 0; i < 2; i++) {
+        node.asked = 0;
+        node.cuts = i == 1;
+        assert_status(CACHE_OK, cache_get_many(cache, keys, 3, values));
+        assert_int_equal(node.asked, i == 1 ? 4 : 3);
+        for (int k = 0; k < 3; k++) {
+            assert_in_range(((const char *)values[k].data)[0], i == 1 ? '1' : '0', i == 1 ? '3' : '2');
+            cache_value_release(&values[k]);
+        }
+    }
+    cache_close(cache);
+    fake_server_stop(&fake);
 }
 
 /* ---- a node that is cut off -------------------------------------------------------------------------------------- */
@@ -652,6 +691,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
+        cmocka_unit_test(values_that_came_before_a_cut_are_read_again),
         cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
         cmocka_unit_test(a_node_that_is_not_ready_for_a_moment_fails_no_call),
         cmocka_unit_test(an_outage_long_ago_does_not_make_the_next_one_longer),
