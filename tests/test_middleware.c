@@ -25,6 +25,7 @@ static void the_first_rule_that_fits_decides(void **state)
     struct site site;
     site_open(&site, state);
     const cache_rule rules[] = {
+        { NULL, NULL, &site.view },    /* fits nothing */
         { "/api/private/**", NULL, NULL },
         { "/api/**", for_get, &site.view },
         { "/user/*/page", NULL, &site.view },
@@ -37,10 +38,10 @@ static void the_first_rule_that_fits_decides(void **state)
         { "GET", "/exact", true }, { "GET", "/exact/", false }, { "get", "/api/items/9", false }, { "GET", "", false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_by(&site, rules, 4, &(cache_request){ .method = cases[i].method, .path = cases[i].path },
+        assert_by(&site, rules, 5, &(cache_request){ .method = cases[i].method, .path = cases[i].path },
                   cases[i].cached ? "MISS" : "BYPASS");
     const cache_request again = { .method = "GET", .path = "/api/items/7" };
-    assert_by(&site, rules, 4, &again, "HIT");
+    assert_by(&site, rules, 5, &again, "HIT");
     assert_by(&site, NULL, 0, &again, "BYPASS");
     site_close(&site);
 }
@@ -138,6 +139,9 @@ static void what_is_wrong_with_the_arguments_is_said(void **state)
     cache_page page;
     cache_view small = site.view;
     const cache_request request = { .method = "GET", .path = "/p" }, no_path = { .method = "GET" };
+    const cache_request no_method = { .path = "/p" };
+    assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 0, &no_method, site_handler, &site, &page));
+    assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 0, &request, site_handler, &site, NULL));
     assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 0, NULL, site_handler, &site, &page));
     assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 0, &no_path, site_handler, &site, &page));
     assert_status(CACHE_ERR_INVALID, cache_middleware(site.cache, NULL, 1, &request, site_handler, &site, &page));

@@ -53,16 +53,18 @@ static void an_unsafe_method_that_succeeds_forgets_the_path(void **state)
     site.view.query_string = true;
     const cache_request variant = { .method = "GET", .path = "/p", .query = "a" };
     const cache_request post = { .method = "POST", .path = "/p" }, options = { .method = "OPTIONS", .path = "/p" };
+    const cache_request trace = { .method = "TRACE", .path = "/p" };
     assert_get(&site, "MISS", "/p run 1");
     assert_request(&site, &variant, "MISS", "/p run 2");
     site.status = 403;
     assert_request(&site, &post, "BYPASS", "/p run 3");
     site.status = 200;
     assert_request(&site, &options, "BYPASS", "/p run 4");
+    assert_request(&site, &trace, "BYPASS", "/p run 5");
     assert_get(&site, "HIT", "/p run 1");
-    assert_request(&site, &post, "BYPASS", "/p run 5");
-    assert_get(&site, "MISS", "/p run 6");
-    assert_request(&site, &variant, "MISS", "/p run 7");
+    assert_request(&site, &post, "BYPASS", "/p run 6");
+    assert_get(&site, "MISS", "/p run 7");
+    assert_request(&site, &variant, "MISS", "/p run 8");
     site_close(&site);
 }
 
@@ -147,6 +149,21 @@ static cache_status add_empty(void *ctx, const cache_request *request, cache_tag
     return CACHE_OK;
 }
 
+static cache_status add_with_a_nul(void *ctx, const cache_request *request, cache_tag_list *tags)
+{
+    (void)ctx, (void)request;
+    (void)cache_tag_list_add(tags, "a%cb", '\0');
+    return CACHE_OK;
+}
+
+static cache_status add_null(void *ctx, const cache_request *request, cache_tag_list *tags)
+{
+    const char *volatile none = NULL;
+    (void)ctx, (void)request;
+    assert_status(CACHE_ERR_INVALID, cache_tag_list_add(tags, none));
+    return CACHE_OK;
+}
+
 static void sixty_four_tags_are_fine_and_with_more_or_an_empty_one_nothing_is_stored(void **state)
 {
     struct site site;
@@ -163,6 +180,13 @@ static void sixty_four_tags_are_fine_and_with_more_or_an_empty_one_nothing_is_st
     site.view.make_tags = add_empty;
     assert_get(&site, "BYPASS", "/p run 4");
     assert_status(CACHE_ERR_INVALID, cache_tag_list_add(NULL, "x"));
+    site.view.make_tags = add_with_a_nul;
+    assert_get(&site, "BYPASS", "/p run 5");
+    site.view.make_tags = add_null;
+    assert_get(&site, "HIT", "/p run 2");
+    site.view.make_tags = NULL;
+    site.view.tags = (const char *const[]){ "", "b", NULL };
+    assert_get(&site, "BYPASS", "/p run 6");
     site_close(&site);
 }
 

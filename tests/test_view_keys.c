@@ -65,7 +65,7 @@ static void only_the_listed_parameters_count_however_they_are_encoded(void **sta
 {
     struct site site;
     site_open(&site, state);
-    static const char *const only[] = { "page", NULL };
+    const char *only[] = { "page", NULL };
     site.view.query_only = only;
     cache_request request = { .method = "GET", .path = "/p", .query = "x=1" };
     assert_request(&site, &request, "MISS", "/p run 1");
@@ -73,6 +73,14 @@ static void only_the_listed_parameters_count_however_they_are_encoded(void **sta
     assert_request(&site, &request, "MISS", "/p run 2");
     request.query = "x=3";
     assert_request(&site, &request, "HIT", "/p run 1");
+    only[0] = "a*b";    /* a star stands for letters at the end alone */
+    request.query = "axb=1";
+    assert_request(&site, &request, "HIT", "/p run 1");
+    request.query = "a*b=1";
+    assert_request(&site, &request, "MISS", "/p run 3");
+    only[0] = "a*";
+    request.query = "axb=1";
+    assert_request(&site, &request, "MISS", "/p run 4");
     site_close(&site);
 }
 
@@ -169,6 +177,12 @@ static void a_post_that_is_a_query_is_stored_by_its_body(void **state)
     request.body = "b";
     assert_request(&site, &request, "MISS", "/p run 2");
     assert_get(&site, "MISS", "/p run 3");
+    request.body = NULL;
+    request.body_size = 0;
+    assert_request(&site, &request, "MISS", "/p run 4");
+    assert_request(&site, &request, "HIT", "/p run 4");
+    request.method = "PUT";
+    assert_request(&site, &request, "BYPASS", "/p run 5");
     site_close(&site);
 }
 
@@ -231,6 +245,9 @@ static void hosts_and_schemes_that_count_give_pages_of_their_own(void **state)
     request.host = "b.example";
     request.scheme = "https";
     assert_request(&site, &request, "MISS", "/p run 7");
+    request.host = NULL;
+    assert_request(&site, &request, "MISS", "/p run 8");
+    assert_request(&site, &request, "HIT", "/p run 8");
     site_close(&site);
 }
 
@@ -253,6 +270,12 @@ static void make_key_writes_the_whole_key(void **state)
     site_close(&site);
 }
 
+static cache_status with_a_nul(void *ctx, const cache_request *request, cache_writer *key)
+{
+    (void)ctx, (void)request;
+    return cache_writer_append(key, "a\0b", 3);
+}
+
 static void a_make_key_that_fails_or_writes_nothing_fails_the_request(void **state)
 {
     struct site site;
@@ -266,6 +289,8 @@ static void a_make_key_that_fails_or_writes_nothing_fails_the_request(void **sta
     status = CACHE_OK;
     assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
     assert_null(page.owner);
+    site.view.make_key = with_a_nul;
+    assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
     assert_int_equal(site.runs, 0);
     site_close(&site);
 }

@@ -1,6 +1,13 @@
 /* Views: which responses are stored, and for how long. */
 #include "site.h"
 
+#include <math.h>
+
+/* A header's name of 130 letters. */
+#define LETTERS_13 "abcdefghijklm"
+#define LONG_NAME LETTERS_13 LETTERS_13 LETTERS_13 LETTERS_13 LETTERS_13 LETTERS_13 LETTERS_13 LETTERS_13 LETTERS_13 \
+    LETTERS_13
+
 /* ---- what is stored ---------------------------------------------------------------------------------------------- */
 
 static void a_response_that_forbids_it_is_not_stored(void **state)
@@ -11,7 +18,8 @@ static void a_response_that_forbids_it_is_not_stored(void **state)
         { "Cache-Control", "max-age=60, s-maxage=0" }, { "Cache-Control", "max-age=soon" },
         { "Cache-Control", "max-age=60, max-age=0" }, { "Cache-Control", "max-age" },
         { "Cache-Control", ",,no-store,," }, { "Cache-Control", "no-cache=\"a, b\"" },
-        { "Vary", "Accept-Encoding" }, { "Vary", "*" }, { "vary", "X, Accept-Encoding" },
+        { "Vary", "Accept-Encoding" }, { "Vary", "*" }, { "Vary", "Cookie" },
+        { "Vary", LONG_NAME }, { "vary", "X, Accept-Encoding" },
         { "Expires", "0" }, { "Expires", "Thu, 01 Jan 1970 00:00:00 GMT" }, { "Expires", "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -45,11 +53,53 @@ static void a_response_with_these_headers_is_stored(void **state)
     }
 }
 
+static void a_response_that_varies_by_cookies_is_stored_if_they_count(void **state)
+{
+    static const char *const themes[] = { "theme", NULL }, *const languages[] = { "Accept-Language", NULL };
+    struct site site;
+    site_open(&site, state);
+    site.view.vary_cookies = themes;
+    site.headers[0] = (struct pair){ "Vary", "cookie" };
+    assert_get(&site, "MISS", "/p run 1");
+    assert_get(&site, "HIT", "/p run 1");
+    site.headers[1] = (struct pair){ "Vary", "Accept-Encoding" };
+    site_pass(&site, 61);
+    site.view.vary_headers = languages;
+    assert_get(&site, "MISS", "/p run 2");
+    assert_get(&site, "MISS", "/p run 3");
+    site_close(&site);
+    site_open(&site, state);
+    site.view.vary_user = true;    /* users are told apart by their cookies */
+    site.headers[0] = (struct pair){ "Vary", "Cookie" };
+    assert_get(&site, "MISS", "/p run 1");
+    assert_get(&site, "HIT", "/p run 1");
+    site_close(&site);
+}
+
+static cache_status whole_key(void *ctx, const cache_request *request, cache_writer *key)
+{
+    (void)ctx;
+    return cache_writer_puts(key, request->path);
+}
+
+static void with_make_key_the_application_answers_for_vary(void **state)
+{
+    struct site site;
+    site_open(&site, state);
+    site.view.make_key = whole_key;
+    site.headers[0] = (struct pair){ "Vary", "Accept-Encoding" };
+    assert_get(&site, "MISS", "/p run 1");
+    assert_get(&site, "HIT", "/p run 1");
+    site_close(&site);
+}
+
 static void a_status_is_stored_as_the_rfc_says(void **state)
 {
     static const struct { int status; bool without, with_lifetime; } cases[] = {
-        { 200, true, true }, { 203, true, true }, { 204, true, true }, { 301, true, true }, { 308, true, true },
-        { 302, false, true }, { 307, false, true }, { 403, false, true }, { 206, false, false }, { 304, false, false },
+        { 200, true, true }, { 203, true, true }, { 204, true, true }, { 300, true, true }, { 301, true, true },
+        { 308, true, true },
+        { 302, false, true }, { 307, false, true }, { 401, false, true }, { 403, false, true },
+        { 451, false, true }, { 206, false, false }, { 304, false, false },
         { 412, false, false }, { 416, false, false }, { 500, false, false }, { 503, false, false },
         { 101, false, false },
     };
@@ -97,6 +147,13 @@ static void the_views_ttl_is_the_handles_unless_it_says_one(void **state)
     site_open(&site, state);
     site.view = (cache_view){ .size = sizeof site.view };
     assert_lives(&site, 300);
+    site_init(&site);
+    site.cache = test_open_with_clock("memory://?default_ttl=forever", &site.now_ms);
+    site.view.ttl = CACHE_TTL_DEFAULT;
+    assert_get(&site, "MISS", "/p run 1");
+    site_pass(&site, 1000000000);
+    assert_get(&site, "HIT", "/p run 1");
+    site_close(&site);
 }
 
 static void a_lifetime_in_the_headers_shortens_the_ttl(void **state)
@@ -112,6 +169,11 @@ static void a_lifetime_in_the_headers_shortens_the_ttl(void **state)
         site.headers[0] = cases[i];
         assert_lives(&site, 10);
     }
+    struct site site;
+    site_open(&site, state);
+    site.view.ttl = CACHE_TTL_FOREVER;
+    site.headers[0] = cases[0];
+    assert_lives(&site, 10);
 }
 
 static void a_lifetime_in_the_headers_never_lengthens_the_ttl(void **state)
@@ -133,6 +195,12 @@ static void expires_is_reckoned_from_date_and_max_age_goes_before_it(void **stat
     site.headers[0] = (struct pair){ "Expires", "0" };
     site.headers[1] = (struct pair){ "Cache-Control", "max-age=20" };
     assert_lives(&site, 20);
+    for (int i = 0; i < 2; i++) {    /* without a date that can be read, from now on */
+        site_open(&site, state);
+        site.headers[0] = (struct pair){ "Expires", "Thu, 01 Jan 1970 00:17:10 GMT" };
+        site.headers[1] = (struct pair){ i == 0 ? "Date" : NULL, "today" };
+        assert_lives(&site, 30);
+    }
 }
 
 static void set_ttl(struct site *site, const cache_request *request, cache_response *response)
@@ -258,6 +326,12 @@ static void response_filter_is_not_asked_where_nothing_would_be_stored(void **st
     site_close(&site);
 }
 
+static bool no(void *ctx, const cache_request *request)
+{
+    (void)ctx, (void)request;
+    return false;
+}
+
 static void unless_goes_past_the_cache_and_forced_update_makes_the_page_anew(void **state)
 {
     struct site site;
@@ -265,7 +339,10 @@ static void unless_goes_past_the_cache_and_forced_update_makes_the_page_anew(voi
     assert_get(&site, "MISS", "/p run 1");
     site.view.unless = yes;
     assert_get(&site, "BYPASS", "/p run 2");
+    site.view.unless = no;
+    assert_get(&site, "HIT", "/p run 1");
     site.view.unless = NULL;
+    site.view.forced_update = no;
     assert_get(&site, "HIT", "/p run 1");
     site.view.forced_update = yes;
     assert_get(&site, "MISS", "/p run 3");
@@ -351,6 +428,79 @@ static size_t stored_page(struct site *site, char *bytes, size_t cap)
     return size;
 }
 
+static void a_negative_ttl_that_is_none_fails_the_request(void **state)
+{
+    struct site site;
+    cache_page page;
+    const cache_request request = { .method = "GET", .path = "/p" };
+    site_open(&site, state);
+    site.status = 404;
+    site.view.negative_ttl = NAN;
+    assert_status(CACHE_ERR_INVALID, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
+    assert_int_equal(cache_has(site.cache, "view//p"), CACHE_MISS);
+    site_close(&site);
+}
+
+static void add_headers(struct site *site, const cache_request *request, cache_response *response)
+{
+    (void)request;
+    for (int i = 0; i < *(const int *)site->inside_ctx; i++)
+        (void)cache_response_add_header(response, "X-Number", "1");
+}
+
+static void a_page_has_up_to_a_thousand_headers(void **state)
+{
+    struct site site;
+    int n = 990;
+    cache_page page;
+    const cache_request request = { .method = "GET", .path = "/p" };
+    site_open(&site, state);
+    site.inside = add_headers;
+    site.inside_ctx = &n;
+    assert_get(&site, "MISS", "/p run 1");
+    page = site_serve(&site, &request);
+    assert_page(&page, "HIT", "/p run 1");
+    assert_in_range(page.n_headers, 990, 1002);
+    cache_page_release(&page);
+    assert_status(CACHE_OK, cache_view_forget(site.cache, &site.view, &request));
+    n = 1001;
+    assert_status(CACHE_ERR_TOO_LARGE, cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
+    assert_non_null(strstr(cache_last_error(), "1000 headers"));
+    assert_int_equal(cache_has(site.cache, "view//p"), CACHE_MISS);
+    site_close(&site);
+}
+
+enum wrong_setter { NULL_NAME, NULL_VALUE, NOT_A_TOKEN, TWO_FAULTS, WRONG_SETTERS };
+
+static void set_wrongly(struct site *site, const cache_request *request, cache_response *response)
+{
+    static const char *const names[] = { NULL, "X", "a b", "" };
+    const int how = *(const int *)site->inside_ctx;
+    (void)request;
+    assert_null(cache_response_header(response, NULL));
+    if (how == TWO_FAULTS)
+        cache_response_set_status(response, 7);
+    assert_status(CACHE_ERR_INVALID,
+                  cache_response_set_header(response, names[how], how == NULL_VALUE ? NULL : "value"));
+}
+
+/* A handler need not look at the status of each setter. */
+static void a_header_that_is_none_fails_the_request(void **state)
+{
+    const cache_request request = { .method = "GET", .path = "/p" };
+    for (int how = 0; how < WRONG_SETTERS; how++) {
+        struct site site;
+        cache_page page;
+        site_open(&site, state);
+        site.inside = set_wrongly;
+        site.inside_ctx = &how;
+        assert_status(CACHE_ERR_INVALID,
+                      cache_view_serve(site.cache, &site.view, &request, site_handler, &site, &page));
+        assert_int_equal(cache_has(site.cache, "view//p"), CACHE_MISS);
+        site_close(&site);
+    }
+}
+
 static void a_page_cut_short_or_of_another_version_is_a_miss(void **state)
 {
     struct site site;
@@ -410,6 +560,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_response_that_forbids_it_is_not_stored),
         cmocka_unit_test(a_response_with_these_headers_is_stored),
+        cmocka_unit_test(a_response_that_varies_by_cookies_is_stored_if_they_count),
+        cmocka_unit_test(with_make_key_the_application_answers_for_vary),
         cmocka_unit_test(a_status_is_stored_as_the_rfc_says),
         cmocka_unit_test(the_views_ttl_is_the_handles_unless_it_says_one),
         cmocka_unit_test(a_lifetime_in_the_headers_shortens_the_ttl),
@@ -424,6 +576,9 @@ int main(void)
         cmocka_unit_test(unless_goes_past_the_cache_and_forced_update_makes_the_page_anew),
         cmocka_unit_test(validate_is_asked_on_each_hit_and_false_makes_it_a_miss),
         cmocka_unit_test(a_header_with_a_line_break_fails_the_request),
+        cmocka_unit_test(a_negative_ttl_that_is_none_fails_the_request),
+        cmocka_unit_test(a_page_has_up_to_a_thousand_headers),
+        cmocka_unit_test(a_header_that_is_none_fails_the_request),
         cmocka_unit_test(a_page_cut_short_or_of_another_version_is_a_miss),
         cmocka_unit_test(noise_in_the_store_is_a_page_or_a_miss),
     };

@@ -145,6 +145,17 @@ static void if_modified_since_counts_where_there_is_no_if_none_match(void **stat
     assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "Sunday, 06-Nov-94 08:49:38 GMT"), 304);
     assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "Sun Nov  6 08:49:36 1994"), 200);
     assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "yesterday"), 200);
+    site.headers[0].value = "yesterday";
+    assert_status(CACHE_OK, cache_view_forget_path(site.cache, "/p"));
+    assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"), 200);
+    site.status = 203;    /* no ETag comes with it */
+    assert_status(CACHE_OK, cache_view_forget_path(site.cache, "/p"));
+    assert_int_equal(status_with(&site, "GET", "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"), 203);
+    site.status = 200;
+    assert_status(CACHE_OK, cache_view_forget_path(site.cache, "/p"));
+    cache_page none = { 0 };
+    cache_page_release(&none);
+    cache_page_release(NULL);
     struct pair both[] = { { "If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT" }, { "If-None-Match", "\"x\"" },
                            { NULL, NULL } };
     const cache_request request = { .method = "GET", .path = "/p", .header = find_pair, .lookup_ctx = both };

@@ -401,7 +401,9 @@ static void describe(struct site *site, const cache_request *request, cache_resp
     (void)site;
     const char *language = request->header(request->lookup_ctx, "accept-language");
     const char *other = request->header(request->lookup_ctx, "X-Other");
-    const char *theme = request->cookie != NULL ? request->cookie(request->lookup_ctx, "theme") : "from the header";
+    const char *theme = "from the header";
+    if (request->cookie != NULL && request->cookie(request->lookup_ctx, "unlisted") == NULL)
+        theme = request->cookie(request->lookup_ctx, "theme");
     (void)cache_writer_printf(cache_response_body(response), "%s %s?%s %s '%.*s' %s %s %s", request->method,
                               request->path, request->query, request->user, (int)request->body_size,
                               (const char *)request->body, language, theme, other != NULL ? other : "-");
@@ -411,7 +413,8 @@ static void the_handler_in_the_background_gets_a_copy_of_what_counts(void **stat
 {
     struct site site;
     struct pool pool;
-    static const char *const languages[] = { "Accept-Language", NULL }, *const themes[] = { "theme", NULL };
+    static const char *const languages[] = { "Accept", "Accept-Language", NULL };
+    static const char *const themes[] = { "size", "theme", NULL };
     open_with_pool(&site, &pool, state);
     site.inside = describe;
     site.view.vary_headers = languages;
