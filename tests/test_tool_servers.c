@@ -84,6 +84,9 @@ static void doctor_knows_a_missing_and_a_wrong_password(void **state)
     test_server_start_redis(&server, password);
     tool_run(3, TOOL_PATH " redis://127.0.0.1:%d doctor", server.port);
     assert_non_null(strstr(tool_output(), "The server wants a password"));
+    char where[64];
+    (void)snprintf(where, sizeof where, "redis 127.0.0.1:%d: NOAUTH", server.port);
+    assert_non_null(strstr(tool_output(), where));
     tool_run(3, TOOL_PATH " redis://:guess@127.0.0.1:%d doctor", server.port);
     assert_non_null(strstr(tool_output(), "password is wrong"));
     assert_null(strstr(tool_output(), "guess"));

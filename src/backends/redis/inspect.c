@@ -95,9 +95,9 @@ static cache_status scan(struct redis_store *store, struct redis_node *node, cac
         status = cache_server_call(&node->server, &exchange, cache_redis_deadline(store));
     const redisReply *error = status == CACHE_OK ? cache_redis_first_error(&request) : NULL;
     if (error != NULL)
-        status = cache_redis_error(node->where, error->str);
+        status = cache_redis_error(node->server.config.where, error->str);
     if (status == CACHE_OK)
-        status = cache_redis_read_scan(node->where, request.replies[0], cursor);
+        status = cache_redis_read_scan(node->server.config.where, request.replies[0], cursor);
     for (size_t from = 0; status == CACHE_OK && cache_redis_scanned(request.replies[0], prefix, &from, &key, 1) > 0;)
         each(ctx, key);
     cache_redis_release(&request);
@@ -145,7 +145,7 @@ static cache_status ping(struct redis_node *node, uint64_t deadline)
     cache_status status = cache_server_call(&node->server, &exchange, deadline);
     const redisReply *error = status == CACHE_OK ? cache_redis_first_error(&request) : NULL;
     if (error != NULL)
-        status = cache_redis_error(node->where, error->str);
+        status = cache_redis_error(node->server.config.where, error->str);
     cache_redis_release(&request);
     return status;
 }
