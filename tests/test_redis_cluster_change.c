@@ -331,7 +331,16 @@ static void say_down(const struct fake_server *fake, int nth, char out[64])
     (void)strcpy(out, CLUSTER_IS_DOWN);
 }
 
-/* It says so to whoever asks, and still takes itself for the master: only the others know better. */
+#define SLOT_IS_DOWN "-CLUSTERDOWN Hash slot not served\r\n"
+
+static void say_slot_down(const struct fake_server *fake, int nth, char out[64])
+{
+    (void)fake, (void)nth;
+    (void)strcpy(out, SLOT_IS_DOWN);
+}
+
+/* It says so to whoever asks, and still takes itself for the master: only the others know better. If only a slot is
+ * down, the node is not left alone. */
 static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void **state)
 {
     struct fake_node cut_off = { .get = say_down, .set = CLUSTER_IS_DOWN };
@@ -343,7 +352,10 @@ static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void *
     (void)state;
     fake_server_start(&lost, serve_node, &cut_off);
     fake_server_start(&other, serve_node, &successor);
-    for (int way = 0; way < 3; way++) {
+    for (int round = 0; round < 6; round++) {
+        const int way = round % 3;
+        cut_off.get = round < 3 ? say_down : say_slot_down;
+        cut_off.set = round < 3 ? CLUSTER_IS_DOWN : SLOT_IS_DOWN;
         (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?client_name=off", lost.port,
                        other.port);
         cache_t *cache = test_open(url);
