@@ -67,6 +67,42 @@ static void threads_that_share_connections_get_their_own_replies(void **state)
     }
 }
 
+static void count_pieces(struct fake_server *server, int fd, int number)
+{
+    char bytes[4096];
+    (void)number;
+    while (fake_server_read(fd, bytes, sizeof bytes)) {
+        atomic_fetch_add((atomic_int *)server->ctx, 1);
+        if (!fake_server_puts(fd, bytes))
+            return;
+    }
+}
+
+/* There are more callers than connections. */
+static void many_callers_go_out_in_few_writes(void **state)
+{
+    enum { THREADS = 16, REQUESTS = THREADS * 2000 };
+    struct fake_server fake;
+    pthread_t threads[THREADS];
+    int numbers[THREADS];
+    atomic_int pieces = 0;
+    (void)state;
+    fake_server_start(&fake, count_pieces, (void *)&pieces);
+    open_server(&shared, fake.port, 4, true, 20000);
+    wrong = 0;
+    for (int i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_often, &numbers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(wrong, 0);
+    assert_in_range(pieces, 1, REQUESTS / 3);
+    assert_int_equal(shared.n_callers, 0);
+    cache_server_release(&shared);
+    fake_server_stop(&fake);
+}
+
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
 
 static int listen_on(struct sockaddr_in *address, int backlog)
@@ -533,6 +569,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_share_connections_get_their_own_replies),
+        cmocka_unit_test(many_callers_go_out_in_few_writes),
         cmocka_unit_test(a_refused_address_is_followed_by_the_next),
         cmocka_unit_test(silent_addresses_share_one_deadline),
         cmocka_unit_test(families_take_turns),

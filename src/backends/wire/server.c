@@ -50,6 +50,7 @@ static void forked(void *ctx)
         server->busy[i] = false;
     }
     server->n_busy = server->n_gathering = 0;
+    atomic_store(&server->n_callers, 0);
     pthread_mutex_init(&server->lock, NULL);
     server->first = NULL;
     server->last = &server->first;
@@ -142,6 +143,7 @@ static void call(struct cache_server *server, struct cache_exchange *exchange)
     bool trying = false, again = true;
     int slot;
     exchange->attempt = &attempt;
+    atomic_fetch_add_explicit(&server->n_callers, !exchange->alone, memory_order_relaxed);
     while (again && check(server, exchange, &trying) == CACHE_OK &&
            (slot = cache_slots_take(server, exchange)) >= 0) {
         if (!exchange->begun)
@@ -150,6 +152,7 @@ static void call(struct cache_server *server, struct cache_exchange *exchange)
         again = exchange->begun ? cache_attempt_run(&attempt, slot) : cache_attempt_lead(&attempt, slot);
     }
     exchange->attempt = NULL;
+    atomic_fetch_sub_explicit(&server->n_callers, !exchange->alone, memory_order_relaxed);
 }
 
 cache_status cache_server_call(struct cache_server *server, struct cache_exchange *exchange, uint64_t deadline)

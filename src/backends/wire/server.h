@@ -162,6 +162,7 @@ struct cache_server {
     _Atomic uint64_t connect_ns;       /* time to make the last connection; 0: none yet */
     _Atomic enum { CACHE_MARKS_UNTRIED, CACHE_MARKS_ANSWERED, CACHE_MARKS_REFUSED } marks;
     atomic_uint failed_tries;          /* consecutive failed probes while it is down */
+    atomic_int n_callers;              /* threads that wait for the outcome of a request that is not `alone` */
     pthread_mutex_t lock;              /* guards the rest; never held during network calls */
     bool *busy;                        /* one for each slot */
     struct cache_exchange *first, **last;    /* requests that wait for a connection */

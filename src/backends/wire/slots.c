@@ -13,7 +13,7 @@ enum {
     NANOSECONDS_IN_MS = 1000000,
     MAX_WAITING = 1024,
     MAX_BATCH_BYTES = 256 * 1024,
-    CROWD = 8,                         /* so many callers make it worth waiting for the next batch */
+    MOST_APART = 8,                    /* the most callers that have a connection each, if the pool is larger */
     LEAST_PATIENCE_MS = 1              /* of a caller that waits for a batch although a connection is idle */
 };
 
@@ -57,11 +57,23 @@ static void let_go(struct cache_server *server, int slot)
     check_counts(server);
 }
 
-/* Called with the lock held. Few large batches cost server and callers less than many small ones. If there are many
- * callers, the next batch comes soon, so a new caller waits for it even if a connection is idle. */
+/* Called with the lock held. Few large batches cost server and callers less than many small ones. If there are more
+ * callers than connections, the next batch comes soon, so a new caller waits for it even if a connection is idle. Then
+ * nearly all requests go out on one connection, in batches of half of the callers: those that wait while the other half
+ * is under way. */
 static bool is_crowded(const struct cache_server *server)
 {
-    return server->config.gather && server->n_gathering > 0 && server->n_waiting + server->n_busy >= CROWD;
+    const int most_apart = server->config.pool < MOST_APART ? server->config.pool : MOST_APART;
+    return server->config.gather && server->n_gathering > 0 &&
+           atomic_load_explicit(&server->n_callers, memory_order_relaxed) > most_apart;
+}
+
+/* Returns how long a caller waits before it takes an idle connection after all. A batch of many callers takes longer by
+ * itself. A caller that wakes in vain costs the others time. */
+static uint64_t patience_ns(const struct cache_server *server)
+{
+    const int n_callers = atomic_load_explicit(&server->n_callers, memory_order_relaxed);
+    return (uint64_t)(1 + n_callers / MOST_APART) * LEAST_PATIENCE_MS * NANOSECONDS_IN_MS;
 }
 
 static void enqueue(struct cache_server *server, struct cache_exchange *exchange)
@@ -150,7 +162,7 @@ static void expire_all(struct cache_server *server, struct cache_exchange *list)
 static int wait_for_turn(struct cache_server *server, struct cache_exchange *exchange)
 {
     struct cache_turn *turn = &exchange->waiter->turn;
-    uint64_t patience = (uint64_t)LEAST_PATIENCE_MS * NANOSECONDS_IN_MS, now = cache_now_ns();
+    uint64_t patience = patience_ns(server), now = cache_now_ns();
     unsigned told = 0;
     for (; told == 0 && now < exchange->deadline; patience *= 2, now = cache_now_ns()) {
         const uint64_t until = now + patience;
