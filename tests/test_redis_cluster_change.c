@@ -537,7 +537,7 @@ static void the_log_tells_the_outage_of_a_cluster_once_and_its_end_once(void **s
     is_down = true;
     told_away = told_back = 0;
     fake_server_start(&fake, serve_node, &node);
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=0.02&timeout=0.3",
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&retry_after=0.02&timeout=2",
                    fake.port);
     config.url = url;
     config.log = count_tellings;

@@ -18,7 +18,8 @@ enum {
     MAP_MS = 100,
     SHARE = 2,                         /* a node that is asked for the map may use one SHARE-th of the time left */
     FIRST_PAUSE_MS = 10,               /* before a request is sent again to a node that was not ready for it */
-    MAX_PAUSE_MS = 100
+    MAX_PAUSE_MS = 100,
+    LAST_SHARE = 8                     /* it is not sent again with less than this part of the timeout left */
 };
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
@@ -128,8 +129,8 @@ void cache_redis_close_cluster(struct redis_store *store)
 
 /* ---- the map ----------------------------------------------------------------------------------------------------- */
 
-/* Read the "host:port" of a redirection. If the host is empty, or "?", which a node says that does not know its name, it
- * is the host of the node that sent it. */
+/* Read the "host:port" of a redirection. If the host is empty, or "?", which a node says that does not know its name,
+ * it is the host of the node that sent it. */
 static cache_status read_address(const char *text, const struct redis_node *said_by, char host[REDIS_MAX_HOST + 1],
                                  int *port)
 {
@@ -362,13 +363,13 @@ void cache_redis_cluster_answered(struct redis_node *node)
     cache_server_serves(&node->server);
 }
 
-/* Wait before a request is sent again, twice as long each time. Returns false if that would be too late. This is not a
- * cancellation point. */
-static bool wait_before_next(uint64_t *pause_ns, uint64_t deadline)
+/* Wait before a request is sent again, twice as long each time. Returns false if that would be too late: what the node
+ * said is a better outcome than a timeout. This is not a cancellation point. */
+static bool wait_before_next(const struct redis_store *store, uint64_t *pause_ns, uint64_t deadline)
 {
     struct cache_turn turn;
     const uint64_t until = cache_now_ns() + *pause_ns;
-    if (until >= deadline)
+    if (until + (uint64_t)store->timeout_ms * NANOSECONDS_IN_MS / LAST_SHARE >= deadline)
         return false;
     cache_turn_init(&turn);
     (void)cache_turn_wait(&turn, until);
@@ -402,7 +403,7 @@ cache_status cache_redis_cluster_call(struct redis_store *store, cache_bytes key
             (is_cut_off || request->repeatable)) {    /* a node that is cut off has done nothing */
             status = CACHE_OK;
             hops++;
-        } else if ((may_recover || begins(error, "TRYAGAIN")) && wait_before_next(&pause_ns, deadline)) {
+        } else if ((may_recover || begins(error, "TRYAGAIN")) && wait_before_next(store, &pause_ns, deadline)) {
             asking = asked_for_now;
             hops = 0;
         } else if (begins(error, "TRYAGAIN"))
