@@ -1,4 +1,7 @@
-/* batch.h - requests that are sent together on one connection, and their replies. */
+/* batch.h - requests that are sent together on one connection, and their replies.
+ *
+ * A batch, its connection and its requests are used by one thread at a time. If one thread begins a batch for another,
+ * it hands all of them over when it wakes that thread. */
 #ifndef WIRE_BATCH_H
 #define WIRE_BATCH_H
 

@@ -21,12 +21,16 @@
  *     if (status == CACHE_OK)
  *         … what `get` says: the server's own answer, be it a refusal …
  *
- * A caller takes an idle connection. If all are busy it queues, and the requests that wait are sent together, in one
- * write, on the first connection that becomes free ("gathering"). One of their callers then leads: it sends, receives
- * and calls `take` of each request in turn, in its own thread, while the others sleep.
+ * A caller takes an idle connection. If all are busy, or if there are more callers than connections, it queues, and the
+ * requests that wait are sent together, in one write, on the first connection that becomes free ("gathering"). One of
+ * their callers then leads: it sends, receives and calls `take` of each request in turn, in its own thread, while the
+ * others sleep.
  *
- * Deadlines are of cache_now_ns. No function of this file is a cancellation point: a thread that is cancelled in one
- * ends after it, holds no lock, and loses no reply. */
+ * Any thread may call a server's functions at any time between cache_server_init and cache_server_release. A request
+ * and what it points to belong to the caller, except during its call: then the thread that leads uses them. Deadlines
+ * are of cache_now_ns. A call ends at its deadline at the latest, but for the system's look-up of a name. No function of
+ * this file is a cancellation point: a thread that is cancelled in one ends after it, holds no lock, and loses no
+ * reply. */
 #ifndef WIRE_SERVER_H
 #define WIRE_SERVER_H
 
@@ -177,9 +181,10 @@ void cache_server_release(struct cache_server *server);
 /* Returns the deadline of an operation that begins now. All requests of the operation share it. */
 uint64_t cache_server_deadline(const struct cache_server *server);
 
-/* Sends the request and receives its reply. Returns CACHE_OK if `take` returned DONE. Any other status has a message,
- * and says nothing about what the server did: the server is down (returned at once), there was no connection or answer
- * in time, the connection was lost, or `take` failed. The caller must ignore the result of a failed request. */
+/* Sends the request and receives its reply. Returns CACHE_OK if `take` returned DONE. Any other status has a message:
+ * the server is down (returned at once), there was no connection or answer in time, the connection was lost, or `take`
+ * failed. It says nothing about what the server did. The server may even do the request later, if it has received it.
+ * The caller must ignore the result of a failed request. */
 cache_status cache_server_call(struct cache_server *server, struct cache_exchange *exchange, uint64_t deadline);
 
 /* The same for one request to each of several servers. All are sent before waiting for the first reply, so the servers

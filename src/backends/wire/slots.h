@@ -1,12 +1,17 @@
-/* slots.h - assigns the connections of a server to requests, which else wait in a queue. */
+/* slots.h - assigns the connections of a server to requests, which else wait in a queue.
+ *
+ * The functions take the server's lock themselves. A slot and its connection belong to the thread that took it, until
+ * that thread gives the slot back or passes it on. While a caller waits in cache_slots_take, its request belongs to the
+ * queue, and then to the thread that removed it from there. That thread must end the wait, by cache_slots_finish or
+ * cache_slots_pass_on, or put the request back by cache_slots_return. It must not touch the request afterwards. */
 #ifndef WIRE_SLOTS_H
 #define WIRE_SLOTS_H
 
 #include "server.h"
 
-/* Takes a slot, or waits for one. Returns -1 if another thread has done the request meanwhile; its outcome is set. Sets
- * exchange->begun to true if another thread has begun a batch with it on the slot's connection, in
- * exchange->attempt. */
+/* Takes a slot, or waits for one. Returns -1 if another thread has done the request meanwhile, or if its time is over;
+ * its outcome is set. Sets exchange->begun to true if another thread has begun a batch with it on the slot's connection,
+ * in exchange->attempt. */
 int cache_slots_take(struct cache_server *server, struct cache_exchange *exchange);
 
 /* The same without waiting. Returns -1 if there is none now. */
@@ -33,7 +38,7 @@ void cache_slots_pass_on(struct cache_exchange *next, int slot);
  * whose time is over are ended. */
 void cache_slots_return(struct cache_server *server, struct cache_exchange *list);
 
-/* Wakes the thread whose request is done. */
+/* Wakes the thread whose request is done. Its outcome must be set before. */
 void cache_slots_finish(struct cache_exchange *exchange);
 
 #endif

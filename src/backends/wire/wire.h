@@ -1,8 +1,8 @@
 /* wire.h - one connection to a server, plain or TLS. Bytes are sent and received before a deadline.
  *
- * All waits happen here. A wait ends at the deadline (of cache_now_ns), in whatever pieces the bytes come and whatever
- * signals come meanwhile. It raises no SIGPIPE. It is not a cancellation point if the caller has disabled
- * cancellation. */
+ * One thread at a time may use a wire. All waits happen here. A wait ends at the deadline (of cache_now_ns), whatever
+ * signals come meanwhile. Nothing raises SIGPIPE. The caller must have disabled cancellation, since these functions are
+ * cancellation points. */
 #ifndef WIRE_H
 #define WIRE_H
 
