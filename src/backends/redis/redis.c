@@ -16,8 +16,9 @@ static cache_status open_node(struct redis_store *store)
         .env = store->env, .where = store->where,
         .place = { store->kind == REDIS_UNIX ? store->name : store->hosts[0].name,
                    store->kind == REDIS_UNIX ? 0 : store->hosts[0].port },
-        .protocol = &store->protocol, .ctx = store, .tls = store->tls, .pool = store->pool, .gather = store->gather, .timeout_ms = store->timeout_ms,
-        .connect_timeout_ms = store->connect_timeout_ms, .retry_after_ms = store->retry_after_ms,
+        .protocol = &store->protocol, .ctx = store, .tls = store->tls, .pool = store->pool, .gather = store->gather,
+        .timeout_ms = store->timeout_ms, .connect_timeout_ms = store->connect_timeout_ms,
+        .retry_after_ms = store->retry_after_ms,
         .counters = &store->counters,
     };
     const cache_status status = cache_server_init(&store->node.server, &config);

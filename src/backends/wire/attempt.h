@@ -1,4 +1,4 @@
-/* attempt.h - sends one batch on one connection, and decides what the outcome means for the server and for each request.
+/* attempt.h - sends one batch on one connection, and decides what its outcome means for the server and each request.
  *
  * An attempt stands on the stack of the caller of its own request, and is used like its batch (batch.h). */
 #ifndef WIRE_ATTEMPT_H

@@ -28,8 +28,8 @@
  *
  * Any thread may call a server's functions at any time between cache_server_init and cache_server_release. A request
  * and what it points to belong to the caller, except during its call: then the thread that leads uses them. Deadlines
- * are of cache_now_ns. A call ends at its deadline at the latest, but for the system's look-up of a name. No function of
- * this file is a cancellation point: a thread that is cancelled in one ends after it, holds no lock, and loses no
+ * are of cache_now_ns. A call ends at its deadline at the latest, but for the system's look-up of a name. No function
+ * of this file is a cancellation point: a thread that is cancelled in one ends after it, holds no lock, and loses no
  * reply. */
 #ifndef WIRE_SERVER_H
 #define WIRE_SERVER_H

@@ -10,8 +10,8 @@
 #include "server.h"
 
 /* Takes a slot, or waits for one. Returns -1 if another thread has done the request meanwhile, or if its time is over;
- * its outcome is set. Sets exchange->begun to true if another thread has begun a batch with it on the slot's connection,
- * in exchange->attempt. */
+ * its outcome is set. Sets exchange->begun to true if another thread has begun a batch with it on the slot's
+ * connection, in exchange->attempt. */
 int cache_slots_take(struct cache_server *server, struct cache_exchange *exchange);
 
 /* The same without waiting. Returns -1 if there is none now. */
