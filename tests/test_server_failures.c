@@ -267,14 +267,13 @@ static void *change_or_read(void *arg)
     return NULL;
 }
 
-/* The server has received it, and may do it after a second copy, and after newer changes. */
-static void a_set_beside_a_request_that_failed_is_not_sent_twice(void **state)
+/* Returns false if the set was not sent together with the second get: the machine was too busy. */
+static bool set_beside_a_failure(void)
 {
     struct change changes[3] = { { .key = "hold" }, { .key = "read" }, { .key = "set", .value = "v" } };
     pthread_t threads[3];
     char text[160];
-    (void)state;
-    (void)snprintf(text, sizeof text, "%s://127.0.0.1:%d?prefix=&pool=1&timeout=20&connect_timeout=20&%s",
+    (void)snprintf(text, sizeof text, "%s://127.0.0.1:%d?prefix=&pool=1&timeout=4&connect_timeout=20&%s",
                    protocol->scheme, fake.port, protocol == &redis ? "client_name=off" : "generation=off");
     cache_t *cache = test_open(text);
     for (int i = 0; i < 3; i++) {
@@ -285,11 +284,24 @@ static void a_set_beside_a_request_that_failed_is_not_sent_twice(void **state)
     may_go_on = true;
     for (int i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(changes[0].status, CACHE_OK);
-    assert_int_equal(changes[1].status, CACHE_ERR_PROTOCOL);
+    cache_close(cache);
+    if (changes[1].status != CACHE_ERR_PROTOCOL)
+        return false;
     assert_int_equal(changes[2].status, CACHE_ERR_CONNECT);
     assert_int_equal(sets, 1);
-    cache_close(cache);
+    return true;
+}
+
+/* The server has received it, and may do it after a second copy, and after newer changes. */
+static void a_set_beside_a_request_that_failed_is_not_sent_twice(void **state)
+{
+    bool done = set_beside_a_failure();
+    for (int i = 0; i < 5 && !done; i++) {
+        (void)stop(state);
+        (void)start_nonsense(state);
+        done = set_beside_a_failure();
+    }
+    assert_true(done);
 }
 
 /* ---- one connection ---------------------------------------------------------------------------------------------- */
