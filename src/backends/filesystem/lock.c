@@ -105,7 +105,7 @@ static int lock_mutex(pthread_mutex_t *mutex, int64_t timeout_ms)
 {
     if (pthread_mutex_trylock(mutex) == 0)
         return 0;
-    struct timespec until;
+    struct timespec until = { 0 };
     clock_gettime(WAIT_CLOCK, &until);
     until.tv_sec += (time_t)(timeout_ms / 1000);
     until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;

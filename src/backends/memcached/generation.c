@@ -16,7 +16,7 @@ enum { READ_AGAIN_MS = 1000, MAX_ATTEMPTS = 4, MAX_CHANGES = 1000 };
 
 static int64_t clock_id(void)
 {
-    struct timespec now;
+    struct timespec now = { 0 };
     clock_gettime(CLOCK_REALTIME, &now);    /* never the injected clock of tests: all processes must take their ids from
                                              * one clock */
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
