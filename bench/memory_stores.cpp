@@ -40,7 +40,7 @@ bool tbb_has(const char *key)
 }
 }
 
-extern "C" const bench_store bench_tbb = { "TBB", tbb_open, tbb_get, tbb_set, nullptr, tbb_has, nullptr };
+extern "C" const bench_store bench_tbb = { "TBB", tbb_open, tbb_get, tbb_set, nullptr, tbb_has, nullptr, nullptr };
 #endif
 
 #ifdef BENCH_CUCKOO
@@ -72,5 +72,5 @@ bool cuckoo_has(const char *key)
 }
 
 extern "C" const bench_store bench_cuckoo = { "libcuckoo", cuckoo_open, cuckoo_get, cuckoo_set, nullptr, cuckoo_has,
-                                              nullptr };
+                                              nullptr, nullptr };
 #endif
