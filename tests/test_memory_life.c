@@ -348,6 +348,9 @@ static void a_kernel_that_refuses_membarrier_costs_time_alone(void **state)
 
 int main(int argc, char **argv)
 {
+#ifdef SYS_membarrier
+    (void)syscall(SYS_getpid);         /* finds libc's function here, since a child of threads must not call dlsym */
+#endif
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_come_and_go_leave_nothing_behind),
         cmocka_unit_test(writers_do_not_fill_the_memory_while_a_reader_has_no_processor),

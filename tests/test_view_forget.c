@@ -160,7 +160,7 @@ static cache_status add_null(void *ctx, const cache_request *request, cache_tag_
 {
     const char *volatile none = NULL;
     (void)ctx, (void)request;
-    assert_status(CACHE_ERR_INVALID, cache_tag_list_add(tags, none));
+    assert_status(CACHE_ERR_INVALID, cache_tag_list_add(tags, none, 0));
     return CACHE_OK;
 }
 
