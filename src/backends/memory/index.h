@@ -119,7 +119,8 @@ static inline struct item *table_find(table_word table, uint32_t hash, cache_byt
  * that was freed meanwhile does no harm. The second function may be called where table_find may. */
 static inline void table_fetch_bucket(table_word table, uint32_t hash)
 {
-    __builtin_prefetch(&table_buckets(table)[table_home(hash, table_n(table))]);
+    if (table_n(table) > 0)
+        __builtin_prefetch(&table_buckets(table)[table_home(hash, table_n(table))]);
 }
 
 static inline void table_fetch_item(table_word table, uint32_t hash)

@@ -95,7 +95,8 @@ static inline void memory_fetch_for_write(const struct memory *memory, const str
     const table_word table = memory_table(memory, place->shard);
     __builtin_prefetch(&memory->shards[place->shard], 1);
     table_fetch_bucket(table, place->hash);
-    __builtin_prefetch(expiry_leaves(table) + table_home(place->hash, table_n(table)), 1);
+    if (table_n(table) > 0)
+        __builtin_prefetch(expiry_leaves(table) + table_home(place->hash, table_n(table)), 1);
 }
 
 /* Counts a hit, if the store evicts, since only the order of eviction uses it. */
