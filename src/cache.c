@@ -41,6 +41,36 @@ static cache_status copy_out(const cache_value *value, void *buf, size_t cap, si
     return CACHE_OK;
 }
 
+/* Returns true if a read has put the very value into the buffer of its writer. */
+static bool is_plain_in_buffer(cache_status status, const cache_writer *writer)
+{
+    return status == CACHE_OK && writer->memory == WRITER_BUFFER && !cache_envelope_is(writer->data, writer->size);
+}
+
+/* Makes `*out` the value that a read has put into `writer`, without its envelope. The caller releases it, also after a
+ * failure. It may still be in the writer's buffer. */
+static cache_status take_value(const cache_t *cache, cache_status status, cache_bytes key, const cache_writer *writer,
+                               cache_value *out)
+{
+    *out = (cache_value){ writer->data, writer->size, writer->owner };
+    if (status == CACHE_OK && cache_envelope_is(out->data, out->size))
+        return cache_stored_unwrap(cache, key, out);
+    return status;
+}
+
+/* Ends a get_copy whose value is not in the buffer as it is. */
+__attribute__((noinline)) static cache_status end_copy(const cache_t *cache, cache_status status, cache_bytes key,
+                                                       const cache_writer *writer, void *buf, size_t cap, size_t *size)
+{
+    cache_value value;
+    status = take_value(cache, status, key, writer, &value);
+    cache_count_read(cache, status, key);
+    if (status == CACHE_OK)
+        status = copy_out(&value, buf, cap, size);
+    cache_value_release(&value);
+    return cache_apply_on_error(cache, status, CACHE_MISS);
+}
+
 cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t cap, size_t *size)
 {
     if (size != NULL)
@@ -57,18 +87,12 @@ cache_status cache_get_copy(cache_t *cache, const char *key, void *buf, size_t c
     cache_writer writer;
     cache_writer_init_buffer(&writer, cache->store->env.allocator, buf, cap);
     status = cache_store_read(cache, full.bytes, &writer);
-    cache_value value = { writer.data, writer.size, writer.owner };
-    if (status == CACHE_OK && cache_envelope_is(value.data, value.size)) {
-        writer.owner = NULL;    /* on a miss, unwrap has released the value */
-        status = cache_stored_unwrap(cache, full.bytes, &value);
-        writer.owner = value.owner;
-    }
-    cache_count_read(cache, status, full.bytes);
-    if (status == CACHE_OK)
-        status = copy_out(&value, buf, cap, size);
-    if (writer.owner != NULL)    /* a value in the caller's buffer has no owner */
-        writer.owner->ops->release(writer.owner);
-    return cache_apply_on_error(cache, status, CACHE_MISS);
+    if (!is_plain_in_buffer(status, &writer))
+        return end_copy(cache, status, full.bytes, &writer, buf, cap, size);
+    cache_count_read(cache, CACHE_OK, full.bytes);
+    if (size != NULL)
+        *size = writer.size;
+    return CACHE_OK;
 }
 
 /* The store may have a value that cache_get would not return, such as a stale one. Only the value itself shows that. */
@@ -82,6 +106,34 @@ static cache_status look_inside(const cache_t *cache, cache_bytes key)
     return status;
 }
 
+static cache_status has_by_asking(const cache_t *cache, cache_bytes key)
+{
+    const struct cache_store *store = cache->store;
+    const uint64_t begun = cache_store_begin(store);
+    cache_status status = store->ops.has(store->self, key);
+    if (status == CACHE_OK)
+        status = look_inside(cache, key);
+    return cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, key, 0,
+                           cache_store_elapsed(begun));
+}
+
+/* In this process get is the cheapest operation, and it is the only one that every store has. To copy a small value
+ * costs less than a view of it. */
+static cache_status has_by_reading(const cache_t *cache, cache_bytes key)
+{
+    enum { SMALL = 128 };
+    char small[SMALL];
+    cache_writer writer;
+    cache_writer_init_buffer(&writer, cache->store->env.allocator, small, sizeof small);
+    cache_status status = cache_store_read(cache, key, &writer);
+    if (!is_plain_in_buffer(status, &writer)) {
+        cache_value value;
+        status = take_value(cache, status, key, &writer, &value);
+        cache_value_release(&value);
+    }
+    return status;
+}
+
 cache_status cache_has(cache_t *cache, const char *key)
 {
     cache = cache_or_none(cache);
@@ -89,22 +141,8 @@ cache_status cache_has(cache_t *cache, const char *key)
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    const struct cache_store *store = cache->store;
-    if (store->ops.has != NULL && !(store->ops.flags & CACHE_BACKEND_LOCAL)) {
-        const uint64_t begun = cache_store_begin(store);
-        status = store->ops.has(store->self, full.bytes);
-        if (status == CACHE_OK)
-            status = look_inside(cache, full.bytes);
-        status = cache_store_end(cache, status, status == CACHE_OK ? CACHE_EVENT_HIT : CACHE_EVENT_MISS, full.bytes, 0,
-                                 cache_store_elapsed(begun));
-    } else {
-        cache_value value;    /* in this process get is the cheapest operation, and it is the only one that every store
-                               * has */
-        status = cache_store_get(cache, full.bytes, &value);
-        if (status == CACHE_OK && cache_envelope_is(value.data, value.size))
-            status = cache_stored_unwrap(cache, full.bytes, &value);
-        cache_value_release(&value);
-    }
+    const bool asks = cache->store->ops.has != NULL && !(cache->store->ops.flags & CACHE_BACKEND_LOCAL);
+    status = asks ? has_by_asking(cache, full.bytes) : has_by_reading(cache, full.bytes);
     cache_count_read(cache, status, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_MISS);
 }

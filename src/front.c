@@ -172,9 +172,7 @@ static cache_status front_get(void *self, cache_bytes key, cache_writer *out)
     if (__builtin_expect(is_lease(front, key), 0))
         return front->layer.inner.get(front->layer.inner_self, key, out);
     if (__builtin_expect(is_open(front), 1)) {
-        cache_env_known_ms = atomic_load_explicit(&front->hearing.checked_ms, memory_order_relaxed);
         const cache_status status = look_up(front, key, out);
-        cache_env_known_ms = 0;
         if (status != CACHE_MISS)
             return status;
     }

@@ -6,7 +6,6 @@
 #include <time.h>
 
 enum {
-    MAX_KNOWN_NS = 10000000,           /* the oldest time that may be cache_env_known_ms */
     INTERRUPTED_MS = 100               /* how long a thread may be interrupted between readings of two clocks */
 };
 
@@ -94,8 +93,6 @@ static void look_for_changes(struct front_hearing *hearing)
     if (heard != 0)
         heard = heard < awake ? now - (awake - heard) : now;
     atomic_store_explicit(&hearing->heard, heard, memory_order_release);
-    if (hearing->check_ns <= MAX_KNOWN_NS / 10)    /* reads are served for ten times that */
-        atomic_store_explicit(&hearing->checked_ms, now_ms, memory_order_relaxed);
     atomic_store_explicit(&hearing->checked, now, memory_order_release);
     if (hearing->counts_ticks)
         open_for_ticks(hearing, began, heard, now);

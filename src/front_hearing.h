@@ -17,7 +17,6 @@ struct front_hearing {
     /* The next two are nanoseconds of a clock that also runs while the machine is suspended. */
     atomic_uint_fast64_t heard;        /* all changes before this time are handled; 0: nothing is known */
     atomic_uint_fast64_t checked;      /* time of the last check */
-    atomic_int_fast64_t checked_ms;    /* the same, of cache_env_monotonic_ms; 0 if a read may be far behind it */
     /* From `open_from` on the memory may serve for `check_ticks`. Both are ticks of the processor. If check_ticks is 0,
      * it is not known how long a tick is. */
     atomic_uint_fast64_t open_from, check_ticks;

@@ -116,14 +116,16 @@ int64_t cache_env_recent_wall_ms(const cache_env *env)
     return cache_env_wall_ms(env);
 }
 
-CACHE_HOT_THREAD_LOCAL int64_t cache_env_known_ms;
+CACHE_HOT_THREAD_LOCAL struct cache_last_look cache_env_last_look;
 
 bool cache_env_monotonic_reached(const cache_env *env, int64_t deadline_ms)
 {
     /* The recent time costs a quarter, and lags by at most 10 ms. If the deadline is that near, the exact time
      * decides. */
     if (env->clock.now_ms == NULL) {
-        const int64_t recent = cache_env_known_ms != 0 ? cache_env_known_ms : recent_ms();
+        const time_t second = time(NULL);
+        const int64_t recent = recent_ms();
+        cache_env_last_look = (struct cache_last_look){ second, recent };
         if (recent >= deadline_ms + 2)    /* the two clocks are rounded separately */
             return true;
         if (recent + 20 < deadline_ms)

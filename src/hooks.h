@@ -5,6 +5,8 @@
 #include "api.h"
 #include "thread_slot.h"
 
+#include <time.h>
+
 struct cache_env {
     cache_clock clock;                 /* if now_ms is NULL, the system's clocks are used */
     const cache_allocator *allocator;
@@ -33,9 +35,28 @@ char *cache_env_strdup(const cache_env *env, const char *text);
 int64_t cache_env_recent_monotonic_ms(const cache_env *env);
 int64_t cache_env_recent_wall_ms(const cache_env *env);
 
-/* The exact monotonic time of at most 10 ms ago, which spares the calls that this thread makes now a look at the clock.
- * Mostly 0: there is none. */
-extern CACHE_HOT_THREAD_LOCAL int64_t cache_env_known_ms;
+/* When this thread last looked at the clocks: the second of the wall clock, and then the recent monotonic time. */
+struct cache_last_look {
+    time_t second;
+    int64_t recent_ms;
+};
+extern CACHE_HOT_THREAD_LOCAL struct cache_last_look cache_env_last_look;
+
+/* A deadline that was further away at the last look is not reached within the same second. */
+#define CACHE_FAR_MS 3000
+
+/* The same as cache_env_monotonic_reached, for the deadlines of many reads. With glibc, time() is a load from a page of
+ * the kernel, and costs a fifth of a look at a clock. If the wall clock is set back to the second of the last look, a
+ * deadline that has passed meanwhile is seen up to a second late. */
+static inline bool cache_env_deadline_reached(const cache_env *env, int64_t deadline_ms)
+{
+#ifdef __GLIBC__
+    if (__builtin_expect(deadline_ms - cache_env_last_look.recent_ms > CACHE_FAR_MS
+                         && time(NULL) == cache_env_last_look.second, 1) && env->clock.now_ms == NULL)
+        return false;
+#endif
+    return cache_env_monotonic_reached(env, deadline_ms);
+}
 
 /* Returns nanoseconds of the system's monotonic clock, for latencies. Tests do not replace this clock. */
 uint64_t cache_now_ns(void);

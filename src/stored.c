@@ -30,7 +30,7 @@ bool cache_stored_is_stale(const cache_t *cache, const struct cache_envelope *en
     if (envelope->expires_ms == 0)
         return false;
     const cache_env *env = &cache->store->env;
-    return is_local(cache) ? cache_env_monotonic_reached(env, envelope->expires_ms)
+    return is_local(cache) ? cache_env_deadline_reached(env, envelope->expires_ms)
                            : cache_env_wall_ms(env) >= envelope->expires_ms;
 }
 

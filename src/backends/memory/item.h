@@ -49,14 +49,24 @@ static inline uint64_t item_life(const struct item *item)
     return atomic_load_explicit(&item->life, memory_order_relaxed);
 }
 
+static inline size_t life_key_size(uint64_t life)
+{
+    return (life >> LIFE_KEY_SHIFT) & LIFE_KEY_MASK;
+}
+
+static inline int64_t life_deadline(uint64_t life)
+{
+    return (int64_t)life >> LIFE_DEADLINE_SHIFT;    /* keeps the sign: the clock of a test may be negative */
+}
+
 static inline size_t item_key_size(const struct item *item)
 {
-    return (item_life(item) >> LIFE_KEY_SHIFT) & LIFE_KEY_MASK;
+    return life_key_size(item_life(item));
 }
 
 static inline int64_t item_deadline(const struct item *item)
 {
-    return (int64_t)item_life(item) >> LIFE_DEADLINE_SHIFT;    /* keeps the sign: the clock of a test may be negative */
+    return life_deadline(item_life(item));
 }
 
 /* Called with the writer's lock held. */
@@ -97,7 +107,11 @@ static inline bool same_bytes(const char *a, const char *b, size_t size)
     uint64_t x, y;
     if (size < sizeof x)
         return memcmp(a, b, size) == 0;
-    for (size_t i = 0; i + sizeof x < size; i += sizeof x) {
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    if (x != y)
+        return false;
+    for (size_t i = sizeof x; __builtin_expect(i + sizeof x < size, 0); i += sizeof x) {
         memcpy(&x, a + i, sizeof x);
         memcpy(&y, b + i, sizeof y);
         if (x != y)
@@ -121,9 +135,14 @@ static inline bool item_begins(const struct item *item, cache_bytes prefix)
 }
 
 /* Returns true for a counter. Its value is an int64_t at the start of `bytes`, which changes in place. */
+static inline bool life_is_counter(uint64_t life)
+{
+    return (life & LIFE_COUNTER) != 0;
+}
+
 static inline bool item_is_counter(const struct item *item)
 {
-    return (item_life(item) & LIFE_COUNTER) != 0;
+    return life_is_counter(item_life(item));
 }
 
 static inline int64_t item_number(struct item *item)

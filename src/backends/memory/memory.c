@@ -201,10 +201,11 @@ __attribute__((noinline)) static cache_status write_item(struct memory *memory, 
 }
 
 /* Copies a small value if the caller has a buffer for it, which costs less than a view. */
-static bool copy_value(cache_writer *out, struct item *item)
+static bool copy_value(cache_writer *out, const struct item *item, uint64_t life)
 {
-    return item->size <= COPY_AT_MOST && !item_is_counter(item)
-        && cache_writer_append_in_place(out, item_value(item), item->size);
+    const size_t size = item->size;
+    return size <= COPY_AT_MOST && !life_is_counter(life)
+        && cache_writer_append_in_place(out, item->bytes + item_value_offset(life_key_size(life), size), size);
 }
 
 static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
@@ -213,13 +214,14 @@ static cache_status memory_get(void *self, cache_bytes key, cache_writer *out)
     const struct place place = memory_place(memory, key);
     memory_tick(memory);
     struct reader *reader = begin(memory, place.shard);
-    struct item *item = memory_find(memory, &place);
-    if (item == NULL) {
+    struct item *item = memory_find_any(memory, &place);
+    const uint64_t life = item != NULL ? item_life(item) : 0;
+    if (item == NULL || memory_life_ended(memory, life)) {
         end(memory, place.shard, reader);
         return CACHE_MISS;
     }
     memory_count_hit(memory, item);
-    if (!copy_value(out, item)) {
+    if (!copy_value(out, item, life)) {
         if (item_is_counter(item) || !cache_writer_is_fresh(out))
             return write_item(memory, place.shard, reader, item, out);
         cache_writer_pin_first(out, item_value(item), item->size, keep(reader, item));

@@ -2,6 +2,7 @@
 #ifndef MEMORY_H
 #define MEMORY_H
 
+#include "../../hooks.h"
 #include "../../thread_slot.h"
 #include "expiry.h"
 #include "limbo.h"
@@ -60,11 +61,16 @@ static inline table_word memory_table(const struct memory *memory, size_t shard)
     return atomic_load_explicit(&memory->tables[shard], memory_order_acquire);
 }
 
-/* Returns true if the item has expired. */
+/* Returns true if an item with this `life` has expired. */
+static inline bool memory_life_ended(const struct memory *memory, uint64_t life)
+{
+    const int64_t deadline = life_deadline(life);
+    return deadline != 0 && cache_env_deadline_reached(memory->env, deadline);
+}
+
 static inline bool memory_expired(const struct memory *memory, const struct item *item)
 {
-    const int64_t deadline = item_deadline(item);
-    return deadline != 0 && cache_env_monotonic_reached(memory->env, deadline);
+    return memory_life_ended(memory, item_life(item));
 }
 
 /* The lower half of the hash chooses bucket and tag (index.h), and the upper half chooses the shard. */
