@@ -285,8 +285,8 @@ static void a_second_connection_resumes_the_session_of_the_first(void **state)
     fake_server_start(&fake, answer_by_tls, &resuming);
     (void)snprintf(port, sizeof port, "%d", fake.port);
     char url[256];
-    (void)snprintf(url, sizeof url, "rediss://127.0.0.1:%s?ca=%s/ca.pem&client_name=off&retry_after=0.001", port,
-                   files);
+    (void)snprintf(url, sizeof url, "rediss://127.0.0.1:%s?ca=%s/ca.pem&client_name=off&retry_after=0.001&timeout=20",
+                   port, files);
     cache_t *cache = test_open(url);
     for (int i = 0; i < 3; i++)
         assert_text(cache, "k", "v");

@@ -141,13 +141,20 @@ static void *ask_once(void *arg)
     return NULL;
 }
 
+struct late {
+    atomic_bool may_answer;
+    atomic_int requests;
+};
+
 /* Answers after the test has let it. */
 static void answer_late(struct fake_server *server, int fd, int number)
 {
+    struct late *late = server->ctx;
     char bytes[4096];
     (void)number;
     while (fake_server_read(fd, bytes, sizeof bytes)) {
-        while (!*(atomic_bool *)server->ctx)
+        late->requests++;
+        while (!late->may_answer)
             sched_yield();
         if (!fake_server_puts(fd, bytes))
             return;
@@ -165,21 +172,21 @@ static int count_waiting(struct cache_server *server)
 static void a_look_up_for_the_next_call_keeps_nobody_from_its_answer(void **state)
 {
     struct fake_server fake;
-    atomic_bool may_answer = false;
+    struct late late = { 0 };
     pthread_t first, next;
     double took[2];
     (void)state;
-    fake_server_start(&fake, answer_late, (void *)&may_answer);
-    open_server_of(&shared, "lines.test", fake.port, 1, true, 1000);
+    fake_server_start(&fake, answer_late, &late);
+    open_server_of(&shared, "lines.test", fake.port, 1, true, 20000);
     assert_int_equal(pthread_create(&first, NULL, ask_once, &took[0]), 0);
-    while (fake.accepted == 0)
+    while (late.requests == 0)    /* until it is sent: before, the next one could go out with it */
         sched_yield();
     assert_int_equal(pthread_create(&next, NULL, ask_once, &took[1]), 0);
     while (count_waiting(&shared) == 0)
         sched_yield();
     look_up_ends = seconds() + 4;
     cache_resolver_doubt(&shared.resolver);
-    may_answer = true;
+    late.may_answer = true;
     pthread_join(first, NULL);
     assert_true(took[0] < 3);
     while (!looking_up)

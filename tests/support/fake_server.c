@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,10 @@ static void *serve_connection(void *arg)
     struct connection connection = *(struct connection *)arg;
     free(arg);
     struct fake_server *server = connection.server;
+    sigset_t pipe_signal;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);    /* the writes of OpenSSL raise it if the client is gone */
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
     server->serve(server, connection.fd, connection.number);
     pthread_mutex_lock(&server->lock);
     close(connection.fd);
