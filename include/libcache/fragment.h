@@ -93,7 +93,7 @@ void cache_fragment_fail(cache_writer *out);
 #define CACHE_FRAGMENT_PART_(part)                                                                                     \
     (sizeof(struct {                                                                                                   \
          _Static_assert(_Generic((part), char *: 1, const char *: 1, void *: 1, default: 0),                           \
-                        "libcache: the name and vary parts of a fragment must be strings, and " #part " is none");     \
+                        "libcache: the name and vary parts of a fragment must be strings, but " #part " is not");      \
          int unused;                                                                                                   \
      }) > 0 ? (const char *)(part) : NULL)
 #define CACHE_FRAGMENT_OPTIONS_(seconds, given, n)                                                                     \

@@ -1,4 +1,4 @@
-/* expect: libcache: the name and vary parts of a fragment must be strings, and id is none */
+/* expect: libcache: the name and vary parts of a fragment must be strings, but id is not */
 #include <libcache/cache.h>
 
 void write_post(cache_t *cache, cache_writer *out, int id)
