@@ -14,7 +14,8 @@ enum {
     MAX_WAITING = 1024,
     MAX_BATCH_BYTES = 256 * 1024,
     MOST_APART = 8,                    /* the most callers that have a connection each, if the pool is larger */
-    LEAST_PATIENCE_MS = 1              /* of a caller that waits for a batch although a connection is idle */
+    LEAST_PATIENCE_MS = 1,             /* of a caller that waits for a batch although a connection is idle */
+    LATER_IN_QUEUE = 10                /* how many times more patience a caller has that is not the first */
 };
 
 /* These are said to a caller that waits for a connection, or for another thread to do its request. */
@@ -69,11 +70,14 @@ static bool is_crowded(const struct cache_server *server)
 }
 
 /* Returns how long a caller waits before it takes an idle connection after all. A batch of many callers takes longer by
- * itself. A caller that wakes in vain costs the others time. */
-static uint64_t patience_ns(const struct cache_server *server)
+ * itself. A caller that wakes in vain costs the others time. If the first in the queue takes a connection, the others
+ * go with it, so they need not wake that early. Their timers never are the next to expire: on a virtual machine, it
+ * takes microseconds to set the one that is. */
+static uint64_t patience_ns(const struct cache_server *server, bool is_first)
 {
     const int n_callers = atomic_load_explicit(&server->n_callers, memory_order_relaxed);
-    return (uint64_t)(1 + n_callers / MOST_APART) * LEAST_PATIENCE_MS * NANOSECONDS_IN_MS;
+    return (uint64_t)(1 + n_callers / MOST_APART) * (is_first ? 1 : LATER_IN_QUEUE) * LEAST_PATIENCE_MS *
+           NANOSECONDS_IN_MS;
 }
 
 static void enqueue(struct cache_server *server, struct cache_exchange *exchange)
@@ -159,10 +163,10 @@ static void expire_all(struct cache_server *server, struct cache_exchange *list)
 /* Waits for a turn, and returns the slot on which this thread leads; or -1 once no other thread uses the request. If
  * the next batch takes long, an idle connection is taken after all. If the request is in a batch, only the deadline of
  * the batch counts, and its leader reports the outcome. */
-static int wait_for_turn(struct cache_server *server, struct cache_exchange *exchange)
+static int wait_for_turn(struct cache_server *server, struct cache_exchange *exchange, bool is_first)
 {
     struct cache_turn *turn = &exchange->waiter->turn;
-    uint64_t patience = patience_ns(server), now = cache_now_ns();
+    uint64_t patience = patience_ns(server, is_first), now = cache_now_ns();
     unsigned told = 0;
     for (; told == 0 && now < exchange->deadline; patience *= 2, now = cache_now_ns()) {
         const uint64_t until = now + patience;
@@ -211,7 +215,7 @@ int cache_slots_take(struct cache_server *server, struct cache_exchange *exchang
     const bool queues = exchange->alone ? server->first != NULL && !is_crowded(server)
                                         : server->first != NULL || is_crowded(server);
     const int slot = queues ? -1 : take_idle(server, exchange->alone);
-    const bool full = slot < 0 && server->n_waiting >= MAX_WAITING;
+    const bool full = slot < 0 && server->n_waiting >= MAX_WAITING, is_first = server->first == NULL;
     if (slot < 0 && !full) {
         cache_turn_init(&waiter.turn);
         exchange->waiter = &waiter;
@@ -225,7 +229,7 @@ int cache_slots_take(struct cache_server *server, struct cache_exchange *exchang
     }
     if (slot >= 0 || full)
         return slot;
-    const int given = wait_for_turn(server, exchange);
+    const int given = wait_for_turn(server, exchange, is_first || exchange->alone);
     exchange->waiter = NULL;
     cache_turn_destroy(&waiter.turn);
     return given;
