@@ -41,6 +41,7 @@ void cache_counters_free(const cache_env *env, struct cache_live_counters *count
 /* Returns this thread's stripe, which is made if it is not there yet. */
 struct cache_stripe *cache_counters_stripe(struct cache_live_counters *counters);
 
+/* Any thread may call this at any time. */
 static inline void cache_counters_add(struct cache_live_counters *counters, enum counter counter, uint64_t n)
 {
     struct cache_stripe *stripe = atomic_load_explicit(&counters->stripes[cache_thread_slot()], memory_order_acquire);
@@ -53,12 +54,13 @@ static inline void cache_counters_add(struct cache_live_counters *counters, enum
         atomic_store_explicit(to, atomic_load_explicit(to, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* Adds one operation of this duration to its histogram. */
 void cache_counters_time(struct cache_live_counters *counters, enum timed what, uint64_t nanoseconds);
 
 /* A prime, so that calls which alternate, such as a get and the set after its miss, are both sampled. */
 #define CACHE_SAMPLE_EVERY 61
 
-/* How many more calls of this thread are not sampled; use cache_counters_sample(). */
+/* How many more calls of this thread are not sampled. Only cache_counters_sample() uses it. */
 extern CACHE_HOT_THREAD_LOCAL unsigned cache_counters_unsampled;
 
 /* Returns true for one call in 61 of this thread, to time operations that are too fast to time each time. */
@@ -70,6 +72,8 @@ static inline bool cache_counters_sample(void)
     return true;
 }
 
+/* Adds up all stripes. While other threads count, the sums are of no single moment. Fields of `*out` that are not
+ * counted here become 0. */
 void cache_counters_read(struct cache_live_counters *counters, cache_counters *out);
 
 #endif

@@ -36,19 +36,22 @@ static inline bool cache_envelope_is(const void *data, size_t size)
     return size >= ENVELOPE_MAGIC_SIZE && memcmp(data, cache_envelope_magic, ENVELOPE_MAGIC_SIZE) == 0;
 }
 
-/* Append the envelope with its payload. `key` is the whole key, with the prefix. The writer's failures, or
- * CACHE_ERR_TOO_LARGE: a part does not fit its field. */
+/* Appends the envelope with its payload. `key` is the whole key, with the prefix. Returns the writer's failure, or
+ * CACHE_ERR_TOO_LARGE if a part does not fit its field. */
 cache_status cache_envelope_encode(const struct cache_envelope *envelope, cache_bytes key, cache_writer *out);
 
-/* Read what has the magic; whatever the bytes, nothing outside them is touched. Returns false if it is damaged, of a
- * later version, or of another key. The parts of `*out` point into the bytes. */
+/* Reads a value that begins with the magic. The bytes may be anything: nothing outside them is read. Returns false if
+ * the value is damaged, of a later version, or of another key. The parts of `*out` point into the bytes. */
 bool cache_envelope_decode(cache_bytes bytes, cache_bytes key, struct cache_envelope *out);
 
-/* One tag and the version it had when the computation began. */
 #define TAG_VERSION_SIZE 32
+
+/* Appends one tag, and the version that it had when the computation began. Returns the writer's failure, or
+ * CACHE_ERR_TOO_LARGE. */
 cache_status cache_envelope_put_tag(cache_writer *out, cache_bytes name, const char version[TAG_VERSION_SIZE]);
 
-/* Take the next tag off `*tags`; false at its end, or where it is damaged (then `*tags` is not empty). */
+/* Removes the next tag from the front of `*tags`. Returns false at the end, or if the tags are damaged: then `*tags` is
+ * not empty. */
 bool cache_envelope_next_tag(cache_bytes *tags, cache_bytes *name, const char **version);
 
 #endif

@@ -83,10 +83,13 @@ static inline struct timespec cache_flight_time(uint64_t ns)
 
 /* All functions below are called with the lock held. */
 
+/* Returns the tag of the flight with this key, or NULL. */
 struct cache_flight_tag *cache_flight_find_tag(const struct cache_flight *flight, cache_bytes key);
 
 /* Makes sure that the result is not stored and that later callers start a new computation. */
 void cache_flight_invalidate(struct cache_flights *flights, struct cache_flight *flight);
+
+/* Removes the flight from the table, so that later callers do not join it. */
 void cache_flight_take_out(struct cache_flights *flights, struct cache_flight *flight);
 
 /* Notes that the result is not being stored any more, if it was. */

@@ -10,13 +10,14 @@
 
 struct cache_hot_keys;
 
-/* Returns NULL for lack of memory. A read allocates nothing. */
+/* Returns NULL if there is no memory. A read allocates nothing. */
 struct cache_hot_keys *cache_hot_keys_new(const cache_env *env);
 
-/* Count `reads` reads of `key`, a user's key with its NUL. If another thread is counting, they are dropped. */
+/* Counts `reads` reads of `key`, a user's key with its NUL. If another thread is counting, they are dropped, so no
+ * thread waits here. */
 void cache_hot_keys_add(struct cache_hot_keys *hot, const char *key, uint64_t reads);
 
-/* Copy the keys with most reads, most first, to `out`. Returns how many there are. */
+/* Copies the keys with most reads, most first, to `out`. Returns how many there are. Any thread may call this. */
 size_t cache_hot_keys_read(struct cache_hot_keys *hot, cache_hot_key out[CACHE_HOT_KEYS]);
 
 void cache_hot_keys_free(struct cache_hot_keys *hot, const cache_env *env);

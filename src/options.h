@@ -20,12 +20,13 @@ struct cache_options {
     const cache_env *env;
 };
 
-/* Check the options of the URL against the tables: those of every store, of shared stores, and of this store.
- * CACHE_ERR_CONFIG: the message names the wrong option. */
+/* Checks the options of the URL against the tables: those of every store, of shared stores, and of this store. Returns
+ * CACHE_ERR_NOMEM; or CACHE_ERR_CONFIG, and the message names the wrong option. `*out` points into `url` and into the
+ * tables, which must stay. */
 cache_status cache_options_parse(const struct cache_url *url, const cache_backend_ops *ops, struct cache_options *out);
 void cache_options_release(struct cache_options *options);
 
-/* Returns NULL if there is no such option. */
+/* Returns the value of an option, or NULL if there is no such option. */
 const struct option_value *cache_options_find(const struct cache_options *options, const char *name);
 
 enum { ON_ERROR_FAIL, ON_ERROR_MISS };

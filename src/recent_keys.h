@@ -14,7 +14,8 @@ struct cache_recent_keys;
 /* Where a table is kept; NULL until something is noted, since most stores never need one. */
 typedef _Atomic(struct cache_recent_keys *) cache_recent_keys_ref;
 
-/* Note the key with this hash for `span_ms`, which is below a hundred days. It replaces what was noted of it before. */
+/* Notes the key with this hash for `span_ms`, which is below a hundred days. It replaces what was noted of it before.
+ * If there is no memory for a table, nothing is noted. Any thread may call this and the next two at any time. */
 void cache_recent_keys_add(cache_recent_keys_ref *table, const cache_env *env, uint64_t hash, int64_t span_ms);
 
 /* Returns true if the key was noted, and its time is not over. */

@@ -4,7 +4,7 @@
 
 #include "api.h"
 
-/* Find the store for `scheme`. CACHE_ERR_CONFIG: there is none, or this build has switched it off. */
+/* Finds the store for `scheme`. Returns CACHE_ERR_CONFIG if there is none, or if this build has switched it off. */
 cache_status cache_registry_find(const char *scheme, const cache_backend_ops **out);
 
 /* Returns the store in which a front keeps its values. */

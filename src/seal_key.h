@@ -4,8 +4,9 @@
 
 #include "codec_format.h"
 
-/* Read one or two keys from the file: 32 bytes, or one or two lines of 64 hexadecimal digits. CACHE_ERR_IO: it cannot
- * be read. CACHE_ERR_CONFIG: it has another form. Messages name the file and show nothing of what is in it. */
+/* Reads one or two keys from the file: 32 bytes, or one or two lines of 64 hexadecimal digits. Returns CACHE_ERR_IO if
+ * it cannot be read, or CACHE_ERR_CONFIG if it has another form. Messages name the file, and show nothing of what is in
+ * it. */
 cache_status cache_seal_key_read(const char *path, struct cache_codec_format *out);
 
 #endif

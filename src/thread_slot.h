@@ -1,5 +1,5 @@
-/* thread_slot.h - a small number for each thread that runs, its own alone: what it writes under that number needs no
- * atomic step. A thread gives its number back at its end. */
+/* thread_slot.h - gives each running thread a small number that no other thread has. What only that thread writes, in a
+ * place of that number, needs no atomic step. A thread gives its number back when it ends. */
 #ifndef THREAD_SLOT_H
 #define THREAD_SLOT_H
 
@@ -15,12 +15,14 @@ enum { THREAD_SLOTS = 32 };
 #define CACHE_HOT_THREAD_LOCAL _Thread_local
 #endif
 
-/* Returns this thread's number, 1 to THREAD_SLOTS - 1, or 0, which all threads share for whom there is none. */
+/* Returns this thread's number, from 1 to THREAD_SLOTS - 1. If all are in use, it returns 0, which several threads
+ * share. */
 unsigned cache_thread_slot_take(void);
 
-/* This thread's number; use cache_thread_slot(). THREAD_SLOTS: not asked for yet. */
+/* This thread's number, or THREAD_SLOTS if it has not asked for one yet. Only cache_thread_slot() uses it. */
 extern CACHE_HOT_THREAD_LOCAL unsigned cache_thread_slot_mine;
 
+/* The same as cache_thread_slot_take, and cheaper from the second call on. */
 static inline unsigned cache_thread_slot(void)
 {
     const unsigned mine = cache_thread_slot_mine;

@@ -25,9 +25,9 @@ bool cache_page_decode(cache_bytes bytes, struct stored_page *out);
 bool cache_page_as_response(const cache_env *env, const struct stored_page *stored, cache_response *out);
 void cache_page_as_response_release(cache_response *response);
 
-/* Make the page to send from an encoded one. On success it takes over `*value`. `age` below 0 means that the page was
- * not stored. `verdict` is the value of X-Cache, a static text. CACHE_ERR_NOMEM; CACHE_ERR_PROTOCOL: the value is not a
- * page. */
+/* Makes the page to send from an encoded one. On success it takes over `*value`. `age` below 0 means that the page was
+ * not stored. `verdict` is the value of X-Cache, a static text. Returns CACHE_OK, CACHE_ERR_NOMEM, or
+ * CACHE_ERR_PROTOCOL if the value is not a page. */
 cache_status cache_page_make(const cache_env *env, cache_value *value, const cache_request *request,
                              const char *verdict, double age, cache_page *out);
 

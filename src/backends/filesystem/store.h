@@ -188,8 +188,8 @@ static inline bool cache_fs_is_future(int64_t ms, int64_t now_ms)
 
 /* ---- the directory (directory.c) --------------------------------------------------------------------------------- */
 
-/* Open the directory and its meta file, and create them if they do not exist. CACHE_ERR_CONFIG: the directory belongs
- * to somebody else, or is of another version. */
+/* Opens the directory and its meta file, and creates them if they do not exist. Returns CACHE_ERR_CONFIG if the
+ * directory belongs to somebody else or is of another version, or CACHE_ERR_IO. */
 cache_status cache_fs_directory_open(struct fs_store *store);
 void cache_fs_directory_close(struct fs_store *store);
 
@@ -226,8 +226,8 @@ struct fs_usage {
  * read while half of it is written, the result never was a version and never will be. */
 #define FS_VERSION_STEP UINT64_C(0x9e3779b97f4a7c15)
 
-/* Open the meta file, or create it. CACHE_ERR_CONFIG: the directory belongs to somebody else, or is of another
- * version. */
+/* Opens the meta file, or creates it. Returns CACHE_ERR_CONFIG if the directory belongs to somebody else or is of
+ * another version, or CACHE_ERR_IO. */
 cache_status cache_fs_meta_open(struct fs_store *store);
 void cache_fs_meta_close(struct fs_store *store);
 
@@ -270,16 +270,16 @@ struct fs_leaf {
  * unlocks: a cancelled writer would keep the leaf locked for all. CACHE_ERR_TIMEOUT, CACHE_ERR_IO. */
 cache_status cache_fs_leaf_lock(struct fs_store *store, unsigned number, struct fs_leaf *out);
 
-/* Write back the slot and unlock. Keeps errno. */
+/* Writes back the slot and unlocks. Keeps errno. */
 void cache_fs_leaf_unlock(struct fs_leaf *leaf);
 
-/* Lock without waiting, for work that can be done in another leaf as well. CACHE_MISS: it is locked. */
+/* Locks without waiting, for work that can be done in another leaf as well. Returns CACHE_MISS if it is locked. */
 cache_status cache_fs_leaf_try(struct fs_store *store, unsigned number, struct fs_leaf *out);
 
 void cache_fs_locks_init(struct fs_store *store);
 void cache_fs_locks_release(struct fs_store *store);
 
-/* Report a failure at the file `name` of the leaf. */
+/* Reports a failure at the file `name` of the leaf. Returns its status. */
 cache_status cache_fs_leaf_fail(const struct fs_leaf *leaf, const char *name, int error);
 
 /* Call before the first change of the leaf's files: makes the slot's version odd. If the process dies before it
@@ -290,13 +290,13 @@ cache_status cache_fs_leaf_change(struct fs_leaf *leaf);
  * none). */
 void cache_fs_leaf_account(struct fs_leaf *leaf, const struct stat *old, uint64_t size, int64_t expires_ms);
 
-/* Open an entry. CACHE_MISS: there is none. */
+/* Opens an entry. Returns CACHE_MISS if there is none. */
 cache_status cache_fs_leaf_find(const struct fs_leaf *leaf, const char *name, int *fd);
 
-/* The status of the regular file of that name. CACHE_MISS: there is none. */
+/* Gets the status of the regular file of that name. Returns CACHE_MISS if there is none. */
 cache_status cache_fs_leaf_stat(const struct fs_leaf *leaf, const char *name, struct stat *info);
 
-/* Remove an entry's file. CACHE_MISS: there is no regular file of that name. */
+/* Removes an entry's file. Returns CACHE_MISS if there is no regular file of that name. */
 cache_status cache_fs_leaf_remove(struct fs_leaf *leaf, const char *name);
 
 /* Create the temporary file of an entry. Then commit it as `name`, or drop it. Both close `fd`. */
@@ -337,7 +337,7 @@ cache_get_fn cache_fs_get;
 cache_get_left_fn cache_fs_get_left;
 cache_has_fn cache_fs_has;
 
-/* Open the entry's file. CACHE_MISS: there is none, or something that is not followed. */
+/* Opens the entry's file. Returns CACHE_MISS if there is none, or something that is not followed, such as a link. */
 cache_status cache_fs_find_entry(const struct fs_store *store, const struct fs_name *name, int *fd);
 
 /* ---- writing (write.c, change.c) --------------------------------------------------------------------------------- */
@@ -368,7 +368,7 @@ bool cache_fs_may_succeed_now(struct fs_store *store, cache_status status, const
 cache_status cache_fs_write_entry(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key, cache_bytes value,
                                   int64_t expires_ms);
 
-/* Open and load the live entry of `key` in a leaf that is locked. CACHE_MISS: there is none. */
+/* Opens and loads the live entry of `key` in a leaf that is locked. Returns CACHE_MISS if there is none. */
 cache_status cache_fs_find_live(struct fs_leaf *leaf, const struct fs_name *name, cache_bytes key,
                                 struct fs_entry *entry, int *fd);
 

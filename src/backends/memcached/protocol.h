@@ -74,9 +74,9 @@ struct mc_reader {
 
 enum mc_read { MC_READ_MORE, MC_READ_REPLY, MC_READ_NONSENSE, MC_READ_NOMEM };
 
-/* Take `*used` bytes from the front of `data`. MC_READ_REPLY: `*out` is a reply, valid until the next call.
- * MC_READ_MORE: the bytes that were not used, fewer than `most_left`, must be passed again with more bytes after
- * them. */
+/* Takes `*used` bytes from the front of `data`. If it returns MC_READ_REPLY, `*out` is a reply, valid until the next
+ * call. If it returns MC_READ_MORE, the bytes that were not used, fewer than `most_left`, must be passed again, with
+ * more bytes after them. */
 enum mc_read cache_mc_reader_next(struct mc_reader *reader, const char *data, size_t size, size_t most_left,
                                   size_t *used, struct mc_reply *out);
 

@@ -120,8 +120,8 @@ enum {
     MC_MAX_VALUE_HEAD = MC_MAX_COMMAND + MC_LENGTH_BYTES + CACHE_MAX_STORED_PREFIX + CACHE_MAX_INTERNAL_KEY
 };
 
-/* Decode an item as the value of `key`. CACHE_MISS: the item belongs to another key. A counter is printed into
- * `number`. */
+/* Decodes an item as the value of `key`. Returns CACHE_MISS if the item belongs to another key. A counter is printed
+ * into `number`. */
 cache_status cache_mc_decode(const struct mc_reply *item, const struct mc_key *wire, cache_bytes key,
                              char number[NUMBER_MAX_SIZE + 1], cache_bytes *out);
 
@@ -147,15 +147,16 @@ struct mc_answer {
     char text[160];                    /* of an error: the server's words */
 };
 
-/* Keep the last reply to a command in `*out`. CACHE_REPLY_BROKEN: the reply does not fit the command, or more replies
- * may follow it; exchange->status is set, with a message. */
+/* Keeps the last reply to a command in `*out`. If the reply does not fit the command, or more replies may follow it, it
+ * returns CACHE_REPLY_BROKEN and sets exchange->status, with a message. */
 enum cache_reply cache_mc_answer_take(struct cache_exchange *exchange, const char *where, enum mc_verb verb,
                                       const struct mc_reply *reply, struct mc_answer *out);
 
 /* Convert the answer to a status. The command's value had `value_size` bytes. */
 cache_status cache_mc_answer_status(const char *where, const struct mc_answer *answer, size_t value_size);
 
-/* Read the next reply from bytes as a cache_take_fn gets them. CACHE_REPLY_DONE: the reply is in `*out`. */
+/* Reads the next reply from bytes as a cache_take_fn gets them. If it returns CACHE_REPLY_DONE, the reply is in
+ * `*out`. */
 enum cache_reply cache_mc_reply_next(struct cache_exchange *exchange, const char *where, void *state,
                                      const char *bytes, size_t size, size_t *used, struct mc_reply *out);
 

@@ -181,8 +181,8 @@ struct redis_link {
 /* Call before the first connection is made: sets `objects`. Returns CACHE_OK or CACHE_ERR_NOMEM. */
 cache_status cache_redis_prepare(struct redis_store *store);
 
-/* Parse the next whole reply from the bytes that the reader has, and set `*out` to it. CACHE_REPLY_BROKEN: the bytes
- * are not a reply; exchange->status is set, with a message. */
+/* Parses the next whole reply from the bytes that the reader has, and sets `*out` to it. If the bytes are not a reply,
+ * it returns CACHE_REPLY_BROKEN and sets exchange->status, with a message. */
 enum cache_reply cache_redis_next_reply(struct cache_exchange *exchange, redisReader *reader, redisReply **out);
 
 /* The `take` and `restart` functions of the exchange. */
