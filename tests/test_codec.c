@@ -97,7 +97,7 @@ static void a_buffer_that_is_too_small_stays_untouched(void **state)
 static void many_values_come_back(void **state, const char *options)
 {
     cache_t *cache = open_with(state, options);
-    char keys[40][8], texts[40][200];
+    char keys[40][16], texts[40][288];
     cache_item items[40];
     const char *names[40];
     cache_value values[40];

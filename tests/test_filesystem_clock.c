@@ -53,13 +53,13 @@ static void new_entries_are_kept_and_those_from_the_future_are_evicted_first(voi
     for (int i = 0; i < 900; i++, now++) {
         test_set_numbered(cache, "new", i, CACHE_TTL_FOREVER);
         for (int j = i < 20 ? 0 : i - 20; j <= i; j++) {
-            char key[16];
+            char key[24];
             (void)snprintf(key, sizeof key, "new%d", j);
             assert_status(CACHE_OK, cache_has(cache, key));
         }
     }
     for (int i = 0; i < 90; i++) {
-        char key[16];
+        char key[24];
         (void)snprintf(key, sizeof key, "ahead%d", i);
         assert_status(CACHE_MISS, cache_has(cache, key));
     }

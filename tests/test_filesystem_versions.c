@@ -96,7 +96,7 @@ static void a_change_elsewhere_leaves_most_versions_alone(void **state)
     unsigned changed = 0;
     cache_t *cache = test_open(url);
     for (int i = 0; i < 200; i++) {
-        char key[16];
+        char key[24];
         const uint64_t before = version(cache, "k");
         (void)snprintf(key, sizeof key, "other%d", i);
         assert_status(CACHE_OK, cache_set_string(cache, key, "x", 60));

@@ -193,7 +193,7 @@ static void parts_that_are_cleared_at_once_are_all_cleared(void **state)
     for (int i = 0; i < CLEARERS; i++) {
         clearers[i] = (struct clearer){ i < 2 ? shared : open_hosts(1, "prefix=race:", NULL), i, CACHE_OK };
         for (int k = 0; k < PARTS_EACH; k++) {
-            char key[24];
+            char key[32];
             (void)snprintf(key, sizeof key, "p%d-%d:k", i, k);
             assert_status(CACHE_OK, cache_set_string(shared, key, "old", 60));
         }
@@ -207,7 +207,7 @@ static void parts_that_are_cleared_at_once_are_all_cleared(void **state)
     for (int i = 0; i < CLEARERS; i++) {
         assert_int_equal(clearers[i].status, CACHE_OK);
         for (int k = 0; k < PARTS_EACH; k++) {
-            char key[24];
+            char key[32];
             (void)snprintf(key, sizeof key, "p%d-%d:k", i, k);
             assert_text(fresh, key, NULL);
         }

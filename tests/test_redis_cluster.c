@@ -189,7 +189,7 @@ static void tags_on_other_nodes_forget_their_keys(void **state)
         }
     assert_int_equal(runs, N);
     for (int i = 0; i < N; i++) {
-        char key[16], tag[16];
+        char key[24], tag[24];
         (void)snprintf(key, sizeof key, "spread:t%d", i);
         (void)snprintf(tag, sizeof tag, "tag/g%d", i);
         apart += node_that_holds(key) != node_that_holds(tag);

@@ -277,7 +277,7 @@ static void many_pieces_have_one_deadline(void **state)
 {
     enum { MANY = 60 };
     static char value[100 * 1024];
-    static char names[MANY][8];
+    static char names[MANY][16];
     cache_item items[MANY];
     struct fake_server fake;
     struct timespec begun, ended;

@@ -60,7 +60,7 @@ static void no_memory_at_any_call_loses_nothing_in_redis(void **state)
 static void fill(cache_t *cache)
 {
     enum { KEYS = 200 };
-    static char names[KEYS][8];
+    static char names[KEYS][16];
     cache_item items[KEYS];
     for (int i = 0; i < KEYS; i++) {
         (void)snprintf(names[i], sizeof names[i], "c%d", i);
@@ -73,7 +73,7 @@ static size_t count(cache_t *cache)
 {
     size_t n = 0;
     for (int i = 0; i < 200; i++) {
-        char key[8];
+        char key[16];
         (void)snprintf(key, sizeof key, "c%d", i);
         n += cache_has(cache, key) == CACHE_OK;
     }

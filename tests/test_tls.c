@@ -329,7 +329,7 @@ static void sentinels_are_asked_by_tls(void **state)
 static void a_cluster_is_used_by_tls_alone(void **state)
 {
     struct test_server nodes[2] = { { .pid = 0 }, { .pid = 0 } };
-    char names[40][8], url[256];
+    char names[40][16], url[256];
     const char *keys[40];
     cache_value values[40];
     int ports[2];

@@ -73,7 +73,7 @@ static void assert_fronts_hear_of_changes(const char *cache_url)
     start_both(cache_url);
     const char *ada = site_log_in(&here, "ada", ADA_PASSWORD);
     for (int i = 0; i < 5; i++) {
-        char form[80], title[24];
+        char form[80], title[32];
         (void)snprintf(title, sizeof title, "Written as number %d", i);
         (void)snprintf(form, sizeof form, "title=Written+as+number+%d&content=Text&tags=front", i);
         struct site *writer = i % 2 == 0 ? &here : &there, *reader = i % 2 == 0 ? &there : &here;
