@@ -3,27 +3,12 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "files.h"
+#include "cache_directory.h"
 #include "server.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char directory[64];
-
-static int make(void **state)
-{
-    (void)state;
-    files_begin(directory, sizeof directory);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    files_end(directory);
-    return 0;
-}
 
 static cache_t *open_here(const char *options)
 {
@@ -578,7 +563,7 @@ static void an_eviction_is_an_event_with_its_key(void **state)
     cache_close(cache);
 }
 
-#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
 
 int main(void)
 {

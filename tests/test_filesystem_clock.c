@@ -4,7 +4,7 @@
 
 #include "backends/filesystem/store.h"
 #include "cache_internal.h"
-#include "files.h"
+#include "cache_directory.h"
 #include "layer.h"
 
 #include <sys/syscall.h>
@@ -13,22 +13,7 @@
 
 static const int64_t four_years = INT64_C(4) * 365 * 24 * 3600 * 1000;
 
-static char directory[64];
 static _Atomic int64_t now;
-
-static int make(void **state)
-{
-    (void)state;
-    files_begin(directory, sizeof directory);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    files_end(directory);
-    return 0;
-}
 
 static cache_t *open_ahead(const char *options)
 {
@@ -162,7 +147,7 @@ static void a_clock_that_is_moved_back_a_little_costs_nothing(void **state)
     cache_close(cache);
 }
 
-#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
 
 int main(void)
 {

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "files.h"
+#include "cache_directory.h"
 #include "server.h"
 
 #include <errno.h>
@@ -20,20 +20,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char directory[64], url[128];
+static char url[128];
 
 static int make(void **state)
 {
-    (void)state;
-    files_begin(directory, sizeof directory);
+    (void)make_directory(state);
     (void)snprintf(url, sizeof url, "file://%s?prefix=t:", directory);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    files_end(directory);
     return 0;
 }
 
@@ -545,7 +537,7 @@ static void what_is_printed_with_standard_streams_closed_never_goes_into_the_cac
     in_a_child(print_with_closed_streams);
 }
 
-#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make, remove_directory)
 
 int main(void)
 {

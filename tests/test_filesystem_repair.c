@@ -4,7 +4,7 @@
 #include "test.h"
 
 #include "backends/filesystem/store.h"
-#include "files.h"
+#include "cache_directory.h"
 #include "server.h"
 
 #define XXH_INLINE_ALL
@@ -16,23 +16,15 @@
 
 enum { N = 200 };
 
-static char directory[64], url[128], meta_file[96];
+static char url[128], meta_file[96];
 static _Atomic int64_t now;
 
 static int make(void **state)
 {
-    (void)state;
-    files_begin(directory, sizeof directory);
+    (void)make_directory(state);
     (void)snprintf(url, sizeof url, "file://%s?prefix=t:", directory);
     (void)snprintf(meta_file, sizeof meta_file, "%s/.libcache", directory);
     atomic_store(&now, 1000000);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    files_end(directory);
     return 0;
 }
 
@@ -316,7 +308,7 @@ static void a_forged_size_is_not_believed(void **state)
     cache_close(cache);
 }
 
-#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make, remove_directory)
 
 int main(void)
 {

@@ -3,8 +3,9 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include "files.h"
+#include "cache_directory.h"
 #include "server.h"
+#include "times.h"
 #include "traffic.h"
 
 #include <errno.h>
@@ -18,20 +19,12 @@
 
 enum { PROCESSES = 4, THREADS = 2 };
 
-static char directory[64], url[128];
+static char url[128];
 
 static int make(void **state)
 {
-    (void)state;
-    files_begin(directory, sizeof directory);
+    (void)make_directory(state);
     (void)snprintf(url, sizeof url, "file://%s?prefix=t:&timeout=20", directory);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    files_end(directory);
     return 0;
 }
 
@@ -65,11 +58,6 @@ static void expect_good_end(pid_t pid)
     int status = 1;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-}
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
 }
 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
@@ -164,7 +152,7 @@ static struct files write_and_watch(const char *options, uint64_t most_items, ui
                 pids[i] = 0;
                 running--;
             }
-        pause_ms(1);
+        test_pause_ms(1);
     }
     const struct files files = files_look(directory);
     assert_int_equal(test_counters(cache).items, files.entries);
@@ -337,7 +325,7 @@ static void a_cancelled_writer_leaves_no_leaf_locked_and_no_file_open(void **sta
         atomic_store(&written, 0);
         pthread_create(&thread, NULL, write_until_cancelled, cache);
         while (atomic_load(&written) < 2 + round % 5)
-            pause_ms(0);
+            test_pause_ms(0);
         pthread_cancel(thread);
         pthread_join(thread, NULL);
         for (int i = 0; i < 20; i++) {
@@ -386,7 +374,7 @@ static void a_lock_ends_with_its_process_though_a_child_of_it_lives(void **state
         pid_t idle = 0;
         const pid_t pid = start(write_with_an_idle_child, 0);
         assert_int_equal(read(idle_pipe[0], &idle, sizeof idle), sizeof idle);
-        pause_ms(3 + round);
+        test_pause_ms(3 + round);
         stop(pid);
         for (int i = 0; i < 300; i++) {
             char key[32];
@@ -522,7 +510,7 @@ static void processes_that_make_the_cache_at_once_make_one(void **state)
     }
 }
 
-#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make, remove_directory)
 
 int main(void)
 {

@@ -4,7 +4,7 @@
 #include "test.h"
 
 #include "cache_internal.h"
-#include "files.h"
+#include "cache_directory.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -12,20 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static char directory[64], url[128];
+static char url[128];
 
 static int make(void **state)
 {
-    (void)state;
-    files_begin(directory, sizeof directory);
+    (void)make_directory(state);
     (void)snprintf(url, sizeof url, "file://%s?prefix=t:", directory);
-    return 0;
-}
-
-static int unmake(void **state)
-{
-    (void)state;
-    files_end(directory);
     return 0;
 }
 
@@ -172,7 +164,7 @@ static void a_copy_is_never_served_once_a_change_has_been_confirmed(void **state
     cache_close(cache);
 }
 
-#define files_test(name) cmocka_unit_test_setup_teardown(name, make, unmake)
+#define files_test(name) cmocka_unit_test_setup_teardown(name, make, remove_directory)
 
 int main(void)
 {

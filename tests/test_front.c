@@ -6,6 +6,7 @@
 #include "hooks.h"
 #include "server.h"
 #include "telling_store.h"
+#include "times.h"
 
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -276,11 +277,6 @@ static void a_fetch_with_tags_and_lease_is_served_and_invalidated(void **state)
     cache_close(cache);
 }
 
-static void pause_ms(long ms)
-{
-    nanosleep(&(const struct timespec){ 0, ms * 1000000 }, NULL);
-}
-
 /* Reads for so long, as fast as it can. After some 30 ms reads do without the clock, where the machine allows it. */
 static void read_for_ms(cache_t *cache, uint64_t ms)
 {
@@ -301,7 +297,7 @@ static void a_change_is_seen_once_ten_times_front_check_have_passed(void **state
         char text[16];
         (void)snprintf(text, sizeof text, "%d", i);
         change_outside("p:k", text);
-        pause_ms(1);
+        test_pause_ms(1);
         assert_text(cache, "k", text);
         read_for_ms(cache, 1);
     }
@@ -316,7 +312,7 @@ static void a_value_that_is_read_all_the_time_is_not_served_past_its_time(void *
     read_for_ms(cache, 60);
     stub.left_ms = 30;
     change_outside("p:k", "w");
-    pause_ms(1);
+    test_pause_ms(1);
     assert_text(cache, "k", "w");
     (void)gets();
     read_for_ms(cache, 31);
@@ -347,7 +343,7 @@ static void what_was_held_before_the_machine_slept_is_not_served_after(void **st
     stub.n_changes = 0;                /* the word of it went to a machine that slept */
     assert_text(cache, "k", "old");
     atomic_fetch_add(&slept, 10);
-    pause_ms(1);                       /* ten times front_check */
+    test_pause_ms(1);                       /* ten times front_check */
     assert_text(cache, "k", "new");
     atomic_store(&slept, 0);
     cache_close(cache);

@@ -5,7 +5,8 @@
 #include "address.h"
 #include "fake_server.h"
 #include "locales.h"
-#include "server.h"
+#include "memcached_hosts.h"
+#include "times.h"
 #include "traffic.h"
 
 #include <arpa/inet.h>
@@ -16,43 +17,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static struct test_server servers[3];
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static cache_t *open_hosts(int n, const char *options)
-{
-    char url[256];
-    int size = snprintf(url, sizeof url, "memcached://127.0.0.1:%d", servers[0].port);
-    for (int i = 1; i < n; i++)
-        size += snprintf(url + size, sizeof url - (size_t)size, ",127.0.0.1:%d", servers[i].port);
-    /* The machine may be busy: only the waits that a test is about are short. */
-    const char *patience = strstr(options, "timeout=") == NULL ? "timeout=20&connect_timeout=20&" : "";
-    (void)snprintf(url + size, sizeof url - (size_t)size, "?%s%s", patience, options);
-    return test_open(url);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 3; i++)
-        test_server_start_memcached(&servers[i], NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 3; i++)
-        test_server_stop(&servers[i]);
-    return 0;
-}
 
 static void settings_that_cannot_be_honoured_are_refused(void **state)
 {
@@ -162,9 +126,9 @@ static void one_host_of_three_goes_and_comes_back(void **state)
     }
     assert_in_range(lost, 1, 45);
     test_server_start_memcached(&servers[1], NULL);
-    const double begun = seconds();
+    const double begun = test_seconds();
     int stored = 0;
-    while (stored < 60 && seconds() - begun < 5) {
+    while (stored < 60 && test_seconds() - begun < 5) {
         stored = 0;
         for (int i = 0; i < 60; i++) {
             (void)snprintf(key, sizeof key, "k%d", i);
@@ -541,5 +505,5 @@ int main(void)
         cmocka_unit_test(a_key_has_one_name_in_every_locale),
         cmocka_unit_test(an_item_that_is_too_large_names_the_limit),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start_hosts, stop_hosts);
 }

@@ -3,39 +3,9 @@
 #include "test.h"
 
 #include "backends/memcached/record.h"
-#include "server.h"
+#include "memcached_hosts.h"
 
 #include <pthread.h>
-
-static struct test_server servers[3];
-
-static int start(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 3; i++)
-        test_server_start_memcached(&servers[i], NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 3; i++)
-        test_server_stop(&servers[i]);
-    return 0;
-}
-
-/* `clock` may be NULL. The machine may be busy: only the waits that a test is about are short. */
-static cache_t *open_hosts(int n, const char *options, _Atomic int64_t *clock)
-{
-    char url[256];
-    int size = snprintf(url, sizeof url, "memcached://127.0.0.1:%d", servers[0].port);
-    for (int i = 1; i < n; i++)
-        size += snprintf(url + size, sizeof url - (size_t)size, ",127.0.0.1:%d", servers[i].port);
-    const char *patience = strstr(options, "timeout=") == NULL ? "timeout=20&connect_timeout=20&" : "";
-    (void)snprintf(url + size, sizeof url - (size_t)size, "?%s%s", patience, options);
-    return clock != NULL ? test_open_with_clock(url, clock) : test_open(url);
-}
 
 static cache_t *part_of(cache_t *cache, const char *prefix)
 {
@@ -52,7 +22,7 @@ static void put(cache_t *cache, const char *text)
 static void a_part_is_cleared_with_its_own_parts_and_no_others(void **state)
 {
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=nested:", NULL);
+    cache_t *all = open_hosts(1, "prefix=nested:");
     cache_t *a = part_of(all, "a:"), *ab = part_of(a, "b:"), *c = part_of(all, "c"), *ac = part_of(a, "c:x");
     cache_t *const handles[] = { all, a, ab, c, ac };
     static const char *const names[] = { "all", "a", "ab", "c", "ac" };
@@ -75,7 +45,7 @@ static void a_part_is_cleared_with_its_own_parts_and_no_others(void **state)
 static void the_handle_above_reads_and_clears_the_same_keys(void **state)
 {
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=above:", NULL), *part = part_of(all, "part:");
+    cache_t *all = open_hosts(1, "prefix=above:"), *part = part_of(all, "part:");
     assert_status(CACHE_OK, cache_clear(part));
     put(part, "v");
     assert_text(all, "part:k", "v");
@@ -91,7 +61,7 @@ static void every_operation_meets_an_empty_part(void **state)
 {
     int64_t number = 0;
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=every:", NULL), *part = part_of(all, "part:");
+    cache_t *all = open_hosts(1, "prefix=every:"), *part = part_of(all, "part:");
     assert_status(CACHE_OK, cache_inc(part, "n", 41, &number));
     put(part, "v");
     assert_status(CACHE_OK, cache_clear(part));
@@ -114,7 +84,7 @@ static void many_keys_on_three_hosts_are_cleared_by_their_part(void **state)
     cache_item items[KEYS];
     cache_value values[KEYS];
     (void)state;
-    cache_t *all = open_hosts(3, "prefix=hosts:", NULL), *part = part_of(all, "odd:");
+    cache_t *all = open_hosts(3, "prefix=hosts:"), *part = part_of(all, "odd:");
     for (int i = 0; i < KEYS; i++) {
         (void)snprintf(names[i], sizeof names[i], "%s:%d", i % 2 == 1 ? "odd" : "even", i);
         keys[i] = names[i];
@@ -140,8 +110,8 @@ static void another_process_sees_the_clear_of_a_part_within_a_second(void **stat
 {
     _Atomic int64_t now = 1000;
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=seen:", NULL), *part = part_of(all, "part:");
-    cache_t *other = open_hosts(1, "prefix=seen:", &now);
+    cache_t *all = open_hosts(1, "prefix=seen:"), *part = part_of(all, "part:");
+    cache_t *other = open_hosts_with_clock(1, "prefix=seen:", &now);
     put(part, "old");
     put(all, "stays");
     assert_text(other, "part:k", "old");
@@ -189,9 +159,9 @@ static void parts_that_are_cleared_at_once_are_all_cleared(void **state)
     struct clearer clearers[CLEARERS];
     pthread_t threads[CLEARERS];
     (void)state;
-    cache_t *shared = open_hosts(1, "prefix=race:", NULL);
+    cache_t *shared = open_hosts(1, "prefix=race:");
     for (int i = 0; i < CLEARERS; i++) {
-        clearers[i] = (struct clearer){ i < 2 ? shared : open_hosts(1, "prefix=race:", NULL), i, CACHE_OK };
+        clearers[i] = (struct clearer){ i < 2 ? shared : open_hosts(1, "prefix=race:"), i, CACHE_OK };
         for (int k = 0; k < PARTS_EACH; k++) {
             char key[32];
             (void)snprintf(key, sizeof key, "p%d-%d:k", i, k);
@@ -203,7 +173,7 @@ static void parts_that_are_cleared_at_once_are_all_cleared(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, clear_parts, &clearers[i]), 0);
     for (int i = 0; i < CLEARERS; i++)
         pthread_join(threads[i], NULL);
-    cache_t *fresh = open_hosts(1, "prefix=race:", NULL);
+    cache_t *fresh = open_hosts(1, "prefix=race:");
     for (int i = 0; i < CLEARERS; i++) {
         assert_int_equal(clearers[i].status, CACHE_OK);
         for (int k = 0; k < PARTS_EACH; k++) {
@@ -223,8 +193,8 @@ static void a_lost_record_brings_no_part_back(void **state)
 {
     _Atomic int64_t now = 1000;
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=lost:", &now), *part = part_of(all, "part:");
-    cache_t *raw = open_hosts(1, "prefix=&generation=off", NULL);
+    cache_t *all = open_hosts_with_clock(1, "prefix=lost:", &now), *part = part_of(all, "part:");
+    cache_t *raw = open_hosts(1, "prefix=&generation=off");
     put(part, "older");
     assert_status(CACHE_OK, cache_clear(part));
     put(part, "old");
@@ -246,9 +216,9 @@ static void a_record_that_somebody_wrote_over_is_replaced(void **state)
                                            "12 5 x", "12 99999999999999999999 6" };
     _Atomic int64_t now = 1000;
     (void)state;
-    cache_t *raw = open_hosts(1, "prefix=&generation=off", NULL);
+    cache_t *raw = open_hosts(1, "prefix=&generation=off");
     for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
-        cache_t *all = open_hosts(1, "prefix=over:", &now), *part = part_of(all, "part:");
+        cache_t *all = open_hosts_with_clock(1, "prefix=over:", &now), *part = part_of(all, "part:");
         put(part, "old");
         assert_status(CACHE_OK, cache_set_string(raw, "over:generation", written[i], CACHE_TTL_FOREVER));
         now += 1000;
@@ -268,7 +238,7 @@ static void a_full_record_clears_everything_and_brings_nothing_back(void **state
 {
     char name[24];
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=full:", NULL), *first = part_of(all, "first:");
+    cache_t *all = open_hosts(1, "prefix=full:"), *first = part_of(all, "first:");
     put(first, "old");
     assert_status(CACHE_OK, cache_clear(first));
     for (int i = 1; i < MC_MAX_PARTS; i++) {
@@ -298,8 +268,8 @@ static void a_host_that_missed_the_clear_of_a_part_is_cleared_when_it_is_back(vo
 {
     cache_value value;
     (void)state;
-    cache_t *all = open_hosts(1, "prefix=missed:&timeout=0.3&retry_after=0.001", NULL), *part = part_of(all, "part:");
-    cache_t *patient = open_hosts(1, "prefix=missed:", NULL);
+    cache_t *all = open_hosts(1, "prefix=missed:&timeout=0.3&retry_after=0.001"), *part = part_of(all, "part:");
+    cache_t *patient = open_hosts(1, "prefix=missed:");
     assert_status(CACHE_OK, cache_set_string(patient, "part:k", "old", 60));
     cache_status status;
     do                                 /* on a busy machine 0.3 s may be too short */
@@ -333,5 +303,5 @@ int main(void)
         cmocka_unit_test(a_full_record_clears_everything_and_brings_nothing_back),
         cmocka_unit_test(a_host_that_missed_the_clear_of_a_part_is_cleared_when_it_is_back),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start_hosts, stop_hosts);
 }

@@ -3,6 +3,7 @@
 
 #include "fake_server.h"
 #include "server.h"
+#include "times.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,13 +14,6 @@
 #include <unistd.h>
 
 static struct test_server memcached;
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static int start(void **state)
 {
@@ -129,7 +123,7 @@ static bool forward_reply(struct middlebox *box, atomic_int *mischief)
         return fake_server_send(box->client, box->last[0], box->sizes[0]);
     switch (atomic_fetch_add(mischief, 1) % 4) {
     case 0:
-        box->repeat_at = seconds() + LATE_MS / 1e3;
+        box->repeat_at = test_seconds() + LATE_MS / 1e3;
         return fake_server_send(box->client, box->last[0], box->sizes[0]);
     case 1:
         return fake_server_send(box->client, box->last[0], box->sizes[0]) && fake_server_puts(box->client, "abc\r\n");
@@ -159,9 +153,9 @@ static void serve_with_mischief(struct fake_server *server, int fd, int number)
     good = connect(box.server, (struct sockaddr *)&address, sizeof address) == 0;
     while (good) {
         struct pollfd ready[] = { { .fd = box.client, .events = POLLIN }, { .fd = box.server, .events = POLLIN } };
-        const double left_ms = box.repeat_at > 0 ? (box.repeat_at - seconds()) * 1e3 : 1e6;
+        const double left_ms = box.repeat_at > 0 ? (box.repeat_at - test_seconds()) * 1e3 : 1e6;
         (void)poll(ready, 2, left_ms > 0 ? (int)left_ms + 1 : 0);
-        if (box.repeat_at > 0 && seconds() >= box.repeat_at) {
+        if (box.repeat_at > 0 && test_seconds() >= box.repeat_at) {
             box.repeat_at = 0;
             good = fake_server_send(box.client, box.last[0], box.sizes[0]);
         }

@@ -3,6 +3,7 @@
 
 #include "address.h"
 #include "server.h"
+#include "times.h"
 #include "traffic.h"
 
 #include <arpa/inet.h>
@@ -15,13 +16,6 @@
 #include <unistd.h>
 
 static struct test_server server;
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static cache_t *open_at(int port, const char *options)
 {
@@ -365,10 +359,10 @@ static void a_stopped_server_costs_a_timeout_and_then_nothing(void **state)
     assert_status(CACHE_OK, cache_set_string(cache, "k", "value", 60));
     test_server_pause(&server);
     cache_value value;
-    const double begun = seconds();
+    const double begun = test_seconds();
     for (int i = 0; i < 102; i++)
         assert_status(CACHE_ERR_TIMEOUT, cache_get(cache, "k", &value));
-    assert_true(seconds() - begun >= 1.99);
+    assert_true(test_seconds() - begun >= 1.99);
     cache_counters counters;
     assert_status(CACHE_OK, cache_stats(cache, &counters));
     assert_int_equal(counters.timeouts, 2);

@@ -6,6 +6,7 @@
 
 #include "fake_server.h"
 #include "redis_cluster.h"
+#include "times.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -35,18 +36,6 @@ static cache_t *open_cluster(const char *options)
     (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d?%s", test_free_port(),
                    cluster.nodes[1].port, options);
     return test_open(url);
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
 }
 
 static unsigned slot_of(const char *key)
@@ -220,7 +209,7 @@ struct locked_work {
 
 static cache_status run_slowly(void *ctx, cache_writer *out)
 {
-    pause_ms(30);
+    test_pause_ms(30);
     return count_runs(ctx, out);
 }
 
@@ -371,7 +360,7 @@ static int find_replica(void)
         const char *said = test_cluster_ask(&cluster, i % CLUSTER_NODES, "INFO replication");
         if (strstr(said, "master_link_status:up") != NULL)
             return i % CLUSTER_NODES;
-        pause_ms(25);
+        test_pause_ms(25);
     }
     fail_msg("no node follows another");
     return -1;
@@ -385,7 +374,7 @@ static void make_it_the_master(int replica)
             fail_msg("node %d does not become a master", replica);
         (void)test_cluster_ask(&cluster, replica, "CLUSTER FAILOVER");
         for (int wait = 0; wait < 40 && strstr(test_cluster_ask(&cluster, replica, "ROLE"), "slave") != NULL; wait++)
-            pause_ms(25);
+            test_pause_ms(25);
     }
 }
 
@@ -399,11 +388,11 @@ static void no_call_fails_while_a_replica_is_made_the_master(void **state)
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, use_all_keys, (void *)(intptr_t)(i + 1)), 0);
     while (good < 1000)
-        pause_ms(5);
+        test_pause_ms(5);
     make_it_the_master(find_replica());
     const int before = good;
     while (good < before + 5000)
-        pause_ms(5);
+        test_pause_ms(5);
     stop_now = true;
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
@@ -418,9 +407,9 @@ static void no_call_fails_while_a_replica_is_made_the_master(void **state)
 /* Calls a second to the keys of all nodes but `without`. */
 static double rate_without(cache_t *cache, int without, const int nodes[KEYS])
 {
-    const double begun = seconds();
+    const double begun = test_seconds();
     int n = 0;
-    for (int i = 0; seconds() - begun < 0.5; i = (i + 1) % KEYS) {
+    for (int i = 0; test_seconds() - begun < 0.5; i = (i + 1) % KEYS) {
         char key[32];
         (void)snprintf(key, sizeof key, "hang%d", i);
         if (nodes[i] == without)
@@ -428,7 +417,7 @@ static double rate_without(cache_t *cache, int without, const int nodes[KEYS])
         assert_text(cache, key, key);
         n++;
     }
-    return n / (seconds() - begun);
+    return n / (test_seconds() - begun);
 }
 
 /* Whether a replica takes the place of a master that is silent. */
@@ -464,16 +453,16 @@ static void a_node_that_hangs_costs_the_keys_of_the_others_nothing(void **state)
     cache_value value;
     /* After some failures the node is left alone, and a call fails at once. */
     for (double took = 1; took > 0.1;) {
-        const double begun = seconds();
+        const double begun = test_seconds();
         assert_true(cache_get(cache, "hang0", &value) < 0);
-        took = seconds() - begun;
+        took = test_seconds() - begun;
     }
     const double during = rate_without(cache, hung, nodes);
     test_server_resume(&cluster.nodes[hung]);
     print_message("%.0f calls a second before, %.0f while it hangs\n", before, during);
     assert_true(during > 50);    /* with the time for one answer of the hung node in each call it would be 3 */
     while (cache_get(cache, "hang0", &value) != CACHE_OK)
-        pause_ms(20);
+        test_pause_ms(20);
     cache_value_release(&value);
     let_replicas_take_over(true);
     for (int i = 0; i < CLUSTER_NODES; i++)    /* the node that hung says for a while that the cluster is down */
@@ -504,7 +493,7 @@ static void serve_half(struct fake_server *fake, int fd, int number)
         } else if (strstr(request, "SCAN") != NULL) {
             atomic_fetch_add(&scans, 1);
             for (int i = 0; i < 1000 && scans < 2; i++)
-                pause_ms(10);
+                test_pause_ms(10);
             (void)strcpy(answer, scans < 2 ? "-ERR alone\r\n" : "*2\r\n$1\r\n0\r\n*0\r\n");
         }
         (void)strcat(answer, mark);

@@ -4,6 +4,7 @@
 
 #include "fake_server.h"
 #include "redis_cluster.h"
+#include "times.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -25,19 +26,6 @@ static int stop(void **state)
     (void)state;
     test_cluster_stop(&cluster);
     return 0;
-}
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
-}
-
-static cache_t *open_cluster(const char *options)
-{
-    char url[256];
-    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d?%s",
-                   cluster.nodes[0].port, cluster.nodes[1].port, cluster.nodes[2].port, options);
-    return test_open(url);
 }
 
 /* ---- traffic ----------------------------------------------------------------------------------------------------- */
@@ -89,7 +77,7 @@ static pthread_t threads[THREADS];
 
 static void begin_traffic(const char *options)
 {
-    shared = open_cluster(options);
+    shared = test_cluster_open(&cluster, options);
     stop_now = false;
     for (int i = 0; i < KEYS; i++)
         test_set_numbered(shared, "k", i, 600);
@@ -110,7 +98,7 @@ static void end_traffic(void)
 static void wait_for_good(int more)
 {
     for (const int before = good; good < before + more;)
-        pause_ms(5);
+        test_pause_ms(5);
 }
 
 /* ---- changes ----------------------------------------------------------------------------------------------------- */
@@ -121,7 +109,7 @@ static void wait_until_the_nodes_agree(void)
     char command[128];
     (void)snprintf(command, sizeof command, "redis-cli --cluster check 127.0.0.1:%d >/dev/null 2>&1",
                    cluster.nodes[2].port);
-    for (int i = 0; system(command) != 0; i++, pause_ms(100))
+    for (int i = 0; system(command) != 0; i++, test_pause_ms(100))
         if (i == 600)
             fail_msg("%s", command);
 }
@@ -158,7 +146,7 @@ static void a_killed_master_is_followed_by_its_replica(void **state)
     wait_for_good(1000);
     test_server_kill(&cluster.nodes[1]);
     test_cluster_wait_for_successor(&cluster);
-    for (int before = -1; before != failed; pause_ms(500))    /* until half a second passes without a failure */
+    for (int before = -1; before != failed; test_pause_ms(500))    /* until half a second passes without a failure */
         before = failed;
     const int before = failed;
     wait_for_good(5000);
@@ -360,7 +348,7 @@ static void the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor(void *
                        other.port);
         cache_t *cache = test_open(url);
         cache_status status = CACHE_ERR_CONNECT;
-        for (int i = 0; i < 600 && status == CACHE_ERR_CONNECT; i++, pause_ms(10))
+        for (int i = 0; i < 600 && status == CACHE_ERR_CONNECT; i++, test_pause_ms(10))
             status = way == 0 ? cache_get(cache, "a", &value)
                    : way == 1 ? cache_get_many(cache, keys, 3, values) : cache_add(cache, "n", "x", 1, 60);
         if (status != CACHE_OK)
@@ -446,7 +434,7 @@ static void an_outage_long_ago_does_not_make_the_next_one_longer(void **state)
                    fake.port);
     cache_t *cache = test_open(url);
     assert_status(CACHE_ERR_CONNECT, cache_get(cache, "a", &value));
-    pause_ms(700);    /* longer than timeout and retry_after together: nobody asks */
+    test_pause_ms(700);    /* longer than timeout and retry_after together: nobody asks */
     atomic_store(&first_value, node.asked + 3);
     assert_text(cache, "a", "v");
     assert_int_equal(test_counters(cache).rejections, 0);
@@ -542,7 +530,7 @@ static void the_log_tells_the_outage_of_a_cluster_once_and_its_end_once(void **s
     config.url = url;
     config.log = count_tellings;
     assert_status(CACHE_OK, cache_open_config(&config, &cache));
-    for (int i = 0; i < 20; pause_ms(10)) {
+    for (int i = 0; i < 20; test_pause_ms(10)) {
         const int before = node.asked;
         assert_true(cache_get(cache, "a", &value) < 0);
         i += told_away > 0 && node.asked > before;    /* a probe */
@@ -551,7 +539,7 @@ static void the_log_tells_the_outage_of_a_cluster_once_and_its_end_once(void **s
     assert_int_equal(told_back, 0);
     is_down = false;
     cache_status status = CACHE_ERR_CONNECT;
-    for (int i = 0; i < 1000 && status < 0; i++, pause_ms(10))
+    for (int i = 0; i < 1000 && status < 0; i++, test_pause_ms(10))
         status = cache_get(cache, "a", &value);
     assert_status(CACHE_OK, status);
     cache_value_release(&value);

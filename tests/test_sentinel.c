@@ -3,23 +3,17 @@
 #include "test.h"
 
 #include "server.h"
+#include "times.h"
 
 #include <hiredis/hiredis.h>
 #include <time.h>
 
 static struct test_server master, replica, sentinel;
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* Ask `port` until its answer contains `word`. */
 static void wait_for(int port, const char *command, const char *word)
 {
-    const double begun = seconds();
+    const double begun = test_seconds();
     bool seen = false;
     while (!seen) {
         redisContext *context = redisConnect("127.0.0.1", port);
@@ -27,7 +21,7 @@ static void wait_for(int port, const char *command, const char *word)
         seen = reply != NULL && reply->str != NULL && strstr(reply->str, word) != NULL;
         freeReplyObject(reply);
         redisFree(context);
-        if (seconds() - begun > 30)
+        if (test_seconds() - begun > 30)
             fail_msg("%s on port %d does not say %s", command, port, word);
         if (!seen)
             nanosleep(&(const struct timespec){ 0, 20 * 1000 * 1000 }, NULL);
@@ -69,14 +63,14 @@ static cache_t *open_service(const char *service)
 /* Write until it succeeds; how long that took. */
 static double write_goes_on(cache_t *cache, const char *text)
 {
-    const double begun = seconds();
+    const double begun = test_seconds();
     while (cache_set_string(cache, "k", text, 60) != CACHE_OK) {
-        if (seconds() - begun > 20)
+        if (test_seconds() - begun > 20)
             fail_msg("no write for 20 s: %s", cache_last_error());
         nanosleep(&(const struct timespec){ 0, 10 * 1000 * 1000 }, NULL);
     }
     assert_text(cache, "k", text);
-    return seconds() - begun;
+    return test_seconds() - begun;
 }
 
 static void a_service_that_nobody_knows_is_named(void **state)

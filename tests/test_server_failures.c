@@ -5,6 +5,7 @@
 
 #include "fake_server.h"
 #include "server.h"
+#include "times.h"
 
 #include <time.h>
 
@@ -35,11 +36,6 @@ static struct fake_server fake;
 static const struct protocol *protocol;
 static _Atomic enum mode mode;
 static atomic_int trickled;
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
-}
 
 /* ---- two protocols ----------------------------------------------------------------------------------------------- */
 
@@ -101,7 +97,7 @@ static bool trickle(int fd)
         if (!fake_server_send(fd, text + i, 1))
             return false;
         atomic_fetch_add(&trickled, 1);
-        pause_ms(10);
+        test_pause_ms(10);
     }
     return true;
 }
@@ -136,7 +132,7 @@ static bool greet(int fd, const char *request, const char *greeting)
     const bool is_set = strstr(request, "\r\nSET\r\n") != NULL || strncmp(request, "set ", 4) == 0;
     char twice[64];
     if (how == SLOW && is_set)
-        pause_ms(700);
+        test_pause_ms(700);
     (void)snprintf(twice, sizeof twice, "%s%s", greeting, greeting);
     return fake_server_puts(fd, how == (is_set ? TWICE : GREET_TWICE) ? twice : greeting);
 }
@@ -233,7 +229,7 @@ static void serve_nonsense(struct fake_server *server, int fd, int number)
         sets += is_set(request);
         gets += greeting == NULL;
         while (number == 0 && gets == 1 && !may_go_on)
-            pause_ms(5);
+            test_pause_ms(5);
         if (number == 0 && gets > 1 && is_set(request) && !fake_server_puts(fd, "?!nonsense\r\n"))
             return;
         if ((number > 0 || gets <= 1) &&
@@ -279,7 +275,7 @@ static bool set_beside_a_failure(void)
     for (int i = 0; i < 3; i++) {
         changes[i].cache = cache;
         assert_int_equal(pthread_create(&threads[i], NULL, change_or_read, &changes[i]), 0);
-        pause_ms(200);                 /* until it waits for the connection, which nothing shows */
+        test_pause_ms(200);                 /* until it waits for the connection, which nothing shows */
     }
     may_go_on = true;
     for (int i = 0; i < 3; i++)
@@ -492,7 +488,7 @@ static void get_in_threads(cache_t *cache)
 static void wait_for_connections(int n)
 {
     while (atomic_load(&fake.accepted) < n)
-        pause_ms(1);
+        test_pause_ms(1);
 }
 
 static void a_server_that_is_away_is_tried_by_one_caller_each_retry_after(void **state)

@@ -5,6 +5,7 @@
 #include "fake_server.h"
 #include "lines.h"
 #include "server.h"
+#include "times.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -124,11 +125,6 @@ static void add_address(struct cache_addresses *addresses, const struct sockaddr
     addresses->at[addresses->n++].size = sizeof *address;
 }
 
-static double seconds(void)
-{
-    return (double)cache_now_ns() / 1e9;
-}
-
 static void a_refused_address_is_followed_by_the_next(void **state)
 {
     struct cache_addresses addresses = { .n = 0 };
@@ -173,13 +169,13 @@ static void silent_addresses_share_one_deadline(void **state)
             (void)connect(filler, (struct sockaddr *)&silent[i], sizeof silent[i]);
         }
     }
-    double begun = seconds();
+    double begun = test_seconds();
     assert_status(CACHE_ERR_TIMEOUT,
                   cache_addresses_dial(&addresses, "test", cache_now_ns() + 600000000, &fd, &which, &ours));
-    assert_true(seconds() - begun > 0.55 && seconds() - begun < 2);
+    assert_true(test_seconds() - begun > 0.55 && test_seconds() - begun < 2);
     const int listener = listen_on(&open, 8);
     add_address(&addresses, &open);
-    begun = seconds();
+    begun = test_seconds();
     assert_status(CACHE_OK,
                   cache_addresses_dial(&addresses, "test", cache_now_ns() + 3000000000, &fd, &which, &ours));
     assert_int_equal(which, 3);
@@ -285,10 +281,10 @@ static void a_full_queue_of_a_unix_socket_is_waited_out(void **state)
     }
     const struct cache_place place = { path, 0 };
     assert_status(CACHE_OK, cache_addresses_find(&place, "test", &addresses));
-    const double begun = seconds();
+    const double begun = test_seconds();
     assert_status(CACHE_ERR_TIMEOUT,
                   cache_addresses_dial(&addresses, "test", cache_now_ns() + 200000000, &fd, &which, &ours));
-    assert_true(seconds() - begun > 0.15);
+    assert_true(test_seconds() - begun > 0.15);
     const int accepted[2] = { accept(listener, NULL, NULL), accept(listener, NULL, NULL) };
     assert_status(CACHE_OK,
                   cache_addresses_dial(&addresses, "test", cache_now_ns() + 5000000000, &fd, &which, &ours));
@@ -338,9 +334,9 @@ static void signals_neither_cut_a_wait_short_nor_make_it_longer(void **state)
     open_server(&server, fake.port, 2, true, 500);
     signalling = true;
     assert_int_equal(pthread_create(&thread, NULL, signal_often, &self), 0);
-    const double begun = seconds();
+    const double begun = test_seconds();
     assert_status(CACHE_ERR_TIMEOUT, ask(&server, "one", true, &line));
-    const double took = seconds() - begun;
+    const double took = test_seconds() - begun;
     signalling = false;
     pthread_join(thread, NULL);
     assert_true(took > 0.49 && took < 2);

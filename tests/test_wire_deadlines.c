@@ -5,6 +5,7 @@
 
 #include "fake_server.h"
 #include "lines.h"
+#include "times.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,11 +18,6 @@
 
 enum { MS = 1000000 };
 
-static double seconds(void)
-{
-    return (double)cache_now_ns() / 1e9;
-}
-
 static void sleep_ms(long ms)
 {
     nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * MS }, NULL);
@@ -29,13 +25,13 @@ static void sleep_ms(long ms)
 
 /* ---- the system, with faults ------------------------------------------------------------------------------------- */
 
-static _Atomic double full_until, look_up_ends;    /* by seconds() */
+static _Atomic double full_until, look_up_ends;    /* by test_seconds() */
 static atomic_bool looking_up;
 
 /* In place of the C library's, for the library under test, too. */
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    if (seconds() < full_until) {
+    if (test_seconds() < full_until) {
         errno = ENOBUFS;
         return -1;
     }
@@ -48,7 +44,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 {
     getaddrinfo_fn *function = NULL;
     *(void **)&function = dlsym(RTLD_NEXT, "getaddrinfo");
-    while (seconds() < look_up_ends) {
+    while (test_seconds() < look_up_ends) {
         looking_up = true;
         sleep_ms(5);
     }
@@ -75,7 +71,7 @@ static void pour(struct fake_server *server, int fd, int number)
     (void)server, (void)number;
     if (!fake_server_read(fd, request, sizeof request))
         return;
-    for (const double end = seconds() + 4; seconds() < end && fake_server_send(fd, bytes, sizeof bytes);)
+    for (const double end = test_seconds() + 4; test_seconds() < end && fake_server_send(fd, bytes, sizeof bytes);)
         continue;
 }
 
@@ -90,9 +86,9 @@ static void a_server_that_never_stops_sending_does_not_outlast_the_deadline(void
     open_server(&server, fake.port, 1, true, 300);
     struct cache_exchange exchange = line_exchange("one", &part, &line);
     exchange.take = take_everything;
-    const double begun = seconds();
+    const double begun = test_seconds();
     assert_status(CACHE_ERR_TIMEOUT, cache_server_call(&server, &exchange, cache_server_deadline(&server)));
-    assert_true(seconds() - begun > 0.29 && seconds() - begun < 2);
+    assert_true(test_seconds() - begun > 0.29 && test_seconds() - begun < 2);
     cache_server_release(&server);
     fake_server_stop(&fake);
 }
@@ -118,10 +114,10 @@ static void a_system_without_buffers_does_not_outlast_the_deadline(void **state)
     fake_server_start(&fake, echo, NULL);
     open_server(&server, fake.port, 1, true, 300);
     assert_status(CACHE_OK, ask(&server, "one", true, &line));
-    const double begun = seconds();
+    const double begun = test_seconds();
     full_until = begun + 4;
     assert_status(CACHE_ERR_TIMEOUT, ask(&server, "two", true, &line));
-    assert_true(seconds() - begun > 0.29 && seconds() - begun < 2);
+    assert_true(test_seconds() - begun > 0.29 && test_seconds() - begun < 2);
     full_until = 0;
     assert_status(CACHE_OK, ask(&server, "three", true, &line));
     cache_server_release(&server);
@@ -135,9 +131,9 @@ static struct cache_server shared;
 static void *ask_once(void *arg)
 {
     struct line line;
-    const double begun = seconds();
+    const double begun = test_seconds();
     (void)ask(&shared, "one", true, &line);
-    *(double *)arg = seconds() - begun;
+    *(double *)arg = test_seconds() - begun;
     return NULL;
 }
 
@@ -184,7 +180,7 @@ static void a_look_up_for_the_next_call_keeps_nobody_from_its_answer(void **stat
     assert_int_equal(pthread_create(&next, NULL, ask_once, &took[1]), 0);
     while (count_waiting(&shared) == 0)
         sched_yield();
-    look_up_ends = seconds() + 4;
+    look_up_ends = test_seconds() + 4;
     cache_resolver_doubt(&shared.resolver);
     late.may_answer = true;
     pthread_join(first, NULL);

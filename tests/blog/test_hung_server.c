@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "site.h"
+#include "times.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,11 +24,6 @@ static double now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-static void pause_ms(long ms)
-{
-    nanosleep(&(const struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
 }
 
 /* Returns true if the home page came, whole. */
@@ -55,7 +51,7 @@ static void *visit(void *arg)
         const int i = atomic_fetch_add(&n_answers, 1);
         if (i < MOST)
             answers[i] = (struct answer){ begun, took };
-        pause_ms(10);
+        test_pause_ms(10);
     }
     return NULL;
 }
@@ -98,10 +94,10 @@ static void visitors_do_not_wait_for_a_server_that_hangs(void **state)
     const double begun = now_ms();
     for (int i = 0; i < CLIENTS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, visit, NULL), 0);
-    pause_ms(1000);
+    test_pause_ms(1000);
     test_server_pause(&redis);
     const double hung = now_ms();
-    pause_ms(DOWN_AFTER_MS + WATCHED_MS);
+    test_pause_ms(DOWN_AFTER_MS + WATCHED_MS);
     const double ended = now_ms();
     stop_now = true;
     for (int i = 0; i < CLIENTS; i++)

@@ -35,6 +35,14 @@ static void start_node(struct test_server *node, const char *bus)
     test_server_start_redis(node, extra);
 }
 
+cache_t *test_cluster_open(const struct test_cluster *cluster, const char *options)
+{
+    char url[256];
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d?%s",
+                   cluster->nodes[0].port, cluster->nodes[1].port, cluster->nodes[2].port, options);
+    return test_open(url);
+}
+
 void test_cluster_wait_for_successor(const struct test_cluster *cluster)
 {
     for (int i = 0; i < CLUSTER_NODES; i++)

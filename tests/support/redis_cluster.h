@@ -3,6 +3,7 @@
 #define REDIS_CLUSTER_H
 
 #include "server.h"
+#include "test.h"
 
 enum { CLUSTER_NODES = 6, CLUSTER_MASTERS = 3 };
 
@@ -18,6 +19,9 @@ void test_cluster_stop(struct test_cluster *cluster);
 /* Two masters, whose ports for TLS are in `ports`; with server.pem, server.key and ca.pem of the directory. Returns
  * when both say that the cluster is well. Stop each node. */
 void test_cluster_start_tls(struct test_server nodes[2], int ports[2], const char *directory);
+
+/* Opens a cache whose URL names the nodes that were the masters first. */
+cache_t *test_cluster_open(const struct test_cluster *cluster, const char *options);
 
 /* After a node was killed: wait until the others agree that it is away, and a replica has its slots. */
 void test_cluster_wait_for_successor(const struct test_cluster *cluster);
