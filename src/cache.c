@@ -1,6 +1,7 @@
 /* cache.c - the public calls for one key: they check arguments, add the prefix, call the store and count the
  * outcome. */
 #include "flight_invalidate.h"
+#include "layer.h"
 #include "lease.h"
 #include "named_counters.h"
 #include "stored.h"
@@ -106,6 +107,7 @@ static cache_status look_inside(const cache_t *cache, cache_bytes key)
     return status;
 }
 
+/* A front would answer a get by itself, so its store is asked first whether the key still exists. */
 static cache_status has_by_asking(const cache_t *cache, cache_bytes key)
 {
     const struct cache_store *store = cache->store;
@@ -117,8 +119,8 @@ static cache_status has_by_asking(const cache_t *cache, cache_bytes key)
                            cache_store_elapsed(begun));
 }
 
-/* In this process get is the cheapest operation, and it is the only one that every store has. To copy a small value
- * costs less than a view of it. */
+/* The value has to be read in any case, so reading it at once saves a round trip. To copy a small value costs less than
+ * a view of it. */
 static cache_status has_by_reading(const cache_t *cache, cache_bytes key)
 {
     enum { SMALL = 128 };
@@ -141,7 +143,7 @@ cache_status cache_has(cache_t *cache, const char *key)
     cache_status status = cache_key_make(cache, key, &full);
     if (status != CACHE_OK)
         return status;
-    const bool asks = cache->store->ops.has != NULL && !(cache->store->ops.flags & CACHE_BACKEND_LOCAL);
+    const bool asks = cache->store->ops.has != NULL && (cache->store->ops.flags & CACHE_LAYER_FRONT);
     status = asks ? has_by_asking(cache, full.bytes) : has_by_reading(cache, full.bytes);
     cache_count_read(cache, status, full.bytes);
     return cache_apply_on_error(cache, status, CACHE_MISS);

@@ -380,7 +380,7 @@ static void front_close(void *self)
 static void put_operations(const struct front *front, cache_backend_ops *ops)
 {
     cache_layer_ops(&front->layer, ops);
-    ops->flags |= CACHE_LAYER_SAMPLED;
+    ops->flags |= CACHE_LAYER_FRONT;
     ops->close = front_close;
     ops->get = front_get;
     ops->set = front_set;

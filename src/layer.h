@@ -8,9 +8,9 @@
 
 #include "api.h"
 
-/* A flag of a layer's table. It means that this process answers most operations itself, faster than the clock can be
+/* A flag of the front's table. It means that this process answers most operations itself, faster than the clock can be
  * read twice, so that only a sample is timed. */
-#define CACHE_LAYER_SAMPLED 0x80000000u
+#define CACHE_LAYER_FRONT 0x80000000u
 
 struct cache_layer {
     cache_backend_ops inner;           /* a full-sized copy; an operation that the store lacks is NULL */

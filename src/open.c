@@ -144,7 +144,7 @@ static cache_status open_url(const struct cache_url *url, const cache_env *env, 
         status = open_store(store, url, &options, cache);
     cache_options_release(&options);
     if (status == CACHE_OK) {
-        store->sampled = store->env.event == NULL && (store->ops.flags & (CACHE_BACKEND_LOCAL | CACHE_LAYER_SAMPLED));
+        store->sampled = store->env.event == NULL && (store->ops.flags & (CACHE_BACKEND_LOCAL | CACHE_LAYER_FRONT));
         *out = cache;
     } else {
         cache_env_free(env, cache);

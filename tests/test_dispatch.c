@@ -144,9 +144,7 @@ static void each_call_is_one_operation_of_a_full_store(void **state)
     assert_calls(GET, 1);
     assert_string_equal(seen.key, "p:k");
     assert_status(CACHE_OK, cache_has(cache, "k"));
-    assert_int_equal(seen.calls[GET], 1);    /* only the value tells whether cache_get would show it */
-    seen.calls[GET] = 0;
-    assert_calls(HAS, 1);
+    assert_calls(GET, 1);    /* only the value tells whether cache_get would show it */
     assert_status(CACHE_OK, cache_touch(cache, "k", 2.5));
     assert_int_equal(seen.calls[GET], 1);
     seen.calls[GET] = 0;

@@ -515,6 +515,21 @@ static void no_read_gets_a_value_that_was_overwritten_before_it_began(void **sta
     cache_close(cache);
 }
 
+/* The store does not tell of this removal, so the front goes on serving the value. */
+static void has_asks_the_store_itself(void **state)
+{
+    (void)state;
+    cache_t *cache = test_open(url), *other = test_open("telling://?prefix=p:");
+    change_outside("p:k", "v");
+    assert_text(cache, "k", "v");
+    assert_status(CACHE_OK, cache_has(cache, "k"));
+    assert_status(CACHE_OK, cache_delete(other, "k"));
+    assert_text(cache, "k", "v");
+    assert_status(CACHE_MISS, cache_has(cache, "k"));
+    cache_close(other);
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +553,7 @@ int main(void)
         FRONT_TEST(what_was_held_before_the_machine_slept_is_not_served_after),
         FRONT_TEST(no_key_of_a_user_is_taken_for_an_internal_one),
         FRONT_TEST(many_keys_come_from_both),
+        FRONT_TEST(has_asks_the_store_itself),
         FRONT_TEST(the_child_of_a_fork_hears_for_itself),
         FRONT_TEST(a_store_in_this_process_takes_no_front),
         FRONT_TEST(a_front_of_files_sees_each_change_of_another_process_at_once),

@@ -193,7 +193,9 @@ typedef cache_status cache_remove_many_fn(void *self, const cache_bytes keys[], 
  * CACHE_ERR_UNSUPPORTED, since a get and a set are not atomic. */
 typedef cache_status cache_touch_fn(void *self, cache_bytes key, int64_t ttl_ms);
 
-/* Returns CACHE_OK if a live value exists, else CACHE_MISS. Optional: the core calls get. */
+/* Returns CACHE_OK if a live value exists, else CACHE_MISS. The core calls this only through a front, which would answer
+ * a get by itself. Else it calls get, since only the value shows whether cache_get would return it. Optional: the core
+ * calls get. */
 typedef cache_status cache_has_fn(void *self, cache_bytes key);
 
 /* Adds what the store knows (timeouts, reconnects, rejections, evictions, expirations, items, bytes and the limits) to

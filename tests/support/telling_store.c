@@ -103,6 +103,15 @@ static cache_status stub_remove(void *self, cache_bytes key)
     return i >= 0 ? CACHE_OK : CACHE_MISS;
 }
 
+static cache_status stub_has(void *self, cache_bytes key)
+{
+    (void)self;
+    pthread_mutex_lock(&stub.lock);
+    const int i = find(key.data);
+    pthread_mutex_unlock(&stub.lock);
+    return i >= 0 ? CACHE_OK : CACHE_MISS;
+}
+
 static cache_status stub_inc(void *self, cache_bytes key, int64_t delta, int64_t ttl_ms, int64_t *result)
 {
     (void)self, (void)ttl_ms;
@@ -159,7 +168,7 @@ static void stub_changes(void *self, const cache_changes *to, void *ctx, uint64_
 const cache_backend_ops telling_ops = {
     .size = sizeof(cache_backend_ops), .scheme = "telling", .open = stub_open, .close = stub_close, .get = stub_get,
     .set = stub_set, .remove = stub_remove, .inc = stub_inc, .clear = stub_clear, .get_many = stub_get_many,
-    .get_left = stub_get_left, .changes = stub_changes,
+    .has = stub_has, .get_left = stub_get_left, .changes = stub_changes,
 };
 
 const cache_backend_ops mute_ops = {
