@@ -1,4 +1,5 @@
-/* What other languages' bindings rely on: the numbers of the statuses, and where the fields of public structs stand. */
+/* test_abi.c - checks what bindings of other languages rely on: the numbers of the statuses, and the offsets of the
+ * fields of public structs. */
 #include "test.h"
 
 #include <libcache/backend.h>

@@ -1,5 +1,5 @@
-/* Which operation of a store the core calls when, what it does for a store that leaves one out, and what it makes of a
- * store's failures. The store here counts its calls and answers what a test told it. */
+/* test_dispatch.c - checks which operation of a store the core calls, what it does if a store lacks one, and what a
+ * store's failures become. The store of this test counts its calls, and answers as it is told. */
 #include "test.h"
 
 enum op { GET, SET, REMOVE, INC, CLEAR, GET_MANY, SET_MANY, REMOVE_MANY, TOUCH, HAS, OPS };

@@ -1,4 +1,4 @@
-/* The envelope: what is written before a computed value, and how little damaged bytes can do. */
+/* test_envelope.c - checks what is written before a computed value, and that damaged bytes do no harm. */
 #include "test.h"
 
 #include "envelope.h"

@@ -1,5 +1,6 @@
-/* cache_open_env: the same settings that a Flask application has. A store that records its URL's parts stands in for
- * Redis and Memcached where no server need be asked. setenv and unsetenv change the process: one thread alone. */
+/* test_environment.c - checks that cache_open_env takes the settings that a Flask application has. Where no server need
+ * be asked, a store that records the parts of its URL replaces Redis and Memcached. setenv and unsetenv change the
+ * process, so there is only one thread. */
 #include "test.h"
 
 #include "cache_internal.h"

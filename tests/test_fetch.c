@@ -1,4 +1,5 @@
-/* cache_fetch: each option's effect, and that it is not there without it; see also the other test_fetch_*.c. */
+/* test_fetch.c - checks the effect of each option of cache_fetch, and that it is absent without the option. The other
+ * test_fetch_*.c check more. */
 #include "fetch_work.h"
 
 #include "envelope.h"

@@ -1,4 +1,4 @@
-/* cache_fetch_many: what is asked of the store, what of the computation, and what of other threads. */
+/* test_fetch_many.c - checks what cache_fetch_many asks of the store, of the computation, and of other threads. */
 #include "fake_store.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-/* cache_fetch where there is nothing: what negative_ttl remembers, and for how long. */
+/* test_fetch_nothing.c - checks what negative_ttl remembers if there is no value, and for how long. */
 #include "fetch_work.h"
 
 static void negative_ttl_remembers_that_there_is_nothing(void **state)

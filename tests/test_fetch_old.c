@@ -1,4 +1,4 @@
-/* cache_fetch past the TTL: who computes anew, and who gets the old value meanwhile. */
+/* test_fetch_old.c - checks cache_fetch after the TTL: who recomputes the value, and who gets the old one meanwhile. */
 #include "fetch_work.h"
 
 #include <pthread.h>

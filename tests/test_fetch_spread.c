@@ -1,4 +1,5 @@
-/* cache_fetch: expiries are spread by jitter, and computations come early by beta. */
+/* test_fetch_spread.c - checks that jitter spreads the times at which values expire, and that beta lets computations
+ * begin early. */
 #include "fetch_work.h"
 
 #include "envelope.h"

@@ -1,4 +1,4 @@
-/* How long a computation's result may be served past its TTL, when the computation says so itself. */
+/* test_fetch_stale.c - checks how long a result may be served after its TTL, if the computation itself says so. */
 #include "fake_store.h"
 
 #include <math.h>

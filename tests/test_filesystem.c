@@ -1,5 +1,5 @@
-/* The filesystem store: what is believed of a file, what is never touched, modes, times, limits.
- * _GNU_SOURCE for mkdtemp and symlink. */
+/* test_filesystem.c - checks what the filesystem store accepts of a file and what it never touches; modes, times and
+ * limits. mkdtemp and symlink need _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "test.h"
 

@@ -1,6 +1,6 @@
-/* The filesystem store while a system call fails: each call of one scenario fails once with each errno that matters, or
- * does half of what it was asked for. No value is ever wrong, none that was replaced or deleted comes back, nothing
- * stays open, and the cache works afterwards. */
+/* test_filesystem_calls.c - lets system calls fail below the filesystem store. Each call of one scenario fails once
+ * with each errno that matters, or does only half of its work. No value is ever wrong, none that was replaced or
+ * deleted comes back, nothing stays open, and the cache works afterwards. */
 #include "test.h"
 
 #include "faults.h"

@@ -1,4 +1,4 @@
-/* The filesystem store after a wall clock that was ahead has been set right. */
+/* test_filesystem_clock.c - checks the filesystem store after a wall clock that was ahead has been corrected. */
 #define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 

@@ -1,5 +1,5 @@
-/* The filesystem store under kill -9: one process writes and is killed at a random moment, again and again, while two
- * read. `test_filesystem_crash 1000` kills 1000 times. _GNU_SOURCE for MAP_ANONYMOUS. */
+/* test_filesystem_crash.c - kills a process that writes to the filesystem store, at a random moment, again and again,
+ * while two processes read. `test_filesystem_crash 1000` kills 1000 times. MAP_ANONYMOUS needs _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "test.h"
 

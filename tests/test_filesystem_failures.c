@@ -1,5 +1,6 @@
-/* The filesystem store when something is missing: space, permission, file descriptors, memory, openat2, a disk that
- * keeps. Limits are those of a child process, so that nothing else meets them. _GNU_SOURCE for unshare. */
+/* test_filesystem_failures.c - checks the filesystem store if something is missing: space, permission, file
+ * descriptors, memory, openat2, or a disk that keeps what is written. Limits are set in a child process, so that they
+ * affect nothing else. unshare needs _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "test.h"
 

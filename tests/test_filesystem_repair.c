@@ -1,5 +1,5 @@
-/* The filesystem store mends itself: torn files leave, a directory that lost files works again, and no size in a file
- * is believed. */
+/* test_filesystem_repair.c - checks that the filesystem store repairs itself: torn files are removed, a directory that
+ * lost files works again, and no size in a file is trusted. */
 #define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 

@@ -1,5 +1,5 @@
-/* The filesystem store among processes: exact counts, limits, killed writers, forks, and tables that lost track.
- * _GNU_SOURCE for open file description locks. */
+/* test_filesystem_shared.c - checks the filesystem store that several processes share: exact counts, limits, killed
+ * writers, forks, and tables whose counts are wrong. Locks of open file descriptions need _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "test.h"
 

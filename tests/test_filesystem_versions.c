@@ -1,5 +1,5 @@
-/* The versions of the filesystem store: with one load a process can tell that nobody changed what it holds a copy of.
- * _GNU_SOURCE for MAP_ANONYMOUS. */
+/* test_filesystem_versions.c - checks the versions of the filesystem store: by one load a process knows that nobody has
+ * changed what it holds a copy of. MAP_ANONYMOUS needs _GNU_SOURCE. */
 #define _GNU_SOURCE
 #include "test.h"
 

@@ -1,4 +1,5 @@
-/* A computation whose thread goes away: by a fork, an exception, pthread_exit, cancellation, or before it began. */
+/* test_flight_ends.c - checks what happens if the thread of a computation goes away: by a fork, an exception,
+ * pthread_exit or cancellation, or before it began. */
 #include "gate.h"
 
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* A key that changes while it is computed: the change wins. */
+/* test_flight_order.c - checks that the change wins if a key changes while it is computed. */
 #include "gate.h"
 
 /* ---- invalidation beats a computation that began before it ------------------------------------------------------- */

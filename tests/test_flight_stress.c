@@ -1,4 +1,5 @@
-/* Fetches against changes of their keys, from several threads at once, with values that name their order.
+/* test_flight_stress.c - runs fetches against changes of their keys, from several threads at once, with values that
+ * name their order.
  *
  * The truth of a key is a number that only grows. A writer makes it grow and then changes the key by one of the ways to
  * do so; when that call has returned, the number is confirmed. A reader notes the confirmed number, fetches, and must

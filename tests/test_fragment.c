@@ -1,4 +1,5 @@
-/* Fragments: rendered once per vary parts, never stored when they should not be, whatever way the body is left. */
+/* test_fragment.c - checks that a fragment is rendered once per vary parts, and is never stored when it must not be,
+ * whichever way its body is left. */
 #include "stores.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* Fragments that contain each other: no thread waits for a text that is only written once it goes on. */
+/* test_fragment_waits.c - checks fragments that contain each other: no thread waits for a text that is written only
+ * after that thread goes on. */
 #include "stores.h"
 
 #include <pthread.h>

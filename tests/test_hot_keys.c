@@ -1,4 +1,4 @@
-/* The keys that are read most often are named, in bounded memory. */
+/* test_hot_keys.c - checks that the keys that are read most often are reported, in bounded memory. */
 #include "test.h"
 
 #include <cjson/cJSON.h>

@@ -1,4 +1,5 @@
-/* The rules of HTTP as questions about texts: dates, lists, Cache-Control, cookies; and texts of noise. */
+/* test_http_rules.c - checks the rules of HTTP that are functions on texts: dates, lists and Cache-Control; also with
+ * random texts. */
 #include "test.h"
 
 #include "page/http_rules.h"

@@ -1,4 +1,5 @@
-/* Looking at a store: cache_ping, cache_ttl_left, cache_keys, and what cache_has says of values that are not shown. */
+/* test_inspect.c - checks the calls that look at a store: cache_ping, cache_ttl_left, cache_keys, and cache_has for
+ * values that are not served. */
 #include "fake_store.h"
 
 static _Atomic int64_t now_ms = 1000000;

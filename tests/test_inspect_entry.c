@@ -1,4 +1,5 @@
-/* What cache_inspect shows of each kind of entry: in memory, in files, and in a store that processes share. */
+/* test_inspect_entry.c - checks what cache_inspect shows of each kind of entry: in memory, in files, and in a store
+ * that processes share. */
 #include "fake_store.h"
 #include "server.h"
 

@@ -1,5 +1,5 @@
-/* One computation a key at a time among processes: two opens of one store know nothing of each other but what is in
- * it. */
+/* test_lease.c - checks that one process at a time computes a key. Two handles on one store stand for two processes:
+ * all that they know of each other is in the store. */
 #include "gate.h"
 
 /* ---- among processes: two opens of one store know nothing of each other but what is in it ------------------------ */

@@ -1,6 +1,5 @@
-/* One computation a key at a time among processes, on a store that can compare and set: whatever changes a key takes
- * the right to store from a computation that began before. Two opens of one store know nothing of each other but
- * what is in it. */
+/* test_lease_exact.c - checks the same as test_lease.c, on a store that can compare and set: if a key changes, no
+ * computation that began before may store its result. Two handles on one store stand for two processes. */
 #include "gate.h"
 
 static cache_t *open_one(void)

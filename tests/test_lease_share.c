@@ -1,5 +1,5 @@
-/* With `lock`, a result goes only to callers that came before the key was last known to be unchanged: whatever another
- * process does in the moments when the threads of this one share a result. */
+/* test_lease_share.c - checks `lock` at the moments when the threads of this process share a result, while another
+ * process changes the key: the result goes only to callers that came before the key was last known to be unchanged. */
 #include "gate.h"
 
 #include "libcache/view.h"

@@ -1,4 +1,5 @@
-/* Memoized functions: computed once per set of arguments, forgotten when told, and any type of result. */
+/* test_memoize.c - checks memoized functions: each is computed once per set of arguments, can be forgotten, and may
+ * return any type. */
 #include "memo_work.h"
 
 static cache_status load_greeting(const char *name, char **out)

@@ -1,4 +1,4 @@
-/* Keys of memoized functions: calls with different arguments are never mixed up. */
+/* test_memoize_keys.c - checks the keys of memoized functions: calls with different arguments never share a result. */
 #include "stores.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Options of memoized functions: tags, names, validation, and recomputation in the background. */
+/* test_memoize_options.c - checks the options of memoized functions: tags, names, validation, and recomputation in the
+ * background. */
 #include "memo_work.h"
 
 static cache_status load_length(const char *text, int *out)

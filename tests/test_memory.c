@@ -1,4 +1,5 @@
-/* The memory store: its limits, its order of eviction, expiry, pinned values. Its threads: test_memory_threads.c. */
+/* test_memory.c - checks the memory store: its limits, its order of eviction, expiry and pinned values.
+ * test_memory_threads.c checks its threads. */
 #include "test.h"
 
 #include "backends/memory/memory.h"

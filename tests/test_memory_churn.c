@@ -1,4 +1,5 @@
-/* Memory stays as large as max_bytes says, however long keys and sizes change.
+/* test_memory_churn.c - checks that the process grows by no more than max_bytes allows, however long keys and sizes
+ * change.
  *
  *     test_memory_churn [SETS]    three million; test_memory_churn_long asks for fifty */
 #include "test.h"

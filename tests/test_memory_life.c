@@ -1,5 +1,5 @@
-/* The memory store and the process around it: threads that come and go, forks among readers, a kernel that refuses
- * membarrier(2), memory that is given back. */
+/* test_memory_life.c - checks the memory store when the process around it changes: threads begin and end, the process
+ * forks among readers, the kernel refuses membarrier(2), and memory is given back. */
 #define _GNU_SOURCE                    /* syscall, RTLD_NEXT */
 #include "test.h"
 

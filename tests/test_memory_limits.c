@@ -1,4 +1,5 @@
-/* The memory store: limits that hold after each call, what they count, who has to leave, and how values are aligned. */
+/* test_memory_limits.c - checks that the limits of the memory store hold after each call, what they count, which items
+ * are evicted, and how values are aligned. */
 #include "test.h"
 
 #include <malloc.h>

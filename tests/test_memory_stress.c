@@ -1,5 +1,6 @@
-/* The memory store under everything at once: eight threads get, set, add, count, touch, delete and clear on stores that
- * grow, shrink, evict and expire, while the process forks. Every value is checked by its content.
+/* test_memory_stress.c - uses the memory store in all ways at once: eight threads get, set, add, count, touch, delete
+ * and clear on stores that grow, shrink, evict and expire, while the process forks. Every value is checked by its
+ * content.
  *
  *     test_memory_stress [SECONDS]        3 unless said, or the environment's TEST_STRESS_SECONDS */
 #include "test.h"

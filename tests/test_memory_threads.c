@@ -1,4 +1,4 @@
-/* The memory store: many threads on the same keys, and a fork among them. */
+/* test_memory_threads.c - checks the memory store with many threads on the same keys, and with a fork among them. */
 #include "test.h"
 
 #include "number.h"

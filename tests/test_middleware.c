@@ -1,4 +1,4 @@
-/* Middleware: which view serves a request, by rule; and an API that knows nothing of the cache. */
+/* test_middleware.c - checks which view serves a request, by its rule; and an API that knows nothing of the cache. */
 #include "site.h"
 
 static const char *const for_get[] = { "GET", NULL };

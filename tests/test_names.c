@@ -1,4 +1,5 @@
-/* Statistics by name: what is counted under a function's or view's name, for whom, and how many names there may be. */
+/* test_names.c - checks statistics by name: what is counted under the name of a function or view, for whom, and how
+ * many names there may be. */
 #include "fake_store.h"
 
 #include <pthread.h>

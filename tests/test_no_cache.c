@@ -1,4 +1,4 @@
-/* A NULL cache: a program whose cache cannot be opened goes on. */
+/* test_no_cache.c - checks that a program goes on with a NULL cache, if its cache cannot be opened. */
 #include "test.h"
 
 static void reads_miss_and_writes_are_dropped(void **state)

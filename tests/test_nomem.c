@@ -1,4 +1,4 @@
-/* No memory, in the stores of this process: see nomem.h. */
+/* test_nomem.c - lets each allocation of the stores in this process fail once: see nomem.h. */
 #include "nomem.h"
 
 #include "server.h"

@@ -1,5 +1,5 @@
-/* No memory in the functions beside the everyday ones: each call of malloc and its kin that the library makes fails
- * once, those of its default allocator among them. Never a crash, a leak or a wrong value; every failure is
+/* test_nomem_rest.c - lets each call of malloc and similar functions fail once, in the functions that test_nomem does
+ * not call, and in the default allocator. There is never a crash, a leak or a wrong value, and every failure is
  * CACHE_ERR_NOMEM. test_nomem does so with the allocator of a handle. */
 #include "test.h"
 

@@ -1,4 +1,5 @@
-/* Opening: every part of a URL that can be wrong is named, nothing leaks, no password is shown. */
+/* test_open.c - checks that messages name every part of a URL that can be wrong, that nothing leaks, and that no
+ * password is shown. */
 #include "test.h"
 
 #include "hooks.h"

@@ -1,4 +1,5 @@
-/* Another prefix is another cache, whatever the two prefixes are; and how events name the keys of each. */
+/* test_prefix.c - checks that another prefix is another cache, whatever the two prefixes are; and how events name the
+ * keys of each. */
 #include "fake_store.h"
 
 static const char *const prefixes[] = { "app", "app2", "app:", "app:2", "app%:", "app%", "app::", "app:2:", "a", ":",

@@ -1,4 +1,4 @@
-/* A store that refuses a new value must not go on serving the old one. */
+/* test_refused.c - checks that a store that refuses a new value does not go on serving the old one. */
 #include "fetch_work.h"
 
 static void an_old_value_that_could_not_be_replaced_is_gone(void **state)

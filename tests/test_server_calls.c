@@ -1,6 +1,6 @@
-/* The stores with a server while a system call fails: each call of one scenario fails once with each errno that
- * matters, or does half of what it was asked for. No value is ever wrong, a failure is told and names the server, no
- * call outlasts its time, nothing stays open, and the next calls work. */
+/* test_server_calls.c - lets system calls fail below the stores that have a server. Each call of one scenario fails
+ * once with each errno that matters, or does only half of its work. No value is ever wrong, a failure is reported and
+ * names the server, no call takes longer than its time, nothing stays open, and the next calls work. */
 #include "test.h"
 
 #include "faults.h"

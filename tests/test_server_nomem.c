@@ -1,4 +1,5 @@
-/* No memory, in the stores with a server and in the layers before them: see nomem.h. */
+/* test_server_nomem.c - lets each allocation fail once in the stores that have a server, and in the layers before them:
+ * see nomem.h. */
 #include "nomem.h"
 
 #include "failing.h"

@@ -1,4 +1,4 @@
-/* SHA-256: what FIPS 180-4's examples say, and every place where a text can end within a block. */
+/* test_sha256.c - checks SHA-256 with the examples of FIPS 180-4, and with texts that end at every place of a block. */
 #include "test.h"
 
 #include "sha256.h"

@@ -1,4 +1,5 @@
-/* One computation a key at a time among the threads of a process: who computes, who waits, and what the others get. */
+/* test_single_flight.c - checks that one thread of a process at a time computes a key: who computes, who waits, and
+ * what the others get. */
 #include "flight.h"
 #include "gate.h"
 

@@ -1,4 +1,5 @@
-/* Patience that ends, and successors that begin early: soft_timeout and refresh_after. */
+/* test_soft_timeout.c - checks soft_timeout and refresh_after: callers that stop waiting, and recomputations that begin
+ * early. */
 #include "gate.h"
 
 static struct caller worker;

@@ -1,4 +1,4 @@
-/* Statistics as JSON and as Prometheus' text: what dashboards and scrapers read. */
+/* test_stats_format.c - checks statistics as JSON and as text for Prometheus, which dashboards and scrapers read. */
 #include "test.h"
 
 #include <cjson/cJSON.h>

@@ -1,4 +1,5 @@
-/* Random sequences of operations on a store, each compared with a model that is an array.
+/* test_store_model.c - runs random sequences of operations on a store, and compares each result with a model that is an
+ * array.
  *
  *     test_store_model [SEED [OPERATIONS]]    on each store; 1 and 3000, if not said
  *

@@ -1,4 +1,4 @@
-/* A machine that was suspended: what ended meanwhile is not served when it wakes up. */
+/* test_suspended.c - checks that what expired while the machine was suspended is not served when it wakes up. */
 #define _GNU_SOURCE                    /* syscall */
 #include "test.h"
 

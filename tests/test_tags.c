@@ -1,4 +1,4 @@
-/* Tags: one write makes all that was stored under a tag a miss, everywhere, and nothing else. */
+/* test_tags.c - checks that one write makes everything under a tag a miss, in every process, and nothing else. */
 #include "fake_store.h"
 
 static int runs;

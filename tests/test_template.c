@@ -1,4 +1,5 @@
-/* Templates: what they print, what they ask for, what they store, and what is said of a wrong one. */
+/* test_template.c - checks templates: what they print, what they ask for, what they store, and the messages about wrong
+ * ones. */
 #include "stores.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* The command line tool as scripts use it: what it prints, its exit statuses, its JSON, on stores without a server. */
+/* test_tool.c - checks the command line tool as scripts use it, on stores without a server: its output, its exit
+ * statuses and its JSON. */
 #include "files.h"
 #include "server.h"
 #include "tool.h"

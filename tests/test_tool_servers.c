@@ -1,4 +1,5 @@
-/* The command line tool on real servers: a copy to one and back, and what its doctor says of servers that are wrong. */
+/* test_tool_servers.c - checks the command line tool on real servers: a copy to one and back, and what its doctor
+ * reports of servers that are wrong. */
 #include "fake_server.h"
 #include "proxy.h"
 #include "server.h"

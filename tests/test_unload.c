@@ -1,5 +1,5 @@
-/* A program may load the library as a plugin, use it in threads that go on, and unload it. Nothing of it is left that
- * such a thread would call when it ends, or that a fork would call. */
+/* test_unload.c - checks that a program can load the library as a plugin, use it in threads that go on, and unload it.
+ * Nothing of it is left that such a thread would call when it ends, or that a fork would call. */
 #include "test.h"
 
 #include <dlfcn.h>

@@ -1,4 +1,5 @@
-/* Views: how many operations of the store a request and a forgetting take, however many pages there are. */
+/* test_view_cost.c - checks how many operations of the store a request takes, and how many it takes to forget pages,
+ * however many pages there are. */
 #include "fake_store.h"
 
 static int runs;

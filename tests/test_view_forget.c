@@ -1,4 +1,4 @@
-/* Views: pages that are forgotten, by key, by path, by tag; also while they are being made. */
+/* test_view_forget.c - checks that pages are forgotten by key, by path and by tag, also while they are being made. */
 #include "site.h"
 
 static void delete_by_path_forgets_a_plain_page(void **state)

@@ -1,4 +1,4 @@
-/* Views: which requests are one page. */
+/* test_view_keys.c - checks which requests share one page. */
 #include "site.h"
 
 #define XXH_INLINE_ALL

@@ -1,5 +1,5 @@
-/* Views without memory: the allocator fails at its n-th call, for every n of a scenario. Never a crash, a leak or
- * half a page; every failure is CACHE_ERR_NOMEM, and the next request is served. */
+/* test_view_nomem.c - lets the allocator fail at its n-th call, for every n of a scenario of views. There is never a
+ * crash, a leak or half a page; every failure is CACHE_ERR_NOMEM, and the next request is served. */
 #include "failing.h"
 #include "site.h"
 

@@ -1,4 +1,4 @@
-/* Views: which responses are stored, and for how long. */
+/* test_view_rules.c - checks which responses are stored, and for how long. */
 #include "site.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Views: what a request gets from the store, and what that costs. */
+/* test_view_serve.c - checks what a request gets from the store, and what that costs. */
 #include "site.h"
 
 static const cache_request get = { .method = "GET", .path = "/p" };

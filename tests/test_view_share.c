@@ -1,4 +1,4 @@
-/* Views: who shares a page with whom, and who waits for whom. */
+/* test_view_share.c - checks which clients share a page, and which wait for each other. */
 #include "site.h"
 
 /* ---- one handler a key ------------------------------------------------------------------------------------------- */

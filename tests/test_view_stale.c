@@ -1,4 +1,4 @@
-/* Views: pages past their TTL, who makes their successors, and where. */
+/* test_view_stale.c - checks pages after their TTL: which thread makes the new page, and who gets the old one. */
 #include "site.h"
 
 #include <time.h>

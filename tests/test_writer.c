@@ -1,4 +1,4 @@
-/* The writer: what computations append to, and the values that come of it. */
+/* test_writer.c - checks the writer, to which computations append, and the values that it makes. */
 #include "test.h"
 
 #include "hooks.h"

@@ -1,4 +1,5 @@
-/* The admin's dashboard, from outside: whose it is, what it tells, and what its buttons do. */
+/* test_admin.c - checks the dashboard of the admin, over HTTP: who may see it, what it shows, and what its buttons
+ * do. */
 #include "test.h"
 
 #include "site.h"

@@ -1,5 +1,5 @@
-/* The blog under attack, from outside: what a visitor with bad intentions sends, and what it must not do. Requests that
- * are no HTTP stand in test_http.c, what scripts and other sites try in test_posts.c. */
+/* test_attacks.c - attacks the blog over HTTP: what a visitor with bad intentions sends, and what it must not do.
+ * test_http.c sends requests that are not HTTP; test_posts.c checks what scripts and other sites try. */
 #include "test.h"
 
 #include "site.h"

@@ -1,4 +1,4 @@
-/* The blog, from outside: the real program on a free port, asked over HTTP. */
+/* test_blog.c - checks the real program on a free port, over HTTP. */
 #include "test.h"
 
 #include "site.h"

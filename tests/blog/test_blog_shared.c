@@ -1,5 +1,5 @@
-/* Two blogs on one store and one database, as behind a load balancer: what one of them changes, the other shows at
- * once. And the blog starts and serves on every store that processes can share. */
+/* test_blog_shared.c - checks two blogs on one store and one database, as behind a load balancer: what one of them
+ * changes, the other shows at once. The blog also starts and serves on every store that processes can share. */
 #include "test.h"
 
 #include "redis_cluster.h"

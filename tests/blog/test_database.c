@@ -1,4 +1,5 @@
-/* The blog's database, from outside: one that an older blog made, one that is none, one that was there before. */
+/* test_database.c - checks the blog's database: one that an older blog made, a file that is not a database, and one
+ * that existed before. */
 #include "test.h"
 
 #include "site.h"

@@ -1,4 +1,4 @@
-/* The blog's HTTP side, from outside: raw bytes on sockets, and what a server owes its clients whatever they send. */
+/* test_http.c - sends raw bytes to the blog, and checks what a server owes its clients whatever they send. */
 #include "test.h"
 
 #include "site.h"

@@ -1,5 +1,5 @@
-/* A cache server that hangs does not hang the blog: once it counts as down, visitors wait for the database alone, and
- * no longer for the server's timeout. */
+/* test_hung_server.c - checks that a cache server that hangs does not hang the blog: once it counts as down, visitors
+ * wait only for the database, and no longer for the timeout of the server. */
 #include "test.h"
 
 #include "site.h"

@@ -1,5 +1,5 @@
-/* What the blog answers in JSON, from outside: products, lookups, the API, statistics; each cached in a way of its
- * own. */
+/* test_json.c - checks what the blog answers in JSON: products, lookups, the API and statistics, each cached in its own
+ * way. */
 #include "test.h"
 
 #include "site.h"

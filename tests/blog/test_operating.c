@@ -1,4 +1,5 @@
-/* The blog as its operator meets it: logs, signals, health, and names that dashboards and alerts ask for. */
+/* test_operating.c - checks the blog as its operator sees it: logs, signals, health, and the names that dashboards and
+ * alerts use. */
 #include "test.h"
 
 #include "site.h"

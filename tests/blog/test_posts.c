@@ -1,4 +1,4 @@
-/* Posts, from outside: written, edited, deleted; and that no page shows what is no longer so. */
+/* test_posts.c - checks that posts can be written, edited and deleted, and that no page shows what is out of date. */
 #include "test.h"
 
 #include "site.h"

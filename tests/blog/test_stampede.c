@@ -1,4 +1,5 @@
-/* Many clients at once on a page that is not in the cache, or no longer: the database is asked once. */
+/* test_stampede.c - checks many clients at once on a page that is not in the cache, or has expired: the database is
+ * asked once. */
 #include "test.h"
 
 #include "site.h"

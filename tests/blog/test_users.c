@@ -1,4 +1,4 @@
-/* Users, from outside: logging in and out, and that each gets pages of their own. */
+/* test_users.c - checks that users can log in and out, and that each gets pages of their own. */
 #include "test.h"
 
 #include "site.h"

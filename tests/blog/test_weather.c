@@ -1,4 +1,4 @@
-/* The weather, from outside: a service that answers, fails and comes back is played by this test. */
+/* test_weather.c - checks the weather page. The test plays the service that answers, fails and comes back. */
 #include "test.h"
 
 #include "site.h"

@@ -1,4 +1,5 @@
-/* compare_and_set, of a store that has it: the core stores results by it that another process may have outdated. */
+/* compare.c - checks compare_and_set, if a store has it: by it the core stores results that another process may have
+ * outdated. */
 #include "conformance.h"
 
 #include "cache_internal.h"

@@ -1,4 +1,5 @@
-/* The C++ header: values and handles release themselves, and exceptions pass through a fetch without harm. */
+/* test_cpp.cpp - checks the C++ header: values and handles release themselves, and exceptions pass through a fetch
+ * without harm. */
 #include <libcache/cache.hpp>
 
 #include <atomic>

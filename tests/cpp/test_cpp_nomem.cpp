@@ -1,5 +1,6 @@
-/* The C++ header without memory: `new` and the cache's allocator fail at their n-th call, for every n of a scenario.
- * What is thrown is std::bad_alloc or an error that says so; nothing leaks, no value is wrong, the cache works on. */
+/* test_cpp_nomem.cpp - checks the C++ header without memory: `new` and the allocator of the cache fail at their n-th
+ * call, for every n of a scenario. What is thrown is std::bad_alloc or an error that says so; nothing leaks, no value
+ * is wrong, and the cache works afterwards. */
 #include <libcache/cache.hpp>
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-/* The blog's forms: a field's name in the first line, and behind it the body of a form, which is a query, too. Both
- * are also taken for an address to go to, and for the tags of a post. */
+/* blog_form.c - reads the blog's forms: the first line is the name of a field, the rest is the body of a form, and also
+ * a query. Both are also read as an address to go to, and as the tags of a post. */
 #include "fuzz.h"
 
 #include "blog/form.h"

@@ -1,5 +1,5 @@
-/* Records of the blog as JSON: numbers and a page in the first line, then a title, tags, a name, a description,
- * a user. What cJSON reads is what was written. */
+/* blog_json.c - writes records of the blog as JSON: numbers and a page in the first line, then a title, tags, a name, a
+ * description and a user. What cJSON reads must be what was written. */
 #include "fuzz.h"
 
 #include "blog/json.h"

@@ -1,5 +1,5 @@
-/* A post's text, which is Markdown: whatever it is, its HTML has only harmless tags and addresses, is well nested, and
- * is bounded. */
+/* blog_markdown.c - renders the text of a post, which is Markdown. Whatever it is, its HTML has only harmless tags and
+ * addresses, is well nested, and is bounded. */
 #include "fuzz.h"
 
 #include "blog/markdown.h"

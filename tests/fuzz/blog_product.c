@@ -1,5 +1,5 @@
-/* The body of a product's update, which is JSON: what is accepted has texts and a price that the database may have, and
- * reads the same if it is written and sent again. */
+/* blog_product.c - reads the body of a product's update, which is JSON. What is accepted has texts and a price that the
+ * database may have, and reads the same after it is written again. */
 #include "fuzz.h"
 
 #include "blog/product_change.h"

@@ -1,5 +1,5 @@
-/* What the blog reads in headers, one a line: Cookie, X-Forwarded-For, Origin, Host, Sec-Fetch-Site. The functions that
- * it calls for that, of its database and of libmicrohttpd, are here. */
+/* blog_request.c - reads the headers that the blog looks at, one per line: Cookie, X-Forwarded-For, Origin, Host,
+ * Sec-Fetch-Site. This file replaces the functions of the database and of libmicrohttpd that are called. */
 #include "fuzz.h"
 
 #include "blog/address.h"

@@ -1,5 +1,5 @@
-/* Compressed and sealed values. The first byte chooses what reads and writes them; the bytes are decoded as they are,
- * and come back as they were after they were encoded. */
+/* codec.c - decodes compressed and sealed values, and encodes the bytes and decodes them again. The first byte chooses
+ * the algorithms. */
 #include "fuzz.h"
 
 #include "codec_format.h"

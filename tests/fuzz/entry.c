@@ -1,5 +1,5 @@
-/* The bytes of a cache file. Where the first byte is odd, the header's checksum is set right, so that what follows
- * it is looked at: only a value that is whole comes out. The file is one in memory. */
+/* entry.c - reads the bytes of a cache file. If the first byte is odd, the checksum of the header is corrected first,
+ * so that the rest is read: only a whole value may come out. The file is in memory. */
 #define _GNU_SOURCE    /* memfd_create */
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
-/* What stands before a computed value: its first byte is the size of the key, which follows. What can be read is
- * written again as it was. */
+/* envelope.c - reads what precedes a computed value. The first byte is the size of the key, which follows. What can be
+ * read must be the same after it is written again. */
 #include "fuzz.h"
 
 #include "envelope.h"

@@ -1,5 +1,5 @@
-/* The environment, one NAME=value a line. The file store is left out, since it makes directories; the other stores
- * connect only when they are used. */
+/* environment.c - reads an environment, one NAME=value per line. The file store is left out, since it makes
+ * directories; the other stores connect only when they are used. */
 #include "fuzz.h"
 
 #include <strings.h>

@@ -1,4 +1,5 @@
-/* HTTP's texts, one a line: a Cache-Control, a date, an If-None-Match, an ETag, a Cookie header, a cookie's name. */
+/* http.c - reads texts of HTTP, one per line: a Cache-Control, a date, an If-None-Match, an ETag, a Cookie header, and
+ * the name of a cookie. */
 #include "fuzz.h"
 
 #include "page/http_rules.h"

@@ -1,5 +1,5 @@
-/* Replies of Memcached. The first byte is the size of the pieces they come in: in pieces they read as they do whole.
- * The same bytes are read as a record of generations. */
+/* memcached.c - reads replies of Memcached. The first byte is the size of the pieces in which they come: the result
+ * must be the same as in one piece. The same bytes are read as a record of generations. */
 #include "fuzz.h"
 
 #include "backends/memcached/protocol.h"

@@ -1,4 +1,4 @@
-/* Counters as text: what is read as a number is written the same way. */
+/* number.c - reads counters as text. What is read as a number must be written the same way. */
 #include "fuzz.h"
 
 #include "number.h"

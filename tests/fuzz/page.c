@@ -1,4 +1,4 @@
-/* A stored page: what it holds is read, as a response and as a page to send. */
+/* page.c - reads a stored page, as a response and as a page to send. */
 #include "fuzz.h"
 
 #include "conditional.h"

@@ -1,5 +1,5 @@
-/* A request's key. The first byte chooses what counts, the lines are the path, query, user, host, cookies and language.
- * Every key can be used, and a request has the same key each time. */
+/* page_key.c - makes the key of a request. The first byte chooses what counts; the lines are the path, query, user,
+ * host, cookies and language. Every key can be used, and a request has the same key each time. */
 #include "fuzz.h"
 
 #include "page/page_key.h"

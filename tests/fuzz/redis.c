@@ -1,5 +1,5 @@
-/* Replies of Redis, as the connection takes them. The first byte is the size of the pieces they come in, the second
- * what was asked for. */
+/* redis.c - reads replies of Redis, as a connection takes them. The first byte is the size of the pieces in which they
+ * come, the second chooses the request. */
 #include "fuzz.h"
 
 /* The parser's state is the connection's own; this file stands in for that one. */

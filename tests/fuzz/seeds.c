@@ -1,5 +1,5 @@
-/* The fuzz targets without a fuzzer: each over its seeds and over simple changes of them, so that every
- * build, of every compiler, runs them in a second.
+/* seeds.c - runs the fuzz targets without a fuzzer: each over its seeds and over simple changes of them, so that every
+ * build of every compiler runs them in a second.
  *
  *     fuzz_seeds DIRECTORY [CHANGES]      the seeds' directory; how many changes of each seed, 300 if not said */
 #include "fuzz.h"

@@ -1,5 +1,6 @@
-/* A template: what compiles can be rendered, with and without a cache. With one cached block at most it prints the same
- * each time. Several may have one name, though their bodies differ, and then share their text if there is a cache. */
+/* template.c - compiles a template. What compiles can be rendered, with and without a cache. With at most one cached
+ * block it prints the same each time. Several blocks may have one name and different bodies; they share their text if
+ * there is a cache. */
 #include "fuzz.h"
 
 #include "libcache/template.h"

@@ -1,4 +1,4 @@
-/* A cache's URL and its options. A message never holds the password. */
+/* url.c - reads the URL of a cache and its options. A message never contains the password. */
 #include "fuzz.h"
 
 #include "options.h"

@@ -1,5 +1,5 @@
-/* A program of an older version: its config, options and view end earlier than this library's. What lies behind each of
- * them is no part of it, and must be neither read nor written. */
+/* program.c - is a program of an older version: its config, options and view are shorter than this library's. What
+ * follows each of them in memory is no part of it, and must be neither read nor written. */
 #include <libcache/cache.h>
 
 #include <stdio.h>
