@@ -1,4 +1,4 @@
-/* address.h - how URLs and messages write where a server is: what every store with servers has to get right. */
+/* address.h - checks how URLs and messages write the address of a server, in every store that has servers. */
 #ifndef ADDRESS_H
 #define ADDRESS_H
 

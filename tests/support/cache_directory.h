@@ -1,5 +1,5 @@
-/* cache_directory.h - gives each test of the filesystem store an empty directory: make_directory and remove_directory are
- * the set-up and tear-down functions of a test. */
+/* cache_directory.h - gives each test of the filesystem store an empty directory. make_directory and remove_directory
+ * are the set-up and tear-down functions of a test. */
 #ifndef CACHE_DIRECTORY_H
 #define CACHE_DIRECTORY_H
 

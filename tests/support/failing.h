@@ -1,14 +1,15 @@
-/* failing.h - an allocator that fails at its n-th call (once, or from then on), and counts what was not given back. */
+/* failing.h - an allocator that fails at its n-th call, once or from then on, and counts the blocks that were not
+ * freed. */
 #ifndef FAILING_H
 #define FAILING_H
 
 #include "test.h"
 
 struct failing {
-    long until_failure;        /* calls that still succeed */
-    long out;                  /* blocks given and not taken back */
+    long until_failure;        /* how many more calls succeed */
+    long out;                  /* blocks that were allocated and not freed */
     bool failed;
-    bool for_good;             /* and at every call after that */
+    bool for_good;             /* it also fails at every later call */
 };
 
 static inline bool fails(struct failing *failing)
@@ -24,7 +25,7 @@ static inline void *failing_alloc(void *ctx, size_t size)
     void *block = fails(failing) ? NULL : malloc(size);
     failing->out += block != NULL;
     if (block != NULL)
-        memset(block, 0xa5, size);     /* who reads what it did not write gets nonsense */
+        memset(block, 0xa5, size);     /* so that code that reads before it writes gets nonsense */
     return block;
 }
 

@@ -1,4 +1,4 @@
-/* fake_server.h - a server whose every byte the test decides: what real ones do only when they break. */
+/* fake_server.h - a server whose replies the test decides byte by byte, as real ones reply only when they break. */
 #ifndef FAKE_SERVER_H
 #define FAKE_SERVER_H
 
@@ -9,39 +9,40 @@
 
 struct fake_server;
 
-/* One connection, the `number`th from 0, in a thread of its own; it is closed when this returns. */
+/* Serves one connection in a thread of its own. `number` counts connections from 0. When it returns, the connection is
+ * closed. */
 typedef void fake_serve_fn(struct fake_server *server, int fd, int number);
 
 enum { FAKE_MAX_CONNECTIONS = 256 };
 
 struct fake_server {
     int port;
-    void *ctx;                         /* the test's own */
+    void *ctx;                         /* belongs to the test */
     atomic_int accepted;               /* connections so far */
-    /* its own */
+    /* private */
     fake_serve_fn *serve;
     int listener;
     pthread_t thread;
     pthread_t threads[FAKE_MAX_CONNECTIONS];
     int descriptors[FAKE_MAX_CONNECTIONS];
-    pthread_mutex_t lock;              /* of the descriptors: -1 once closed */
+    pthread_mutex_t lock;              /* guards `descriptors`, where -1 is a closed one */
 };
 
-/* On a free port of 127.0.0.1; or on any address of the loopback, and if `port` is not 0, on that port. */
+/* Start it on a free port of 127.0.0.1; or on any address of the loopback, and on `port` if that is not 0. */
 void fake_server_start(struct fake_server *server, fake_serve_fn *serve, void *ctx);
 void fake_server_start_at(struct fake_server *server, const char *host, int port, fake_serve_fn *serve, void *ctx);
 
-/* End all connections, and wait for their threads. */
+/* Ends all connections, and waits for their threads. */
 void fake_server_stop(struct fake_server *server);
 
-/* What came in one piece, as a text; false: the client is gone. */
+/* Reads what came in one piece, as a text. Returns false if the client is gone. */
 bool fake_server_read(int fd, char *out, size_t size);
 
-/* Cut off the mark that the Redis store puts behind its requests, and write what Redis answers to it; "" if there is
- * none. */
+/* Removes the mark that the Redis store puts behind its requests, and writes what Redis answers to it, or "" if there
+ * is none. */
 void fake_redis_cut_mark(char *request, char answer[32]);
 
-/* False: the client is gone. */
+/* Return false if the client is gone. */
 bool fake_server_send(int fd, const char *bytes, size_t size);
 bool fake_server_puts(int fd, const char *text);
 

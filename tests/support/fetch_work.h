@@ -45,7 +45,7 @@ static inline cache_fetch_options with_ttl(double ttl)
     return options;
 }
 
-/* Fetches "k", and expects this text; NULL: `status`. */
+/* Fetches "k", and expects `status` and this text; NULL means no value. */
 static inline void expect(cache_t *cache, const cache_fetch_options *options, struct work *work, cache_status status,
                    const char *text)
 {

@@ -104,7 +104,7 @@ static inline cache_status fetch_text(cache_t *cache, const cache_fetch_options 
     return status;
 }
 
-/* A delete in the instant between the last question and the store. */
+/* A hook that deletes the key at the moment between the last check of it and the store. */
 static inline void delete_before_set(void *ctx, enum fake_op op, cache_bytes key)
 {
     if (op == FAKE_SET && key.size == strlen(KEY) && memcmp(key.data, KEY, key.size) == 0)

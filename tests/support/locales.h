@@ -4,7 +4,7 @@
 #ifndef LOCALES_H
 #define LOCALES_H
 
-/* Fixtures of a group, or called by a test. */
+/* These are fixtures of a group, or are called by a test. */
 int test_locales_make(void **state);
 int test_locales_remove(void **state);
 

@@ -5,11 +5,11 @@
 
 #include "test.h"
 
-/* Run it with an allocator that fails after `until_failure` calls, once or `for_good`. Returns true if the scenario
+/* Runs it with an allocator that fails after `until_failure` calls, once or `for_good`. Returns true if the scenario
  * ended before that. */
 bool nomem_run(const char *url, long until_failure, bool for_good);
 
-/* Run it for each call of the allocator, both ways. */
+/* Runs it for each call of the allocator, in both ways. */
 void nomem_survives(const char *url);
 
 #endif

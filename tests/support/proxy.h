@@ -1,5 +1,5 @@
-/* proxy.h - a proxy before a real server that does to replies what broken networks do. It knows no protocol: what came
- * in one piece is one reply to it. */
+/* proxy.h - a proxy before a real server, which damages replies as broken networks do. It knows no protocol: it takes
+ * what came in one piece for one reply. */
 #ifndef PROXY_H
 #define PROXY_H
 
@@ -27,7 +27,7 @@ struct test_proxy {
     atomic_int every;                  /* one reply in so many; 1: each */
     atomic_int delay_ms;
     atomic_uint connections, requests, faults;    /* so far; a request is what came in one piece */
-    /* its own */
+    /* private */
     int listener;
     atomic_bool stopping;
     pthread_t thread;
@@ -36,10 +36,10 @@ struct test_proxy {
     int n_open;
 };
 
-/* Without a fault, until `fault` is set. */
+/* Starts it. It does no harm until `fault` is set. */
 void test_proxy_start(struct test_proxy *proxy, int to_port);
 
-/* End all connections. */
+/* Ends all connections. */
 void test_proxy_stop(struct test_proxy *proxy);
 
 #endif

@@ -12,27 +12,27 @@ struct test_cluster {
     int bus[CLUSTER_NODES];                     /* the ports on which they talk to each other */
 };
 
-/* Started, and every node says that the cluster is well. */
+/* Starts the nodes. Returns when every node says that the cluster is well. */
 void test_cluster_start(struct test_cluster *cluster);
 void test_cluster_stop(struct test_cluster *cluster);
 
-/* Two masters, whose ports for TLS are in `ports`; with server.pem, server.key and ca.pem of the directory. Returns
- * when both say that the cluster is well. Stop each node. */
+/* Starts two masters with server.pem, server.key and ca.pem of the directory. Their ports for TLS are in `ports`.
+ * Returns when both say that the cluster is well. The caller stops each node. */
 void test_cluster_start_tls(struct test_server nodes[2], int ports[2], const char *directory);
 
 /* Opens a cache whose URL names the nodes that were the masters first. */
 cache_t *test_cluster_open(const struct test_cluster *cluster, const char *options);
 
-/* After a node was killed: wait until the others agree that it is away, and a replica has its slots. */
+/* After a node was killed, waits until the others agree that it is away, and a replica has its slots. */
 void test_cluster_wait_for_successor(const struct test_cluster *cluster);
 
-/* Start a node that was killed, and wait until it has its place again. */
+/* Starts a node that was killed, and waits until it is part of the cluster again. */
 void test_cluster_restart(const struct test_cluster *cluster, struct test_server *node);
 
-/* Ask one node with redis-cli; what it answered. The next answer takes its place. */
+/* Asks one node with redis-cli. Returns its answer, which the next call overwrites. */
 const char *test_cluster_ask(const struct test_cluster *cluster, int node, const char *command);
 
-/* Ask until the answer contains `word`. */
+/* Asks until the answer contains `word`. */
 void test_cluster_wait(const struct test_cluster *cluster, int node, const char *command, const char *word);
 
 #endif

@@ -1,4 +1,4 @@
-/* stores.h - one table of tests, run on a store in the process and on one that processes share.
+/* stores.h - runs one table of tests on a store in the process, and on one that processes share.
  *
  *     return test_on_stores(tests, sizeof tests / sizeof tests[0]);
  *
@@ -11,11 +11,12 @@
 
 int test_on_stores(const struct CMUnitTest tests[], size_t n);
 
-/* The store that the test runs on, empty: each call gives a prefix of its own. `config` may have hooks set; NULL:
- * none. */
+/* Opens the store on which the test runs. It is empty, since each call uses another prefix. `config` may have hooks, or
+ * be NULL. */
 cache_t *test_store_open(void **state, const cache_config *config);
 
-/* True if processes share it; then it can be opened again as another process would, with what is in it. */
+/* Returns true if processes share the store. Then test_store_open_again opens it as another process would, with its
+ * contents. */
 bool test_store_is_shared(void **state);
 cache_t *test_store_open_again(void **state, const cache_config *config);
 

@@ -1,5 +1,5 @@
-/* telling_store.h - a store of a few short values that tells its changes, as Redis does. It can be changed from outside,
- * loses its connection on demand, and stops inside a get where a test wants to act. There is one. */
+/* telling_store.h - a store of a few short values that reports its changes, as Redis does. It can be changed from
+ * outside, loses its connection on demand, and calls a test in the middle of a get. There is only one. */
 #ifndef TELLING_STORE_H
 #define TELLING_STORE_H
 
@@ -22,10 +22,10 @@ extern struct telling_store {
     void (*inside_get)(void);          /* after the value was read, before it is returned */
 } stub;
 
-/* For cache_register_backend: the schemes telling, and mute, whose store tells no changes and no times. */
+/* For cache_register_backend: the scheme `telling`, and `mute`, whose store reports no changes and no times. */
 extern const cache_backend_ops telling_ops, mute_ops;
 
-/* Empties and connects it, as a cmocka setup. */
+/* Empties and connects it. It is the set-up function of a test. */
 int telling_store_reset(void **state);
 
 /* Changes a value as another process would. */

@@ -1,4 +1,4 @@
-/* test.h - what every test file begins with: cmocka, the library's insides, a clock that tests move. */
+/* test.h - includes what every test needs: cmocka, the inside of the library, and a clock that tests move. */
 #ifndef TEST_H
 #define TEST_H
 
@@ -27,7 +27,7 @@ static inline cache_clock test_clock(_Atomic int64_t *ms)
     return (cache_clock){ test_clock_now, (void *)ms };
 }
 
-/* Open, or fail the test with the library's own words. */
+/* Opens a cache. If that fails, the test fails with the library's message. */
 static inline cache_t *test_open(const char *url)
 {
     cache_t *cache = NULL;
@@ -61,7 +61,7 @@ static inline cache_counters test_counters(cache_t *cache)
     return counters;
 }
 
-/* Set the key `kind` + `i`; its value is the key. */
+/* Sets the key `kind` + `i`; its value is the key. */
 static inline void test_set_numbered(cache_t *cache, const char *kind, int i, double ttl)
 {
     char key[32];
@@ -69,7 +69,7 @@ static inline void test_set_numbered(cache_t *cache, const char *kind, int i, do
     assert_status(CACHE_OK, cache_set_string(cache, key, key, ttl));
 }
 
-/* The key holds this text; or a miss, for NULL. */
+/* Checks that the key has this text, or that it is a miss if `text` is NULL. */
 static inline void assert_text(cache_t *cache, const char *key, const char *text)
 {
     cache_value value;

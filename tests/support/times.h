@@ -1,4 +1,4 @@
-/* times.h - seconds of the monotonic clock, and a pause between two looks at a condition. */
+/* times.h - reads seconds of the monotonic clock, and pauses between two checks of a condition. */
 #ifndef TEST_TIMES_H
 #define TEST_TIMES_H
 

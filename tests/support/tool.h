@@ -1,4 +1,4 @@
-/* tool.h - running the command line tool as a shell does. */
+/* tool.h - runs the command line tool as a shell does. */
 #ifndef TOOL_H
 #define TOOL_H
 
@@ -8,14 +8,14 @@
 
 #include <sys/wait.h>
 
-/* What the last command printed; a text. */
+/* Returns what the last command printed, as a text. */
 static inline char *tool_output(void)
 {
     static char output[1 << 20];
     return output;
 }
 
-/* Run a shell command; the test fails unless it ends with `expected`. */
+/* Runs a shell command. The test fails unless its status is `expected`. */
 static inline void tool_run(int expected, const char *format, ...)
 {
     char command[2048];
@@ -32,7 +32,7 @@ static inline void tool_run(int expected, const char *format, ...)
         fail_msg("%s: status %#x, not %d\n%s", command, (unsigned)status, expected, tool_output());
 }
 
-/* Run the tool; it ends with `expected` and prints `text`. Standard input and error are nowhere. */
+/* Runs the tool, and checks its status and what it prints. Its standard input is empty, and its errors are dropped. */
 #define assert_tool(expected, text, ...)                                                                          \
     do {                                                                                                          \
         char assert_tool_[1024];                                                                                  \
@@ -41,7 +41,7 @@ static inline void tool_run(int expected, const char *format, ...)
         assert_string_equal(tool_output(), text);                                                                 \
     } while (0)
 
-/* What was printed, parsed; to be deleted. */
+/* Parses what was printed. The caller deletes the result. */
 static inline cJSON *tool_json(void)
 {
     cJSON *json = cJSON_Parse(tool_output());

@@ -1,5 +1,5 @@
-/* traffic.h - a fork while other threads use the library. The allocators of AddressSanitizer and ThreadSanitizer do not
- * survive one that finds another thread inside of them, as the C library's does: with them, the fork waits until no
+/* traffic.h - forks while other threads use the library. The allocators of AddressSanitizer and ThreadSanitizer do not
+ * survive a fork while another thread is inside them, as the C library's does. With them, the fork waits until no
  * thread is in the library. */
 #ifndef TRAFFIC_H
 #define TRAFFIC_H
@@ -15,9 +15,9 @@ enum { TRAFFIC_STOPS = 0 };
 #endif
 
 static pthread_rwlock_t traffic_gate = PTHREAD_RWLOCK_INITIALIZER;
-static pthread_mutex_t traffic_queue = PTHREAD_MUTEX_INITIALIZER;    /* else who forks would never be let in */
+static pthread_mutex_t traffic_queue = PTHREAD_MUTEX_INITIALIZER;    /* else a thread that forks might wait for ever */
 
-/* Around each turn of a thread that must not be in the library. */
+/* Called before and after each use of the library by a thread. */
 static inline void traffic_enter(void)
 {
     if (TRAFFIC_STOPS) {
