@@ -349,16 +349,14 @@ static cache_status run(struct fetch *fetch, cache_value *out)
 
 /* ---- a computation that is inline code, not a callback ----------------------------------------------------------- */
 
-/* Called when the thread that this one waited for has no result to share. With `lock`, the result of another process
- * may be there by now. */
+/* Called when the thread that this one waited for has no result to share. Perhaps it found the result of a third one in
+ * the store; or with `lock`, that of another process. */
 static cache_status find_meanwhile(struct fetch *fetch, struct reading *reading, cache_value *out)
 {
-    if (fetch->options.lock) {
-        cache_fetch_read(fetch, reading);
-        if (reading->found == FOUND_FRESH)
-            return cache_fetch_return_value(fetch, reading, out);
-        cache_value_release(&reading->value);
-    }
+    cache_fetch_read(fetch, reading);
+    if (reading->found == FOUND_FRESH)
+        return cache_fetch_return_value(fetch, reading, out);
+    cache_value_release(&reading->value);
     cache_fetch_count_miss(fetch);
     return CACHE_MISS;
 }

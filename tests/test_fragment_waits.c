@@ -1,8 +1,14 @@
 /* test_fragment_waits.c - checks fragments that contain each other: no thread waits for a text that is written only
  * after that thread goes on. */
 #include "stores.h"
+#include "telling_store.h"
+
+#include "cache_internal.h"
+#include "flight_internal.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 enum { LONG_S = 20, SHORT_S = 5 };     /* a wait that nothing ends, and much less */
 
@@ -141,6 +147,87 @@ static void a_body_may_outlive_the_thread_that_began_it(void **state)
     cache_close(body.cache);
 }
 
+/* ---- three threads that find nothing ------------------------------------------------------------------------------ */
+
+static cache_t *shared;
+static atomic_int n_rendered;
+static atomic_bool last_has_read, second_leads;
+
+static void *render_part(void *unused)
+{
+    (void)unused;
+    cache_writer *out = cache_writer_new();
+    CACHE_FRAGMENT_WITH(shared, out, &patient, "part") {
+        atomic_fetch_add(&n_rendered, 1);
+        cache_writer_puts(out, "text");
+    }
+    const bool right = strcmp(cache_writer_data(out, NULL), "text") == 0;
+    cache_writer_free(out);
+    return right ? shared : NULL;
+}
+
+static void at_next_get(void (*act)(void))
+{
+    pthread_mutex_lock(&stub.lock);
+    stub.inside_get = act;
+    pthread_mutex_unlock(&stub.lock);
+}
+
+static bool is_followed(void)
+{
+    cache_flights_lock(shared->store->flights);
+    const struct cache_flight *flight = shared->store->flights->all;
+    const bool followed = flight != NULL && flight->references > 1;
+    pthread_mutex_unlock(&cache_flight_lock);
+    return followed;
+}
+
+static void wait_until_followed(void)
+{
+    second_leads = true;
+    while (!is_followed())
+        sched_yield();
+}
+
+/* The second thread has found nothing. Before it takes the lead, the first one renders and stores the text. So the
+ * second one reads again, and now the last one follows it. */
+static void let_first_render(void)
+{
+    pthread_t first;
+    assert_int_equal(pthread_create(&first, NULL, render_part, NULL), 0);
+    pthread_join(first, NULL);
+    at_next_get(wait_until_followed);
+}
+
+static void wait_for_second(void)
+{
+    last_has_read = true;
+    while (!second_leads)
+        sched_yield();
+}
+
+static void who_waited_for_a_thread_that_found_the_text_finds_it_too(void **state)
+{
+    pthread_t second, last;
+    void *right[2] = { NULL, NULL };
+    (void)state;
+    n_rendered = 0;
+    last_has_read = second_leads = false;
+    shared = test_open("telling://");
+    at_next_get(wait_for_second);
+    assert_int_equal(pthread_create(&last, NULL, render_part, NULL), 0);
+    while (!last_has_read)
+        sched_yield();
+    at_next_get(let_first_render);
+    assert_int_equal(pthread_create(&second, NULL, render_part, NULL), 0);
+    pthread_join(second, &right[0]);
+    pthread_join(last, &right[1]);
+    assert_non_null(right[0]);
+    assert_non_null(right[1]);
+    assert_int_equal(n_rendered, 1);
+    cache_close(shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,5 +235,11 @@ int main(void)
         cmocka_unit_test(a_fragment_inside_a_value_of_its_own_body_does_not_wait_for_itself),
         cmocka_unit_test(a_body_may_outlive_the_thread_that_began_it),
     };
-    return test_on_stores(tests, sizeof tests / sizeof tests[0]);
+    const struct CMUnitTest own_store[] = {
+        cmocka_unit_test_setup(who_waited_for_a_thread_that_found_the_text_finds_it_too, telling_store_reset),
+    };
+    if (cache_register_backend(&telling_ops) != CACHE_OK)
+        return 1;
+    const int failed = test_on_stores(tests, sizeof tests / sizeof tests[0]);
+    return cmocka_run_group_tests(own_store, NULL, NULL) + failed;
 }
