@@ -199,15 +199,21 @@ bool markdown_is_bounded(const char *text)
 
 struct words {
     cache_writer *out;
-    bool after_item;                   /* the last thing was an item of a list: another one follows a comma */
+    bool after_item;                   /* the last block was an item of a list: a comma separates it from the next one */
+    char last;                         /* the last byte of the text so far */
 };
+
+static bool ends_with_a_mark(const struct words *words)
+{
+    return words->last != '\0' && strchr(".,:;!?", words->last) != NULL;
+}
 
 static int begin_block(MD_BLOCKTYPE type, void *detail, void *ctx)
 {
     (void)detail;
     struct words *words = ctx;
     if (words->after_item && type == MD_BLOCK_LI)
-        (void)cache_writer_puts(words->out, ", ");
+        (void)cache_writer_puts(words->out, ends_with_a_mark(words) ? " " : ", ");
     words->after_item = false;
     return 0;
 }
@@ -230,7 +236,10 @@ static int ignore_span(MD_SPANTYPE type, void *detail, void *ctx)
 
 static int put_words(MD_TEXTTYPE type, const MD_CHAR *text, MD_SIZE size, void *ctx)
 {
-    cache_writer *out = ((struct words *)ctx)->out;
+    struct words *words = ctx;
+    cache_writer *out = words->out;
+    if (size > 0)
+        words->last = text[size - 1];
     if (type == MD_TEXT_NULLCHAR || type == MD_TEXT_BR || type == MD_TEXT_SOFTBR)
         (void)cache_writer_puts(out, " ");
     else if (type == MD_TEXT_ENTITY)
@@ -246,6 +255,6 @@ cache_status markdown_words(const char *text, cache_writer *out)
         .flags = DIALECT, .enter_block = begin_block, .leave_block = end_block, .enter_span = ignore_span,
         .leave_span = ignore_span, .text = put_words,
     };
-    struct words words = { out, false };
+    struct words words = { out, false, '\0' };
     return md_parse(text, (MD_SIZE)strlen(text), &parser, &words) == 0 ? cache_writer_status(out) : CACHE_ERR_NOMEM;
 }

@@ -385,6 +385,13 @@ static void markdown_becomes_html_and_html_does_not(void **state)
     assert_has(site.answer, "soft loud code Part one, two");
 }
 
+static void a_list_of_sentences_stays_sentences_at_the_beginning_of_a_post(void **state)
+{
+    (void)state;
+    assert_has(post("", "/new-post", "title=t&content=First:%0A%0A1.+Ask.%0A2.+Wait%0A3.+Read"), "303 See Other");
+    assert_has(get("/"), "First: Ask. Wait, Read");
+}
+
 static void links_that_run_something_lead_nowhere(void **state)
 {
     static const char *const bad[] = {
@@ -472,6 +479,7 @@ int main(int argc, char **argv)
         post_test(a_mistake_is_tied_to_its_field),
         post_test(an_image_of_another_site_is_a_link),
         post_test(markdown_becomes_html_and_html_does_not),
+        post_test(a_list_of_sentences_stays_sentences_at_the_beginning_of_a_post),
         post_test(links_that_run_something_lead_nowhere),
         post_test(tags_are_tidied_or_refused),
         post_test(what_is_no_utf8_is_refused),
