@@ -41,6 +41,12 @@ function showNumbers({ store, stats }) {
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+// Chart.js draws the symbol of a dashed line without its dashes.
+function withDashes(chart) {
+    const labels = Chart.defaults.plugins.legend.labels.generateLabels(chart);
+    return labels.map((label) => ({ ...label, lineDash: chart.data.datasets[label.datasetIndex].borderDash }));
+}
+
 function makeChart() {
     Chart.defaults.color = color("--soft");
     Chart.defaults.borderColor = color("--line");
@@ -62,7 +68,7 @@ function makeChart() {
         options: {
             animation: false,
             maintainAspectRatio: false,
-            plugins: { legend: { labels: { usePointStyle: true, pointStyleWidth: 34 } } },
+            plugins: { legend: { labels: { usePointStyle: true, pointStyleWidth: 34, generateLabels: withDashes } } },
             scales: {
                 x: { stacked: true, ticks: { maxTicksLimit: 6, maxRotation: 0 }, grid: { display: false } },
                 y: { stacked: true, beginAtZero: true, ticks: { precision: 0 },

@@ -231,6 +231,8 @@ walk("the admin sees the numbers move and the chart drawn, and clears the cache"
     await until(async () => (await hits()) >= before + 4, "a move of the hits");
     assert.ok(await page.locator("#names tbody tr").filter({ hasText: "popular" }).isVisible());
     await until(async () => (await inked(page)) > 1000, "a drawing of the chart");
+    const dashes = await page.evaluate(() => Chart.getChart("chart").legend.legendItems.map((item) => item.lineDash));
+    assert.deepEqual(dashes.map((dash) => dash?.length > 0), [true, false, false], "the dashes of the legend's symbols");
     const { width } = await page.locator("#chart").boundingBox();
     assert.ok(width > WINDOWS[size].width / 2, `the chart is ${width} pixels wide`);
 
