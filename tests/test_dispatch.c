@@ -353,13 +353,16 @@ static void each_operation_is_one_event_with_the_users_key(void **state)
     assert_text(cache, "a", "value");
     assert_status(CACHE_OK, cache_set_string(cache, "b", "x", 60));
     assert_status(CACHE_OK, cache_delete(cache, "c"));
+    assert_status(CACHE_OK, cache_has(cache, "there"));
     seen.answer = CACHE_MISS;
     assert_text(cache, "d", NULL);
+    assert_status(CACHE_MISS, cache_has(cache, "gone"));
     seen.answer = CACHE_ERR_IO;
     assert_status(CACHE_ERR_IO, cache_set_string(cache, "e", "x", 60));
     char expected[256];
-    (void)snprintf(expected, sizeof expected, "%d:a:0 %d:b:0 %d:c:0 %d:d:1 %d:e:-4 ", CACHE_EVENT_HIT, CACHE_EVENT_SET,
-                   CACHE_EVENT_DELETE, CACHE_EVENT_MISS, CACHE_EVENT_ERROR);
+    (void)snprintf(expected, sizeof expected, "%d:a:0 %d:b:0 %d:c:0 %d:there:0 %d:d:1 %d:gone:1 %d:e:-4 ",
+                   CACHE_EVENT_HIT, CACHE_EVENT_SET, CACHE_EVENT_DELETE, CACHE_EVENT_HIT, CACHE_EVENT_MISS,
+                   CACHE_EVENT_MISS, CACHE_EVENT_ERROR);
     assert_string_equal(heard.text, expected);
     cache_close(cache);
 }

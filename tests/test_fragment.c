@@ -481,6 +481,8 @@ static void the_others_render_their_own_when_the_body_fails(void **state)
 {
     struct crowd crowd = { .cache = *state, .fail = true };
     assert_int_equal(right_texts(&crowd), THREADS - 1);
+    const cache_counters counters = test_counters(crowd.cache);
+    assert_int_equal(counters.hits + counters.misses, THREADS);
 }
 
 #define fragment_test(name) cmocka_unit_test_setup_teardown(name, open_cache, close_cache)

@@ -100,6 +100,23 @@ static void what_another_process_writes_is_heard(void **state)
     cache_close(other);
 }
 
+static void a_change_of_one_key_leaves_the_others_in_the_front(void **state)
+{
+    (void)state;
+    cache_t *cache = open_front(), *other = open_with("");
+    set(other, "changes", "0");
+    set(other, "stays", "v");
+    warm_up(cache, "changes");
+    warm_up(cache, "stays");
+    set(other, "changes", "1");
+    await(cache, "changes", "1");
+    const uint64_t before = test_counters(cache).front_hits;
+    assert_text(cache, "stays", "v");
+    assert_int_equal(test_counters(cache).front_hits, before + 1);
+    cache_close(cache);
+    cache_close(other);
+}
+
 static void what_other_programs_do_is_heard(void **state)
 {
     (void)state;
@@ -357,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hits_are_served_without_the_server),
         cmocka_unit_test(what_another_process_writes_is_heard),
+        cmocka_unit_test(a_change_of_one_key_leaves_the_others_in_the_front),
         cmocka_unit_test(what_other_programs_do_is_heard),
         cmocka_unit_test(an_eviction_by_the_server_is_heard),
         cmocka_unit_test(a_watch_that_is_killed_costs_no_old_value),

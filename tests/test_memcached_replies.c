@@ -1,4 +1,5 @@
-/* test_memcached_replies.c - what a broken or hostile server, or a box on the way to one, says to the Memcached store. */
+/* test_memcached_replies.c - checks what the Memcached store does if a server, or a box on the way to it, is broken or
+ * hostile. */
 #include "test.h"
 
 #include "fake_server.h"
@@ -48,6 +49,42 @@ static void serve_no_text(struct fake_server *server, int fd, int number)
     (void)server, (void)number;
     while (size < 24 && fake_server_read(fd, request, sizeof request))
         size += strlen(request);
+}
+
+/* A counter just below the largest number, which another client has stepped before our step arrives. */
+static void serve_overtaken_counter(struct fake_server *server, int fd, int number)
+{
+    char request[1024], key[256], answer[512];
+    atomic_int *n_steps = server->ctx;
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        if (sscanf(request, "gets %255s", key) == 1)
+            (void)snprintf(answer, sizeof answer, "VALUE %s 1279459329 19 7\r\n9223372036854775806\r\nEND\r\n", key);
+        else if (strncmp(request, "incr ", 5) == 0)
+            (void)snprintf(answer, sizeof answer, "%s\r\n", atomic_fetch_add(n_steps, 1) == 0
+                                                                  ? "9223372036854775808" : "9223372036854775807");
+        else
+            (void)snprintf(answer, sizeof answer, "END\r\n");    /* to the first get on a connection */
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+static void a_step_that_another_client_made_too_large_is_taken_back(void **state)
+{
+    struct fake_server fake;
+    atomic_int n_steps = 0;
+    char url[128];
+    int64_t number = 0;
+    (void)state;
+    fake_server_start(&fake, serve_overtaken_counter, &n_steps);
+    (void)snprintf(url, sizeof url, "memcached://127.0.0.1:%d?timeout=20&connect_timeout=20&generation=off",
+                   fake.port);
+    cache_t *cache = test_open(url);
+    assert_status(CACHE_ERR_RANGE, cache_inc(cache, "k", 1, &number));
+    assert_int_equal(n_steps, 2);
+    cache_close(cache);
+    fake_server_stop(&fake);
 }
 
 static void a_server_that_wants_sasl_is_told_with_that_word(void **state)
@@ -214,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_that_wants_sasl_is_told_with_that_word),
+        cmocka_unit_test(a_step_that_another_client_made_too_large_is_taken_back),
         cmocka_unit_test(a_reply_to_something_else_is_an_error_and_no_value),
         cmocka_unit_test(nobody_gets_anothers_value_from_a_middlebox_that_repeats_and_mixes_replies),
     };

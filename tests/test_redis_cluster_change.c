@@ -206,6 +206,38 @@ static void say_value(const struct fake_server *fake, int nth, char out[64])
     (void)strcpy(out, "$1\r\nv\r\n");
 }
 
+static void refuse_the_map(struct fake_server *fake, int fd, int number)
+{
+    char request[4096], mark[32], answer[64];
+    atomic_int *n_asked = fake->ctx;
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        fake_redis_cut_mark(request, mark);
+        const bool asks = strstr(request, "SLOTS") != NULL;
+        atomic_fetch_add(n_asked, asks);
+        (void)snprintf(answer, sizeof answer, "%s%s", asks ? "-ERR no map\r\n" : "+PONG\r\n", mark);
+        if (!fake_server_puts(fd, answer))
+            return;
+    }
+}
+
+static void a_node_that_refuses_the_map_is_asked_once(void **state)
+{
+    struct fake_server fake;
+    atomic_int n_asked = 0;
+    cache_value value;
+    char url[128];
+    (void)state;
+    fake_server_start(&fake, refuse_the_map, &n_asked);
+    (void)snprintf(url, sizeof url, "redis+cluster://127.0.0.1:%d?client_name=off&timeout=20", fake.port);
+    cache_t *cache = test_open(url);
+    assert_true(cache_get(cache, "a", &value) < 0);
+    assert_non_null(strstr(cache_last_error(), "no map"));
+    assert_int_equal(n_asked, 1);
+    cache_close(cache);
+    fake_server_stop(&fake);
+}
+
 /* ---- redirections ------------------------------------------------------------------------------------------------ */
 
 /* Of each key, that it has moved to where it was asked for. */
@@ -690,6 +722,7 @@ static void a_fetch_that_a_plain_url_cannot_store_says_so_and_counts(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_that_refuses_the_map_is_asked_once),
         cmocka_unit_test(a_request_that_is_sent_round_in_circles_ends),
         cmocka_unit_test(values_that_came_before_a_cut_are_read_again),
         cmocka_unit_test(the_keys_of_a_node_that_is_cut_off_are_found_at_its_successor),
