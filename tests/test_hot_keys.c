@@ -78,6 +78,31 @@ static void keys_that_are_read_together_count_alike(void **state)
     cache_close(cache);
 }
 
+static void a_long_key_is_shown_by_its_beginning_up_to_a_whole_character(void **state)
+{
+    (void)state;
+    static const struct { const char *character; size_t shown; } rows[] = {
+        { "a", sizeof ((cache_hot_key *)NULL)->key - 1 },
+        { "\xe2\x82\xac", (sizeof ((cache_hot_key *)NULL)->key - 1) / 3 * 3 },
+    };
+    for (size_t row = 0; row < 2; row++) {
+        cache_t *cache = test_open("memory://");
+        cache_hot_key hot[CACHE_HOT_KEYS];
+        char key[1000] = "", value[8];
+        size_t n = 0;
+        while (strlen(key) < sizeof key - 4)
+            (void)strcat(key, rows[row].character);
+        assert_status(CACHE_OK, cache_set(cache, key, "x", 1, 60));
+        for (int i = 0; i < 200; i++)
+            assert_status(CACHE_OK, cache_get_copy(cache, key, value, sizeof value, NULL));
+        assert_status(CACHE_OK, cache_stats_hot(cache, hot, &n));
+        assert_int_equal(n, 1);
+        assert_int_equal(strlen(hot[0].key), rows[row].shown);
+        assert_int_equal(strncmp(hot[0].key, key, rows[row].shown), 0);
+        cache_close(cache);
+    }
+}
+
 static void json_is_valid_whatever_the_keys_and_prometheus_has_none(void **state)
 {
     (void)state;
@@ -123,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_keys_that_are_read_most_are_named),
         cmocka_unit_test(keys_that_are_read_together_count_alike),
+        cmocka_unit_test(a_long_key_is_shown_by_its_beginning_up_to_a_whole_character),
         cmocka_unit_test(json_is_valid_whatever_the_keys_and_prometheus_has_none),
         cmocka_unit_test(a_null_cache_has_none),
     };

@@ -38,6 +38,25 @@ static void max_items_of_1_to_20_hold_after_each_call(void **state)
     }
 }
 
+/* A key that comes back soon after its eviction goes to the main queue. There it is the only one without a hit. */
+static void a_value_that_was_just_set_stays_though_all_others_were_hit(void **state)
+{
+    (void)state;
+    for (int limit = 1; limit <= 20; limit++) {
+        char url[64];
+        (void)snprintf(url, sizeof url, "memory://?max_items=%d", limit);
+        cache_t *cache = test_open(url);
+        for (int i = 0; i < 300; i++) {
+            const char *key = numbered("k", i % (limit + 2));
+            assert_status(CACHE_OK, cache_set_string(cache, key, "x", 60));
+            assert_text(cache, key, "x");
+            for (int k = 0; k < 3 * (limit + 2); k++)
+                (void)cache_has(cache, numbered("k", k % (limit + 2)));
+        }
+        cache_close(cache);
+    }
+}
+
 static void max_bytes_holds_after_each_call_though_few_large_values_fill_it(void **state)
 {
     static char value[300000];
@@ -251,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(max_items_of_1_to_20_hold_after_each_call),
+        cmocka_unit_test(a_value_that_was_just_set_stays_though_all_others_were_hit),
         cmocka_unit_test(max_bytes_holds_after_each_call_though_few_large_values_fill_it),
         cmocka_unit_test(one_value_of_nearly_max_bytes_takes_the_place_of_many_small_ones),
         cmocka_unit_test(one_large_value_drives_out_what_nobody_reads),
