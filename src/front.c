@@ -318,6 +318,20 @@ static cache_status front_inc(void *self, cache_bytes key, int64_t delta, int64_
     return status;
 }
 
+/* A store without this operation has to be read, and the value is dropped. */
+static cache_status front_has(void *self, cache_bytes key)
+{
+    struct front *front = front_of(self);
+    const struct cache_layer *layer = &front->layer;
+    if (layer->inner.has != NULL)
+        return layer->inner.has(layer->inner_self, key);
+    cache_writer writer;
+    cache_writer_init(&writer, layer->env->allocator);
+    const cache_status status = layer->inner.get(layer->inner_self, key, &writer);
+    cache_writer_release(&writer);
+    return status;
+}
+
 static cache_status front_touch(void *self, cache_bytes key, int64_t ttl_ms)
 {
     struct front *front = front_of(self);
@@ -387,6 +401,7 @@ static void put_operations(const struct front *front, cache_backend_ops *ops)
     ops->remove = front_remove;
     ops->inc = front_inc;
     ops->clear = front_clear;
+    ops->has = front_has;
     ops->get_many = ops->get_many != NULL ? front_get_many : NULL;
     ops->set_many = ops->set_many != NULL ? front_set_many : NULL;
     ops->remove_many = ops->remove_many != NULL ? front_remove_many : NULL;
