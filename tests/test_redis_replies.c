@@ -72,6 +72,44 @@ static void every_error_has_a_status_and_keeps_its_words(void **state)
     fake_server_stop(&server);
 }
 
+/* The second MGET is cut off after its first value. After that, this value is not there any more. */
+static void cut_values(struct fake_server *server, int fd, int number)
+{
+    char request[4096], mark[32];
+    atomic_int *n_asked = server->ctx;
+    (void)number;
+    while (fake_server_read(fd, request, sizeof request)) {
+        const bool asks = strstr(request, "MGET") != NULL;
+        const int nth = asks ? atomic_fetch_add(n_asked, 1) : 0;
+        fake_redis_cut_mark(request, mark);
+        const char *answer = !asks ? "+OK\r\n" : nth < 2 ? "*2\r\n$1\r\nv\r\n" : "*2\r\n$-1\r\n$1\r\nw\r\n";
+        if (!fake_server_puts(fd, answer) || (asks && nth == 0 && !fake_server_puts(fd, "$1\r\nw\r\n")) ||
+            (asks && nth == 1) || (mark[0] != '\0' && !fake_server_puts(fd, mark)))
+            return;
+    }
+}
+
+static void a_value_that_came_before_a_cut_is_not_kept(void **state)
+{
+    const char *const keys[] = { "a", "b" };
+    struct fake_server server;
+    atomic_int n_asked = 0;
+    cache_value values[2];
+    (void)state;
+    fake_server_start(&server, cut_values, &n_asked);
+    cache_t *cache = open_at(server.port, "", "pool=1");
+    for (int i = 0; i < 2; i++) {
+        assert_status(CACHE_OK, cache_get_many(cache, keys, 2, values));
+        assert_true((values[0].data != NULL) == (i == 0));
+        assert_string_equal(values[1].data, "w");
+        cache_value_release(&values[0]);
+        cache_value_release(&values[1]);
+    }
+    assert_int_equal(n_asked, 3);
+    cache_close(cache);
+    fake_server_stop(&server);
+}
+
 static atomic_int together;            /* commands with several keys */
 
 /* As a node of a cluster that is taken for a single Redis. */
@@ -431,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_a_status_and_keeps_its_words),
+        cmocka_unit_test(a_value_that_came_before_a_cut_is_not_kept),
         cmocka_unit_test(a_node_that_refused_keys_of_several_slots_is_not_asked_for_them_again),
         cmocka_unit_test(replies_of_a_wrong_type_or_size_end_the_connection),
         cmocka_unit_test(replies_that_announce_absurd_sizes_end_the_connection),
