@@ -84,9 +84,9 @@ function(libcache_find result)
   set(${result} "${missing}" PARENT_SCOPE)
 endfunction()
 
-# libcache_settle(OPTION WHAT NAME…): if OPTION is AUTO, set it to ON if every NAME is found, else to OFF. If it is ON
-# and one is missing, stop.
-function(libcache_settle option what)
+# libcache_resolve_option(OPTION WHAT NAME…): if OPTION is AUTO, set it to ON if every NAME is found, else to OFF. If it is
+# ON and one is missing, stop.
+function(libcache_resolve_option option what)
   if(NOT ${option})
     return()
   endif()
