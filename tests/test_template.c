@@ -276,8 +276,10 @@ static void what_is_wrong_with_a_template_is_said_with_its_line(void **state)
     assert_wrong("\n{# never ends", "template line 2: a comment has no '#}'");
     assert_wrong("{% for a in b %}", "template line 1: a tag is 'cache' or 'endcache', not 'for a in b %}'");
     assert_wrong("{% cached 1 %}", "template line 1: a tag is 'cache' or 'endcache', not 'cached 1 %}'");
-    assert_wrong("{% cache 60, 'f' %}{% endcached %}", "template line 1: a tag is 'cache' or 'endcache', not 'endcached %}'");
-    assert_wrong("{% cache 60, 'f' %}{% endblock %}", "template line 1: a tag is 'cache' or 'endcache', not 'endblock %}'");
+    assert_wrong("{% cache 60, 'f' %}{% endcached %}",
+                 "template line 1: a tag is 'cache' or 'endcache', not 'endcached %}'");
+    assert_wrong("{% cache 60, 'f' %}{% endblock %}",
+                 "template line 1: a tag is 'cache' or 'endcache', not 'endblock %}'");
     assert_wrong("{%", "template line 1: a tag is 'cache' or 'endcache', not the end of the template");
     assert_wrong("x\n{% endcache %}", "template line 2: an 'endcache' without its 'cache' (a 'del' has no end)");
     assert_wrong("{% cache 'del', 'f' %}{% endcache %}",
