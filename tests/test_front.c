@@ -533,6 +533,37 @@ static void has_asks_the_store_itself(void **state)
     }
 }
 
+struct heard {
+    cache_event_type types[4];
+    int n;
+};
+
+static void hear(void *ctx, const cache_event *event)
+{
+    struct heard *heard = ctx;
+    assert_true(heard->n < 4);
+    heard->types[heard->n++] = event->type;
+}
+
+static void has_is_one_event_a_hit_or_a_miss(void **state)
+{
+    struct heard heard = { .n = 0 };
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    (void)state;
+    config.url = "telling://?prefix=p:&front=1mb";
+    config.event = hear;
+    config.event_ctx = &heard;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    change_outside("p:k", "v");
+    assert_status(CACHE_OK, cache_has(cache, "k"));
+    assert_status(CACHE_MISS, cache_has(cache, "nothing"));
+    assert_int_equal(heard.n, 2);
+    assert_int_equal(heard.types[0], CACHE_EVENT_HIT);
+    assert_int_equal(heard.types[1], CACHE_EVENT_MISS);
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +588,7 @@ int main(void)
         FRONT_TEST(no_key_of_a_user_is_taken_for_an_internal_one),
         FRONT_TEST(many_keys_come_from_both),
         FRONT_TEST(has_asks_the_store_itself),
+        FRONT_TEST(has_is_one_event_a_hit_or_a_miss),
         FRONT_TEST(the_child_of_a_fork_hears_for_itself),
         FRONT_TEST(a_store_in_this_process_takes_no_front),
         FRONT_TEST(a_front_of_files_sees_each_change_of_another_process_at_once),
