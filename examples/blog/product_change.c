@@ -19,6 +19,20 @@ static bool take_text(const cJSON *object, const char *name, size_t min, size_t 
     return *text != NULL && strlen(*text) >= min && strlen(*text) <= max && is_plain_text(*text);
 }
 
+cJSON *product_change_parse(const char *body, size_t size)
+{
+    const char *end = NULL;
+    cJSON *object = cJSON_ParseWithLengthOpts(body, size, &end, false);
+    if (object == NULL)
+        return NULL;
+    while (end < body + size && *end != '\0' && strchr(" \t\r\n", *end) != NULL)
+        end++;
+    if (end == body + size)
+        return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
 const char *product_change_read(const cJSON *object, struct product_change *change)
 {
     const cJSON *price = cJSON_GetObjectItemCaseSensitive(object, "price");

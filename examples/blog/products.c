@@ -148,7 +148,7 @@ cache_status update_product(void *ctx, const cache_request *request, cache_respo
         return counted;
     if (!allowed)
         return respond_json_error(response, 429, "too many updates from your address: try again in ten minutes");
-    cJSON *body = cJSON_ParseWithLength(request->body, request->body_size);
+    cJSON *body = product_change_parse(request->body, request->body_size);
     const cache_status status = update(visit->blog, id, body, response);
     cJSON_Delete(body);
     return status;

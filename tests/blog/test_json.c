@@ -65,7 +65,9 @@ static void an_updated_product_is_new_wherever_it_is_shown(void **state)
         assert_has_not(site.answer, "Notebook");
     }
     assert_has(get("/search?q=notebook"), "\"count\":0");
-    assert_has(post("/update-product/2", "{\"price\":0}"), "\"name\":\"Sketchbook\"");
+    assert_has(post("/update-product/2", "{\"price\":0} \n"), "\"name\":\"Sketchbook\"");
+    assert_has(post("/update-product/2", "{\"price\":1}{\"price\":2}"), "400 Bad Request");
+    assert_has(post("/update-product/2", "{\"price\":1},"), "400 Bad Request");
     assert_has(get("/product/2"), "\"price\":0}");
 }
 

@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(exact != NULL);
     if (size > 0)
         memcpy(exact, data, size);
-    cJSON *body = cJSON_ParseWithLength(exact, size);
+    cJSON *body = product_change_parse(exact, size);
     const char *wrong = product_change_read(body, &change);
     FUZZ_CHECK(cJSON_IsObject(body) || wrong != NULL);
     if (wrong == NULL) {
