@@ -93,6 +93,45 @@ static void an_add_that_is_dropped_takes_nothing_along(void **state)
     cache_close(cache);
 }
 
+static cache_status answer(void *ctx, const cache_request *request, cache_response *response)
+{
+    (void)ctx;
+    return cache_writer_puts(cache_response_body(response), request->method);
+}
+
+static void keep_message(void *ctx, cache_log_level level, const char *message)
+{
+    assert_int_equal(level, CACHE_LOG_WARN);
+    (void)snprintf(ctx, 256, "%s", message);
+}
+
+static void a_page_that_a_post_could_not_forget_is_logged(void **state)
+{
+    (void)state;
+    const cache_view view = CACHE_VIEW("plain", 60);
+    const cache_request post = { .method = "POST", .path = "/p" };
+    char message[256] = "";
+    cache_config config = CACHE_CONFIG_INIT;
+    cache_t *cache = NULL;
+    cache_page page;
+    fake_store_reset();
+    config.url = "fake://";
+    config.log = keep_message;
+    config.log_ctx = message;
+    assert_status(CACHE_OK, cache_open_config(&config, &cache));
+    assert_status(CACHE_OK, cache_view_serve(cache, &view, &post, answer, NULL, &page));
+    cache_page_release(&page);
+    assert_string_equal(message, "");
+    fake_store_fail(FAKE_REMOVE, CACHE_ERR_IO);
+    assert_status(CACHE_OK, cache_view_serve(cache, &view, &post, answer, NULL, &page));
+    assert_int_equal(page.status, 200);
+    assert_memory_equal(page.body, "POST", 4);
+    cache_page_release(&page);
+    assert_non_null(strstr(message, "POST /p: the old page may still be served"));
+    fake_store_fail(FAKE_REMOVE, CACHE_OK);
+    cache_close(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest all[] = {
@@ -102,6 +141,7 @@ int main(void)
         cmocka_unit_test(a_set_that_is_dropped_takes_the_old_value_along),
         cmocka_unit_test(a_set_that_reports_its_failure_may_leave_the_old_value),
         cmocka_unit_test(an_add_that_is_dropped_takes_nothing_along),
+        cmocka_unit_test(a_page_that_a_post_could_not_forget_is_logged),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }

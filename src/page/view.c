@@ -260,12 +260,20 @@ static bool is_safe(const cache_request *request)
            strcmp(request->method, "TRACE") == 0;
 }
 
+/* RFC 9111 section 4.4: after an unsafe method has changed a page, the old one must not be served. The change itself is
+ * made already, so if the store cannot forget the page, the request does not fail. */
+static void forget_changed(cache_t *cache, const struct call *call, const cache_request *original)
+{
+    if (cache_view_forget_path(cache, original->path) < 0)
+        cache_env_log(&call->store->env, CACHE_LOG_WARN, "view: %.16s %.200s: the old page may still be served: %s",
+                      original->method, original->path, cache_last_error());
+}
+
 static cache_status bypass(cache_t *cache, struct call *call, const cache_request *original, cache_page *page)
 {
     const cache_status status = run_alone(call, original, "BYPASS", page);
-    /* RFC 9111 section 4.4: after an unsafe method has changed a page, the old one must not be served. */
     if (status == CACHE_OK && !is_safe(original) && page->status < 400)
-        (void)cache_view_forget_path(cache, original->path);
+        forget_changed(cache, call, original);
     return status;
 }
 
