@@ -71,7 +71,7 @@ static bool is_crowded(const struct cache_server *server)
 
 /* Returns how long a caller waits before it takes an idle connection after all. A batch of many callers takes longer by
  * itself. A caller that wakes in vain costs the others time. If the first in the queue takes a connection, the others
- * go with it, so they need not wake that early. Their timers never are the next to expire: on a virtual machine, it
+ * go with it, so they need not wake that early. Their timers are seldom the next to expire: on a virtual machine, it
  * takes microseconds to set the one that is. */
 static uint64_t patience_ns(const struct cache_server *server, bool is_first)
 {
